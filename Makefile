@@ -1,0 +1,44 @@
+# Every target does its own set-up in .venv, on a fresh machine with Python 3.11 or later.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test check fix
+help:
+	@echo "make demo    clean the embedded samples, then show the audit and the story of two rows"
+	@echo "make test    run all tests"
+	@echo "make check   format, lint, types, import contracts"
+	@echo "make fix     format and repair what ruff can"
+	@echo "make setup   only the set-up that the others do themselves"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/zephyr data clean-ultrachat --recipe tiny --overwrite
+	@echo; echo "== the rules and their examples"
+	$(BIN)/zephyr data audit runs/tiny/clean-ultrachat
+	@echo; echo "== the story of a dropped row"
+	$(BIN)/zephyr data why runs/tiny/clean-ultrachat b-0001
+	@echo; echo "== the story of a rewritten row"
+	$(BIN)/zephyr data why runs/tiny/clean-ultrachat a-0140
+	@echo; $(BIN)/zephyr data verify runs/tiny/clean-ultrachat
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -1,0 +1,48 @@
+"""Digests and keyed draws: the same on every machine, in every row order (docs/dataset.md, "Identity")."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+PURPOSES = ("tie", "rejected", "select", "split", "order")
+
+
+def canonical_json(content: object) -> bytes:
+    """Return compact UTF-8 JSON: no spaces, no ASCII escapes, keys in the order given."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def text_key(text: str) -> str:
+    """Return the hex sha256 of the UTF-8 text, without any normalisation; `prompt_id` is one."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_key(texts: Sequence[str]) -> str:
+    """Return the hex sha256 of the compact JSON list of a row's texts, as read."""
+    return hashlib.sha256(canonical_json(list(texts))).hexdigest()
+
+
+def draws(seed: int, purpose: str, keys: Iterable[str], choices: int) -> list[int]:
+    """Return one index in [0, choices) for each key.
+
+    Each is sha256 of the line "seed|purpose|key|choices", read as a big-endian integer, modulo `choices`.
+    """
+    if purpose not in PURPOSES:
+        raise ValueError(f"purpose {purpose!r} is not one of {PURPOSES}")
+    prefix = hashlib.sha256(f"{seed}|{purpose}|".encode())
+    indices = []
+    for key in keys:
+        digest = prefix.copy()
+        digest.update(f"{key}|{choices}".encode())
+        indices.append(int.from_bytes(digest.digest(), "big") % choices)
+    return indices
+
+
+def draw(seed: int, purpose: str, key: str, choices: int) -> int:
+    """Return an index in [0, choices), equal on every machine and in every row order."""
+    return draws(seed, purpose, [key], choices)[0]
+
+
+def rows_digest(row_digests: Iterable[bytes]) -> str:
+    """Return the hex sha256 over the sorted raw sha256 digests of the rows: independent of their order."""
+    return hashlib.sha256(b"".join(sorted(row_digests))).hexdigest()

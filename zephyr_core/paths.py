@@ -1,0 +1,30 @@
+"""Where shipped files lie and where results go.
+
+In a checkout `rules/` and `recipes/` stand beside the packages; in a wheel they are inside `zephyr_core/shipped/`.
+"""
+
+import os
+from pathlib import Path
+
+from zephyr_core.errors import ZephyrError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of shipped files of that kind: "rules" or "recipes"."""
+    for folder in (_PACKAGE / "shipped" / kind, _PACKAGE.parent / kind):
+        if folder.is_dir():
+            return folder
+    raise ZephyrError(f"the installation lacks its {kind}/ folder", "install zephyr again from its wheel or checkout")
+
+
+def run_directory(recipe: str, step: str) -> Path:
+    """Return where a step of a recipe writes when no `--out` is given."""
+    return Path(os.environ.get("ZEPHYR_RUNS", "runs")) / recipe / step
+
+
+def cache_directory() -> Path:
+    """Return the folder for derived tables; ZEPHYR_CACHE overrides it."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zephyr"
+    return Path(os.environ.get("ZEPHYR_CACHE", default))

@@ -1,0 +1,54 @@
+"""What `zephyr recipe` shows: plain text from resolved recipes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from zephyr_core import recipe as recipes
+
+
+def listing() -> str:
+    """Return the shipped recipes, one a line."""
+    names = recipes.shipped_names()
+    width = max(map(len, names))
+    return "\n".join(f"{name:<{width}}  {recipes.load(name).about()}" for name in names)
+
+
+def values(name: str, steps: Mapping[str, type]) -> str:
+    """Return every value of each step with its origin, then the recipe's deviations and interpretations."""
+    recipe = recipes.load(name)
+    lines = [f"{recipe.name}: {recipe.about()}"]
+    for step, resolved in _resolved(recipe, steps).items():
+        lines += ["", f"[{step}]", *_value_lines(resolved)]
+    for kind in ("deviations", "interpretations"):
+        notes = recipe.notes(kind)
+        if notes:
+            lines += ["", f"{kind} from the paper" if kind == "deviations" else f"{kind} of it"]
+            lines += [f"  {note['what']} (decision {note['decision']}){_contrast(note)}" for note in notes]
+    return "\n".join(lines)
+
+
+def difference(left: str, right: str, steps: Mapping[str, type]) -> str:
+    """Return the values in which two recipes differ, one a line; a line that says so when none does."""
+    first, second = (_resolved(recipes.load(name), steps) for name in (left, right))
+    lines = []
+    for step in steps:
+        for key in first[step].origins:
+            before, after = getattr(first[step].options, key), getattr(second[step].options, key)
+            if before != after:
+                lines.append(f"{step}.{key}: {before!r} → {after!r}")
+    return "\n".join(lines) if lines else f"{left} and {right} resolve to the same values"
+
+
+def _resolved(recipe: recipes.Recipe, steps: Mapping[str, type]) -> dict[str, recipes.Resolved[Any]]:
+    return {step: recipes.resolve(step, options, recipe) for step, options in steps.items()}
+
+
+def _value_lines(resolved: recipes.Resolved[Any]) -> list[str]:
+    shown = {field.name: repr(getattr(resolved.options, field.name)) for field in dataclasses.fields(resolved.options)}
+    first, second = max(map(len, shown)), max(map(len, shown.values()))
+    return [f"{name:<{first}} = {value:<{second}}  # {resolved.origins[name]}" for name, value in shown.items()]
+
+
+def _contrast(note: Mapping[str, Any]) -> str:
+    return f"\n    the paper: {note['paper']}" if "paper" in note else ""

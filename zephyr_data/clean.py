@@ -1,0 +1,145 @@
+"""Entry point of `zephyr data clean-ultrachat`: from what was typed to a dataset directory."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import manifest, paths, recipe
+from zephyr_core.errors import UsageError
+from zephyr_core.recipe import Resolved
+from zephyr_data import ultrachat
+from zephyr_data.dry_run import project
+from zephyr_data.errors import NoSpace
+from zephyr_data.options import CleanOptions
+from zephyr_data.pipeline import clean
+from zephyr_data.progress import progress, say
+from zephyr_data.report import closing_table
+from zephyr_data.sources.files import RawFile, is_local, local_files
+from zephyr_data.sources.hub import hub_files
+from zephyr_data.sources.lookup import sample_folder
+
+WORK_SHARE = 0.8  # disk taken while working, as a share of the plain raw bytes (docs/benchmarks.md)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    recipe: str
+    flags: dict[str, Any]  # option → value; None where the flag was not given
+    out: Path | None = None
+    workers: int | None = None
+    dry_run: bool = False
+    overwrite: bool = False
+
+    @classmethod
+    def typed(cls, parameters: dict[str, Any]) -> "Request":
+        """Return the request of a command's parameters; those that name an option of the step are its flags."""
+        names = {field.name for field in dataclasses.fields(CleanOptions)}
+        flags = {name: None if value in ([], ()) else value for name, value in parameters.items() if name in names}
+        rest = {name: parameters[name] for name in ("recipe", "out", "workers", "dry_run", "overwrite")}
+        return cls(flags=flags, **rest)
+
+
+def clean_ultrachat(request: Request) -> tuple[dict[str, Any], str]:
+    """Return the manifest (of a dry run: the projection) and the table that tells it to a person.
+
+    Raises:
+        ZephyrError: with what to do about it.
+    """
+    resolved = resolve(request)
+    out = request.out or paths.run_directory(resolved.recipe, ultrachat.STEP)
+    files, resolved = collect(resolved, say)
+    if request.dry_run:
+        return project(resolved, files, out)
+    if manifest.is_whole(out) and not request.overwrite:
+        return _found_whole(resolved, files, out)
+    _refuse_foreign(out)
+    _check_space(files, out)
+    with progress(sum(file.path.stat().st_size for file in files)) as reporter:
+        content = clean(resolved, files, out, _workers(request, files), reporter)
+    return content, closing_table(content, out)
+
+
+def resolve(request: Request) -> Resolved[CleanOptions]:
+    """Return the step's options with their origins."""
+    return recipe.resolve(ultrachat.STEP, CleanOptions, recipe.load(request.recipe), request.flags)
+
+
+def collect(
+    resolved: Resolved[CleanOptions], say: Callable[[str], None]
+) -> tuple[list[RawFile], Resolved[CleanOptions]]:
+    """Return the raw files of all sources; a Hub source is fetched, and its commit takes the place of the revision."""
+    files: list[RawFile] = []
+    for source in resolved.options.sources:
+        if is_local(source):
+            files += local_files(source, sample_folder())
+        else:
+            found, commit = hub_files(source, resolved.options.revision, say)
+            files += found
+            origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
+            resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)
+    named = [(file.source, file.name) for file in files]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"{twice[1]} of {twice[0]} is named twice", "name each source once")
+    return files, resolved
+
+
+def _found_whole(resolved: Resolved[CleanOptions], files: list[RawFile], out: Path) -> tuple[dict[str, Any], str]:
+    """Return the dataset that is there when it was made of the same inputs with the same options.
+
+    Raises:
+        UsageError: it is another dataset.
+    """
+    content = manifest.read(out)
+    recorded, wanted = content["options"]["values"], resolved.record()["values"]
+    differs = [name for name in wanted if _plain(wanted[name]) != _plain(recorded.get(name))]
+    digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
+    now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
+    same = digests.keys() == now.keys() and all(digest in (now[key], None) for key, digest in digests.items())
+    differs += [] if same else ["the inputs"]
+    differs += [] if content["rules"] == ultrachat.ruleset(resolved.options).digests else ["the rule files"]
+    if differs:
+        raise UsageError(
+            f"{out} holds a dataset made otherwise; different are {', '.join(differs)}",
+            "give another --out, or replace it with --overwrite",
+        )
+    table = closing_table(content, out)
+    return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not manifest.is_whole(out):
+        raise UsageError(f"{out} holds other files and no dataset", "give an empty or new folder with --out")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", "give a folder with --out")
+
+
+def _check_space(files: list[RawFile], out: Path) -> None:
+    existing = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.is_dir())
+    if not os.access(existing, os.W_OK):
+        raise NoSpace(f"{existing} cannot be written: permission denied", "give a writable folder with --out")
+    ratio = {"plain": 1.0, "gzip": 3.0, "zstd": 3.0, "parquet": 2.0}  # plain bytes per stored byte, roughly
+    needed = WORK_SHARE * sum(ratio[file.kind] * file.path.stat().st_size for file in files)
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise NoSpace(
+            f"about {needed / 1e9:.1f} GB are needed at {existing}, {free / 1e9:.1f} GB are free",
+            "free some, or give a folder on a larger disk with --out",
+        )
+
+
+def _workers(request: Request, files: list[RawFile]) -> int:
+    if request.workers is not None:
+        return max(1, request.workers)
+    small = sum(file.path.stat().st_size for file in files) < 64 * 2**20  # not worth starting processes
+    return 1 if small else os.cpu_count() or 1

@@ -1,0 +1,120 @@
+"""The commands of `zephyr data` and `zephyr rules`. At import standard library and Typer; the rest loads in bodies."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from zephyr_core import recipe as recipes
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
+rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The phrase rules: show and test them.")
+
+RecipeOption = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Directory = Annotated[Path, typer.Argument(help="A dataset directory.")]
+
+
+def show(result: Any, text: str, as_json: bool) -> None:
+    """Print the result on stdout, for a program or for a person."""
+    print(json.dumps(result, indent=2, ensure_ascii=False) if as_json else text)
+
+
+@app.command("clean-ultrachat")
+def clean_ultrachat(
+    context: typer.Context,
+    sources: Annotated[
+        Optional[list[str]], typer.Argument(help="Files, folders, globs or a Hub dataset; default: the recipe's.")
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Dataset directory; default runs/RECIPE/clean-ultrachat.")] = None,
+    recipe: RecipeOption = recipes.DEFAULT,
+    size: Annotated[Optional[int], typer.Option(help="Dialogues to select.")] = None,
+    test_size: Annotated[Optional[int], typer.Option(help="Of them, dialogues of the test side.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")] = None,
+    rules: Annotated[
+        Optional[list[str]], typer.Option(help="Rule sets or .toml files, instead of the shipped set.")
+    ] = None,
+    on_hit: Annotated[Optional[str], typer.Option(help="What a phrase rule does: as-ruled, drop, cut, off.")] = None,
+    truecase: Annotated[Optional[bool], typer.Option(help="Restore the case of badly cased turns.")] = None,
+    truecase_roles: Annotated[Optional[str], typer.Option(help="Whose turns: assistant or assistant,user.")] = None,
+    languages: Annotated[Optional[str], typer.Option(help="Languages to keep, such as en or en,de.")] = None,
+    duplicates: Annotated[Optional[str], typer.Option(help="What counts as one: dialogue, prompt, off.")] = None,
+    keep_dropped: Annotated[Optional[bool], typer.Option("--keep-dropped", help="Store dropped rows whole.")] = None,
+    limit: Annotated[Optional[int], typer.Option(help="Read at most so many rows.")] = None,
+    shard_rows: Annotated[Optional[int], typer.Option(help="Rows per Parquet file.")] = None,
+    revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of a Hub source.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes; default: all cores for large inputs.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset made otherwise.")] = False,
+    explain: Annotated[
+        Optional[str], typer.Option(help="Say where the value of an option comes from, and stop.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
+    from zephyr_data.clean import Request, clean_ultrachat, resolve
+
+    request = Request.typed(context.params)
+    if explain is not None:
+        print(resolve(request).explain(explain.replace("-", "_")))
+    else:
+        show(*clean_ultrachat(request), as_json)
+
+
+@app.command()
+def audit(directory: Directory, as_json: JsonOption = False) -> None:
+    """Show every rule's hits, drops and examples, and the counts that meet."""
+    from zephyr_core import manifest
+    from zephyr_data.report import closing_table, rules_table
+
+    content = manifest.read(directory)
+    show(content["counts"], f"{closing_table(content, directory)}\n\n{rules_table(directory)}", as_json)
+
+
+@app.command()
+def why(
+    directory: Directory, row: Annotated[str, typer.Argument(help="Raw id, row_key, prompt_id or FILE:LINE.")]
+) -> None:
+    """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
+    from zephyr_core.errors import UsageError
+    from zephyr_data.report import story
+
+    text = story(directory, row)
+    if not text:
+        raise UsageError(f"{directory} knows no row {row!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
+    print(text)
+
+
+@app.command()
+def verify(directory: Directory, as_json: JsonOption = False) -> None:
+    """Check every file, sum and digest of a dataset directory against its manifest."""
+    from zephyr_data.store import verify
+
+    content = verify(directory)
+    show(content["splits"], f"{directory} is whole: files, sums and digests match its manifest", as_json)
+
+
+@rules_app.command("show")
+def show_rules(
+    names: Annotated[Optional[list[str]], typer.Argument(help="Rule sets or .toml files.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the rules with their reasons and sources."""
+    from zephyr_data.rule_report import listing
+
+    show(*listing(names or ["ultrachat"]), as_json)
+
+
+@rules_app.command("test")
+def test_rules(
+    names: Annotated[Optional[list[str]], typer.Argument(help="Rule sets or .toml files.")] = None,
+    labelled: Annotated[Optional[Path], typer.Option(help="JSON Lines with `data` and `label` (drop or keep).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check each rule against its own examples, and against rows labelled by eye."""
+    from zephyr_data.rule_report import examination
+
+    show(*examination(names or ["ultrachat"], labelled), as_json)

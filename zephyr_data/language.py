@@ -1,0 +1,111 @@
+"""Which language a dialogue is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.stages import Stage, mark, nothing_found
+
+NAME = "language"
+TURNS, CHARACTERS = 4, 500  # what is read of a dialogue: its first turns, the beginning of each
+FUNCTION_WORDS = frozenset(
+    "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
+    "will would if we they he his her its which but about there has please an".split()
+)
+UNDETERMINED = "und"  # too little prose to tell: code, emoji, a greeting. Never called foreign.
+ENGLISH_SHARE = 0.10  # of function words among words, above which a text is English
+PROSE_SHARE = 0.06  # the same, for a single turn to be read as English
+FEW_WORDS = 10
+FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
+SURE = 0.95  # langdetect's least probability to call a short text foreign
+SEED = 0
+
+_NOT_PROSE = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
+)
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_SCRIPTS = {
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "zh": re.compile(r"[\u4e00-\u9fff]"),
+}
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
+
+
+def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
+    """Return a stage that names dialogues in other languages than those (ISO 639-1), as `detected-xx`.
+
+    Columns in:  turns
+    """
+    kept = {*languages, UNDETERMINED}
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
+        texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
+        clear = texts.with_columns(is_english=_is_clearly_english())
+        doubtful = clear.filter(~pl.col("is_english")) if "en" in kept else clear
+        if doubtful.is_empty():
+            return nothing_found()
+        verdicts = [
+            (row, f"detected-{label}", None, text[:160], True)
+            for row, text, is_english in doubtful.rows()
+            if (label := "en" if is_english else detect(text)) not in kept
+        ]
+        return pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")
+
+    return mark(NAME, find)
+
+
+def looks_english(words: Sequence[str]) -> bool:
+    """Return whether a turn's lower-case words read as English; a few ASCII words do without evidence."""
+    if len(words) < FEW_WORDS:
+        return all(word.isascii() for word in words)
+    return sum(word in FUNCTION_WORDS for word in words) >= PROSE_SHARE * len(words)
+
+
+def detect(text: str) -> str:
+    """Return the ISO 639-1 code of a text's language, or "und" where there is too little prose to tell.
+
+    Deterministic: the detector's seed is fixed. Chinese is "zh" whatever its script.
+    """
+    prose = _NOT_PROSE.sub(" ", text)
+    words = [word.lower() for word in _WORD.findall(prose)]
+    unspaced = len(_UNSPACED.findall(prose))
+    spaced = sum(map(len, words)) - unspaced
+    if unspaced >= 2 and 2 * unspaced >= spaced:  # one such letter says about as much as two
+        return next((code for code, script in _SCRIPTS.items() if len(script.findall(prose)) >= 0.1 * unspaced), "th")
+    evidence = sum(word in FUNCTION_WORDS for word in words)
+    ascii_words = sum(word.isascii() for word in words)
+    if len(words) >= FEW_WORDS and evidence >= ENGLISH_SHARE * len(words) and ascii_words >= 0.9 * len(words):
+        return "en"
+    telling = sum(word[0].islower() for word in _WORD.findall(prose)) if len(words) < FEW_WORDS else len(words)
+    if telling < FEW_FOR_DETECTOR - 1 and ascii_words == len(words):  # greetings, lists of names
+        return UNDETERMINED
+    return _by_detector(prose, is_short=len(words) < FEW_WORDS, evidence=evidence)
+
+
+def _by_detector(prose: str, *, is_short: bool, evidence: int) -> str:
+    from langdetect import DetectorFactory, LangDetectException, detect_langs
+
+    DetectorFactory.seed = SEED
+    try:
+        best = detect_langs(prose)[0]
+    except LangDetectException:
+        return UNDETERMINED
+    code = str(best.lang).split("-")[0]
+    if code == "en" or not is_short:
+        return code
+    return code if best.prob >= SURE and not evidence else UNDETERMINED
+
+
+def _is_clearly_english() -> pl.Expr:
+    """Return whether enough words of the sample are English function words and nearly all letters are ASCII."""
+    text = pl.col("text")
+    words = text.str.count_matches(r"[A-Za-z]+")
+    listed = "|".join(sorted(FUNCTION_WORDS))
+    evidence = text.str.count_matches(rf"(?i)(?-u:\b)(?:{listed})(?-u:\b)")
+    foreign_bytes = text.str.len_bytes() - text.str.len_chars()
+    is_ascii = foreign_bytes <= 0.02 * text.str.len_bytes() + 12
+    return (words >= FEW_WORDS) & (evidence >= ENGLISH_SHARE * words) & is_ascii

@@ -1,0 +1,57 @@
+"""The options of the data steps, each default with its source: "paper §…", or "ours" where nothing was published."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from zephyr_data.errors import OptionError
+
+
+def _value(default: Any, section: str) -> Any:
+    return field(default=default, metadata={"section": section})
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """What `zephyr data clean-ultrachat` does. Sizes are counts of dialogues."""
+
+    sources: tuple[str, ...] = _value(("stingning/ultrachat",), "paper §4.1, UltraChat")
+    revision: str = _value("main", "ours: resolved once, its commit recorded")
+    size: int = _value(230_975, "card of ultrachat_200k; paper §4.1 says ≈200k")
+    test_size: int = _value(23_110, "card of ultrachat_200k")
+    seed: int = _value(42, "ours")
+    rules: tuple[str, ...] = _value(("ultrachat",), "paper §4.1 names the kind of reply; wordings ours")
+    on_hit: str = _value("as-ruled", "ours: what a phrase rule does, as-ruled | drop | cut | off")
+    truecase: bool = _value(True, "paper §4.1, truecasing heuristics")
+    truecase_roles: tuple[str, ...] = _value(("assistant",), "ours: keeps prompt_id equal to the raw prompt's")
+    languages: tuple[str, ...] = _value(("en",), "ours; the published set is English")
+    duplicates: str = _value("dialogue", "ours: dialogue | prompt | off")
+    keep_dropped: bool = _value(False, "ours")
+    limit: int | None = _value(None, "ours: rows read at most")
+    shard_rows: int = _value(100_000, "ours: rows per Parquet file")
+
+    def __post_init__(self) -> None:
+        _one_of("on_hit", self.on_hit, ("as-ruled", "drop", "cut", "off"))
+        _one_of("duplicates", self.duplicates, ("dialogue", "prompt", "off"))
+        for role in self.truecase_roles:
+            _one_of("truecase_roles", role, ("assistant", "user"))
+        if not self.languages:
+            raise OptionError(
+                "languages is empty: nothing would be kept", "name at least one, such as `--languages en`"
+            )
+        if not 0 <= self.test_size <= self.size or self.size == 0:
+            raise OptionError(
+                f"test_size {self.test_size} of size {self.size}: the test share must lie in 0..1, size above 0"
+            )
+        for name in ("shard_rows", "limit"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+    @property
+    def test_share(self) -> float:
+        """Return the share of selected dialogues that go to the test side (0..1)."""
+        return self.test_size / self.size
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionError(f"{name} is {value!r}; it can be {', '.join(choices)}")

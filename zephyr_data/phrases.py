@@ -1,0 +1,128 @@
+"""Phrase rules as stages: find the assistant turns that a rule hits, then drop the dialogue or cut it before them."""
+
+import re
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.rules import Rule, Ruleset, rust
+from zephyr_data.stages import Stage, mark, nothing_changed, nothing_found, rewrite
+
+NAME = "phrases"
+CONTEXT = 80  # characters shown on either side of a match
+_QUOTED = re.compile(r'"[^"\n]{1,400}"|“[^”\n]{1,400}”|«[^»\n]{1,400}»')
+
+
+def mark_phrases(ruleset: Ruleset) -> Stage:
+    """Return a stage that names the first rule whose reply spoils the dialogue.
+
+    A [[drop]] rule spoils it wherever it hits; a [[cut]] rule only in the first exchange, where nothing would remain.
+    Among several the earliest turn counts, then the order of the rules.
+
+    Columns in:  turns
+    """
+    actions = {rule.id: rule.action for rule in ruleset.rules}
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        hits = find_hits(table, ruleset)
+        is_drop = pl.col("rule").replace_strict(actions, return_dtype=pl.String) == "drop"
+        return hits.with_columns(drops=is_drop | (pl.col("turn") == 1)).select(list(schemas.VERDICTS))
+
+    return mark(NAME, find if ruleset.rules else lambda _: nothing_found())
+
+
+def cut_phrases() -> Stage:
+    """Return a stage that ends a dialogue before the exchange of the earliest hit of a [[cut]] rule.
+
+    Columns in:  turns, hits (what `mark_phrases` left there on a row that it did not drop)
+    """
+
+    def edit(table: pl.DataFrame) -> pl.DataFrame:
+        hit = table.filter(pl.col("hits").is_not_null()).select("row", "turns", "hits").explode("hits").unnest("hits")
+        first = (
+            hit.filter(pl.col("stage") == NAME)
+            .sort("row", "turn", maintain_order=True)
+            .unique("row", keep="first", maintain_order=True)
+        )
+        if first.is_empty():
+            return nothing_changed()
+        stays = pl.col("turn") - 1
+        cut = pl.struct(
+            turn=stays.cast(pl.Int32),
+            stage="stage",
+            rule="rule",
+            start=pl.lit(None, dtype=pl.Int32),
+            end=pl.lit(None, dtype=pl.Int32),
+            before=pl.col("turns").list.get(pl.col("turn")).str.slice(0, 2 * CONTEXT),
+            after=pl.format("(cut: {} turns)", pl.col("turns").list.len() - stays),
+        )
+        return first.select("row", turns=pl.col("turns").list.head(stays), edits=pl.concat_list(cut))
+
+    return rewrite(NAME, edit)
+
+
+def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return one line per rule and assistant turn that it hits, the earliest turn and first rule first.
+
+    Columns out: row, rule, turn, matched (the match with its surroundings)
+    """
+    exchanges = _exchanges_of_suspects(table, ruleset)
+    found = [
+        _hits_of(rule, exchanges, ruleset).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)
+    ]
+    return pl.concat(found).sort("row", "turn", "order").drop("order")
+
+
+def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return row, turn, last_turn, user, assistant for each exchange of the dialogues that the combined regex hits."""
+    replies = pl.col("turns").list.gather_every(2, 1)
+    suspect = replies.list.eval(pl.element().str.contains(ruleset.combined)).list.any()
+    whole = table.filter(pl.col("turns").list.len() >= 2).filter(suspect)
+    exchanges = whole.select(
+        "row",
+        last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
+        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
+        user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
+        assistant=replies,
+    )
+    exploded = exchanges.explode("turn", "user", "assistant")
+    return exploded.with_columns(unquoted=pl.Series(map(blank_quotes, exploded["assistant"]), dtype=pl.String))
+
+
+def _hits_of(rule: Rule, exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    pattern = rust(rule.pattern)
+    reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}[
+        rule.turn
+    ]
+    spares = [pl.col("user").str.contains(unless) for unless in ruleset.exempting(rule)]
+    spared = pl.any_horizontal(spares).cast(pl.Int8).cum_max().over("row").cast(pl.Boolean) if spares else pl.lit(False)
+    hits = exchanges.filter(reads & pl.col("unquoted").str.contains(pattern) & ~spared)
+    shown = hits.select(
+        "row",
+        "turn",
+        "assistant",
+        rule=pl.lit(rule.id),
+        text=pl.col("unquoted").str.extract(f"({pattern})", 1),
+        at=pl.col("unquoted").str.find(pattern),
+    )
+    matched = [_in_context(*place) for place in shown.select("assistant", "text", "at").rows()]
+    return shown.select("row", "rule", "turn", matched=pl.Series(matched, dtype=pl.String))
+
+
+def _in_context(reply: str, text: str, at: int) -> str:
+    start = len(reply.encode()[:at].decode())
+    end = start + len(text)
+    return reply[max(0, start - CONTEXT) : start] + "⟦" + reply[start:end] + "⟧" + reply[end : end + CONTEXT]
+
+
+def blank_quotes(text: str) -> str:
+    """Return the text with what stands between quotation marks blanked, each character by one of the same bytes.
+
+    Somebody else's speech is not the assistant's own voice; offsets stay true to the original.
+    """
+    return _QUOTED.sub(lambda quoted: _blanked(quoted[0]), text)
+
+
+def _blanked(quoted: str) -> str:
+    inner = "".join("\x1a" * len(character.encode()) for character in quoted[1:-1])
+    return quoted[0] + inner + quoted[-1]

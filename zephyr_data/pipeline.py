@@ -1,0 +1,218 @@
+"""The only place that reads sources, runs stages and writes a dataset.
+
+blocks of raw lines ─ row stages ─→ one result file per block      (resumable, one or more processes)
+keys of all rows    ─ set stages ─→ verdicts, sides                (a few dozen bytes a row)
+result files        ─ verdicts ──→ splits, audit, card, manifest   (renamed into place at the end)
+"""
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from zephyr_core import manifest
+from zephyr_core.errors import PartlyDone
+from zephyr_core.recipe import Resolved
+from zephyr_data import card, schemas, ultrachat
+from zephyr_data.audit import Tally, dropped_table, rewritten_table
+from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.options import CleanOptions
+from zephyr_data.output import Output
+from zephyr_data.rules import Ruleset
+from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
+from zephyr_data.sources.files import RawFile
+from zephyr_data.splits import assign_sides
+from zephyr_data.work import Work, clear_disk_errors
+from zephyr_data.workers import BlockDone, Job, run_blocks
+
+_INDEX = [
+    "source",
+    "file",
+    "line",
+    "row_key",
+    "prompt_id",
+    "duplicate_key",
+    "dropped_by",
+    "dropped_turn",
+    "matched",
+    "hits",
+]
+VERSIONED = ("zephyr-toolkit", "polars", "pyarrow", "truecase", "langdetect")
+
+
+class Progress(Protocol):
+    """What the pipeline tells while it works."""
+
+    def say(self, line: str) -> None:
+        """Tell one line of news."""
+
+    def advance(self, done_bytes: int, rows: int) -> None:
+        """Tell how many raw bytes and rows are done so far."""
+
+
+@dataclass
+class Inputs:
+    """The raw files of a run, and what reading them showed."""
+
+    files: list[RawFile]
+    limit: int | None
+    read: list[FileRead] = field(default_factory=list)
+    shapes: dict[str, str] = field(default_factory=dict)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks of all files in order; `read` fills as files end."""
+        items = (item for file in self.files for item in read_blocks(file))
+        for item in items if self.limit is None else take(items, self.limit):
+            if isinstance(item, Block):
+                yield item
+            else:
+                self.read.append(item)
+
+    def check_shape(self, done: BlockDone) -> None:
+        """Refuse a file whose blocks have different shapes.
+
+        Raises:
+            MixedShapes: naming the file and the block's first line.
+        """
+        name = str(done.block.file.path)
+        first = self.shapes.setdefault(name, done.shape) if done.shape else done.shape
+        if first != done.shape:
+            raise MixedShapes(
+                f"{name}: rows from line {done.block.first_line} on hold {done.shape!r}, earlier ones {first!r}",
+                "split the file by shape, one shape a file; both can be given to one run",
+            )
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return what the manifest keeps of the inputs."""
+        read = {item.file: item for item in self.read}
+        return [
+            {
+                "source": file.source,
+                "file": file.name,
+                "bytes": file.path.stat().st_size,
+                "sha256": read[file].sha256 if file in read else None,  # None: read in part, by --limit
+                "lines": read[file].lines if file in read else None,
+                "fault": read[file].fault if file in read else None,
+            }
+            for file in self.files
+        ]
+
+
+def clean(
+    resolved: Resolved[CleanOptions], files: list[RawFile], out: Path, workers: int, progress: Progress
+) -> dict[str, Any]:
+    """Clean dialogues into the dataset directory `out` and return its manifest.
+
+    Raises:
+        RunInProgress: another run writes there.
+        NoSpace: the disk is full or the folder cannot be written; a later run continues.
+        DataError: the input cannot be read, or nothing of it was kept.
+        PartlyDone: written, but a compressed input ended early.
+    """
+    started, options, work = time.time(), resolved.options, Work(out)
+    phrases = ultrachat.ruleset(options)
+    inputs = Inputs(files, options.limit)
+    with clear_disk_errors(out), work.held():
+        progress.say(work.begin(_plan(options, phrases)))
+        done = list(_run_rows(inputs, Job(options, work.blocks), workers, progress))
+        index = _index(done)
+        for stage in ultrachat.set_stages(options):
+            index = stage(index)
+        tally, output = _write(done, _with_sides(index, options), options, work.dataset)
+        content = {
+            "kind": "dialogues",
+            "step": ultrachat.STEP,
+            "options": resolved.record(),
+            "inputs": inputs.record(),
+            "rules": phrases.digests,
+            "counts": tally.counts(),
+            **output.digests(),
+            "versions": {**{name: version(name) for name in VERSIONED}, "python": platform.python_version()},
+            "seconds": round(time.time() - started, 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        (work.dataset / "README.md").write_text(card.dialogues_card(content), encoding="utf-8")
+        manifest.write(work.dataset, content)
+        work.publish()
+    _report_missing(inputs, out)
+    return content
+
+
+def _plan(options: CleanOptions, phrases: Ruleset) -> dict[str, Any]:
+    """Return what a block's result hangs on, besides its content."""
+    names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "keep_dropped")
+    chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
+    return {**chosen, "rule files": phrases.digests, "versions": {name: version(name) for name in VERSIONED}}
+
+
+def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:
+    read: dict[RawFile, int] = {}
+    rows = 0
+    for done in run_blocks(inputs.blocks(), job, workers):
+        inputs.check_shape(done)
+        read[done.block.file] = done.block.stored_end
+        rows += done.rows
+        progress.advance(sum(read.values()), rows)
+        yield done
+
+
+def _index(done: list[BlockDone]) -> pl.DataFrame:
+    """Return key, place and verdict of every row not yet dropped, without texts."""
+    parts = []
+    for number, block in enumerate(done):
+        rows = pl.read_parquet(block.path, columns=_INDEX).with_row_index("row_in_block")
+        parts.append(rows.filter(pl.col("dropped_by").is_null()).with_columns(pl.lit(number, pl.UInt32).alias("block")))
+    if not parts:
+        raise SourceError("the sources hold no row", "name a file with one dialogue a line")
+    return pl.concat(parts)
+
+
+def _with_sides(index: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+    kept = index.filter(pl.col("dropped_by").is_null())
+    if kept.is_empty():
+        raise SourceError(
+            "nothing was kept: every row was dropped",
+            "look at the reasons with `--dry-run`; is the file of the right kind?",
+        )
+    sides = kept.select("block", "row_in_block", side=assign_sides(kept["prompt_id"], options.test_share, options.seed))
+    verdicts = index.select("block", "row_in_block", "dropped_by", "matched", "hits")
+    return verdicts.join(sides, on=["block", "row_in_block"], how="left").rename({"hits": "set_hits"})
+
+
+def _write(done: list[BlockDone], verdicts: pl.DataFrame, options: CleanOptions, dataset: Path) -> tuple[Tally, Output]:
+    tally, by_block = Tally(), verdicts.partition_by("block", as_dict=True, include_key=False)
+    with Output(dataset, options) as output:
+        for number, block in enumerate(done):
+            table = pl.read_parquet(block.path)
+            found = by_block.get((number,))
+            table = _judged(table, found if found is not None else verdicts.clear().drop("block"))
+            tally.add(table)
+            output.write(table, dropped_table, rewritten_table)
+        output.finish(tally.rules())
+    return tally, output
+
+
+def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Return the block's rows with the verdicts of the set stages and the side of each kept row."""
+    found = verdicts.rename({"dropped_by": "set_dropped_by", "matched": "set_matched"})
+    joined = table.with_row_index("row_in_block").join(found, on="row_in_block", how="left", maintain_order="left")
+    return joined.with_columns(
+        dropped_by=pl.coalesce("dropped_by", "set_dropped_by"),
+        matched=pl.coalesce("matched", "set_matched"),
+        hits=pl.coalesce("set_hits", "hits"),
+    ).select(*schemas.DIALOGUES, "prompt_id", "side")
+
+
+def _report_missing(inputs: Inputs, out: Path) -> None:
+    faults = [f"{item.file.path} {item.fault}, after line {item.lines}" for item in inputs.read if item.fault]
+    if faults:
+        listed = "\n  ".join(faults)
+        raise PartlyDone(
+            f"{out} is written, but lacks what follows in:\n  {listed}",
+            "fetch these files again and run with --overwrite",
+        )

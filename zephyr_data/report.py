@@ -1,0 +1,141 @@
+"""What a person sees of a dataset: the closing table, the audit, the story of a row. Plain text, from its files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_core import manifest
+from zephyr_data.audit import is_selection
+
+EXAMPLES = 2
+
+
+def closing_table(content: dict[str, Any], out: Path) -> str:
+    """Return rows in → dropped by reason → cut → rewritten → out, with seconds and MB/s."""
+    counts = content["counts"]
+    read = counts["rows_read"]
+    lines = [("rows read", read, "")]
+    lines += [(f"  dropped: {reason}", -rows, _share(rows, read)) for reason, rows in counts["dropped"].items()]
+    lines += [("rows kept", counts["kept_rows"], _share(counts["kept_rows"], read))]
+    lines += [("  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed")]
+    words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
+    lines += [("  of them recased", counts["rewritten_rows"], words)]
+    lines += [(f"  {name}", entry["rows"], entry["rows_digest"][:16]) for name, entry in content["splits"].items()]
+    megabytes = sum(entry["bytes"] for entry in content["inputs"]) / 1e6
+    seconds = content["seconds"]
+    speed = f"{megabytes:,.1f} MB in {seconds:.1f} s, {megabytes / max(seconds, 1e-3):,.1f} MB/s"
+    return "\n".join([*_columns(lines), speed, f"written to {out}"])
+
+
+def rules_table(directory: Path) -> str:
+    """Return the rules with their hits, and for each the first dropped rows with the match marked."""
+    rules = pl.read_parquet(directory / "audit" / "rules.parquet").sort("dropped_rows", "hit_rows", descending=True)
+    dropped = pl.read_parquet(directory / "audit" / "dropped.parquet")
+    rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
+    head = ("rule", "hit rows", "only this", "dropped", "hit turns")
+    body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
+    parts = ["\n".join(_table(head, body))]
+    for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
+        if not is_selection(f"{stage}/{rule}"):
+            parts.append("\n".join(_examples(dropped, stage, rule)))
+    for (stage, rule), group in rewritten.group_by("stage", "rule", maintain_order=True):
+        parts.append(
+            "\n".join(
+                [f"{stage}/{rule}: {group.height:,} changes", *map(_change, group.head(EXAMPLES).rows(named=True))]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def story(directory: Path, wanted: str) -> str:
+    """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
+
+    Returns an empty text when no row has that name.
+    """
+    content = manifest.read(directory)
+    tables = {
+        name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
+    }
+    parts = [_dropped_story(row) for row in _named(tables["dropped"], wanted)]
+    parts += [_kept_story(row, tables["rewritten"]) for row in _named(tables["kept"], wanted)]
+    found = [*_named(tables["dropped"], wanted), *_named(tables["kept"], wanted)]
+    parts += [text for row in found if (text := _raw_row(row, content))]
+    return "\n\n".join(parts)
+
+
+_RULE_COLUMNS = ("stage", "rule", "hit_rows", "only_hit_rows", "dropped_rows", "hit_turns")
+
+
+def _named(table: pl.DataFrame, wanted: str) -> list[dict[str, Any]]:
+    by_place = pl.format("{}:{}", "file", "line") == wanted
+    by_key = pl.col("row_key").str.starts_with(wanted) if len(wanted) >= 8 else pl.lit(False)
+    by_prompt = pl.col("prompt_id") == wanted if "prompt_id" in table.columns else pl.lit(False)
+    return table.filter(((pl.col("id") == wanted) | by_place | by_key | by_prompt).fill_null(False)).rows(named=True)
+
+
+def _dropped_story(row: dict[str, Any]) -> str:
+    where = "" if row["turn"] is None else f" at turn {row['turn']}"
+    shown = f"\n  {_one_line(row['matched'])}" if row["matched"] else ""
+    return f"{_place(row)}\ndropped by {row['stage']}/{row['rule']}{where}{shown}"
+
+
+def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:
+    changes = rewritten.filter(pl.col("row_key") == row["row_key"]).rows(named=True)
+    lines = [_place(row), f"kept: {row['split']}, row {row['row']}", f"prompt_id {row['prompt_id']}"]
+    return "\n".join(
+        [
+            *lines,
+            *(f"  turn {change['turn']}, {change['stage']}/{change['rule']}:\n{_change(change)}" for change in changes),
+        ]
+    )
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"row {row['row_key'] or '(unreadable)'}, id {row['id']!r}: {row['file']}:{row['line']} of {row['source']}"
+
+
+def _raw_row(row: dict[str, Any], content: dict[str, Any]) -> str:
+    from zephyr_data.sources.lookup import raw_line
+
+    text = raw_line(row["source"], row["file"], row["line"], content["inputs"])
+    return "" if text is None else f"raw row at {row['file']}:{row['line']}\n  {text}"
+
+
+def _examples(dropped: pl.DataFrame, stage: str, rule: str) -> Iterator[str]:
+    rows = dropped.filter((pl.col("stage") == stage) & (pl.col("rule") == rule))
+    yield f"{stage}/{rule}: {rows.height:,} rows"
+    for row in rows.head(EXAMPLES).rows(named=True):
+        turn = "" if row["turn"] is None else f", turn {row['turn']}"
+        yield f"  {row['file']}:{row['line']}{turn}: {_one_line(row['matched'])}"
+
+
+def _change(change: dict[str, Any]) -> str:
+    return f"  - {_one_line(change['before'])}\n  + {_one_line(change['after'])}"
+
+
+def _one_line(text: str | None) -> str:
+    return "" if text is None else " ".join(text.split())
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %" if whole else ""
+
+
+def _columns(lines: Iterable[tuple[str, int, str]]) -> Iterator[str]:
+    rows = [(name, f"{number:,}", note) for name, number, note in lines]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for name, number, note in rows:
+        yield f"{name:<{first}}  {number:>{second}}  {note}".rstrip()
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> Iterator[str]:
+    rows = [head, *([str(row[0]), *(f"{number:,}" for number in row[1:])] for row in body)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        cells = [
+            f"{row[0]:<{widths[0]}}",
+            *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        yield "  ".join(cells)

@@ -1,0 +1,205 @@
+"""Phrase rules: patterns with a reason, read from TOML, evaluated as Rust regexes (linear time, no look-around)."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_core import paths
+from zephyr_core.manifest import file_digest
+from zephyr_data.errors import RuleError
+
+_TEXT = ("id", "pattern", "why", "source")
+_LISTS = ("unless", "hits", "misses")
+_KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family"}
+_PIECE = re.compile(r"\{\{(\w+)\}\}")
+ANY_WORD_BOUNDARY = re.compile(r"(?<!\\)((?:\\\\)*)\\b")
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """A pattern on the user's turns that spares a dialogue from the rules which name it."""
+
+    id: str
+    pattern: str
+    why: str
+    hits: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pattern with a reason. `action` is "drop" or "cut"; `turn` says which of the assistant's turns are read."""
+
+    id: str
+    pattern: str
+    why: str
+    source: str
+    action: str
+    family: str
+    turn: str = "any"  # any | first | last
+    unless: tuple[str, ...] = ()
+    hits: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """Rules in their order, the exemptions that they name, and the files that they came from."""
+
+    rules: tuple[Rule, ...]
+    exemptions: tuple[Exemption, ...]
+    digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
+
+    @cached_property
+    def combined(self) -> str:
+        """Return one regex that matches wherever any rule does: a single scan finds the few texts to look at."""
+        return "|".join(f"(?:{rust(rule.pattern)})" for rule in self.rules)
+
+    def with_action(self, on_hit: str) -> "Ruleset":
+        """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""
+        if on_hit == "as-ruled":
+            return self
+        chosen = () if on_hit == "off" else tuple(replace(rule, action=on_hit) for rule in self.rules)
+        return replace(self, rules=chosen)
+
+    def exempting(self, rule: Rule) -> list[str]:
+        """Return the patterns that spare a dialogue from `rule`."""
+        return [rust(exemption.pattern) for exemption in self.exemptions if exemption.id in rule.unless]
+
+
+def rust(pattern: str) -> str:
+    """Return the pattern with ASCII word boundaries: on other text Unicode ones take the regex engine's slow path."""
+    return ANY_WORD_BOUNDARY.sub(r"\1(?-u:\\b)", pattern)
+
+
+def load(names: Iterable[str]) -> Ruleset:
+    """Return the rules of shipped sets and files, in that order; a later rule replaces one of the same id.
+
+    Raises:
+        RuleError: a file is missing, is not TOML, or a rule breaks the schema or its own examples.
+    """
+    rules: dict[str, Rule] = {}
+    exemptions: dict[str, Exemption] = {}
+    digests = {}
+    for name in names:
+        path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
+        content = _parse(path)
+        digests[path.name] = file_digest(path)
+        _expand(content, path)
+        for entry in content.pop("unless", []):
+            exemption = _exemption(entry, path)
+            exemptions[exemption.id] = exemption
+        for action in ("drop", "cut"):
+            for entry in content.pop(action, []):
+                rule = _rule(entry, action, path)
+                rules[rule.id] = rule
+        if content:
+            raise RuleError(
+                f"{path}: unknown table {sorted(content)[0]!r}",
+                "a rule file holds [words], [[drop]], [[cut]], [[unless]]",
+            )
+    ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests)
+    _check_references(ruleset)
+    faults = contradictions(ruleset)
+    if faults:
+        raise RuleError(
+            "rules contradict their own examples:\n  " + "\n  ".join(faults), "mend the pattern or the example"
+        )
+    return ruleset
+
+
+def contradictions(ruleset: Ruleset) -> list[str]:
+    """Return a line for each example that its own rule or exemption gets wrong."""
+    faults = []
+    entries: list[Rule | Exemption] = [*ruleset.rules, *ruleset.exemptions]
+    for entry in entries:
+        for examples, wanted in ((entry.hits, True), (entry.misses, False)):
+            found = pl.Series(examples, dtype=pl.String).str.contains(rust(entry.pattern)).to_list()
+            verb = "does not hit" if wanted else "hits"
+            faults += [
+                f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
+            ]
+    return faults
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
+        raise RuleError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise RuleError(f"{path} is not valid TOML: {fault}") from None
+
+
+def _expand(content: dict[str, Any], path: Path) -> None:
+    """Put the pieces of [words] into the patterns, and earlier pieces into later ones."""
+    words: dict[str, str] = {}
+
+    def filled(pattern: Any) -> Any:
+        return _PIECE.sub(lambda piece: _piece(words, piece[1], path), pattern) if isinstance(pattern, str) else pattern
+
+    for name, piece in content.pop("words", {}).items():
+        words[name] = filled(piece)
+    for entry in (entry for kind in ("drop", "cut", "unless") for entry in content.get(kind, [])):
+        entry["pattern"] = filled(entry.get("pattern"))
+
+
+def _piece(words: dict[str, str], name: str, path: Path) -> str:
+    if name not in words:
+        raise RuleError(f"{path}: {{{{{name}}}}} is not in [words]", f"known so far: {', '.join(words)}")
+    return words[name]
+
+
+def _rule(entry: dict[str, Any], action: str, path: Path) -> Rule:
+    where = _check_entry(entry, _TEXT, _KNOWN, path)
+    if entry.get("role", "assistant") != "assistant":
+        raise RuleError(f"{where}: role is {entry['role']!r}; rules read the assistant's turns")
+    turn = entry.get("turn", "any")
+    if turn not in ("any", "first", "last"):
+        raise RuleError(f"{where}: turn is {turn!r}; it can be any, first, last")
+    family = entry.get("family", entry["id"])
+    unless, hits, misses = (tuple(entry.get(name, ())) for name in _LISTS)
+    texts = {name: entry[name] for name in _TEXT}
+    return Rule(action=action, family=family, turn=turn, unless=unless, hits=hits, misses=misses, **texts)
+
+
+def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
+    names = ("id", "pattern", "why")
+    _check_entry(entry, names, {*names, "hits", "misses"}, path)
+    hits, misses = (tuple(entry.get(name, ())) for name in ("hits", "misses"))
+    return Exemption(entry["id"], entry["pattern"], entry["why"], hits, misses)
+
+
+def _check_entry(entry: dict[str, Any], required: tuple[str, ...], known: set[str], path: Path) -> str:
+    where = f"{path}, {entry.get('id', 'a rule without id')}"
+    lacking = [name for name in required if not isinstance(entry.get(name), str)]
+    unknown = sorted(set(entry) - known)
+    if lacking or unknown:
+        said = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has unknown key {', '.join(unknown)}"] * bool(
+            unknown
+        )
+        raise RuleError(f"{where}: {' and '.join(said)}", f"a rule has {', '.join(sorted(known))}")
+    try:
+        pl.select(pl.lit("").str.contains(rust(entry["pattern"])))
+    except pl.exceptions.PolarsError as fault:
+        raise RuleError(
+            f"{where}: not a Rust regex: {fault}", "look-around and back-references do not exist there"
+        ) from None
+    return where
+
+
+def _check_references(ruleset: Ruleset) -> None:
+    known = {exemption.id for exemption in ruleset.exemptions}
+    for rule in ruleset.rules:
+        missing = sorted(set(rule.unless) - known)
+        if missing:
+            raise RuleError(
+                f"rule {rule.id}: unless names {missing[0]!r}, which no [[unless]] defines", f"known: {sorted(known)}"
+            )

@@ -1,0 +1,228 @@
+"""Raw files → blocks of whole lines, each with a key that hangs on the content read so far.
+
+A block is what one worker handles and what a stopped run resumes by. The key is a digest of the file's name and of
+its content up to the end of the block: a block done for the same content is never done twice, whatever the dates.
+"""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import zstandard
+
+from zephyr_core.manifest import file_digest
+from zephyr_data.errors import SourceError
+from zephyr_data.sources.files import RawFile
+
+BLOCK_BYTES = 32 * 2**20
+BLOCK_ROWS = 5_000  # Parquet
+LONGEST_LINE = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a raw file (or rows of a Parquet file). `data` is None when the worker reads it from the file."""
+
+    file: RawFile
+    key: str
+    first_line: int  # 1-based
+    rows: int
+    offset: int
+    length: int
+    stored_end: int  # bytes of the stored file read by then, for the progress
+    data: bytes | None = None
+    is_cut_short: bool = False
+
+    def read(self) -> bytes:
+        """Return the block's bytes."""
+        if self.data is not None:
+            return self.data
+        with self.file.path.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.length)
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """What is known of a raw file once it was read to its end."""
+
+    file: RawFile
+    bytes: int
+    sha256: str
+    lines: int
+    fault: str | None = None  # why the file ended early
+
+
+def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block | FileRead]:
+    """Yield the blocks of a file in order, then what was read.
+
+    Raises:
+        SourceError: not UTF-8 by its byte-order mark, a line without end, or an unreadable Parquet file.
+    """
+    if file.kind == "parquet":
+        yield from _parquet_blocks(file)
+    else:
+        yield from _line_blocks(file, block_bytes)
+
+
+def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
+    stream = _Stream(file)
+    running = hashlib.sha256(f"{file.source}\n{file.name}\n".encode())
+    line, offset = 1, 0
+    for data in _whole_lines(stream.chunks(block_bytes), file, block_bytes):
+        if offset == 0 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise SourceError(f"{file.path} is UTF-16", "convert it: `iconv -f UTF-16 -t UTF-8`")
+        running.update(data)
+        rows = data.count(b"\n") + (not data.endswith(b"\n"))
+        cut = stream.fault is not None and not data.endswith(b"\n")
+        held = None if file.kind == "plain" else data
+        yield Block(file, running.hexdigest(), line, rows, offset, len(data), stream.bytes, held, cut)
+        line += rows
+        offset += len(data)
+    yield FileRead(file, stream.bytes, stream.digest.hexdigest(), line - 1, stream.fault)
+
+
+def _whole_lines(chunks: Iterator[bytes], file: RawFile, block_bytes: int) -> Iterator[bytes]:
+    held: list[bytes] = []
+    held_bytes = 0
+    for chunk in chunks:
+        end = chunk.rfind(b"\n") + 1
+        if end and held_bytes + len(chunk) >= block_bytes:
+            yield b"".join([*held, chunk[:end]])
+            held, held_bytes = [chunk[end:]], len(chunk) - end
+        else:
+            held.append(chunk)
+            held_bytes += len(chunk)
+        if not end and held_bytes > LONGEST_LINE:
+            raise SourceError(
+                f"{file.path} has a line of more than {LONGEST_LINE >> 20} MiB",
+                "JSON Lines holds one object a line; a JSON array converts with `jq -c '.[]'`",
+            )
+    if held_bytes:
+        yield b"".join(held)
+
+
+class _Stream:
+    """A raw file's decompressed bytes, its size and digest as stored, and why it ended early, if it did."""
+
+    def __init__(self, file: RawFile) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+        self.fault: str | None = None
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        if self.file.kind == "plain":
+            yield from self._stored(size)
+        else:
+            decoder = _GzipDecoder() if self.file.kind == "gzip" else _ZstdDecoder()
+            try:
+                for stored in self._stored(2**20):
+                    yield from decoder.decode(stored)
+                if not decoder.is_at_end():
+                    self.fault = "ends inside a compressed block"
+            except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as fault:
+                self.fault = f"is damaged after {self.bytes:,} bytes: {fault}"
+                for _ in self._rest:
+                    pass  # the digest covers the whole file
+
+    def _stored(self, size: int) -> Iterator[bytes]:
+        self._rest = self._read(size)
+        return self._rest
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        with self.file.path.open("rb") as stream:
+            while stored := stream.read(size):
+                self.digest.update(stored)
+                self.bytes += len(stored)
+                yield stored
+
+
+class _GzipDecoder:
+    """Decodes a gzip file of one or more members, in bounded pieces."""
+
+    PIECE = 8 * 2**20
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self._is_fresh = True
+
+    def decode(self, stored: bytes) -> Iterator[bytes]:
+        while stored:
+            if self._member.eof:
+                self._member, self._is_fresh = zlib.decompressobj(wbits=31), True
+            piece = self._member.decompress(stored, self.PIECE)
+            self._is_fresh = False
+            if piece:
+                yield piece
+            stored = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if self._member.eof and not stored.strip(b"\0"):
+                stored = b""  # padding after the last member
+
+    def is_at_end(self) -> bool:
+        return self._member.eof or self._is_fresh
+
+
+class _ZstdDecoder:
+    """Decodes a zstd file of one or more frames."""
+
+    def __init__(self) -> None:
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._is_fresh = True
+
+    def decode(self, stored: bytes) -> Iterator[bytes]:
+        while stored:
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._is_fresh = False
+            piece = self._frame.decompress(stored)
+            if piece:
+                yield piece
+            stored = self._frame.unused_data if self._frame.eof else b""
+
+    def is_at_end(self) -> bool:
+        return self._frame.eof or self._is_fresh
+
+
+def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
+    digest, rows = file_digest(file.path), _parquet_rows(file.path)
+    size = file.path.stat().st_size
+    for start in range(0, rows, BLOCK_ROWS):
+        key = hashlib.sha256(f"{file.source}\n{file.name}\n{digest}\n{start}".encode()).hexdigest()
+        count = min(BLOCK_ROWS, rows - start)
+        yield Block(file, key, start + 1, count, start, count, size * (start + count) // rows)
+    yield FileRead(file, size, digest, rows)
+
+
+def _parquet_rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except Exception as fault:
+        raise SourceError(f"{path} is not a whole Parquet file: {fault}", "fetch or write it again") from None
+
+
+def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileRead]:
+    """Yield blocks until they hold `rows` rows, the last one shortened."""
+    for item in items:
+        if isinstance(item, FileRead):
+            yield item
+            continue
+        if rows <= 0:
+            return
+        yield item if item.rows <= rows else _shortened(item, rows)
+        rows -= item.rows
+
+
+def _shortened(block: Block, rows: int) -> Block:
+    key = hashlib.sha256(f"{block.key} {rows}".encode()).hexdigest()
+    if block.file.kind == "parquet":
+        return replace(block, key=key, rows=rows, length=rows)
+    data = block.read()
+    end = -1
+    for _ in range(rows):
+        end = data.index(b"\n", end + 1)
+    return replace(block, key=key, rows=rows, length=end + 1, data=data[: end + 1], is_cut_short=False)

@@ -1,0 +1,75 @@
+"""What the user names → the raw files behind it."""
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+
+from zephyr_core.errors import EnvironmentLack, UsageError
+from zephyr_data.errors import SourceError
+
+SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
+SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file to read; `name` is how the audit speaks of it, equal wherever the folder lies."""
+
+    source: str
+    name: str
+    path: Path
+    kind: str  # plain | gzip | zstd | parquet
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the kind of a raw file by its suffix, or None when the suffix says nothing to us."""
+    return next((kind for suffix, kind in SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
+
+
+def is_local(source: str) -> bool:
+    """Return whether `source` names files here rather than a dataset on the Hub."""
+    path = Path(source)
+    looks_local = source.startswith((".", "/", "~", SAMPLES)) or glob.has_magic(source) or kind_of(path) is not None
+    return looks_local or path.exists() or source.count("/") != 1
+
+
+def local_files(source: str, samples: Path) -> list[RawFile]:
+    """Return the raw files of a file, folder, glob or shipped sample, by name.
+
+    Raises:
+        UsageError: nothing is there.
+        SourceError: a file has a suffix that cannot be read.
+    """
+    where = str(samples / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
+    path = Path(where).expanduser()
+    if path.is_dir():
+        found, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
+        found = [inner for inner in found if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
+    elif glob.has_magic(where):
+        found = [Path(match) for match in glob.iglob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207  absolute patterns
+        root = Path(glob.escape(where)).parent
+    else:
+        found, root = ([path] if path.exists() else []), path.parent
+    if not found:
+        raise UsageError(
+            f"no raw file at {source!r}", f"name a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
+        )
+    return sorted((_raw_file(source, inner, root) for inner in found), key=lambda file: file.name)
+
+
+def _raw_file(source: str, path: Path, root: Path) -> RawFile:
+    kind = kind_of(path)
+    if kind is None:
+        hint = f"readable are {', '.join(SUFFIXES)}"
+        if path.suffix == ".json":
+            hint += "; write one JSON object a line, for instance with `jq -c '.[]' FILE > FILE.jsonl`"
+        raise SourceError(f"{path} has a suffix that cannot be read", hint)
+    if not path.is_file():
+        raise SourceError(f"{path} is not a file")
+    try:
+        with path.open("rb"):
+            pass
+    except PermissionError:
+        raise EnvironmentLack(f"{path} cannot be read: permission denied", "grant read permission") from None
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return RawFile(source, name, path, kind)

@@ -1,0 +1,42 @@
+"""The raw row behind an audited one, while its source is still there."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_core import paths
+from zephyr_data.errors import SourceError
+from zephyr_data.sources.blocks import Block, read_blocks
+from zephyr_data.sources.files import RawFile, local_files
+
+
+def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) -> str | None:
+    """Return the raw text of a line (a Parquet row as JSON), or None when the file is gone or has another size."""
+    recorded = next((entry for entry in inputs if (entry["source"], entry["file"]) == (source, name)), None)
+    file = _find(source, name)
+    if file is None or recorded is None or file.path.stat().st_size != recorded["bytes"]:
+        return None
+    if file.kind == "parquet":
+        return pl.scan_parquet(file.path).slice(line - 1, 1).collect().write_json()
+    for item in read_blocks(file):
+        if isinstance(item, Block) and item.first_line <= line < item.first_line + item.rows:
+            return item.read().split(b"\n")[line - item.first_line].decode("utf-8", "replace")
+    return None
+
+
+def _find(source: str, name: str) -> RawFile | None:
+    from zephyr_core.errors import UsageError
+    from zephyr_data.sources.files import is_local
+
+    if not is_local(source):
+        return None
+    try:
+        return next((file for file in local_files(source, sample_folder()) if file.name == name), None)
+    except (UsageError, SourceError):
+        return None
+
+
+def sample_folder() -> Path:
+    """Return the folder of the embedded samples."""
+    return paths.shipped("recipes") / "samples"

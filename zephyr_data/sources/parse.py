@@ -1,0 +1,247 @@
+"""A block of raw lines → a table of dialogues.
+
+The fast path hands the whole block to Arrow's JSON reader with the types of the schema, which is strict (polars'
+own reader turns numbers and objects into text and replaces lone surrogates without a word). A block that it refuses
+is read again line by line, and each bad line becomes a row with its fault.
+"""
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from zephyr_data import schemas
+from zephyr_data.errors import SourceError
+from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.shapes import RAW, SHAPES, refuse_mixed, to_turns
+
+_BOM = b"\xef\xbb\xbf"
+_TURN = pa.struct([(name, pa.string()) for name in ("role", "content", "from", "value")])
+_ARROW = pa.schema(
+    [
+        ("id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("data", pa.list_(pa.string())),
+        ("messages", pa.list_(_TURN)),
+        ("conversations", pa.list_(_TURN)),
+    ]
+)
+
+
+def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
+    """Return the block's rows as a table of dialogues, faults marked, and their shape.
+
+    Columns out: schemas.DIALOGUES
+
+    Raises:
+        MixedShapes: rows of different shapes in the block, or two at once in one row.
+        SourceError: the file begins with rows that hold no dialogue column.
+    """
+    raw = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
+    shape = find_shape(raw)
+    if shape is None and block.first_line == 1:
+        _refuse_shapeless(raw, block)
+    refuse_mixed(raw, shape or SHAPES[0], str(block.file.path))
+    return _locate(to_turns(raw, shape or SHAPES[0]), raw["line"], block), shape
+
+
+def find_shape(raw: pl.DataFrame) -> str | None:
+    """Return the shape of the first row that has one, or None when no row has."""
+    present = [pl.col(name).is_not_null() for name in SHAPES]
+    first = raw.filter(pl.any_horizontal(present)).head(1).select(present)
+    return next((name for name in SHAPES if first.height and first[name][0]), None)
+
+
+def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
+    objects = raw.filter(pl.col("fault").is_null())
+    if objects.is_empty():
+        return
+    found = ""
+    if block.file.kind != "parquet":
+        line = block.read().removeprefix(_BOM).split(b"\n")[int(objects["line"][0]) - 1]
+        found = f"; found {', '.join(map(repr, json.loads(line)))}"
+    raise SourceError(
+        f"{block.file.path}, line {objects['line'][0]}: no dialogue column{found}",
+        f"a dialogue stands in {', '.join(SHAPES)}; rated answers go to `zephyr data binarize`",
+    )
+
+
+def row_keys(turns: pl.Series) -> list[str | None]:
+    """Return `zephyr_core.keys.row_key` of each list of texts, null for null; orjson writes the same bytes."""
+    return [None if texts is None else hashlib.sha256(orjson.dumps(texts)).hexdigest() for texts in turns.to_list()]
+
+
+def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame:
+    empty = [
+        pl.lit(None, dtype=schemas.DIALOGUES["hits"]).alias("hits"),
+        pl.lit(None, dtype=schemas.DIALOGUES["edits"]).alias("edits"),
+    ]
+    located = table.with_columns(
+        lines.alias("line"),
+        *empty,
+        source=pl.lit(block.file.source),
+        file=pl.lit(block.file.name),
+        row_key=pl.Series(row_keys(table["turns"]), dtype=pl.String),
+    )
+    return located.select(pl.col(name).cast(dtype) for name, dtype in schemas.DIALOGUES.items())
+
+
+def _read_lines(block: Block) -> pl.DataFrame:
+    data = block.read()
+    if block.offset == 0:
+        data = data.removeprefix(_BOM)
+    lines = pl.int_range(block.first_line, block.first_line + block.rows, eager=True)
+    table = None if block.is_cut_short else _read_fast(data, block.rows)
+    if table is not None:
+        nothing = pl.lit(None, dtype=pl.String)
+        return table.with_columns(lines.alias("line"), fault=nothing, matched=nothing)
+    return _read_slowly(data, block)
+
+
+def _read_fast(data: bytes, rows: int) -> pl.DataFrame | None:
+    """Return the rows, or None when any line is not one JSON object of the schema's types."""
+    objects = data.count(b"\n{") + data.startswith(b"{")
+    if objects != rows:  # Arrow's reader crashes on a bare `null`, so it only sees lines that open an object
+        return None
+    for id_type in (pa.string(), pa.int64()):
+        schema = _ARROW.set(0, pa.field("id", id_type))
+        options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+        whole = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
+        try:
+            table = pyarrow.json.read_json(io.BytesIO(data), read_options=whole, parse_options=options)
+            table.validate(full=True)  # UTF-8, which the reader does not look at
+        except pa.ArrowInvalid as fault:
+            if "Column(/id)" in str(fault):
+                continue
+            return None
+        frame = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("id").cast(pl.String))
+        return frame if frame.height == rows else None
+    return None
+
+
+def _read_slowly(data: bytes, block: Block) -> pl.DataFrame:
+    lines = data.split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    rows = []
+    for number, line in enumerate(lines, start=block.first_line):
+        if not line.strip():
+            continue  # a blank line is not a row
+        cut = block.is_cut_short and number == block.first_line + len(lines) - 1
+        rows.append({"line": number, **_read_line(line, cut)})
+    schema = {**RAW, "fault": pl.String(), "matched": pl.String(), "line": pl.Int64()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+class _DuplicateKey(ValueError):
+    pass
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DuplicateKey
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
+    """Return the schema's columns of one line, or its fault and the text that shows it."""
+    shown = line[:160].decode("utf-8", "replace").strip("\r")
+    if is_cut_short:
+        return {"fault": "cut-short", "matched": shown}
+    try:
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        return {"fault": "not-utf8", "matched": shown}
+    except _DuplicateKey:
+        return {"fault": "duplicate-key", "matched": shown}
+    except (ValueError, RecursionError):
+        return {"fault": "unreadable-line", "matched": shown}
+    if not isinstance(row, dict):
+        return {"fault": "not-an-object", "matched": shown}
+    return _typed_row(row, shown)
+
+
+def _typed_row(row: dict[str, Any], shown: str) -> dict[str, Any]:
+    kept = {name: row.get(name) for name in RAW}
+    if type(kept["id"]) is int:
+        kept["id"] = str(kept["id"])
+    if not all(_fits(name, value) for name, value in kept.items()):
+        return {"fault": "wrong-type", "matched": shown}
+    try:
+        orjson.dumps(kept)
+    except orjson.JSONEncodeError:
+        return {"fault": "lone-surrogate", "matched": shown}
+    for name in ("messages", "conversations"):
+        turns = kept[name]
+        if turns is not None:
+            kept[name] = [{key: turn.get(key) for key in _TURN_KEYS} if turn else None for turn in turns]
+    return kept
+
+
+_TURN_KEYS = ("role", "content", "from", "value")
+
+
+def _fits(name: str, value: Any) -> bool:
+    if value is None:
+        return True
+    if name in ("id", "prompt_id"):
+        return isinstance(value, str)
+    if not isinstance(value, list):
+        return False
+    if name == "data":
+        return all(text is None or isinstance(text, str) for text in value)
+    return all(turn is None or _is_turn(turn) for turn in value)
+
+
+def _is_turn(turn: Any) -> bool:
+    return isinstance(turn, dict) and all(turn.get(key) is None or isinstance(turn[key], str) for key in _TURN_KEYS)
+
+
+def _read_parquet(block: Block) -> pl.DataFrame:
+    path = block.file.path
+    columns = [name for name in pq.read_schema(path).names if name in RAW]
+    if not set(columns) & set(SHAPES):
+        raise SourceError(
+            f"{path} has no dialogue column; found {', '.join(pq.read_schema(path).names)}",
+            f"a dialogue stands in {', '.join(SHAPES)}",
+        )
+    frame = pl.scan_parquet(path).select(columns).slice(block.offset, block.length).collect()
+    try:
+        typed = frame.select(_as_raw(frame, name) for name in RAW)
+    except pl.exceptions.PolarsError as fault:
+        raise SourceError(f"{path}: a column has another type: {fault}", "see docs/dataset.md, Sources") from None
+    nothing = pl.lit(None, dtype=pl.String)
+    lines = pl.int_range(block.first_line, block.first_line + frame.height, eager=True)
+    return typed.with_columns(lines.alias("line"), fault=nothing, matched=nothing)
+
+
+def _as_raw(frame: pl.DataFrame, name: str) -> pl.Expr:
+    dtype = RAW[name]
+    if name not in frame.columns:
+        return pl.lit(None, dtype=dtype).alias(name)
+    if name in ("messages", "conversations"):
+        found = frame.schema[name]
+        inner = found.inner if isinstance(found, pl.List) else None
+        if not isinstance(inner, pl.Struct):
+            raise pl.exceptions.SchemaError(f"{name} is {frame.schema[name]}, not a list of objects")
+        present = {field.name for field in inner.fields}
+        element = pl.element().struct
+        fields = [
+            (element.field(key) if key in present else pl.lit(None)).cast(pl.String, strict=True).alias(key)
+            for key in _TURN_KEYS
+        ]
+        return pl.col(name).list.eval(pl.struct(fields))
+    if frame.schema[name] != dtype and name in SHAPES:
+        raise pl.exceptions.SchemaError(f"{name} is {frame.schema[name]}, not {dtype}")
+    return pl.col(name).cast(dtype)

@@ -1,0 +1,101 @@
+"""A stage is a function from a table to a table, and there are three verbs.
+
+    mark            fills `dropped_by` where it is null; texts and row count unchanged
+    rewrite         changes texts and records it; keys and row count unchanged
+    split_verdict   separates kept from dropped; once, at the end
+
+The first two are made by the functions below from a plain finder or editor, so that the laws hold by construction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from zephyr_data import schemas
+
+Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
+Edit = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.REWRITES
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step over a table; call it with a table."""
+
+    name: str
+    verb: str
+    apply: Callable[[pl.DataFrame], pl.DataFrame]
+
+    def __call__(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return the table after this stage."""
+        return self.apply(table)
+
+
+def mark(name: str, find: Find) -> Stage:
+    """Return a stage that names, for each row not yet dropped, the first of the rules that `find` reports.
+
+    Columns in:  what `find` reads
+    Columns out: dropped_by, dropped_turn, matched where dropped_by was null; hits gains every reported rule
+    """
+
+    def apply(table: pl.DataFrame) -> pl.DataFrame:
+        verdicts = find(table.with_row_index("row"))
+        if verdicts.is_empty():
+            return table
+        hits = verdicts.group_by("row", maintain_order=True).agg(
+            pl.struct(pl.lit(name).alias("stage"), "rule", "turn").alias("new_hits"),
+            pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
+        )
+        free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
+        reason = pl.format("{}/{}", pl.lit(name), "first_rule")
+        joined = table.with_row_index("row").join(hits, on="row", how="left", maintain_order="left")
+        return joined.with_columns(
+            dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
+            dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
+            matched=pl.when(free).then("first_matched").otherwise("matched"),
+            hits=_append("hits", "new_hits"),
+        ).select(table.columns)
+
+    return Stage(name, "mark", apply)
+
+
+def rewrite(name: str, edit: Edit) -> Stage:
+    """Return a stage that replaces the turns of the rows not yet dropped that `edit` returns.
+
+    Columns in:  what `edit` reads
+    Columns out: turns, and edits, which gains each change under this stage's name
+    """
+
+    def apply(table: pl.DataFrame) -> pl.DataFrame:
+        numbered = table.with_row_index("row")
+        changed = edit(numbered.filter(pl.col("dropped_by").is_null()))
+        if changed.is_empty():
+            return table
+        changed = changed.rename({"turns": "new_turns", "edits": "new_edits"})
+        joined = numbered.join(changed, on="row", how="left", maintain_order="left")
+        return joined.with_columns(turns=pl.coalesce("new_turns", "turns"), edits=_append("edits", "new_edits")).select(
+            table.columns
+        )
+
+    return Stage(name, "rewrite", apply)
+
+
+def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return (kept, dropped). The only place that drops rows."""
+    is_kept = pl.col("dropped_by").is_null()
+    return table.filter(is_kept), table.filter(~is_kept)
+
+
+def nothing_found() -> pl.DataFrame:
+    """Return verdicts on no row."""
+    return pl.DataFrame(schema=schemas.VERDICTS)
+
+
+def nothing_changed() -> pl.DataFrame:
+    """Return rewrites of no row."""
+    return pl.DataFrame(schema=schemas.REWRITES)
+
+
+def _append(old: str, new: str) -> pl.Expr:
+    missing = pl.col(new).is_null()
+    return pl.when(missing).then(old).when(pl.col(old).is_null()).then(new).otherwise(pl.concat_list(old, new))

@@ -1,0 +1,154 @@
+"""A dataset directory: Parquet shards, audit tables, card, and the manifest last."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zephyr_core import manifest
+from zephyr_core.keys import rows_digest
+from zephyr_data.errors import ContractBroken
+
+ROW_GROUP = 2_000  # small groups keep readers' memory small
+DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the location
+
+
+@dataclass
+class ShardWriter:
+    """Writes the rows of one split as `<stem>-00000-of-0000N.parquet`, or one file when `shard_rows` is None."""
+
+    folder: Path
+    stem: str
+    schema: pa.Schema
+    shard_rows: int | None = None
+    digests: list[bytes] = field(default_factory=list)
+    rows: int = 0
+    _shards: list[Path] = field(default_factory=list)
+    _writer: pq.ParquetWriter | None = None
+    _room: int = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows, beginning a new shard where the last is full."""
+        self.rows += table.num_rows
+        while table.num_rows:
+            writer = self._writer or self._open()
+            part = table if self.shard_rows is None else table.slice(0, self._room)
+            writer.write_table(part, row_group_size=ROW_GROUP)
+            self._room -= part.num_rows
+            table = table.slice(part.num_rows)
+            if self.shard_rows is not None and self._room == 0:
+                self._close()
+
+    def finish(self) -> None:
+        """Close the last shard and give all of them their final names; a split without rows still has one file."""
+        if not self._shards:
+            self._open()
+        self._close()
+        for number, path in enumerate(self._shards):
+            count = f"-{number:05d}-of-{len(self._shards):05d}" if self.shard_rows is not None else ""
+            path.rename(self.folder / f"{self.stem}{count}.parquet")
+
+    def abandon(self) -> None:
+        """Close what is open without finishing it."""
+        self._close()
+
+    def _open(self) -> pq.ParquetWriter:
+        path = self.folder / f".{self.stem}-{len(self._shards)}.tmp"
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=3)
+        self._shards.append(path)
+        self._room = self.shard_rows or 0
+        return self._writer
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def row_digests(rows: list[dict[str, Any]]) -> list[bytes]:
+    """Return the sha256 of each row's compact JSON object, its columns in their order."""
+    return [hashlib.sha256(orjson.dumps(row)).digest() for row in rows]
+
+
+def split_files(directory: Path) -> dict[str, list[Path]]:
+    """Return the shards of each split, in order."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((directory / "data").glob("*.parquet")):
+        found.setdefault(path.name.rsplit("-", 3)[0], []).append(path)
+    return found
+
+
+def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of Parquet files in batches."""
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
+                yield batch.to_pylist()
+
+
+def verify(directory: Path) -> dict[str, Any]:
+    """Return the manifest of a dataset directory after checking everything in it.
+
+    Checked: every file's size and sha256, no file beside them, the sums of rows, the digest of every split and of the
+    drops, recomputed from the rows.
+
+    Raises:
+        DataError: no manifest.
+        ContractBroken: all faults found, one a line.
+    """
+    content = manifest.read(directory)
+    faults = [*_file_faults(directory, content["files"]), *sum_faults(content["counts"])]
+    if not faults:
+        faults = list(_digest_faults(directory, content))
+    if faults:
+        listed = "\n  ".join(faults)
+        raise ContractBroken(
+            f"{directory} does not match its manifest:\n  {listed}", "rebuild it, or restore the files"
+        )
+    return content
+
+
+def sum_faults(counts: dict[str, Any]) -> list[str]:
+    """Return a line when rows read are not the kept and the dropped ones together."""
+    dropped = sum(counts["dropped"].values())
+    if counts["rows_read"] != counts["kept_rows"] + dropped:
+        return [f"{counts['rows_read']} rows read, but {counts['kept_rows']} kept + {dropped} dropped"]
+    return []
+
+
+def _file_faults(directory: Path, expected: dict[str, Any]) -> Iterator[str]:
+    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    found.pop(manifest.NAME)
+    for name, entry in expected.items():
+        path = found.pop(name, None)
+        if path is None:
+            yield f"{name} is missing"
+        elif path.stat().st_size != entry["bytes"]:
+            yield f"{name} has {path.stat().st_size} bytes, not {entry['bytes']}"
+        elif manifest.file_digest(path) != entry["sha256"]:
+            yield f"{name} has changed: another sha256"
+    yield from (f"{name} is not in the manifest" for name in found)
+
+
+def _digest_faults(directory: Path, content: dict[str, Any]) -> Iterator[str]:
+    shards = split_files(directory)
+    for split, entry in content["splits"].items():
+        digests = [digest for batch in read_batches(shards.get(split, [])) for digest in row_digests(batch)]
+        if len(digests) != entry["rows"] or rows_digest(digests) != entry["rows_digest"]:
+            yield f"{split}: {len(digests)} rows do not give the digest of {entry['rows']} rows in the manifest"
+    dropped = read_batches([directory / "audit" / "dropped.parquet"], list(DROPPED_CONTENT))
+    digests = [digest for batch in dropped for digest in row_digests(batch)]
+    counted = sum(content["counts"]["dropped"].values())
+    if len(digests) != counted or rows_digest(digests) != content["dropped_digest"]:
+        yield f"audit/dropped.parquet: {len(digests)} rows do not give the digest of {counted} in the manifest"
+
+
+def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Return the frame's columns as an Arrow table of exactly that schema."""
+    return frame.select(schema.names).to_arrow().cast(schema)

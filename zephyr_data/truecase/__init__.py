@@ -1,0 +1,1 @@
+"""Truecasing: find badly cased turns and restore them with the `truecase` package's statistics. Case only."""

@@ -1,0 +1,86 @@
+"""Where a sentence starts, told from the text before a word; abbreviations, names in `!` and quoted speech apart."""
+
+import re
+
+# Words before a full stop that do not end a sentence.
+ABBREVIATIONS = frozenset(
+    """
+    etc vs viz cf al ca approx est incl excl resp misc fig figs eq eqs ch sec secs vol vols no nos pp pg ed eds trans
+    op ref refs app var sp spp dr mr mrs ms mx st sts prof rev hon sen rep gov pres gen col maj capt cpt lt sgt cmdr
+    adm jr sr inc ltd co corp llc plc bros dept univ assn assoc govt ave blvd rd hwy apt mt ft min mins max hr hrs
+    wk wks mo mos yr yrs oz lb lbs tbsp tbs tsp pt qt gal doz sq cu temp tel ext jan feb mar apr jun jul aug sept sep
+    oct nov dec mon tue tues wed thu thur thurs fri sat sun esp usu orig avg num int ph b.c a.d e.g i.e a.m p.m u.s u.k
+    u.n d.c ph.d m.d b.a m.a m.sc b.sc n.b p.s w.r.t a.k.a c.f
+    """.split()
+)
+# Words that begin a sentence even after a capitalised word: "…in Paris. it was".
+STARTERS = frozenset(
+    """
+    it this that these those he she they we you i there here the a an my your his her its our their however therefore
+    moreover furthermore additionally also finally overall if when while although though because since once what who
+    how why where which whose please let then but so yes no thanks thank some many most each every another both
+    """.split()
+)
+# After these an exclamation or question mark ends a sentence though they are capitalised and stand alone.
+INTERJECTIONS = frozenset(
+    """
+    hello hi hey sure great wow yes no thanks congratulations congrats absolutely certainly exactly indeed awesome
+    perfect ok okay welcome oh ah good nice sorry right well amazing excellent enjoy really fantastic wonderful
+    interesting cheers bravo hurray hooray yay alas correct true agreed definitely please cool lovely brilliant
+    """.split()
+)
+# Names that end in a mark.
+MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
+_BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)\s+["“‘'«(\[*_]*\Z""")
+_LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
+_QUOTES = "\"”’'»"
+
+
+def starts_sentence(before: str, word: str, *, is_name: bool) -> bool:
+    """Return whether a lower-case `word` after the text `before` stands where a sentence starts.
+
+    `is_name` says that the statistics know the word as a name, which may follow any sentence end.
+    """
+    end = _BEFORE.search(before[-120:])
+    if end is None:
+        return False
+    token, marks, closers = end[1].lstrip("\"“‘'«([*_-—–"), end[2], end[3]
+    if "..." in marks or marks == "..":
+        return False
+    if closers.strip("*_"):
+        return _after_closer(marks, closers, word)
+    if marks == ".":
+        return _after_full_stop(before[: before.rfind(marks)], token, word, is_name=is_name)
+    return _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
+
+
+def _after_closer(marks: str, closers: str, word: str) -> bool:
+    # '"Stop!" he said' goes on; '…the end." it was' does not
+    return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS
+
+
+def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bool:
+    lower = token.lower()
+    if not token or lower in ABBREVIATIONS or _LIST_NUMBER.search(before):
+        return False
+    if re.fullmatch(r"\w(?:\.\w)*", token):  # initials, dotted abbreviations
+        return False
+    letters = re.sub(r"[^a-z]", "", lower)
+    if letters and not re.search(r"[aeiouy]", letters):  # mgmt., qty.
+        return False
+    if re.search(r"[/\\=<>{}@_]", token):
+        return False
+    if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
+        return word in STARTERS or is_name
+    return True
+
+
+def _after_mark(earlier: str, token: str, word: str, *, is_name: bool) -> bool:
+    if token.lower() in MARKED_NAMES or token.isdigit():  # "Pop! figures", "5! permutations"
+        return word in ("it", "this", "these", "you", "we", "they", "however") and not token.isdigit()
+    if not token[:1].isupper():  # "with you! charles"
+        return bool(token) or word in STARTERS
+    stands_alone = not earlier.strip() or bool(re.search(r"[.!?\n]\s*$", earlier))
+    if stands_alone and (token.lower() in INTERJECTIONS or is_name):
+        return True
+    return word in STARTERS - {"no", "some", "many", "most", "each", "every", "both", "a", "an", "the"}

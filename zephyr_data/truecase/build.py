@@ -1,0 +1,97 @@
+"""Derive the statistics table from the installed `truecase` package. Run as a process of its own.
+
+The package keeps 76 MB of pickled counts, which take 450 MB and 2 s to load. Its score of a casing c of a word is the
+product (uni + 5)(back + 5)(fwd + 5)(tri + 5), over denominators that all casings share; most words have one casing that
+wins in any context. So the table holds every word's casings with their unigram counts, and the n-gram counts of only
+those words whose choice depends on context. It is derived here and never shipped: the licences of the corpora behind
+the package are not stated.
+"""
+
+import hashlib
+import json
+import pickle
+import shutil
+import sys
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+PSEUDO_COUNT = 5
+
+
+def package_file() -> Path:
+    """Return the counts of the installed package, found without importing it (it would import NLTK)."""
+    spec = find_spec("truecase")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("truecase")
+    return Path(spec.submodule_search_locations[0]) / "data" / "english.dist"
+
+
+def ngram_key(*tokens: str) -> int:
+    """Return the 64-bit key of an n-gram; the parts keep their places, so that kinds of n-gram do not mix."""
+    return int.from_bytes(hashlib.blake2b("\x1f".join(tokens).encode(), digest_size=8).digest(), "big")
+
+
+def build(target: Path) -> None:
+    """Write words.json, keys.npy and counts.npy into `target`, whole or not at all."""
+    with package_file().open("rb") as stream:
+        counts = pickle.load(stream)  # noqa: S301  a file of an installed package
+    words = {
+        lower: {casing: int(counts["uni_dist"][casing]) for casing in sorted(casings)}
+        for lower, casings in counts["word_casing_lookup"].items()
+    }
+    ngrams = list(_needed_ngrams(counts, words))
+    keys = np.array([key for key, _ in ngrams], dtype=np.uint64)
+    order = np.argsort(keys)
+    if len(np.unique(keys)) != len(keys):
+        raise ArithmeticError("two n-grams share a 64-bit key")
+    temporary = target.with_name(f"{target.name}.{id(counts)}.tmp")
+    temporary.mkdir(parents=True)
+    (temporary / "words.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+    np.save(temporary / "keys.npy", keys[order])
+    np.save(temporary / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
+    try:
+        temporary.replace(target)
+    except OSError:  # another process was first; its table is the same
+        shutil.rmtree(temporary)
+
+
+def _needed_ngrams(counts: Any, words: dict[str, dict[str, int]]) -> Any:
+    needed = _words_that_need_context(counts, words)
+    for kind, name in (("b", "backward_bi_dist"), ("f", "forward_bi_dist"), ("t", "trigram_dist")):
+        for joined, count in counts[name].items():
+            tokens = joined.split("_")
+            middle = tokens[1] if kind != "f" else tokens[0]
+            if len(tokens) == (3 if kind == "t" else 2) and middle.lower() in needed:
+                yield ngram_key(kind, *tokens), count
+
+
+def _words_that_need_context(counts: Any, words: dict[str, dict[str, int]]) -> set[str]:
+    """Return the words of which no casing beats the others in every context that the package has seen."""
+    highest: dict[str, dict[str, int]] = {name: defaultdict(int) for name in ("b", "f", "t")}
+    for kind, name in (("b", "backward_bi_dist"), ("f", "forward_bi_dist"), ("t", "trigram_dist")):
+        for joined, count in counts[name].items():
+            tokens = joined.split("_")
+            if len(tokens) == (3 if kind == "t" else 2):
+                middle = tokens[1] if kind != "f" else tokens[0]
+                highest[kind][middle] = max(highest[kind][middle], count)
+
+    def at_most(casing: str, count: int) -> int:
+        bound = count + PSEUDO_COUNT
+        for kind in highest:
+            bound *= highest[kind][casing] + PSEUDO_COUNT
+        return bound
+
+    def wins_anywhere(casing: str, casings: dict[str, int]) -> bool:
+        least = (casings[casing] + PSEUDO_COUNT) * PSEUDO_COUNT**3
+        return all(least > at_most(other, count) for other, count in casings.items() if other != casing)
+
+    return {word for word, casings in words.items() if not any(wins_anywhere(casing, casings) for casing in casings)}
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

@@ -1,0 +1,59 @@
+"""The truecase stage: flag badly cased turns by one cheap expression, restore only those."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.stages import Stage, nothing_changed, rewrite
+from zephyr_data.truecase.restore import Recased, restore
+from zephyr_data.truecase.statistics import Statistics, statistics
+
+NAME = "truecase"
+CONTEXT = 40  # characters shown on either side of a changed word
+# A sentence end before a small letter, a lone i, a small first letter, or capitals all over the beginning.
+FLAG = (
+    r"""[.!?]["”’')*_]*\s+["“‘'(*_]*[a-zß-öø-ÿ]"""
+    r"""|(?:^|[\s("“])i(?:['’](?:m|ve|ll|d)(?-u:\b)|[\s,;!?]|$)"""
+    r"""|^[\s"“'(*_]*[a-zß-öø-ÿ]"""
+    r"""|^[^a-zß-öø-ÿ]*[A-Z][^a-zß-öø-ÿ]{20}"""
+)
+
+
+def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
+    """Return a stage that restores the case of badly cased turns of those roles.
+
+    Columns in:  turns
+    """
+    parities = {"user": 0, "assistant": 1}
+    chosen = sorted(parities[role] for role in roles)
+
+    def edit(table: pl.DataFrame) -> pl.DataFrame:
+        flagged = pl.col("turns").list.eval(pl.element().str.contains(FLAG))
+        in_role = [flagged.list.gather_every(2, parity).list.any() for parity in chosen]
+        suspects = table.select("row", "turns", flags=flagged).filter(pl.any_horizontal(in_role))
+        if suspects.is_empty():
+            return nothing_changed()
+        counts = statistics()
+        changed = [_edit_row(row, turns, flags, chosen, counts) for row, turns, flags in suspects.rows()]
+        return pl.DataFrame([row for row in changed if row], schema=schemas.REWRITES, orient="row")
+
+    return rewrite(NAME, edit)
+
+
+def _edit_row(
+    row: int, turns: list[str], flags: list[bool], parities: list[int], counts: Statistics
+) -> tuple[int, list[str], list[dict[str, object]]] | None:
+    edits: list[dict[str, object]] = []
+    for turn, (text, is_flagged) in enumerate(zip(turns, flags, strict=True)):
+        if is_flagged and turn % 2 in parities:
+            restored, changes = restore(text, counts)
+            turns[turn] = restored
+            edits += [_edit(turn, change, text, restored) for change in changes]
+    return (row, turns, edits) if edits else None
+
+
+def _edit(turn: int, change: Recased, before: str, after: str) -> dict[str, object]:
+    span = slice(max(0, change.start - CONTEXT), change.end + CONTEXT)
+    shown = {"before": before[span], "after": after[span]}
+    return {"turn": turn, "stage": NAME, "rule": change.rule, "start": change.start, "end": change.end, **shown}

@@ -1,0 +1,79 @@
+"""How often a word was seen in which casing: the `truecase` package's counts, from a table derived once per machine."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from zephyr_core import paths
+from zephyr_core.errors import EnvironmentLack
+from zephyr_core.manifest import file_digest
+from zephyr_data.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
+
+
+class Statistics:
+    """Counts of casings. One table on disk, mapped into memory and shared between processes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.casings: dict[str, dict[str, int]] = json.loads((directory / "words.json").read_text(encoding="utf-8"))
+        self._keys = np.load(directory / "keys.npy", mmap_mode="r")
+        self._counts = np.load(directory / "counts.npy", mmap_mode="r")
+        self.scores = lru_cache(maxsize=200_000)(self._scores)
+
+    def _scores(self, previous: str | None, word: str, following: str | None) -> dict[str, int]:
+        """Return the score of each casing of a lower-case word between its neighbours: larger is likelier.
+
+        `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
+        """
+        found = {}
+        for casing, count in self.casings.get(word, {}).items():
+            score = count + PSEUDO_COUNT
+            if previous is not None:
+                score *= self._count("b", previous, casing) + PSEUDO_COUNT
+            if following is not None:
+                score *= self._count("f", casing, following) + PSEUDO_COUNT
+            if previous is not None and following is not None:
+                score *= self._count("t", previous, casing, following) + PSEUDO_COUNT
+            found[casing] = score
+        return found
+
+    def _count(self, *ngram: str) -> int:
+        key = np.uint64(ngram_key(*ngram))
+        at = int(np.searchsorted(self._keys, key))
+        return int(self._counts[at]) if at < len(self._keys) and self._keys[at] == key else 0
+
+
+@lru_cache(maxsize=1)
+def statistics() -> Statistics:
+    """Return the table, deriving it first if this machine has none for the installed package.
+
+    Raises:
+        EnvironmentLack: the package is missing, or the cache folder cannot be written.
+    """
+    try:
+        source = package_file()
+    except ModuleNotFoundError:
+        raise EnvironmentLack("the package `truecase` is not installed", "`pip install truecase`") from None
+    digest = hashlib.sha256(f"{FORMAT} {file_digest(source)}".encode()).hexdigest()[:16]
+    table = paths.cache_directory() / f"truecase-{digest}"
+    if not table.is_dir():
+        _derive(table)
+    return Statistics(table)
+
+
+def _derive(table: Path) -> None:
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise EnvironmentLack(
+            f"the cache folder cannot be made: {fault}", "set ZEPHYR_CACHE to a writable folder"
+        ) from None
+    command = [sys.executable, "-m", "zephyr_data.truecase.build", str(table)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not table.is_dir():
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EnvironmentLack(f"the truecase table cannot be derived: {last}", "set ZEPHYR_CACHE to a writable folder")

@@ -1,0 +1,45 @@
+"""Cleaning UltraChat (paper §4.1, first bullet), written as tuples of stages."""
+
+import polars as pl
+
+from zephyr_core.keys import text_key
+from zephyr_data import rules
+from zephyr_data.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.language import mark_language
+from zephyr_data.options import CleanOptions
+from zephyr_data.phrases import cut_phrases, mark_phrases
+from zephyr_data.rules import Ruleset
+from zephyr_data.splits import mark_unselected
+from zephyr_data.stages import Stage
+from zephyr_data.truecase.stage import truecase
+
+STEP = "clean-ultrachat"
+
+
+def ruleset(options: CleanOptions) -> Ruleset:
+    """Return the phrase rules that the options ask for."""
+    return rules.load(options.rules).with_action(options.on_hit)
+
+
+def row_stages(options: CleanOptions, phrases: Ruleset) -> tuple[Stage, ...]:
+    """Return the stages that look at one dialogue at a time, in the order of the contract."""
+    casing = (truecase(options.truecase_roles),) if options.truecase else ()
+    return mark_phrases(phrases), cut_phrases(), *casing, mark_language(options.languages)
+
+
+def set_stages(options: CleanOptions) -> tuple[Stage, ...]:
+    """Return the stages that look at the whole set: at keys and places, never at texts."""
+    same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates),)
+    return *same, mark_unselected(options.size, options.seed)
+
+
+def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
+    """Return the table with prompt_id and duplicate_key, null on dropped rows."""
+    is_kept = pl.col("dropped_by").is_null()
+    kept = table.select(pl.when(is_kept).then("turns")).to_series().to_list()
+    dialogues = [turns for turns in kept if turns is not None]
+    keys = iter(duplicate_keys(dialogues, scope))
+    return table.with_columns(
+        prompt_id=pl.Series([turns and text_key(turns[0]) for turns in kept], dtype=pl.String),
+        duplicate_key=pl.Series([turns and next(keys) for turns in kept], dtype=pl.Binary),
+    )

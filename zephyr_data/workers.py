@@ -1,0 +1,96 @@
+"""One block through the row stages, in this process or in several."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import polars as pl
+
+from zephyr_data import ultrachat
+from zephyr_data.options import CleanOptions
+from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.parse import parse
+from zephyr_data.stages import Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker does: the options, and the folder that takes the results."""
+
+    options: CleanOptions
+    folder: Path
+
+    def result(self, block: Block) -> Path:
+        """Return the file of a block's result; its name hangs on the content, its presence means it is whole."""
+        return self.folder / f"{block.key}.parquet"
+
+
+@dataclass(frozen=True)
+class BlockDone:
+    """What the pipeline learns of a finished block."""
+
+    block: Block
+    path: Path
+    rows: int
+    shape: str | None
+
+
+def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[BlockDone]:
+    """Yield every block once it is done, in their order, running those without a result; memory holds few at a time."""
+    if workers == 1:
+        yield from (run_block(block, job) for block in blocks)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+        pending: list[Future[BlockDone]] = []
+        try:
+            for block in blocks:
+                pending.append(pool.submit(run_block, block, job))
+                if len(pending) > workers + 1:
+                    wait(pending[:1], return_when=FIRST_COMPLETED)
+                while pending and pending[0].done():
+                    yield pending.pop(0).result()
+            yield from (future.result() for future in pending)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_block(block: Block, job: Job) -> BlockDone:
+    """Run the row stages over a block and write the result, unless it is there."""
+    path = job.result(block)
+    if path.is_file():
+        noted = pl.read_parquet_metadata(path)
+        return BlockDone(block, path, int(noted["rows"]), noted["shape"] or None)
+    table, shape = parse(block)
+    for stage in _stages(job.options):
+        table = stage(table)
+    keyed = ultrachat.with_keys(table, job.options.duplicates)
+    if not job.options.keep_dropped:
+        keyed = keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+    temporary = path.with_suffix(".tmp")
+    notes = {"rows": str(keyed.height), "shape": shape or ""}
+    keyed.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)
+    temporary.replace(path)
+    return BlockDone(block, path, keyed.height, shape)
+
+
+@lru_cache(maxsize=1)
+def _stages(options: CleanOptions) -> tuple[Stage, ...]:
+    return ultrachat.row_stages(options, ultrachat.ruleset(options))
+
+
+def _end_with_parent() -> None:
+    """Leave with the main process, however it ends: a worker waiting for work would outlive a kill -9."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
