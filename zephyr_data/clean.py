@@ -41,8 +41,9 @@ class Request:
         """Return the request of a command's parameters; those that name an option of the step are its flags."""
         names = {field.name for field in dataclasses.fields(CleanOptions)}
         flags = {name: None if value in ([], ()) else value for name, value in parameters.items() if name in names}
-        rest = {name: parameters[name] for name in ("recipe", "out", "workers", "dry_run", "overwrite")}
-        return cls(flags=flags, **rest)
+        out = Path(parameters["out"]) if parameters["out"] else None
+        rest = {name: parameters[name] for name in ("recipe", "workers", "dry_run", "overwrite")}
+        return cls(flags=flags, out=out, **rest)
 
 
 def clean_ultrachat(request: Request) -> tuple[dict[str, Any], str]:

@@ -1,11 +1,8 @@
 """Duplicates: dialogues that are equal when case, whitespace and punctuation are ignored."""
 
 import hashlib
-import re
-import sys
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
 
 import polars as pl
 
@@ -16,7 +13,10 @@ NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
 _SEPARATOR = "\x1e"
 _ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
-_ASCII_IGNORED = bytes(code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC")
+_ASCII_IGNORED = bytes(
+    code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and chr(code) != _SEPARATOR
+)
+_IGNORED = r"[\p{P}\p{Z}\p{C}&&[^\x1e]]+"
 
 
 def mark_duplicates(scope: str) -> Stage:
@@ -43,29 +43,23 @@ def mark_duplicates(scope: str) -> Stage:
     return mark(NAME, find)
 
 
-def duplicate_keys(dialogues: Iterable[list[str]], scope: str) -> list[bytes]:
-    """Return 16 bytes for each dialogue, equal for duplicates; `scope` is "dialogue" or "prompt"."""
-    texts = (turns[0] if scope == "prompt" else _SEPARATOR.join(turns) for turns in dialogues)
-    return [hashlib.blake2b(normalised(text), digest_size=16).digest() for text in texts]
+def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
+    """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
+    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(_SEPARATOR)
+    return [None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in normalised(texts)]
 
 
-def normalised(text: str) -> bytes:
-    """Return the text in lower case without whitespace, punctuation and control characters; symbols stay."""
-    if text.isascii():
-        return text.encode().translate(_ASCII_LOWER, _ASCII_IGNORED) or text.encode()
-    return _ignored().sub("", text.lower()).encode() or text.encode()
+def normalised(texts: pl.Series) -> Iterable[bytes | None]:
+    """Yield each text in lower case without whitespace, punctuation and control characters; symbols stay.
 
-
-@lru_cache(maxsize=1)
-def _ignored() -> re.Pattern[str]:
-    codes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] in "PZC"]
-    return re.compile("[" + "".join(_spans(codes)) + "]+")
-
-
-def _spans(codes: list[int]) -> Iterable[str]:
-    start = previous = codes[0]
-    for code in [*codes[1:], sys.maxunicode + 2]:
-        if code != previous + 1:
-            yield f"\\U{start:08x}-\\U{previous:08x}"
-            start = code
-        previous = code
+    A text of nothing else is left as it is.
+    """
+    is_ascii = texts.str.len_bytes() == texts.str.len_chars()
+    others = texts.set(is_ascii, None).str.to_lowercase().str.replace_all(_IGNORED, "")
+    for text, other in zip(texts, others, strict=True):
+        if text is None:
+            yield None
+        elif other is None:  # ASCII: the same, several times faster
+            yield text.encode().translate(_ASCII_LOWER, _ASCII_IGNORED) or text.encode()
+        else:
+            yield other.encode() or text.encode()

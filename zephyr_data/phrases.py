@@ -74,9 +74,10 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 
 
 def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, last_turn, user, assistant for each exchange of the dialogues that the combined regex hits."""
+    """Return row, turn, last_turn, user, assistant for each exchange of the dialogues that any pattern hits."""
     replies = pl.col("turns").list.gather_every(2, 1)
-    suspect = replies.list.eval(pl.element().str.contains(ruleset.combined)).list.any()
+    hit_by_any = pl.any_horizontal(pl.element().str.contains(pattern) for pattern in ruleset.patterns)
+    suspect = replies.list.eval(hit_by_any).list.any()
     whole = table.filter(pl.col("turns").list.len() >= 2).filter(suspect)
     exchanges = whole.select(
         "row",
@@ -110,7 +111,7 @@ def _hits_of(rule: Rule, exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFr
 
 
 def _in_context(reply: str, text: str, at: int) -> str:
-    start = len(reply.encode()[:at].decode())
+    start = len(reply.encode()[:at].decode("utf-8", "ignore"))
     end = start + len(text)
     return reply[max(0, start - CONTEXT) : start] + "⟦" + reply[start:end] + "⟧" + reply[end : end + CONTEXT]
 

@@ -57,9 +57,9 @@ class Ruleset:
     digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
 
     @cached_property
-    def combined(self) -> str:
-        """Return one regex that matches wherever any rule does: a single scan finds the few texts to look at."""
-        return "|".join(f"(?:{rust(rule.pattern)})" for rule in self.rules)
+    def patterns(self) -> list[str]:
+        """Return the patterns as Rust reads them; joined by `|` they would outgrow the engine's cache."""
+        return [rust(rule.pattern) for rule in self.rules]
 
     def with_action(self, on_hit: str) -> "Ruleset":
         """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""

@@ -35,11 +35,9 @@ def set_stages(options: CleanOptions) -> tuple[Stage, ...]:
 
 def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
     """Return the table with prompt_id and duplicate_key, null on dropped rows."""
-    is_kept = pl.col("dropped_by").is_null()
-    kept = table.select(pl.when(is_kept).then("turns")).to_series().to_list()
-    dialogues = [turns for turns in kept if turns is not None]
-    keys = iter(duplicate_keys(dialogues, scope))
+    kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
+    prompts = kept.list.first().to_list()
     return table.with_columns(
-        prompt_id=pl.Series([turns and text_key(turns[0]) for turns in kept], dtype=pl.String),
-        duplicate_key=pl.Series([turns and next(keys) for turns in kept], dtype=pl.Binary),
+        prompt_id=pl.Series([None if text is None else text_key(text) for text in prompts], dtype=pl.String),
+        duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
     )

@@ -5,7 +5,7 @@ import re
 # Words before a full stop that do not end a sentence.
 ABBREVIATIONS = frozenset(
     """
-    etc vs viz cf al ca approx est incl excl resp misc fig figs eq eqs ch sec secs vol vols no nos pp pg ed eds trans
+    etc vs viz cf et al ca approx est incl excl resp misc fig figs eq eqs ch sec secs vol vols no nos pp pg ed eds trans
     op ref refs app var sp spp dr mr mrs ms mx st sts prof rev hon sen rep gov pres gen col maj capt cpt lt sgt cmdr
     adm jr sr inc ltd co corp llc plc bros dept univ assn assoc govt ave blvd rd hwy apt mt ft min mins max hr hrs
     wk wks mo mos yr yrs oz lb lbs tbsp tbs tsp pt qt gal doz sq cu temp tel ext jan feb mar apr jun jul aug sept sep
@@ -18,8 +18,13 @@ STARTERS = frozenset(
     """
     it this that these those he she they we you i there here the a an my your his her its our their however therefore
     moreover furthermore additionally also finally overall if when while although though because since once what who
-    how why where which whose please let then but so yes no thanks thank some many most each every another both
+    how why where which whose please let then but so yes no thanks thank some many most each every another both today
+    tomorrow yesterday now later next first second third meanwhile instead similarly additionally besides thus hence
     """.split()
+)
+# The same after a full stop, where a name in a mark ("Yahoo! for") is no trap.
+STARTERS_AFTER_STOP = STARTERS | frozenset(
+    "at in on for from with to by as after before during under over of between among through until and or".split()
 )
 # After these an exclamation or question mark ends a sentence though they are capitalised and stand alone.
 INTERJECTIONS = frozenset(
@@ -71,7 +76,7 @@ def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bo
     if re.search(r"[/\\=<>{}@_]", token):
         return False
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
-        return word in STARTERS or is_name
+        return word in STARTERS_AFTER_STOP or is_name
     return True
 
 

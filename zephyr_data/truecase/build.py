@@ -13,13 +13,14 @@ import pickle
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 PSEUDO_COUNT = 5
 
 
@@ -44,14 +45,17 @@ def build(target: Path) -> None:
         lower: {casing: int(counts["uni_dist"][casing]) for casing in sorted(casings)}
         for lower, casings in counts["word_casing_lookup"].items()
     }
-    ngrams = list(_needed_ngrams(counts, words))
+    needed = _words_that_need_context(counts, words)
+    ngrams = list(_ngrams_of(needed, counts))
     keys = np.array([key for key, _ in ngrams], dtype=np.uint64)
     order = np.argsort(keys)
     if len(np.unique(keys)) != len(keys):
         raise ArithmeticError("two n-grams share a 64-bit key")
     temporary = target.with_name(f"{target.name}.{id(counts)}.tmp")
     temporary.mkdir(parents=True)
-    (temporary / "words.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+    (temporary / "words.json").write_text(
+        json.dumps({"casings": words, "needs_context": sorted(needed)}, ensure_ascii=False), encoding="utf-8"
+    )
     np.save(temporary / "keys.npy", keys[order])
     np.save(temporary / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
     try:
@@ -60,8 +64,7 @@ def build(target: Path) -> None:
         shutil.rmtree(temporary)
 
 
-def _needed_ngrams(counts: Any, words: dict[str, dict[str, int]]) -> Any:
-    needed = _words_that_need_context(counts, words)
+def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:
     for kind, name in (("b", "backward_bi_dist"), ("f", "forward_bi_dist"), ("t", "trigram_dist")):
         for joined, count in counts[name].items():
             tokens = joined.split("_")

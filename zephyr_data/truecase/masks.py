@@ -9,7 +9,9 @@ _PROTECTED = re.compile(
     | \$\$[^$]+\$\$ | \\\[(?s:.+?)\\\] | \\\([^\n]+?\\\)      # maths
     | \$[^$\n]{1,80}\$
     | \\[A-Za-z]+(?:\{[^{}\n]*\})*                            # a LaTeX command
-    | <!--(?s:.*?)--> | </?[A-Za-z][^<>\n]{0,200}>            # markup
+    | <!--(?s:.*?)--> | (?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$) # markup: a line of it
+    | </?[A-Za-z][^<>\n]{0,200}>                              # a tag
+    | (?m:^[ ]{0,3}>.*$)                                      # a block quotation
     | &\#?\w{2,8};
     | (?:https?|ftp|file)://[^\s<>"]+ | \bwww\.[^\s<>"]+      # addresses
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
@@ -29,12 +31,18 @@ _PROTECTED = re.compile(
     """,
     re.VERBOSE,
 )
+_QUOTATION = re.compile(r'"[^"\n]{3,600}"|“[^”\n]{3,600}”')
 HOLE = "\ue000"  # stands for a protected character: private use, neither letter nor space
 
 
 def blank_protected(text: str) -> str:
     """Return the text with every protected character replaced by HOLE; same length."""
     return _PROTECTED.sub(_hole, _FENCED.sub(_hole, text))
+
+
+def blank_quotations(text: str, said: str) -> str:
+    """Return the text with HOLE for what it quotes from `said`, the user's words; same length."""
+    return _QUOTATION.sub(lambda match: _hole(match) if match[0][1:-1].strip() in said else match[0], text)
 
 
 def _hole(match: re.Match[str]) -> str:

@@ -1,11 +1,13 @@
 """Restore the case of one badly cased text. Case only: the folded text is equal before and after."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from zephyr_data.language import FUNCTION_WORDS, looks_english
-from zephyr_data.truecase.boundaries import starts_sentence
-from zephyr_data.truecase.masks import HOLE, blank_protected
+from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
+from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
 from zephyr_data.truecase.names import Names, likely_casing
 from zephyr_data.truecase.statistics import Statistics
 
@@ -18,9 +20,17 @@ LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
     "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var let const".split()
 )
+NEARBY = 12  # tokens on either side in which a word of English must stand
+_OPENERS = "\"“‘'«([*_ \t\r\n"
+_ENDERS = frozenset(".!?\"”’'»)]*_")
 _BEFORE_I = frozenset(
     "and but if when that what can should do did would could how where why may am was have so because then than as or "
     "said think will while since until before after whether sometimes which though although maybe must might".split()
+)
+# i as a variable, an index, a unit, a numeral.
+_VARIABLE_I = re.compile(
+    r"\b(?:loops?|variables?|index(?:es)?|indices|arrays?|iterat\w+|subscripts?|imaginary|counters?|exponents?|summation)\b"
+    r"|\d ?i\b|\bi ?[=×*+/^<>\[]|[=×*+/^<\[] ?i\b|\(i\)|\bi, ?(?:ii|j)\b|\bi (?:is|takes|reaches|equals|becomes)\b"
 )
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
 
@@ -34,13 +44,13 @@ class Recased:
     rule: str
 
 
-def restore(text: str, statistics: Statistics) -> tuple[str, list[Recased]]:
+def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
     Words in lower case are raised where a sentence starts, as the pronoun I, and as names; a text all in capitals is
-    lowered first. Protected spans and texts that do not look English stay as they are.
+    lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
     """
-    free = blank_protected(text)
+    free = blank_quotations(blank_protected(text), said)
     tokens = [token for token in _TOKEN.finditer(free) if token[0] != HOLE]
     words = [token[0] for token in tokens if token[0][0].isalpha()]
     if not words or not looks_english([word.lower() for word in words]):
@@ -91,6 +101,9 @@ class _Text:
         self.cased = [free[token.start() : token.end()] for token in tokens]
         self.names = Names.ALL_LOWER if is_all_lower else Names.CASED
         self.statistics = statistics
+        self._is_i_variable = bool(_VARIABLE_I.search(plain))
+        self._english = _running_counts(token.lower() in FUNCTION_WORDS for token in self.cased)
+        self._words = _running_counts(token.isalpha() for token in self.cased)
 
     def restored(self, reason: str | None) -> tuple[str, list[Recased]]:
         characters, changes = list(self.text), []
@@ -112,14 +125,22 @@ class _Text:
             return "lone-i"
         if len(word) == 1 and not (word == "a" and self.free[end : end + 1] == " "):
             return ""  # a list marker, a variable
-        scores = self.statistics.scores(self._neighbour(at - 1), word, self._neighbour(at + 1, lower=True))
-        name = likely_casing(word, scores, self.statistics.casings.get(word, {}), self.names)
+        name = self._name(at, word)
         place = self._place(at, start, word, is_name=name != word)
         if place and word not in LOWER_BY_NAME:
             self.cased[at] = name if name != word else raise_letter(word[0]) + word[1:]
             return place
         self.cased[at] = name
         return "name"
+
+    def _name(self, at: int, word: str) -> str:
+        counts = self.statistics.casings.get(word, {})
+        if word in ABBREVIATIONS and self._neighbour(at + 1) == ".":
+            return word
+        if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
+            return word
+        scores = self.statistics.scores(self._neighbour(at - 1), word, self._neighbour(at + 1, lower=True))
+        return likely_casing(word, self._neighbour(at - 1), scores, counts, self.names)
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -138,7 +159,7 @@ class _Text:
         after = self.free[end : end + 3].lower()
         if after[:1] in "'’" and after[1:2] in ("m", "v", "l", "d"):
             return True
-        if after[:1] in (")", ".", ":"):
+        if self._is_i_variable or after[:1] in (")", ".", ":"):
             return False
         following, previous = self._neighbour(at + 1, lower=True), (self._neighbour(at - 1) or "").lower()
         if previous in ("for", "index", "where", "variable", "element", "let", "item", "step", "(", "="):
@@ -146,6 +167,9 @@ class _Text:
         return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
 
     def _place(self, at: int, start: int, word: str, *, is_name: bool) -> str:
+        near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
+        if near and near[-1] not in _ENDERS:
+            return ""
         before = self.plain[:start]
         if not before.strip("\"“‘'«*_ \t\r\n"):
             return "turn-start" if self._reads_as_sentence() else ""
@@ -154,8 +178,8 @@ class _Text:
         return "sentence-start" if starts_sentence(before, word, is_name=is_name) else ""
 
     def _is_in_english(self, at: int) -> bool:
-        around = [word.lower() for word in self.cased[max(0, at - 12) : at + 13] if word.isalpha()]
-        return len(around) < 8 or any(word in FUNCTION_WORDS for word in around)
+        first, last = max(0, at - NEARBY), min(len(self.cased), at + NEARBY + 1)
+        return self._words[last] - self._words[first] < 8 or self._english[last] > self._english[first]
 
     def _is_verse(self, start: int) -> bool:
         """Return whether the word begins a line of several that follow each other and begin in lower case."""
@@ -167,3 +191,8 @@ class _Text:
     def _reads_as_sentence(self) -> bool:
         first_line = self.free.strip().split("\n", 1)[0].rstrip("\"”’')*_ ")
         return len(first_line.split()) >= 4 and first_line[-1:] in ".!?:,;" and HOLE not in first_line[:12]
+
+
+def _running_counts(flags: Iterable[bool]) -> list[int]:
+    """Return how many of the flags before each place are set, and at the end of all."""
+    return [0, *accumulate(flags)]

@@ -1,5 +1,6 @@
 """The truecase stage: flag badly cased turns by one cheap expression, restore only those."""
 
+import re
 from collections.abc import Iterable
 
 import polars as pl
@@ -17,6 +18,10 @@ FLAG = (
     r"""|(?:^|[\s("“])i(?:['’](?:m|ve|ll|d)(?-u:\b)|[\s,;!?]|$)"""
     r"""|^[\s"“'(*_]*[a-zß-öø-ÿ]"""
     r"""|^[^a-zß-öø-ÿ]*[A-Z][^a-zß-öø-ÿ]{20}"""
+)
+# A user who speaks of letter case gets the answer's case as it is.
+ASKS_FOR_CASE = re.compile(
+    r"(?i)\b(?:lower|upper)[- ]?case|\ball[- ]caps\b|\bin caps\b|\bcapital(?: letter|i[sz])|\bcapitals\b"
 )
 
 
@@ -46,8 +51,9 @@ def _edit_row(
 ) -> tuple[int, list[str], list[dict[str, object]]] | None:
     edits: list[dict[str, object]] = []
     for turn, (text, is_flagged) in enumerate(zip(turns, flags, strict=True)):
-        if is_flagged and turn % 2 in parities:
-            restored, changes = restore(text, counts)
+        said = turns[turn - 1] if turn % 2 else ""
+        if is_flagged and turn % 2 in parities and not ASKS_FOR_CASE.search(said):
+            restored, changes = restore(text, counts, said)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
     return (row, turns, edits) if edits else None

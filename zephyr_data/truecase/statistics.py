@@ -19,7 +19,9 @@ class Statistics:
     """Counts of casings. One table on disk, mapped into memory and shared between processes."""
 
     def __init__(self, directory: Path) -> None:
-        self.casings: dict[str, dict[str, int]] = json.loads((directory / "words.json").read_text(encoding="utf-8"))
+        words = json.loads((directory / "words.json").read_text(encoding="utf-8"))
+        self.casings: dict[str, dict[str, int]] = words["casings"]
+        self._needs_context = frozenset(words["needs_context"])
         self._keys = np.load(directory / "keys.npy", mmap_mode="r")
         self._counts = np.load(directory / "counts.npy", mmap_mode="r")
         self.scores = lru_cache(maxsize=200_000)(self._scores)
@@ -30,6 +32,8 @@ class Statistics:
         `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
         """
         found = {}
+        if word not in self._needs_context:
+            previous = following = None  # one casing wins between any neighbours
         for casing, count in self.casings.get(word, {}).items():
             score = count + PSEUDO_COUNT
             if previous is not None:
