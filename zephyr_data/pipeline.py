@@ -87,6 +87,10 @@ class Inputs:
                 "split the file by shape, one shape a file; both can be given to one run",
             )
 
+    def faults(self) -> list[str]:
+        """Return a line for each file that ended early."""
+        return [f"{item.file.path} {item.fault}, after line {item.lines}" for item in self.read if item.fault]
+
     def record(self) -> list[dict[str, Any]]:
         """Return what the manifest keeps of the inputs."""
         read = {item.file: item for item in self.read}
@@ -120,7 +124,7 @@ def clean(
     with clear_disk_errors(out), work.held():
         progress.say(work.begin(_plan(options, phrases)))
         done = list(_run_rows(inputs, Job(options, work.blocks), workers, progress))
-        index = _index(done)
+        index = _index(done, inputs)
         for stage in ultrachat.set_stages(options):
             index = stage(index)
         tally, output = _write(done, _with_sides(index, options), options, work.dataset)
@@ -161,14 +165,16 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
         yield done
 
 
-def _index(done: list[BlockDone]) -> pl.DataFrame:
+def _index(done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
     """Return key, place and verdict of every row not yet dropped, without texts."""
     parts = []
     for number, block in enumerate(done):
         rows = pl.read_parquet(block.path, columns=_INDEX).with_row_index("row_in_block")
         parts.append(rows.filter(pl.col("dropped_by").is_null()).with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
-        raise SourceError("the sources hold no row", "name a file with one dialogue a line")
+        raise SourceError(
+            "; ".join(["the sources hold no row", *inputs.faults()]), "name a file with one dialogue a line"
+        )
     return pl.concat(parts)
 
 
@@ -209,7 +215,7 @@ def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _report_missing(inputs: Inputs, out: Path) -> None:
-    faults = [f"{item.file.path} {item.fault}, after line {item.lines}" for item in inputs.read if item.fault]
+    faults = inputs.faults()
     if faults:
         listed = "\n  ".join(faults)
         raise PartlyDone(

@@ -20,6 +20,7 @@ from zephyr_data.sources.files import RawFile
 
 BLOCK_BYTES = 32 * 2**20
 BLOCK_ROWS = 5_000  # Parquet
+STORED_BYTES = 2**16  # of a compressed file at a time: what a damaged place takes with it
 LONGEST_LINE = 256 * 2**20
 
 
@@ -121,7 +122,7 @@ class _Stream:
         else:
             decoder = _GzipDecoder() if self.file.kind == "gzip" else _ZstdDecoder()
             try:
-                for stored in self._stored(2**20):
+                for stored in self._stored(STORED_BYTES):
                     yield from decoder.decode(stored)
                 if not decoder.is_at_end():
                     self.fault = "ends inside a compressed block"

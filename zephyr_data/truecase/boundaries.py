@@ -75,6 +75,8 @@ def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bo
         return False
     if re.search(r"[/\\=<>{}@_]", token):
         return False
+    if "." in token:  # "os.path. join" against "on example.com. it is"
+        return word in STARTERS
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
         return word in STARTERS_AFTER_STOP or is_name
     return True

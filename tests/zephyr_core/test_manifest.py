@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from zephyr_core import manifest
+from zephyr_core.errors import DataError
+
+
+def test_written_last_with_the_digest_of_every_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_bytes(b"abc")
+    assert not manifest.is_whole(tmp_path)
+    manifest.write(tmp_path, {"kind": "test"})
+    assert manifest.is_whole(tmp_path)
+    assert manifest.read(tmp_path)["files"] == {
+        "data/x": {"bytes": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+    }
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "not a finished dataset"), ("{", "not valid JSON"), ('{"format": 99}', "format 99")]
+)
+def test_no_manifest_is_no_dataset(tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / manifest.NAME).write_text(text)
+    with pytest.raises(DataError, match=said):
+        manifest.read(tmp_path)
