@@ -144,7 +144,7 @@ def clean(
         manifest.write(work.dataset, content)
         work.publish()
     _report_missing(inputs, out)
-    return content
+    return manifest.read(out)
 
 
 def _plan(options: CleanOptions, phrases: Ruleset) -> dict[str, Any]:

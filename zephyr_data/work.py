@@ -49,10 +49,11 @@ class Work:
     def begin(self, plan: dict[str, Any]) -> str:
         """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""
         shutil.rmtree(self.dataset, ignore_errors=True)
+        plan = json.loads(json.dumps(plan))
         recorded = self.folder / PLAN
         earlier = json.loads(recorded.read_text()) if recorded.is_file() else None
         done = sum(1 for _ in self.blocks.glob("*.parquet"))
-        if earlier == json.loads(json.dumps(plan)) and done:
+        if earlier == plan and done:
             said = f"continuing: {done} blocks are done"
         elif done:
             changed = ", ".join(sorted(key for key in plan if (earlier or {}).get(key) != plan[key]))

@@ -212,10 +212,10 @@ def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileR
         if isinstance(item, FileRead):
             yield item
             continue
-        if rows <= 0:
-            return
         yield item if item.rows <= rows else _shortened(item, rows)
         rows -= item.rows
+        if rows <= 0:
+            return
 
 
 def _shortened(block: Block, rows: int) -> Block:

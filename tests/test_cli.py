@@ -1,0 +1,149 @@
+"""The command line as typed: exit codes, streams, help, and that every command and option is documented."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+import cli
+from tests.conftest import ROOT, zephyr
+
+TINY = ("data", "clean-ultrachat", "--recipe", "tiny")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "out"
+    done = zephyr(*TINY, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "rows read" in done.stdout and "starting" in done.stderr
+    return out
+
+
+def test_result_on_stdout_progress_on_stderr(tmp_path: Path) -> None:
+    done = zephyr(*TINY, "--out", tmp_path / "o", "--json")
+    assert json.loads(done.stdout)["counts"]["kept_rows"] > 100
+    assert done.stderr == "starting\n"
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = zephyr(*TINY, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    for said in (
+        "would write runs/tiny/clean-ultrachat",
+        "mark phrases → rewrite phrases → rewrite truecase",
+        "prompt string",
+        "projected to about",
+    ):
+        assert said in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_projects_a_large_file_from_places_all_over_it(tmp_path: Path) -> None:
+    good = json.dumps({"id": "1", "data": ["How do I boil an egg?", "Put it into boiling water. " * 40]}) + "\n"
+    bad = json.dumps({"id": "1", "data": ["Which one?", "As an AI model, I say: " + "plums are good. " * 64]}) + "\n"
+    (tmp_path / "x.jsonl").write_text(good * 22_000 + bad * 22_000)
+    plan = json.loads(zephyr("data", "clean-ultrachat", tmp_path / "x.jsonl", "--dry-run", "--json").stdout)
+    assert abs(plan["projected_rows"] - 44_000) < 2_000
+    assert 0.4 < plan["sample"]["kept_rows"] / plan["sample"]["rows_read"] < 0.6
+
+
+def test_audit_lists_rules_and_examples_with_the_match_marked(dataset: Path) -> None:
+    printed = zephyr("data", "audit", dataset).stdout
+    assert (
+        "hit rows" in printed
+        and "phrases/as-an-ai" in printed
+        and "⟦" in printed
+        and "truecase/sentence-start" in printed
+    )
+
+
+def test_why_tells_the_story_of_dropped_and_kept_rows(dataset: Path) -> None:
+    dropped = zephyr("data", "why", dataset, "b-0001").stdout
+    assert "dropped by phrases/" in dropped and "raw row at dialogues-b.jsonl:1" in dropped
+    kept = zephyr("data", "why", dataset, "dialogues-a.jsonl:2").stdout
+    assert "kept: " in kept and "prompt_id" in kept and "raw row" in kept
+    nothing = zephyr("data", "why", dataset, "nobody")
+    assert (nothing.returncode, nothing.stdout) == (2, "") and "knows no row 'nobody'" in nothing.stderr
+
+
+def test_verify(dataset: Path, tmp_path: Path) -> None:
+    assert "is whole" in zephyr("data", "verify", dataset).stdout
+    absent = zephyr("data", "verify", tmp_path)
+    assert absent.returncode == 5 and absent.stderr.startswith("error: ") and "\nhint:  " in absent.stderr
+
+
+def test_explain_and_environment() -> None:
+    assert zephyr(*TINY, "--explain", "seed").stdout == "clean-ultrachat.seed = 42   (default, ours)\n"
+    said = zephyr(*TINY, "--explain", "seed", ZEPHYR_CLEAN_ULTRACHAT_SEED="7").stdout
+    assert said == "clean-ultrachat.seed = 7   (environment ZEPHYR_CLEAN_ULTRACHAT_SEED)\n"
+    assert zephyr(*TINY, "--seed", "9", "--explain", "seed").stdout == "clean-ultrachat.seed = 9   (flag --seed)\n"
+    wrong = zephyr(*TINY, "--explain", "sede")
+    assert wrong.returncode == 2 and "did you mean 'seed'?" in wrong.stderr
+
+
+def test_the_default_recipe_offline_fails_at_once_and_names_the_ways_out() -> None:
+    done = zephyr("data", "clean-ultrachat", HF_HUB_OFFLINE="1")
+    assert done.returncode == 4
+    assert "stingning/ultrachat" in done.stderr and "--recipe tiny" in done.stderr and "FILE.jsonl" in done.stderr
+
+
+def test_recipe_list_show_diff() -> None:
+    assert "tiny" in zephyr("recipe", "list").stdout
+    shown = zephyr("recipe", "show", "tiny").stdout
+    assert "sources" in shown and "# recipe tiny" in shown and "deviations" in shown and "decision 0005" in shown
+    assert zephyr("recipe", "diff", "tiny", "zephyr-7b-beta").stdout == (
+        "clean-ultrachat.sources: ('samples:ultrachat',) → ('stingning/ultrachat',)\n"
+    )
+    assert "resolve to the same" in zephyr("recipe", "diff", "tiny", "tiny").stdout
+    assert zephyr("recipe", "show", "tony").returncode == 2
+
+
+def test_rules_show_and_test() -> None:
+    assert "as-an-ai (drop" in zephyr("rules", "show").stdout
+    tested = zephyr("rules", "test", "--labelled", ROOT / "tests" / "labelled" / "phrases-heldout.jsonl").stdout
+    assert "precision 0.9" in tested
+
+
+def test_version_and_usage_errors() -> None:
+    assert zephyr("--version").stdout.startswith("zephyr 0.")
+    assert zephyr("data", "clean-ultrachat", "--sede", "1").returncode == 2
+
+
+def commands(
+    group: typer.main.TyperGroup | None = None, path: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], typer.core.TyperCommand]]:
+    group = group or typer.main.get_command(cli.app)
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, (*path, name)) if hasattr(command, "commands") else [((*path, name), command)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_command_and_option_has_help_and_stands_in_the_reference(
+    path: tuple[str, ...], command: typer.core.TyperCommand
+) -> None:
+    assert command.help
+    reference = (ROOT / "docs" / "cli.md").read_text()
+    assert f"## zephyr {' '.join(path)}\n" in reference
+    for parameter in command.params:
+        if parameter.name not in ("help",):
+            assert getattr(parameter, "help", None) or parameter.param_type_name == "argument", parameter.name
+
+
+def test_the_reference_is_up_to_date() -> None:
+    import sys
+
+    made = subprocess.run(
+        [sys.executable, ROOT / "docs" / "make_cli.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr

@@ -1,0 +1,109 @@
+"""The laws of the design, over every stage of the pipeline: a new stage cannot break them unseen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import dialogue
+from zephyr_data import ultrachat
+from zephyr_data.options import CleanOptions
+from zephyr_data.schemas import DIALOGUES
+from zephyr_data.sources.parse import row_keys
+from zephyr_data.stages import Stage, split_verdict
+
+DEFAULT = CleanOptions()
+CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
+STAGES = [
+    *ultrachat.row_stages(DEFAULT, ultrachat.ruleset(DEFAULT)),
+    *ultrachat.row_stages(CUTTING, ultrachat.ruleset(CUTTING)),
+    *ultrachat.set_stages(CleanOptions(size=2, test_size=1)),
+]
+PIECES = st.sampled_from(
+    [
+        "As an AI language model, I don't have personal opinions.",
+        "I cannot browse the internet.",
+        "hello. how are you? i am fine! paris is big.",
+        "THE CAT IS IN THE HOUSE AND YOU ARE NOT THERE.",
+        "```\ncode. here\n```",
+        "Wie kann ich meine Zeit besser einteilen, wenn ich so viel zu tun habe?",
+        "你好，请问如何安排时间？",
+        "“quoted. text”",
+        "etc. and so on",
+        "\u2028\u0085\ufeff\u200b",
+        "İSTANBUL ß ŉ ǆ",
+    ]
+)
+TEXT = st.one_of(st.text(min_size=1, max_size=60), st.lists(PIECES, min_size=1, max_size=4).map(" ".join))
+TURNS = st.lists(TEXT, min_size=2, max_size=6).filter(lambda turns: len(turns) % 2 == 0)
+TABLES = st.lists(TURNS, min_size=0, max_size=6)
+
+
+def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
+    table = pl.DataFrame([{"turns": turns} for turns in rows], schema=DIALOGUES)
+    first = pl.int_range(pl.len()) < dropped
+    return ultrachat.with_keys(
+        table.with_columns(
+            pl.lit("s").alias("source"),
+            pl.lit("f").alias("file"),
+            pl.int_range(1, pl.len() + 1).cast(pl.Int64).alias("line"),
+            row_key=pl.Series(row_keys(table["turns"]), dtype=pl.String),
+            dropped_by=pl.when(first).then(pl.lit("read/empty-turn")),
+        ),
+        "dialogue",
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"{stage.verb}-{stage.name}")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=TABLES, dropped=st.integers(0, 2))
+def test_every_stage_keeps_the_laws(stage: Stage, rows: list[list[str]], dropped: int) -> None:
+    before = table_of(rows, dropped)
+    after = stage(before)
+    assert after.schema == before.schema
+    keys = [
+        name
+        for name in before.columns
+        if name not in ("turns", "dropped_by", "dropped_turn", "matched", "hits", "edits")
+    ]
+    assert after.select(keys).equals(before.select(keys)), "no row lost, none moved, no key changed"
+    was = before["dropped_by"].is_not_null()
+    assert after.filter(was)["dropped_by"].equals(before.filter(was)["dropped_by"]), "a reason is never overwritten"
+    if stage.verb == "mark":
+        assert after["turns"].equals(before["turns"]) and after["edits"].equals(before["edits"])
+    else:
+        assert after["dropped_by"].equals(before["dropped_by"])
+        assert after.filter(was)["turns"].equals(before.filter(was)["turns"]), "a dropped row is not rewritten"
+        changed = after["turns"].ne_missing(before["turns"])
+        assert changed.equals(after["edits"].is_not_null()), "what changed is recorded, and nothing else"
+    if stage.name == "truecase":
+        folded = [[text.casefold() for text in turns] for turns in before["turns"].to_list()]
+        assert [[text.casefold() for text in turns] for turns in after["turns"].to_list()] == folded, "case only"
+    kept, dropped_rows = split_verdict(after)
+    assert kept.height + dropped_rows.height == before.height
+
+
+def test_stages_are_pure() -> None:
+    rows = [["Which one?", "As an AI model, I say plums."], ["What is it?", "hello. it is a plum in paris."]]
+    table = table_of(rows)
+    for stage in STAGES:
+        stage(table)
+        assert table.equals(table_of(rows))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(rows=TABLES)
+def test_sums_meet_for_arbitrary_dialogues(
+    rows: list[list[str]], write: Callable[..., Path], clean: Callable[..., dict[str, Any]]
+) -> None:
+    good = dialogue("How do I boil an egg?", "Put it into boiling water for eight minutes.")
+    content = clean(write([good, *(dialogue(*turns) for turns in rows), "bad line"]), overwrite=True)
+    counts = content["counts"]
+    assert counts["rows_read"] == len(rows) + 2 == counts["kept_rows"] + sum(counts["dropped"].values())
+    assert sum(content["splits"][f"{side}_sft"]["rows"] for side in ("train", "test")) == counts["kept_rows"]

@@ -1,0 +1,365 @@
+"""The whole command: the dataset it writes, equality, interruption, and what breaks."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import ROOT, dialogue, zephyr
+from zephyr_core import manifest
+from zephyr_core.errors import DataError, UsageError
+from zephyr_core.keys import text_key
+from zephyr_data import schemas
+from zephyr_data.errors import ContractBroken, NoSpace, RunInProgress, SourceError
+from zephyr_data.store import verify
+from zephyr_data.work import Work, clear_disk_errors
+
+Clean = Callable[..., dict[str, Any]]
+Write = Callable[..., Path]
+SAMPLES = ROOT / "recipes" / "samples" / "ultrachat"
+
+
+def sample_lines() -> list[str]:
+    return [
+        line
+        for path in sorted(SAMPLES.glob("*.jsonl"))
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line.strip()
+    ]
+
+
+def digests(content: dict[str, Any]) -> dict[str, Any]:
+    return {"splits": content["splits"], "dropped": content["dropped_digest"], "counts": content["counts"]}
+
+
+def test_layout_columns_and_order(clean: Clean, tmp_path: Path) -> None:
+    content = clean()
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {"data", "audit", "README.md", "manifest.json"}
+    assert not (tmp_path / "out.partial").exists()
+    for split, entry in content["splits"].items():
+        (shard,) = (out / "data").glob(f"{split}-00000-of-00001.parquet")
+        assert pq.read_schema(shard).remove_metadata() == schemas.SFT
+        assert pq.read_metadata(shard).num_rows == entry["rows"]
+    for name, schema in (
+        ("dropped", schemas.DROPPED),
+        ("rewritten", schemas.REWRITTEN),
+        ("rules", schemas.RULES),
+        ("kept", schemas.KEPT),
+    ):
+        assert pq.read_schema(out / "audit" / f"{name}.parquet").remove_metadata() == schema
+
+
+def test_opened_with_datasets_as_the_published_set(
+    clean: Clean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import List, Value, load_dataset
+
+    content = clean()
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded) == ["train_sft", "test_sft", "train_gen", "test_gen"]
+    messages = List({"content": Value("string"), "role": Value("string")})
+    for name, split in loaded.items():
+        assert dict(split.features) == {"prompt": Value("string"), "prompt_id": Value("string"), "messages": messages}
+        assert list(split.features) == ["prompt", "prompt_id", "messages"]
+        assert len(split) == content["splits"][name]["rows"]
+    dropped = load_dataset(str(tmp_path / "out"), "audit-dropped", split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(dropped) == sum(content["counts"]["dropped"].values())
+
+
+def test_rows_are_what_the_contract_says(clean: Clean, tmp_path: Path) -> None:
+    clean()
+    read = {
+        name: pl.read_parquet(tmp_path / "out" / "data" / f"{name}-*.parquet")
+        for name in ("train_sft", "train_gen", "test_sft", "test_gen")
+    }
+    for row in pl.concat([read["train_sft"], read["test_sft"]]).rows(named=True):
+        assert row["prompt_id"] == text_key(row["prompt"])
+        assert row["messages"][0] == {"content": row["prompt"], "role": "user"}
+        assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * (len(row["messages"]) // 2)
+    for side in ("train", "test"):
+        sft, gen = read[f"{side}_sft"], read[f"{side}_gen"]
+        assert gen["messages"].to_list() == [messages[:-1] for messages in sft["messages"].to_list()]
+        assert gen.drop("messages").equals(sft.drop("messages"))
+
+
+def test_same_rows_same_result(write: Write, clean: Clean, tmp_path: Path) -> None:
+    import gzip
+
+    lines = sample_lines()
+    plain = digests(clean(write(lines)))
+    shuffled = random.Random(1).sample(lines, len(lines))
+    assert digests(clean(write(shuffled, "s.jsonl"), out="shuffled")) == plain
+    third = len(lines) // 3
+    parts = [write(part, f"parts/{number}.jsonl") for number, part in enumerate((lines[:third], lines[third:]))]
+    assert digests(clean(*parts, out="parts-out", shard_rows=17, workers=2)) == plain
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress("\n".join(lines).encode()))
+    assert digests(clean(packed, out="packed")) == plain
+    assert len(list((tmp_path / "parts-out" / "data").glob("train_sft-*-of-*.parquet"))) > 5
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_threads_and_hash_seed_do_not_matter(tmp_path: Path, clean: Clean, threads: str) -> None:
+    plain = digests(clean())
+    done = zephyr(
+        *("data", "clean-ultrachat", "--recipe", "tiny", "--out", tmp_path / "o", "--json"),
+        POLARS_MAX_THREADS=threads,
+        PYTHONHASHSEED=threads,
+    )
+    assert done.returncode == 0, done.stderr
+    assert digests(json.loads(done.stdout)) == plain
+
+
+def test_many_blocks_give_what_one_gives(write: Write, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zephyr_data.sources.blocks import read_blocks
+
+    path = write(sample_lines())
+    plain = digests(clean(path))
+    monkeypatch.setattr("zephyr_data.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=20_000))
+    assert digests(clean(path, out="many")) == plain
+
+
+def test_limit_reads_the_first_rows(write: Write, clean: Clean) -> None:
+    content = clean(write(sample_lines()), limit=50)
+    assert content["counts"]["rows_read"] == 50
+    assert content["inputs"][0]["sha256"] is None
+
+
+def test_again_is_a_no_op_and_otherwise_is_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
+    path = write(sample_lines())
+    first = clean(path)
+    written = (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns
+    assert clean(path) == first
+    assert (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match="different are seed"):
+        clean(path, seed=7)
+    path.write_bytes(path.read_bytes() + dialogue("What is a plum?", "A plum is a fruit.").encode())
+    with pytest.raises(UsageError, match="the inputs"):
+        clean(path)
+    assert clean(path, overwrite=True)["counts"]["rows_read"] == first["counts"]["rows_read"] + 1
+
+
+def test_keep_dropped_stores_whole_rows(write: Write, clean: Clean, tmp_path: Path) -> None:
+    content = clean(
+        write(
+            [
+                dialogue("Which?", "As an AI model, I say plums.", row_id="x"),
+                dialogue("What is a plum?", "A plum is a fruit."),
+            ]
+        ),
+        keep_dropped=True,
+    )
+    (row,) = pl.read_parquet(tmp_path / "out" / "dropped_rows" / "dropped.parquet").rows(named=True)
+    assert (row["id"], row["messages"][1]["content"]) == ("x", "As an AI model, I say plums.")
+    assert verify(tmp_path / "out")["counts"] == content["counts"]
+
+
+def test_a_row_dropped_later_is_not_counted_as_rewritten(write: Write, clean: Clean, tmp_path: Path) -> None:
+    twice = [dialogue("What is a plum?", f"A plum is a fruit. it grows on a tree{end}") for end in (".", "!")]
+    content = clean(write(twice))
+    assert (content["counts"]["rewritten_rows"], content["counts"]["kept_rows"]) == (1, 1)
+    assert pl.read_parquet(tmp_path / "out" / "audit" / "rewritten.parquet").height == 1
+
+
+# ---- interruption -------------------------------------------------------------------------------
+
+
+def big_file(path: Path) -> Path:
+    lines = sample_lines()
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(60):
+            stream.writelines(line.replace('{"id": "', f'{{"id": "{number}-', 1) + "\n" for line in lines)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, workers: int) -> None:
+    source, out = big_file(tmp_path / "big.jsonl"), tmp_path / "out"
+    code = (
+        "import sys, zephyr_data.pipeline as p\n"
+        "from functools import partial\n"
+        "p.read_blocks = partial(p.read_blocks, block_bytes=500_000)\n"
+        "import cli; cli.main()\n"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "data",
+        "clean-ultrachat",
+        str(source),
+        "--out",
+        str(out),
+        "--workers",
+        str(workers),
+        "--json",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    blocks = tmp_path / "out.partial" / "blocks"
+    deadline = time.monotonic() + 120
+    while len(list(blocks.glob("*.parquet"))) < 3 and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not out.exists()
+    with pytest.raises(DataError, match="not a finished dataset"):
+        verify(tmp_path / "out.partial")
+    time.sleep(1.5)  # workers notice that their parent is gone
+    stamps = {path.name: path.stat().st_mtime_ns for path in blocks.glob("*.parquet")}
+    again = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert f"continuing: {len(stamps)} blocks are done" in again.stderr
+    fresh = subprocess.run(
+        [*command[:-4], str(tmp_path / "fresh"), *command[-3:]][: len(command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert fresh.returncode == 0, fresh.stderr
+    assert digests(json.loads(again.stdout)) == digests(json.loads(fresh.stdout))
+
+
+def test_a_stopped_run_with_other_options_starts_over(
+    write: Write, clean: Clean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(sample_lines())
+    stop_at = monkeypatch.context()
+    with stop_at as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        clean(path)
+    assert not (tmp_path / "out").exists()
+    clean(path, languages=("en", "de"))
+    assert "starting over: languages changed" in capsys.readouterr().err
+
+
+def test_a_change_of_size_alone_reuses_the_blocks(
+    write: Write, clean: Clean, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(sample_lines())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        clean(path)
+    clean(path, size=50, test_size=5)
+    assert "continuing: 1 blocks are done" in capsys.readouterr().err
+
+
+def test_a_second_run_into_one_folder_is_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
+    path = write(sample_lines())
+    with Work(tmp_path / "out").held(), pytest.raises(RunInProgress, match="another run"):
+        clean(path)
+
+
+def test_a_foreign_folder_and_a_file_in_the_way_are_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
+    path = write(sample_lines())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="holds other files"):
+        clean(path, out="mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="is a file"):
+        clean(path, out="file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder(write: Write, clean: Clean, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(NoSpace, match="permission denied"):
+        clean(write(sample_lines()), out="locked/out")
+
+
+def test_a_full_disk_says_so_and_a_later_run_continues(
+    tmp_path: Path, write: Write, clean: Clean, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", mount]
+    if os.geteuid() or subprocess.run(tmpfs, capture_output=True, check=False).returncode:
+        pytest.skip("a small tmpfs cannot be mounted here")
+    try:
+        path = write(sample_lines())
+        with pytest.raises(NoSpace, match="are free"):
+            clean(path, out="small/out")
+        monkeypatch.setattr("zephyr_data.clean.WORK_SHARE", 0.0)
+        with pytest.raises(NoSpace, match="no space left while writing") as caught:
+            clean(path, out="small/out")
+        assert caught.value.exit_code == 4
+        assert not (mount / "out").exists()
+        subprocess.run(["mount", "-o", "remount,size=50m", mount], check=True)
+        clean(path, out="small/out")
+        assert "continuing: 1 blocks are done" in capsys.readouterr().err
+        verify(mount / "out")
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_a_full_disk_in_the_middle_is_told_apart() -> None:
+    for fault in (
+        OSError(28, "No space left on device"),
+        pl.exceptions.ComputeError("No space left on device (os error 28)"),
+    ):
+        with pytest.raises(NoSpace, match="no space left while writing"), clear_disk_errors(Path("x")):
+            raise fault
+
+
+def test_nothing_kept_is_an_error_without_a_dataset(write: Write, clean: Clean, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nothing was kept"):
+        clean(write(["prose", "and more"]))
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SourceError, match="hold no row"):
+        clean(write([], "empty.jsonl"))
+
+
+# ---- verify -------------------------------------------------------------------------------------
+
+
+def test_verify_finds_each_kind_of_damage(clean: Clean, tmp_path: Path) -> None:
+    clean()
+    out = tmp_path / "out"
+    verify(out)
+    shard = next((out / "data").glob("train_sft-*"))
+
+    def broken(damage: Callable[[Path], object], said: str) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(out, copy)
+        damage(copy)
+        with pytest.raises(ContractBroken, match=said):
+            verify(copy)
+        shutil.rmtree(copy)
+
+    broken(lambda copy: (copy / "data" / shard.name).unlink(), "is missing")
+    broken(lambda copy: (copy / "data" / shard.name).write_bytes(shard.read_bytes()[:-9]), "bytes, not")
+    broken(lambda copy: (copy / "data" / shard.name).write_bytes(b"x" + shard.read_bytes()[1:]), "another sha256")
+    broken(lambda copy: (copy / "data" / "extra.parquet").write_bytes(b"x"), "not in the manifest")
+
+    def recount(copy: Path) -> None:
+        content = json.loads((copy / manifest.NAME).read_text())
+        content["counts"]["rows_read"] += 1
+        (copy / manifest.NAME).write_text(json.dumps(content))
+
+    broken(recount, "rows read, but")
+
+    def forge(copy: Path) -> None:  # rows exchanged and every file digest made to fit
+        rows = pl.read_parquet(copy / "data" / shard.name)
+        pq.write_table(rows.with_columns(prompt=pl.lit("x")).to_arrow().cast(schemas.SFT), copy / "data" / shard.name)
+        content = json.loads((copy / manifest.NAME).read_text())
+        content["files"] = manifest.list_files(copy)
+        (copy / manifest.NAME).write_text(json.dumps(content))
+
+    broken(forge, "do not give the digest")

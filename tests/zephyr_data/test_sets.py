@@ -1,0 +1,137 @@
+"""Stages over the whole set: duplicates, selection, splits."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import dialogue
+from zephyr_core.keys import row_key, text_key
+from zephyr_data.duplicates import normalised
+from zephyr_data.splits import assign_sides, draw_prompts, nearest_prefix
+
+Clean = Callable[..., dict[str, Any]]
+Write = Callable[..., Path]
+
+
+def test_the_survivor_is_the_smallest_key_and_the_dropped_row_names_it(
+    write: Write, clean: Clean, tmp_path: Path
+) -> None:
+    group = [
+        ("What is a plum?", "A plum is a fruit."),
+        ("what is a PLUM", "A plum -- is a  fruit!"),
+        ("What is a plum??", "A plum is\na fruit."),
+    ]
+    other = ("What is a pear?", "A pear is a fruit.")
+    content = clean(write([dialogue(*turns, row_id=str(number)) for number, turns in enumerate([*group, other])]))
+    assert content["counts"]["dropped"] == {"duplicates/same-dialogue": 2}
+    survivor = min(row_key(turns) for turns in group)
+    dropped = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet")
+    assert dropped["matched"].to_list() == [survivor, survivor]
+    assert survivor in pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")["row_key"].to_list()
+
+
+def test_of_exact_duplicates_the_first_place_survives(write: Write, clean: Clean, tmp_path: Path) -> None:
+    turns = ("What is a plum?", "A plum is a fruit.")
+    clean(write([dialogue(*turns, row_id=name) for name in ("first", "second", "third")]))
+    assert pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")["id"].to_list() == ["first"]
+
+
+def test_same_prompt_is_an_option(write: Write, clean: Clean) -> None:
+    path = write(
+        [
+            dialogue("What is a plum?", "A plum is a fruit."),
+            dialogue("What is a plum?", "It is a stone fruit of the rose family."),
+        ]
+    )
+    assert clean(path)["counts"]["kept_rows"] == 2
+    assert clean(path, duplicates="prompt", out="p")["counts"]["dropped"] == {"duplicates/same-prompt": 1}
+    assert clean(path, duplicates="off", out="o")["counts"]["kept_rows"] == 2
+
+
+def test_normalising_ignores_case_space_and_marks_and_keeps_symbols_and_turns() -> None:
+    def one(text: str) -> bytes:
+        return next(iter(normalised(pl.Series([text]))))
+
+    assert one("Hi, THERE!  you\n") == one("hi there you") == b"hithereyou"
+    assert one("Ça va — très “bien” ?") == one("ça va très bien") != one("ca va tres bien")
+    assert one("2+2") != one("2=2")
+    assert one("😀") != one("😢")
+    assert one("...") == b"..."
+    assert one("a\x1eb") != one("ab")
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_the_quick_way_for_ascii_is_the_slow_way(text: str) -> None:
+    quick = next(iter(normalised(pl.Series([text]))))
+    slow = next(iter(normalised(pl.Series([text + "é"]))))
+    assert quick + "é".encode() == slow or quick == text.encode()
+
+
+@given(st.lists(st.integers(1, 5), max_size=30), st.integers(0, 60))
+def test_nearest_prefix_is_the_nearest(sizes: list[int], target: int) -> None:
+    misses = [abs(sum(sizes[:count]) - target) for count in range(len(sizes) + 1)]
+    assert nearest_prefix(sizes, target) == misses.index(min(misses))
+
+
+@given(
+    st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=50), st.floats(0, 1), st.randoms(use_true_random=False)
+)
+def test_sides_hang_on_the_prompt_not_on_the_order(prompts: list[str], share: float, shuffler: random.Random) -> None:
+    keys = [text_key(prompt) for prompt in prompts]
+    sides = dict(zip(keys, assign_sides(pl.Series(keys), share, 42), strict=True))
+    shuffler.shuffle(keys)
+    again = assign_sides(pl.Series(keys), share, 42).to_list()
+    assert [sides[key] for key in keys] == again
+
+
+def test_the_draw_of_the_test_side_is_not_that_of_the_selection() -> None:
+    keys = pl.Series([text_key(str(number)) for number in range(1000)])
+    selected, tested = (set(draw_prompts(keys, 500, 42, purpose)) for purpose in ("select", "split"))
+    assert 200 < len(selected & tested) < 300
+
+
+def test_size_and_share(write: Write, clean: Clean, tmp_path: Path) -> None:
+    kinds = [
+        ("What is fruit number %d called?" % number, "It is called a plum of the kind %d." % number)
+        for number in range(200)
+    ]
+    path = write([dialogue(*turns) for turns in kinds])
+    content = clean(path, size=100, test_size=10)
+    assert {name: entry["rows"] for name, entry in content["splits"].items()} == {
+        "train_sft": 90,
+        "test_sft": 10,
+        "train_gen": 90,
+        "test_gen": 10,
+    }
+    assert content["counts"]["dropped"] == {"selection/not-drawn": 100}
+    other = clean(path, size=100, test_size=10, seed=43, out="other")
+    assert other["splits"]["train_sft"]["rows_digest"] != content["splits"]["train_sft"]["rows_digest"]
+    dropped = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet")
+    assert dropped["matched"].null_count() == dropped["turn"].null_count() == 100
+
+
+def test_dialogues_of_one_prompt_stay_together(write: Write, clean: Clean, tmp_path: Path) -> None:
+    rows = [
+        dialogue(f"What is fruit number {number % 20}?", f"It is the plum called {number} in the list.")
+        for number in range(200)
+    ]
+    clean(write(rows), size=150, test_size=30)
+    kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
+    assert (kept.group_by("prompt_id").agg(pl.col("split").n_unique())["split"] == 1).all()
+    assert (kept.group_by("prompt_id").len()["len"] == 10).all()
+
+
+@pytest.mark.parametrize(
+    "flags", [{"size": 0}, {"test_size": -1}, {"size": 5, "test_size": 6}, {"duplicates": "all"}, {"on_hit": "burn"}]
+)
+def test_impossible_options_are_refused(write: Write, clean: Clean, flags: dict[str, Any]) -> None:
+    from zephyr_data.errors import OptionError
+
+    with pytest.raises(OptionError):
+        clean(write([dialogue("What is a plum?", "A plum is a fruit.")]), **flags)
