@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check fix
+.PHONY: help setup demo test check fix docs
 help:
 	@echo "make demo    clean the embedded samples, then show the audit and the story of two rows"
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
+	@echo "make docs    write docs/cli.md from the commands' help"
 	@echo "make setup   only the set-up that the others do themselves"
 
 setup: $(READY)
@@ -38,6 +39,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/make_cli.py --check
+
+docs: $(READY)
+	$(BIN)/python docs/make_cli.py
 
 fix: $(READY)
 	$(BIN)/ruff format .

@@ -306,7 +306,7 @@ def test_a_full_disk_says_so_and_a_later_run_continues(
         assert "continuing: 1 blocks are done" in capsys.readouterr().err
         verify(mount / "out")
     finally:
-        subprocess.run(["umount", mount], check=True)
+        subprocess.run(["umount", "-l", mount], check=True)
 
 
 def test_a_full_disk_in_the_middle_is_told_apart() -> None:

@@ -1,0 +1,62 @@
+"""A wheel, built and installed into an empty environment, finds its rules, recipes and samples."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+LINK = "import site, sys; print(site.getsitepackages()[0])"
+
+
+@pytest.mark.slow
+def test_three_commands_from_a_wheel(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"cli.py", "zephyr_core/shipped/rules/ultrachat.toml", "zephyr_core/shipped/recipes/tiny.toml"} <= names
+    assert not any(name.startswith(("tests/", "rules/", "recipes/")) for name in names)
+    # Empty but for what the wheel depends on, which is seen through a path file instead of being fetched again.
+    environment = tmp_path / "env"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True, capture_output=True
+    )
+    here, there = (
+        subprocess.run([exe, "-c", LINK], check=True, capture_output=True, text=True).stdout.strip()
+        for exe in (sys.executable, python)
+    )
+    (Path(there) / "dependencies.pth").write_text(_without_editable(Path(here), tmp_path / "dependencies"))
+    command = environment / "bin" / "zephyr"
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = subprocess.run(
+        [python, "-c", "import zephyr_core; print(zephyr_core.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(environment) in where.stdout
+    assert "tiny" in run("recipe", "list")
+    assert "rows kept" in run("data", "clean-ultrachat", "--recipe", "tiny")
+    assert "is whole" in run("data", "verify", "runs/tiny/clean-ultrachat")
+
+
+def _without_editable(site: Path, target: Path) -> str:
+    """Return a folder of links to all that is installed but the checkout itself."""
+    target.mkdir()
+    for entry in site.iterdir():
+        if "zephyr" not in entry.name.lower() and entry.suffix != ".pth":
+            (target / entry.name).symlink_to(entry)
+    return str(target)
