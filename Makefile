@@ -26,9 +26,9 @@ demo: $(READY)
 	@echo; echo "== the rules and their examples"
 	$(BIN)/zephyr data audit runs/tiny/clean-ultrachat
 	@echo; echo "== the story of a dropped row"
-	$(BIN)/zephyr data why runs/tiny/clean-ultrachat b-0001
+	$(BIN)/zephyr data why runs/tiny/clean-ultrachat b-0035
 	@echo; echo "== the story of a rewritten row"
-	$(BIN)/zephyr data why runs/tiny/clean-ultrachat a-0140
+	$(BIN)/zephyr data why runs/tiny/clean-ultrachat a-0158
 	@echo; $(BIN)/zephyr data verify runs/tiny/clean-ultrachat
 
 test: $(READY)

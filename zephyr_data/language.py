@@ -26,6 +26,7 @@ _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ'’]+")
 _SCRIPTS = {
     "ja": re.compile(r"[\u3040-\u30ff]"),
     "ko": re.compile(r"[\uac00-\ud7af]"),
@@ -80,8 +81,10 @@ def detect(text: str) -> str:
     ascii_words = sum(word.isascii() for word in words)
     if len(words) >= FEW_WORDS and evidence >= ENGLISH_SHARE * len(words) and ascii_words >= 0.9 * len(words):
         return "en"
-    telling = sum(word[0].islower() for word in _WORD.findall(prose)) if len(words) < FEW_WORDS else len(words)
-    if telling < FEW_FOR_DETECTOR - 1 and ascii_words == len(words):  # greetings, lists of names
+    telling = sum(word[0].islower() for word in _WORD.findall(prose))
+    if telling < max(FEW_FOR_DETECTOR - 1, 0.3 * len(words)) and all(
+        _LATIN.fullmatch(word) for word in words
+    ):  # greetings, lists of names
         return UNDETERMINED
     return _by_detector(prose, is_short=len(words) < FEW_WORDS, evidence=evidence)
 
@@ -107,5 +110,5 @@ def _is_clearly_english() -> pl.Expr:
     listed = "|".join(sorted(FUNCTION_WORDS))
     evidence = text.str.count_matches(rf"(?i)(?-u:\b)(?:{listed})(?-u:\b)")
     foreign_bytes = text.str.len_bytes() - text.str.len_chars()
-    is_ascii = foreign_bytes <= 0.02 * text.str.len_bytes() + 12
+    is_ascii = foreign_bytes <= 0.02 * text.str.len_bytes() + 4
     return (words >= FEW_WORDS) & (evidence >= ENGLISH_SHARE * words) & is_ascii

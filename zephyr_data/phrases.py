@@ -10,7 +10,10 @@ from zephyr_data.stages import Stage, mark, nothing_changed, nothing_found, rewr
 
 NAME = "phrases"
 CONTEXT = 80  # characters shown on either side of a match
-_QUOTED = re.compile(r'"[^"\n]{1,400}"|“[^”\n]{1,400}”|«[^»\n]{1,400}»')
+_QUOTED = re.compile(
+    r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
+    r"""|(?<![^\s(])['‘][A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech
+)
 
 
 def mark_phrases(ruleset: Ruleset) -> Stage:

@@ -176,12 +176,13 @@ def _typed_row(row: dict[str, Any], shown: str) -> dict[str, Any]:
     kept = {name: row.get(name) for name in RAW}
     if type(kept["id"]) is int:
         kept["id"] = str(kept["id"])
-    if not all(_fits(name, value) for name, value in kept.items()):
-        return {"fault": "wrong-type", "matched": shown}
     try:
         orjson.dumps(kept)
     except orjson.JSONEncodeError:
         return {"fault": "lone-surrogate", "matched": shown}
+    if not all(_fits(name, value) for name, value in kept.items()):
+        row_id = kept["id"] if isinstance(kept["id"], str) else None
+        return {"id": row_id, "fault": "wrong-type", "matched": shown}
     for name in ("messages", "conversations"):
         turns = kept[name]
         if turns is not None:
