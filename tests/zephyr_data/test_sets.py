@@ -98,7 +98,7 @@ def test_the_draw_of_the_test_side_is_not_that_of_the_selection() -> None:
 
 def test_size_and_share(write: Write, clean: Clean, tmp_path: Path) -> None:
     kinds = [
-        ("What is fruit number %d called?" % number, "It is called a plum of the kind %d." % number)
+        (f"What is fruit number {number} called?", f"It is called a plum of the kind {number}.")
         for number in range(200)
     ]
     path = write([dialogue(*turns) for turns in kinds])

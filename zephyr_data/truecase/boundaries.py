@@ -38,6 +38,9 @@ INTERJECTIONS = frozenset(
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
 _BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)\s+["“‘'«(\[*_]*\Z""")
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
+_INITIALS = re.compile(r"\w(?:\.\w)*")  # J. R. R., a.m.
+_NOT_LETTERS, _VOWEL = re.compile(r"[^a-z]"), re.compile(r"[aeiouy]")
+_CODE = re.compile(r"[/\\=<>{}@_]")
 _QUOTES = "\"”’'»"
 
 
@@ -65,21 +68,21 @@ def _after_closer(marks: str, closers: str, word: str) -> bool:
 
 
 def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bool:
-    lower = token.lower()
-    if not token or lower in ABBREVIATIONS or _LIST_NUMBER.search(before):
-        return False
-    if re.fullmatch(r"\w(?:\.\w)*", token):  # initials, dotted abbreviations
-        return False
-    letters = re.sub(r"[^a-z]", "", lower)
-    if letters and not re.search(r"[aeiouy]", letters):  # mgmt., qty.
-        return False
-    if re.search(r"[/\\=<>{}@_]", token):
+    if not token or _LIST_NUMBER.search(before) or _is_abbreviation(token) or _CODE.search(token):
         return False
     if "." in token:  # "os.path. join" against "on example.com. it is"
         return word in STARTERS
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
         return word in STARTERS_AFTER_STOP or is_name
     return True
+
+
+def _is_abbreviation(token: str) -> bool:
+    lower = token.lower()
+    if lower in ABBREVIATIONS or _INITIALS.fullmatch(token):
+        return True
+    letters = _NOT_LETTERS.sub("", lower)
+    return bool(letters) and not _VOWEL.search(letters)  # mgmt., qty.
 
 
 def _after_mark(earlier: str, token: str, word: str, *, is_name: bool) -> bool:
