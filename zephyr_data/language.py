@@ -14,12 +14,14 @@ FUNCTION_WORDS = frozenset(
     "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
     "will would if we they he his her its which but about there has please an".split()
 )
+ONLY_ENGLISH = frozenset("the and that with you your this are from have which they what how some".split())
 UNDETERMINED = "und"  # too little prose to tell: code, emoji, a greeting. Never called foreign.
 ENGLISH_SHARE = 0.10  # of function words among words, above which a text is English
 PROSE_SHARE = 0.06  # the same, for a single turn to be read as English
 FEW_WORDS = 10
 FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
 SURE = 0.95  # langdetect's least probability to call a short text foreign
+TELL_TALE = 20  # one word of only English in so many, and the detector's other verdict is not believed
 SEED = 0
 
 _NOT_PROSE = re.compile(
@@ -86,10 +88,10 @@ def detect(text: str) -> str:
         _LATIN.fullmatch(word) for word in words
     ):  # greetings, lists of names
         return UNDETERMINED
-    return _by_detector(prose, is_short=len(words) < FEW_WORDS, evidence=evidence)
+    return _by_detector(prose, words, evidence)
 
 
-def _by_detector(prose: str, *, is_short: bool, evidence: int) -> str:
+def _by_detector(prose: str, words: list[str], evidence: int) -> str:
     from langdetect import DetectorFactory, LangDetectException, detect_langs
 
     DetectorFactory.seed = SEED
@@ -98,9 +100,12 @@ def _by_detector(prose: str, *, is_short: bool, evidence: int) -> str:
     except LangDetectException:
         return UNDETERMINED
     code = str(best.lang).split("-")[0]
-    if code == "en" or not is_short:
+    if code == "en":
         return code
-    return code if best.prob >= SURE and not evidence else UNDETERMINED
+    is_doubtful = TELL_TALE * sum(word in ONLY_ENGLISH for word in words) >= len(words)
+    if is_doubtful or (len(words) < FEW_WORDS and (best.prob < SURE or evidence)):
+        return UNDETERMINED
+    return code
 
 
 def _is_clearly_english() -> pl.Expr:
