@@ -5,7 +5,8 @@ import re
 # Words before a full stop that do not end a sentence.
 ABBREVIATIONS = frozenset(
     """
-    etc vs viz ie eg cf et al ca approx est incl excl resp misc fig figs eq eqs ch sec secs vol vols no nos pp pg ed eds trans
+    etc vs viz ie eg cf et
+    al ca approx est incl excl resp misc fig figs eq eqs ch sec secs vol vols no nos pp pg ed eds trans
     op ref refs app var sp spp dr mr mrs ms mx st sts prof rev hon sen rep gov pres gen col maj capt cpt lt sgt cmdr
     adm jr sr inc ltd co corp llc plc bros dept univ assn assoc govt ave blvd rd hwy apt mt ft min mins max hr hrs
     wk wks mo mos yr yrs oz lb lbs tbsp tbs tsp pt qt gal doz sq cu temp tel ext jan feb mar apr jun jul aug sept sep

@@ -10,7 +10,8 @@ COMMON_TODAY = frozenset(
     government congress senate university college school church court president king queen prince princess company
     corporation department committee board federal union party army navy force north south east west northern southern
     eastern western mr mrs treasury exchange commission council minister secretary general chairman director county
-    city street avenue road river lake mountain island park museum library hospital hotel center centre hi max int fn var hon
+    city street avenue road river lake mountain island park museum library hospital hotel center centre
+    hi max int fn var hon
     """.split()
 )
 

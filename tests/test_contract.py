@@ -1,0 +1,58 @@
+"""The golden examples of docs/dataset.md are what the code gives."""
+
+import hashlib
+import json
+import re
+
+from tests.conftest import ROOT
+from zephyr_core.keys import canonical_json, draw, row_key, rows_digest
+from zephyr_data import schemas
+from zephyr_data.store import row_digests
+
+TEXT = (ROOT / "docs" / "dataset.md").read_text(encoding="utf-8")
+
+
+def test_ten_row_keys() -> None:
+    examples = re.findall(r"^\| `(\[.*\])` \| `([0-9a-f]{64})` \|$", TEXT, re.MULTILINE)
+    assert len(examples) == 10
+    for texts, key in examples:
+        assert row_key(json.loads(texts)) == key
+
+
+def test_ten_draws() -> None:
+    examples = re.findall(r"^\| (\d+) \| (\w+) \| (\S*) ?\| (\d+) \| (\d+) \|$", TEXT, re.MULTILINE)
+    assert len(examples) == 10
+    for seed, purpose, key, choices, drawn in examples:
+        assert draw(int(seed), purpose, key, int(choices)) == int(drawn)
+
+
+def test_rows_digest_of_two_rows() -> None:
+    rows = [json.loads(row) for row in re.findall(r"`(\{\"prompt\".*?\]\})`", TEXT)]
+    assert len(rows) == 2
+    digest = re.search(r"it is\s+`([0-9a-f]{64})`", TEXT)
+    assert digest and rows_digest(row_digests(rows)) == digest[1]
+    assert row_digests(rows) == [hashlib.sha256(canonical_json(row)).digest() for row in rows]
+
+
+def test_the_columns_listed_are_those_written() -> None:
+    for name, schema in (
+        ("dropped", schemas.DROPPED),
+        ("rewritten", schemas.REWRITTEN),
+        ("rules", schemas.RULES),
+        ("kept", schemas.KEPT),
+    ):
+        listed = re.search(rf"audit/{name}\.parquet +(.*)", TEXT)
+        assert listed and listed[1].split(", ") == schema.names
+
+
+def test_every_fault_is_listed() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "zephyr_data" / "sources").glob("*.py"))
+    faults = set(re.findall(r'"fault": "([a-z0-9-]+)"', code)) | set(re.findall(r'return (?:f?)"([a-z-]+)"', code))
+    assert {"wrong-type", "no-turns"} <= faults
+    for fault in faults - {"und"}:
+        assert fault in TEXT, fault
+
+
+def test_decisions_are_short() -> None:
+    for path in (ROOT / "docs" / "decisions").glob("*.md"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 30, path
