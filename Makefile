@@ -24,12 +24,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/zephyr data clean-ultrachat --recipe tiny --overwrite
 	@echo; echo "== the rules and their examples"
-	$(BIN)/zephyr data audit runs/tiny/clean-ultrachat
+	$(BIN)/zephyr data audit --recipe tiny
 	@echo; echo "== the story of a dropped row"
-	$(BIN)/zephyr data why runs/tiny/clean-ultrachat b-0035
+	$(BIN)/zephyr data why b-0035 --recipe tiny
 	@echo; echo "== the story of a rewritten row"
-	$(BIN)/zephyr data why runs/tiny/clean-ultrachat a-0158
-	@echo; $(BIN)/zephyr data verify runs/tiny/clean-ultrachat
+	$(BIN)/zephyr data why a-0158 --recipe tiny
+	@echo; $(BIN)/zephyr data verify --recipe tiny
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

@@ -75,6 +75,15 @@ def test_verify(dataset: Path, tmp_path: Path) -> None:
     assert absent.returncode == 5 and absent.stderr.startswith("error: ") and "\nhint:  " in absent.stderr
 
 
+def test_the_recipe_s_directory_is_the_default(tmp_path: Path) -> None:
+    assert zephyr(*TINY, cwd=tmp_path).returncode == 0
+    assert "runs/tiny/clean-ultrachat is whole" in zephyr("data", "verify", "--recipe", "tiny", cwd=tmp_path).stdout
+    assert "hit rows" in zephyr("data", "audit", "--recipe", "tiny", cwd=tmp_path).stdout
+    assert "dropped by" in zephyr("data", "why", "b-0035", "--recipe", "tiny", cwd=tmp_path).stdout
+    absent = zephyr("data", "audit", cwd=tmp_path)
+    assert absent.returncode == 5 and "runs/zephyr-7b-beta/clean-ultrachat is not a finished dataset" in absent.stderr
+
+
 def test_explain_and_environment() -> None:
     assert zephyr(*TINY, "--explain", "seed").stdout == "clean-ultrachat.seed = 42   (default, ours)\n"
     said = zephyr(*TINY, "--explain", "seed", ZEPHYR_CLEAN_ULTRACHAT_SEED="7").stdout

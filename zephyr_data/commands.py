@@ -6,6 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from zephyr_core import paths
 from zephyr_core import recipe as recipes
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
@@ -13,12 +14,17 @@ rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The p
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Directory = Annotated[Path, typer.Argument(help="A dataset directory.")]
+Directory = Annotated[Optional[Path], typer.Argument(help="A dataset directory; default: the recipe's.")]
 
 
 def show(result: Any, text: str, as_json: bool) -> None:
     """Print the result on stdout, for a program or for a person."""
     print(json.dumps(result, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def made_by(recipe: str) -> Path:
+    """Return the directory that a recipe's cleaning writes when no `--out` is given."""
+    return paths.run_directory(recipes.load(recipe).name, "clean-ultrachat")
 
 
 @app.command("clean-ultrachat")
@@ -65,36 +71,38 @@ def clean_ultrachat(
 
 
 @app.command()
-def audit(directory: Directory, as_json: JsonOption = False) -> None:
+def audit(directory: Directory = None, recipe: RecipeOption = recipes.DEFAULT, as_json: JsonOption = False) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
     from zephyr_core import manifest
     from zephyr_data.report import closing_table, rules_table
 
-    content = manifest.read(directory)
-    show(content["counts"], f"{closing_table(content, directory)}\n\n{rules_table(directory)}", as_json)
+    place = directory or made_by(recipe)
+    content = manifest.read(place)
+    show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
 
 
 @app.command()
 def why(
-    directory: Directory, row: Annotated[str, typer.Argument(help="Raw id, row_key, prompt_id or FILE:LINE.")]
+    place: Annotated[
+        str, typer.Argument(metavar="[DIRECTORY] ROW", help="A dataset directory; default: the recipe's.")
+    ],
+    row: Annotated[Optional[str], typer.Argument(metavar="", help="Raw id, row_key, prompt_id or FILE:LINE.")] = None,
+    recipe: RecipeOption = recipes.DEFAULT,
 ) -> None:
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
-    from zephyr_core.errors import UsageError
     from zephyr_data.report import story
 
-    text = story(directory, row)
-    if not text:
-        raise UsageError(f"{directory} knows no row {row!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
-    print(text)
+    print(story(Path(place), row) if row is not None else story(made_by(recipe), place))
 
 
 @app.command()
-def verify(directory: Directory, as_json: JsonOption = False) -> None:
+def verify(directory: Directory = None, recipe: RecipeOption = recipes.DEFAULT, as_json: JsonOption = False) -> None:
     """Check every file, sum and digest of a dataset directory against its manifest."""
     from zephyr_data.store import verify
 
-    content = verify(directory)
-    show(content["splits"], f"{directory} is whole: files, sums and digests match its manifest", as_json)
+    place = directory or made_by(recipe)
+    content = verify(place)
+    show(content["splits"], f"{place} is whole: files, sums and digests match its manifest", as_json)
 
 
 @rules_app.command("show")

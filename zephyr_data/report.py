@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from zephyr_core import manifest
+from zephyr_core.errors import UsageError
 from zephyr_data.audit import is_selection
 
 EXAMPLES = 2
@@ -17,7 +18,7 @@ def closing_table(content: dict[str, Any], out: Path) -> str:
     counts = content["counts"]
     read = counts["rows_read"]
     lines = [("rows read", read, "")]
-    lines += [(f"  dropped: {reason}", -rows, _share(rows, read)) for reason, rows in counts["dropped"].items()]
+    lines += [(f"  dropped: {reason}", -rows, _share(rows, read)) for reason, rows in _in_stage_order(counts)]
     lines += [("rows kept", counts["kept_rows"], _share(counts["kept_rows"], read))]
     lines += [("  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed")]
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
@@ -52,7 +53,8 @@ def rules_table(directory: Path) -> str:
 def story(directory: Path, wanted: str) -> str:
     """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
 
-    Returns an empty text when no row has that name.
+    Raises:
+        UsageError: no row has that name.
     """
     content = manifest.read(directory)
     tables = {
@@ -62,6 +64,8 @@ def story(directory: Path, wanted: str) -> str:
     parts += [_kept_story(row, tables["rewritten"]) for row in _named(tables["kept"], wanted)]
     found = [*_named(tables["dropped"], wanted), *_named(tables["kept"], wanted)]
     parts += [text for row in found if (text := _raw_row(row, content))]
+    if not parts:
+        raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
     return "\n\n".join(parts)
 
 
@@ -121,6 +125,11 @@ def _one_line(text: str | None) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %" if whole else ""
+
+
+def _in_stage_order(counts: dict[str, Any]) -> list[tuple[str, int]]:
+    stages = ("read", "phrases", "language", "duplicates", "selection")
+    return sorted(counts["dropped"].items(), key=lambda item: (stages.index(item[0].split("/")[0]), item[0]))
 
 
 def _columns(lines: Iterable[tuple[str, int, str]]) -> Iterator[str]:
