@@ -1,5 +1,6 @@
 """The options of the data steps, each default with its source: "paper §…", or "ours" where nothing was published."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +35,11 @@ class CleanOptions:
         _one_of("duplicates", self.duplicates, ("dialogue", "prompt", "off"))
         for role in self.truecase_roles:
             _one_of("truecase_roles", role, ("assistant", "user"))
-        if not self.languages:
-            raise OptionError(
-                "languages is empty: nothing would be kept", "name at least one, such as `--languages en`"
-            )
+        for language in self.languages or ("",):
+            if not re.fullmatch("[a-z]{2}", language):
+                raise OptionError(
+                    f"languages holds {language!r}: not a code of ISO 639-1", "such as `--languages en,de`"
+                )
         if not 0 <= self.test_size <= self.size or self.size == 0:
             raise OptionError(
                 f"test_size {self.test_size} of size {self.size}: the test share must lie in 0..1, size above 0"

@@ -63,6 +63,12 @@ class Inputs:
     limit: int | None
     read: list[FileRead] = field(default_factory=list)
     shapes: dict[str, str] = field(default_factory=dict)
+    stored_ends: dict[RawFile, int] = field(default_factory=dict)  # bytes read of each file so far
+
+    @property
+    def bytes_read(self) -> int:
+        """Return the stored bytes read so far."""
+        return sum(self.stored_ends.values())
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks of all files in order; `read` fills as files end."""
@@ -133,6 +139,7 @@ def clean(
             "step": ultrachat.STEP,
             "options": resolved.record(),
             "inputs": inputs.record(),
+            "bytes_read": inputs.bytes_read,
             "rules": phrases.digests,
             "counts": tally.counts(),
             **output.digests(),
@@ -155,13 +162,12 @@ def _plan(options: CleanOptions, phrases: Ruleset) -> dict[str, Any]:
 
 
 def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:
-    read: dict[RawFile, int] = {}
     rows = 0
     for done in run_blocks(inputs.blocks(), job, workers):
         inputs.check_shape(done)
-        read[done.block.file] = done.block.stored_end
+        inputs.stored_ends[done.block.file] = done.block.stored_end
         rows += done.rows
-        progress.advance(sum(read.values()), rows)
+        progress.advance(inputs.bytes_read, rows)
         yield done
 
 

@@ -24,7 +24,7 @@ def closing_table(content: dict[str, Any], out: Path) -> str:
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     lines += [("  of them recased", counts["rewritten_rows"], words)]
     lines += [(f"  {name}", entry["rows"], entry["rows_digest"][:16]) for name, entry in content["splits"].items()]
-    megabytes = sum(entry["bytes"] for entry in content["inputs"]) / 1e6
+    megabytes = content["bytes_read"] / 1e6
     seconds = content["seconds"]
     speed = f"{megabytes:,.1f} MB in {seconds:.1f} s, {megabytes / max(seconds, 1e-3):,.1f} MB/s"
     return "\n".join([*_columns(lines), speed, f"written to {out}"])

@@ -71,6 +71,7 @@ class Work:
         """Move the finished dataset to its place, an older one out of the way first, and remove the work folder."""
         older = self.folder / "older"
         if self.out.exists():
+            shutil.rmtree(older, ignore_errors=True)
             self.out.rename(older)
         self.dataset.rename(self.out)
         shutil.rmtree(self.folder)

@@ -23,6 +23,8 @@ def verdict(*turns: str, languages: tuple[str, ...] = ("en",)) -> str | None:
         ("¿Cómo puedo aprender a organizar mejor mi tiempo en el trabajo?", "es"),
         ("你好，请问如何安排时间？", "zh"),
         ("時間をうまく使う方法を教えてください。Python3の場合です。", "ja"),
+        ("Python和JavaScript编程语言的主要区别是什么？", "zh"),
+        ("The word 你好 is how you say hello to somebody in Chinese, and it is polite.", "en"),
         ("시간을 잘 쓰는 방법을 알려 주세요.", "ko"),
         ("Как мне лучше планировать своё время на работе?", "ru"),
         ("How can I plan my time well when there is so much to do at work?", "en"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import dialogue
-from zephyr_core.keys import row_key, text_key
+from zephyr_core.keys import draw, row_key, text_key
 from zephyr_data.duplicates import normalised
 from zephyr_data.splits import assign_sides, draw_prompts, nearest_prefix
 
@@ -127,8 +127,32 @@ def test_dialogues_of_one_prompt_stay_together(write: Write, clean: Clean, tmp_p
     assert (kept.group_by("prompt_id").len()["len"] == 10).all()
 
 
+def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
+    write: Write, clean: Clean, tmp_path: Path
+) -> None:
+    rows = [(f"What is fruit number {number} called?", f"It is a plum of the kind {number}.") for number in range(40)]
+    path = write([dialogue(*turns) for turns in rows])
+    assert clean(path, size=39, test_size=4)["counts"]["dropped"] == {"selection/not-drawn": 1}
+    assert clean(path, size=40, test_size=4, out="all")["counts"]["dropped"] == {}
+    clean(path, size=20, test_size=4, out="half")
+    kept = pl.read_parquet(tmp_path / "half" / "audit" / "kept.parquet")
+    keys = {text_key(prompt): draw(42, "select", text_key(prompt), 2**64) for prompt, _ in rows}
+    assert set(kept["prompt_id"]) == set(sorted(keys, key=keys.__getitem__)[:20])
+    tested = {key: draw(42, "split", key, 2**64) for key in kept["prompt_id"]}
+    assert set(kept.filter(split="test_sft")["prompt_id"]) == set(sorted(tested, key=tested.__getitem__)[:4])
+
+
 @pytest.mark.parametrize(
-    "flags", [{"size": 0}, {"test_size": -1}, {"size": 5, "test_size": 6}, {"duplicates": "all"}, {"on_hit": "burn"}]
+    "flags",
+    [
+        {"size": 0},
+        {"test_size": -1},
+        {"size": 5, "test_size": 6},
+        {"duplicates": "all"},
+        {"on_hit": "burn"},
+        {"languages": ("english",)},
+        {"languages": ()},
+    ],
 )
 def test_impossible_options_are_refused(write: Write, clean: Clean, flags: dict[str, Any]) -> None:
     from zephyr_data.errors import OptionError

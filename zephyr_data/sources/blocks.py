@@ -226,4 +226,6 @@ def _shortened(block: Block, rows: int) -> Block:
     end = -1
     for _ in range(rows):
         end = data.index(b"\n", end + 1)
-    return replace(block, key=key, rows=rows, length=end + 1, data=data[: end + 1], is_cut_short=False)
+    stored_end = block.offset + end + 1 if block.file.kind == "plain" else block.stored_end
+    shorter = data[: end + 1]
+    return replace(block, key=key, rows=rows, length=end + 1, stored_end=stored_end, data=shorter, is_cut_short=False)
