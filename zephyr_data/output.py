@@ -1,6 +1,5 @@
 """The files of a dataset directory while they are being written."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,11 +9,9 @@ import polars as pl
 from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
 from zephyr_data.options import CleanOptions
-from zephyr_data.stages import split_verdict
 from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, to_arrow
 
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
-Tabulate = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 class Output:
@@ -48,15 +45,17 @@ class Output:
         for writer in self._writers():
             writer.abandon()
 
-    def write(self, table: pl.DataFrame, dropped_table: Tabulate, rewritten_table: Tabulate) -> None:
-        """Write one block's rows, each to its split or to the audit of the dropped."""
-        kept, dropped = split_verdict(table)
+    def write_kept(self, kept: pl.DataFrame, rewritten: pl.DataFrame) -> None:
+        """Write a block's kept rows, each to its splits, and the record of their changes."""
         for side in ("train", "test"):
             self._write_side(side, kept.filter(pl.col("side") == side))
-        self.rewritten.write(to_arrow(rewritten_table(kept), schemas.REWRITTEN))
-        reasons = to_arrow(dropped_table(dropped), schemas.DROPPED)
-        self.dropped.write(reasons)
-        self.dropped.digests += row_digests(reasons.select(list(DROPPED_CONTENT)).to_pylist())
+        self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
+
+    def write_dropped(self, dropped: pl.DataFrame, reasons: pl.DataFrame) -> None:
+        """Write the reasons of a block's dropped rows, and the rows whole where that was asked for."""
+        table = to_arrow(reasons, schemas.DROPPED)
+        self.dropped.write(table)
+        self.dropped.digests += row_digests(table.select(list(DROPPED_CONTENT)).to_pylist())
         if self.dropped_rows is not None:
             whole = dropped.filter(pl.col("turns").is_not_null()).select("row_key", "id", messages=messages(0))
             self.dropped_rows.write(to_arrow(whole, schemas.DROPPED_ROWS))

@@ -27,6 +27,7 @@ from zephyr_data.rules import Ruleset
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
 from zephyr_data.splits import assign_sides
+from zephyr_data.stages import split_verdict
 from zephyr_data.work import Work, clear_disk_errors
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
@@ -204,7 +205,9 @@ def _write(done: list[BlockDone], verdicts: pl.DataFrame, options: CleanOptions,
             found = by_block.get((number,))
             table = _judged(table, found if found is not None else verdicts.clear().drop("block"))
             tally.add(table)
-            output.write(table, dropped_table, rewritten_table)
+            kept, dropped = split_verdict(table)
+            output.write_kept(kept, rewritten_table(kept))
+            output.write_dropped(dropped, dropped_table(dropped))
         output.finish(tally.rules())
     return tally, output
 

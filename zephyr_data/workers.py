@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -32,7 +32,7 @@ class Job:
 
 @dataclass(frozen=True)
 class BlockDone:
-    """What the pipeline learns of a finished block."""
+    """What the pipeline learns of a finished block; its data is let go."""
 
     block: Block
     path: Path
@@ -62,10 +62,10 @@ def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[Bloc
 
 def run_block(block: Block, job: Job) -> BlockDone:
     """Run the row stages over a block and write the result, unless it is there."""
-    path = job.result(block)
+    path, told = job.result(block), replace(block, data=None)
     if path.is_file():
         noted = pl.read_parquet_metadata(path)
-        return BlockDone(block, path, int(noted["rows"]), noted["shape"] or None)
+        return BlockDone(told, path, int(noted["rows"]), noted["shape"] or None)
     table, shape = parse(block)
     for stage in _stages(job.options):
         table = stage(table)
@@ -76,7 +76,7 @@ def run_block(block: Block, job: Job) -> BlockDone:
     notes = {"rows": str(keyed.height), "shape": shape or ""}
     keyed.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)
     temporary.replace(path)
-    return BlockDone(block, path, keyed.height, shape)
+    return BlockDone(told, path, keyed.height, shape)
 
 
 @lru_cache(maxsize=1)

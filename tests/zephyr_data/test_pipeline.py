@@ -123,6 +123,25 @@ def test_threads_and_hash_seed_do_not_matter(tmp_path: Path, clean: Clean, threa
     assert digests(json.loads(done.stdout)) == plain
 
 
+def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
+    import gzip
+
+    from zephyr_data.options import CleanOptions
+    from zephyr_data.sources.blocks import Block, read_blocks
+    from zephyr_data.sources.files import RawFile
+    from zephyr_data.workers import Job, run_blocks
+
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(sample_lines()).encode()))
+    file = RawFile("s", path.name, path, "gzip")
+    blocks = [item for item in read_blocks(file, block_bytes=20_000) if isinstance(item, Block)]
+    assert len(blocks) > 5 and all(block.data for block in blocks)
+    for _ in ("worked", "found done"):
+        done = list(run_blocks(blocks, Job(CleanOptions(), tmp_path), 1))
+        assert [item.block.data for item in done] == [None] * len(blocks)
+        assert sum(item.rows for item in done) == len(sample_lines())
+
+
 def test_many_blocks_give_what_one_gives(write: Write, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
     from zephyr_data.sources.blocks import read_blocks
 

@@ -133,7 +133,7 @@ def test_cut_ends_before_the_bad_exchange_and_drops_what_would_be_empty(
     path = write([dialogue(*turns) for turns in CUT])
     cut = clean(path, rules=(str(tmp_path / "r.toml"),), on_hit="cut", languages=("en", "nl", "da", "so"))
     assert cut["counts"]["kept_rows"] == 1
-    assert cut["counts"]["cut_rows"], cut["counts"]["cut_turns"] == (1, 2)
+    assert (cut["counts"]["cut_rows"], cut["counts"]["cut_turns"]) == (1, 2)
     assert cut["counts"]["dropped"] == {"phrases/a": 1}
     kept = pl.read_parquet(tmp_path / "out" / "data" / "*_sft-*.parquet")["messages"][0]
     assert [message["content"] for message in kept] == list(CUT[0][:4])
