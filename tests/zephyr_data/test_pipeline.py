@@ -135,7 +135,7 @@ def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress("\n".join(sample_lines()).encode()))
     file = RawFile("s", path.name, path, "gzip")
     blocks = [item for item in read_blocks(file, block_bytes=20_000) if isinstance(item, Block)]
-    assert len(blocks) > 5 and all(block.data for block in blocks)
+    assert len(blocks) > 1 and all(block.data for block in blocks)
     for _ in ("worked", "found done"):
         done = list(run_blocks(blocks, Job(CleanOptions(), tmp_path), 1))
         assert [item.block.data for item in done] == [None] * len(blocks)
