@@ -185,6 +185,17 @@ def test_compressed_files_of_several_members(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_a_compressed_file_comes_in_blocks_of_the_size_asked_for(tmp_path: Path, kind: str) -> None:
+    lines = [dialogue(os.urandom(200).hex(), os.urandom(200).hex()) for _ in range(3000)]
+    path = tmp_path / f"x.jsonl.{kind}"
+    path.write_bytes(packed(kind, "\n".join(lines).encode()))
+    found = [item for item in read_blocks(raw_file(path), block_bytes=300_000) if isinstance(item, Block)]
+    assert sum(block.rows for block in found) == 3000
+    assert all(block.length + 1000 >= 300_000 for block in found[:-1])
+    assert all(block.length < 600_000 for block in found)
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
 def test_a_file_cut_inside_a_block_is_partly_done(tmp_path: Path, clean: Clean, kind: str) -> None:
     lines = [
         dialogue(f"What is {os.urandom(40).hex()}?", f"It is a number: {os.urandom(40).hex()}.") for _ in range(2000)
