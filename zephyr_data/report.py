@@ -9,6 +9,7 @@ import polars as pl
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
 from zephyr_data.audit import is_selection
+from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
 
@@ -101,8 +102,6 @@ def _place(row: dict[str, Any]) -> str:
 
 
 def _raw_row(row: dict[str, Any], content: dict[str, Any]) -> str:
-    from zephyr_data.sources.lookup import raw_line
-
     text = raw_line(row["source"], row["file"], row["line"], content["inputs"])
     return "" if text is None else f"raw row at {row['file']}:{row['line']}\n  {text}"
 

@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 
 from zephyr_core import paths
+from zephyr_core.errors import UsageError
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.blocks import Block, read_blocks
-from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.files import RawFile, is_local, local_files
 
 
 def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) -> str | None:
@@ -26,9 +27,6 @@ def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) ->
 
 
 def _find(source: str, name: str) -> RawFile | None:
-    from zephyr_core.errors import UsageError
-    from zephyr_data.sources.files import is_local
-
     if not is_local(source):
         return None
     try:
