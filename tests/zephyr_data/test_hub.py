@@ -80,6 +80,8 @@ def test_main_is_resolved_once_and_files_are_fetched_once(hub: dict[str, str], t
     assert content["counts"]["rows_read"] == 40
     assert content["options"]["values"]["revision"] == COMMIT
     assert {entry["source"] for entry in content["inputs"]} == {f"lab/chats@{COMMIT}"}
+    story = zephyr("data", "why", tmp_path / "out", "train_0.jsonl:3", **hub)
+    assert "raw row at train_0.jsonl:3" in story.stdout, story.stderr
     again = zephyr("data", "clean-ultrachat", "lab/chats", "--out", tmp_path / "other", **hub)
     assert again.returncode == 0, again.stderr
     assert "fetching" not in again.stderr

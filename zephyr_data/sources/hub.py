@@ -25,7 +25,7 @@ def hub_files(repository: str, revision: str, say: Callable[[str], None]) -> tup
         raise SourceUnreachable(
             f"{repository} holds no file that can be read", "name files inside a local copy instead"
         )
-    missing = {name: size for name, size in wanted.items() if not _cached(repository, name, listing.sha)}
+    missing = {name: size for name, size in wanted.items() if _cached(repository, name, listing.sha) is None}
     _check_space(sum(missing.values()), repository)
     source, files = f"{repository}@{listing.sha}", []
     say(f"{repository} at {listing.sha}: {len(wanted)} files, {sum(missing.values()) / 1e9:.2f} GB to fetch")
@@ -51,10 +51,18 @@ def _listing(repository: str, revision: str) -> Any:
         ) from None
 
 
-def _cached(repository: str, name: str, commit: str) -> bool:
+def cached_file(source: str, name: str) -> RawFile | None:
+    """Return the raw file of a recorded source ("repository@commit") from the Hub's cache, or None."""
+    repository, _, commit = source.partition("@")
+    path = _cached(repository, name, commit) if commit else None
+    return None if path is None else RawFile(source, name, path, kind_of(path) or "plain")
+
+
+def _cached(repository: str, name: str, commit: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(repository, name, repo_type="dataset", revision=commit), str)
+    found = try_to_load_from_cache(repository, name, repo_type="dataset", revision=commit)
+    return Path(found) if isinstance(found, str) else None
 
 
 def _check_space(needed: int, repository: str) -> None:

@@ -10,6 +10,7 @@ from zephyr_core.errors import UsageError
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile, is_local, local_files
+from zephyr_data.sources.hub import cached_file
 
 
 def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) -> str | None:
@@ -28,7 +29,7 @@ def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) ->
 
 def _find(source: str, name: str) -> RawFile | None:
     if not is_local(source):
-        return None
+        return cached_file(source, name)
     try:
         return next((file for file in local_files(source, sample_folder()) if file.name == name), None)
     except (UsageError, SourceError):
