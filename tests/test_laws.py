@@ -21,7 +21,7 @@ CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
 STAGES = [
     *ultrachat.row_stages(DEFAULT, ultrachat.ruleset(DEFAULT)),
     *ultrachat.row_stages(CUTTING, ultrachat.ruleset(CUTTING)),
-    *ultrachat.set_stages(CleanOptions(size=2, test_size=1)),
+    *ultrachat.set_stages(CleanOptions(size=2, test_share=0.5)),
 ]
 PIECES = st.sampled_from(
     [

@@ -36,7 +36,7 @@ def clean_ultrachat(
     out: Annotated[Optional[Path], typer.Option(help="Dataset directory; default runs/RECIPE/clean-ultrachat.")] = None,
     recipe: RecipeOption = recipes.DEFAULT,
     size: Annotated[Optional[int], typer.Option(help="Dialogues to select.")] = None,
-    test_size: Annotated[Optional[int], typer.Option(help="Of them, dialogues of the test side.")] = None,
+    test_share: Annotated[Optional[float], typer.Option(help="Share of them for the test side, 0..1.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")] = None,
     rules: Annotated[
         Optional[list[str]], typer.Option(help="Rule sets or .toml files, instead of the shipped set.")

@@ -60,6 +60,7 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
         if text is None:
             yield None
         elif other is None:  # ASCII: the same, several times faster
-            yield text.encode().translate(_ASCII_LOWER, _ASCII_IGNORED) or text.encode()
+            told = text.encode().translate(_ASCII_LOWER, _ASCII_IGNORED)
+            yield told if told.strip(_SEPARATOR.encode()) else text.encode()
         else:
-            yield other.encode() or text.encode()
+            yield (other if other.strip(_SEPARATOR) else text).encode()

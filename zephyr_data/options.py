@@ -18,7 +18,7 @@ class CleanOptions:
     sources: tuple[str, ...] = _value(("stingning/ultrachat",), "paper §4.1, UltraChat")
     revision: str = _value("main", "ours: resolved once, its commit recorded")
     size: int = _value(230_975, "card of ultrachat_200k; paper §4.1 says ≈200k")
-    test_size: int = _value(23_110, "card of ultrachat_200k")
+    test_share: float = _value(23_110 / 230_975, "card of ultrachat_200k, 23,110 dialogues; 0..1")
     seed: int = _value(42, "ours")
     rules: tuple[str, ...] = _value(("ultrachat",), "paper §4.1 names the kind of reply; wordings ours")
     on_hit: str = _value("as-ruled", "ours: what a phrase rule does, as-ruled | drop | cut | off")
@@ -40,18 +40,11 @@ class CleanOptions:
                 raise OptionError(
                     f"languages holds {language!r}: not a code of ISO 639-1", "such as `--languages en,de`"
                 )
-        if not 0 <= self.test_size <= self.size or self.size == 0:
-            raise OptionError(
-                f"test_size {self.test_size} of size {self.size}: the test share must lie in 0..1, size above 0"
-            )
-        for name in ("shard_rows", "limit"):
+        if not 0 <= self.test_share <= 1:
+            raise OptionError(f"test_share is {self.test_share}: it must lie in 0..1")
+        for name in ("size", "shard_rows", "limit"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}: it must be at least 1")
-
-    @property
-    def test_share(self) -> float:
-        """Return the share of selected dialogues that go to the test side (0..1)."""
-        return self.test_size / self.size
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -57,8 +57,7 @@ class Output:
         self.dropped.write(table)
         self.dropped.digests += row_digests(table.select(list(DROPPED_CONTENT)).to_pylist())
         if self.dropped_rows is not None:
-            whole = dropped.filter(pl.col("turns").is_not_null()).select("row_key", "id", messages=messages(0))
-            self.dropped_rows.write(to_arrow(whole, schemas.DROPPED_ROWS))
+            self.dropped_rows.write(to_arrow(dropped, schemas.DROPPED_ROWS))
 
     def finish(self, rules: pl.DataFrame) -> None:
         """Write the table of rules and give every file its name."""

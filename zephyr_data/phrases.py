@@ -27,7 +27,8 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
     actions = {rule.id: rule.action for rule in ruleset.rules}
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        hits = find_hits(table, ruleset)
+        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)  # whose turns may not alternate
+        hits = find_hits(table.filter(~unread), ruleset)
         is_drop = pl.col("rule").replace_strict(actions, return_dtype=pl.String) == "drop"
         return hits.with_columns(drops=is_drop | (pl.col("turn") == 1)).select(list(schemas.VERDICTS))
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
+import polars.selectors as cs
 
 from zephyr_core import manifest
-from zephyr_core.errors import PartlyDone
 from zephyr_core.recipe import Resolved
-from zephyr_data import card, schemas, ultrachat
+from zephyr_data import card, ultrachat
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.options import CleanOptions
@@ -106,8 +106,8 @@ class Inputs:
                 "source": file.source,
                 "file": file.name,
                 "bytes": file.path.stat().st_size,
-                "sha256": read[file].sha256 if file in read else None,  # None: read in part, by --limit
-                "lines": read[file].lines if file in read else None,
+                "sha256": read[file].sha256 if file in read else manifest.file_digest(file.path),
+                "lines": read[file].lines if file in read else None,  # None: --limit ended it early
                 "fault": read[file].fault if file in read else None,
             }
             for file in self.files
@@ -123,7 +123,6 @@ def clean(
         RunInProgress: another run writes there.
         NoSpace: the disk is full or the folder cannot be written; a later run continues.
         DataError: the input cannot be read, or nothing of it was kept.
-        PartlyDone: written, but a compressed input ended early.
     """
     started, options, work = time.time(), resolved.options, Work(out)
     phrases = ultrachat.ruleset(options)
@@ -134,6 +133,9 @@ def clean(
         index = _index(done, inputs)
         for stage in ultrachat.set_stages(options):
             index = stage(index)
+        kept_rows = index["dropped_by"].null_count()
+        if kept_rows < options.size:
+            progress.say(f"{kept_rows:,} dialogues are left, fewer than the size of {options.size:,}: all are kept")
         tally, output = _write(done, _with_sides(index, options), options, work.dataset)
         content = {
             "kind": "dialogues",
@@ -151,7 +153,6 @@ def clean(
         (work.dataset / "README.md").write_text(card.dialogues_card(content), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
-    _report_missing(inputs, out)
     return manifest.read(out)
 
 
@@ -220,14 +221,4 @@ def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
         dropped_by=pl.coalesce("dropped_by", "set_dropped_by"),
         matched=pl.coalesce("matched", "set_matched"),
         hits=pl.coalesce("set_hits", "hits"),
-    ).select(*schemas.DIALOGUES, "prompt_id", "side")
-
-
-def _report_missing(inputs: Inputs, out: Path) -> None:
-    faults = inputs.faults()
-    if faults:
-        listed = "\n  ".join(faults)
-        raise PartlyDone(
-            f"{out} is written, but lacks what follows in:\n  {listed}",
-            "fetch these files again and run with --overwrite",
-        )
+    ).drop("duplicate_key", "row_in_block", cs.starts_with("set_"))

@@ -12,7 +12,7 @@ import polars as pl
 
 from zephyr_core import paths
 from zephyr_core.manifest import file_digest
-from zephyr_data.errors import RuleError
+from zephyr_data.errors import OptionError, RuleError
 
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
@@ -82,7 +82,8 @@ def load(names: Iterable[str]) -> Ruleset:
     """Return the rules of shipped sets and files, in that order; a later rule replaces one of the same id.
 
     Raises:
-        RuleError: a file is missing, is not TOML, or a rule breaks the schema or its own examples.
+        OptionError: a file is missing.
+        RuleError: a file is not TOML, or a rule breaks the schema or its own examples.
     """
     rules: dict[str, Rule] = {}
     exemptions: dict[str, Exemption] = {}
@@ -90,7 +91,7 @@ def load(names: Iterable[str]) -> Ruleset:
     for name in names:
         path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
         content = _parse(path)
-        digests[path.name] = file_digest(path)
+        digests[name] = file_digest(path)
         _expand(content, path)
         for entry in content.pop("unless", []):
             exemption = _exemption(entry, path)
@@ -133,7 +134,7 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
-        raise RuleError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
+        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise RuleError(f"{path} is not valid TOML: {fault}") from None
 

@@ -94,4 +94,6 @@ KEPT = pa.schema(
         ("row", pa.int64()),
     ]
 )
-DROPPED_ROWS = pa.schema([("row_key", pa.string()), ("id", pa.string()), ("messages", pa.list_(MESSAGE))])
+DROPPED_ROWS = pa.schema(
+    [("row_key", pa.string()), ("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("raw", pa.string())]
+)

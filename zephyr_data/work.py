@@ -49,6 +49,9 @@ class Work:
     def begin(self, plan: dict[str, Any]) -> str:
         """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""
         shutil.rmtree(self.dataset, ignore_errors=True)
+        older = self.folder / "older"
+        if older.exists() and not self.out.exists():  # stopped between the two renames of `publish`
+            older.rename(self.out)
         plan = json.loads(json.dumps(plan))
         recorded = self.folder / PLAN
         earlier = json.loads(recorded.read_text()) if recorded.is_file() else None

@@ -14,7 +14,7 @@ import polars as pl
 from zephyr_data import ultrachat
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.parse import parse
+from zephyr_data.sources.parse import parse, raw_texts
 from zephyr_data.stages import Stage
 
 
@@ -70,8 +70,9 @@ def run_block(block: Block, job: Job) -> BlockDone:
     for stage in _stages(job.options):
         table = stage(table)
     keyed = ultrachat.with_keys(table, job.options.duplicates)
-    if not job.options.keep_dropped:
-        keyed = keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+    keyed = keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+    if job.options.keep_dropped:
+        keyed = keyed.with_columns(raw=raw_texts(block, keyed["line"]))
     temporary = path.with_suffix(".tmp")
     notes = {"rows": str(keyed.height), "shape": shape or ""}
     keyed.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)

@@ -154,7 +154,7 @@ def test_many_blocks_give_what_one_gives(write: Write, clean: Clean, monkeypatch
 def test_limit_reads_the_first_rows(write: Write, clean: Clean) -> None:
     content = clean(write(sample_lines()), limit=50)
     assert content["counts"]["rows_read"] == 50
-    assert content["inputs"][0]["sha256"] is None
+    assert content["inputs"][0]["lines"] is None
 
 
 def test_again_is_a_no_op_and_otherwise_is_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
@@ -171,19 +171,39 @@ def test_again_is_a_no_op_and_otherwise_is_refused(write: Write, clean: Clean, t
     assert clean(path, overwrite=True)["counts"]["rows_read"] == first["counts"]["rows_read"] + 1
 
 
-def test_keep_dropped_stores_whole_rows(write: Write, clean: Clean, tmp_path: Path) -> None:
-    content = clean(
-        write(
-            [
-                dialogue("Which?", "As an AI model, I say plums.", row_id="x"),
-                dialogue("What is a plum?", "A plum is a fruit."),
-            ]
-        ),
-        keep_dropped=True,
-    )
-    (row,) = pl.read_parquet(tmp_path / "out" / "dropped_rows" / "dropped.parquet").rows(named=True)
-    assert (row["id"], row["messages"][1]["content"]) == ("x", "As an AI model, I say plums.")
+def test_keep_dropped_stores_raw_rows(write: Write, clean: Clean, tmp_path: Path) -> None:
+    lines = [
+        dialogue("What is a plum?", "A plum is a fruit."),
+        dialogue("Which?", "As an AI model, I say plums. it is so.", row_id="x"),
+        '{"messages": "odd"}',
+        "no JSON",
+        dialogue("what is a plum", "a plum is a fruit"),
+    ]
+    content = clean(write(lines), keep_dropped=True)
+    rows = pl.read_parquet(tmp_path / "out" / "dropped_rows" / "dropped.parquet")
+    assert len(rows) == sum(content["counts"]["dropped"].values()) == 4
+    assert all(row["raw"] == lines[row["line"] - 1] for row in rows.rows(named=True))
     assert verify(tmp_path / "out")["counts"] == content["counts"]
+
+
+def test_a_limited_run_notices_other_inputs(write: Write, clean: Clean) -> None:
+    lines = sample_lines()
+    clean(write(lines), limit=50)
+    path = write(lines[::-1])
+    with pytest.raises(UsageError, match="the inputs"):
+        clean(path, limit=50)
+
+
+def test_a_run_stopped_between_the_two_renames_gives_the_old_dataset_back(
+    write: Write, clean: Clean, tmp_path: Path
+) -> None:
+    path = write(sample_lines())
+    clean(path)
+    work = Work(tmp_path / "out")
+    work.folder.mkdir()
+    work.out.rename(work.folder / "older")
+    work.begin({"a": 1})
+    verify(tmp_path / "out")
 
 
 def test_a_row_dropped_later_is_not_counted_as_rewritten(write: Write, clean: Clean, tmp_path: Path) -> None:
@@ -274,7 +294,7 @@ def test_a_change_of_size_alone_reuses_the_blocks(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         clean(path)
-    clean(path, size=50, test_size=5)
+    clean(path, size=50, test_share=0.1)
     assert "continuing: 1 blocks are done" in capsys.readouterr().err
 
 

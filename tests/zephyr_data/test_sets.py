@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
 from zephyr_data.duplicates import normalised
+from zephyr_data.options import CleanOptions
 from zephyr_data.splits import assign_sides, draw_prompts, nearest_prefix
 
 Clean = Callable[..., dict[str, Any]]
@@ -52,6 +53,20 @@ def test_same_prompt_is_an_option(write: Write, clean: Clean) -> None:
     assert clean(path)["counts"]["kept_rows"] == 2
     assert clean(path, duplicates="prompt", out="p")["counts"]["dropped"] == {"duplicates/same-prompt": 1}
     assert clean(path, duplicates="off", out="o")["counts"]["kept_rows"] == 2
+
+
+def test_dialogues_of_marks_alone_are_told_apart(write: Write, clean: Clean) -> None:
+    rows = [dialogue("???", "!!!"), dialogue("...", "---"), dialogue("What is a plum?", "A plum is a fruit.")]
+    assert clean(write(rows))["counts"]["kept_rows"] == 3
+
+
+def test_the_test_share_follows_the_size(write: Write, clean: Clean) -> None:
+    rows = [
+        dialogue(f"What is fruit number {number} called?", f"It is a plum of kind {number}.") for number in range(200)
+    ]
+    content = clean(write(rows), size=100)
+    assert (content["splits"]["train_sft"]["rows"], content["splits"]["test_sft"]["rows"]) == (90, 10)
+    assert round(230_975 * CleanOptions().test_share) == 23_110
 
 
 def test_normalising_ignores_case_space_and_marks_and_keeps_symbols_and_turns() -> None:
@@ -102,7 +117,7 @@ def test_size_and_share(write: Write, clean: Clean, tmp_path: Path) -> None:
         for number in range(200)
     ]
     path = write([dialogue(*turns) for turns in kinds])
-    content = clean(path, size=100, test_size=10)
+    content = clean(path, size=100, test_share=0.1)
     assert {name: entry["rows"] for name, entry in content["splits"].items()} == {
         "train_sft": 90,
         "test_sft": 10,
@@ -110,7 +125,7 @@ def test_size_and_share(write: Write, clean: Clean, tmp_path: Path) -> None:
         "test_gen": 10,
     }
     assert content["counts"]["dropped"] == {"selection/not-drawn": 100}
-    other = clean(path, size=100, test_size=10, seed=43, out="other")
+    other = clean(path, size=100, test_share=0.1, seed=43, out="other")
     assert other["splits"]["train_sft"]["rows_digest"] != content["splits"]["train_sft"]["rows_digest"]
     dropped = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet")
     assert dropped["matched"].null_count() == dropped["turn"].null_count() == 100
@@ -121,7 +136,7 @@ def test_dialogues_of_one_prompt_stay_together(write: Write, clean: Clean, tmp_p
         dialogue(f"What is fruit number {number % 20}?", f"It is the plum called {number} in the list.")
         for number in range(200)
     ]
-    clean(write(rows), size=150, test_size=30)
+    clean(write(rows), size=150, test_share=0.2)
     kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
     assert (kept.group_by("prompt_id").agg(pl.col("split").n_unique())["split"] == 1).all()
     assert (kept.group_by("prompt_id").len()["len"] == 10).all()
@@ -132,9 +147,9 @@ def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
 ) -> None:
     rows = [(f"What is fruit number {number} called?", f"It is a plum of the kind {number}.") for number in range(40)]
     path = write([dialogue(*turns) for turns in rows])
-    assert clean(path, size=39, test_size=4)["counts"]["dropped"] == {"selection/not-drawn": 1}
-    assert clean(path, size=40, test_size=4, out="all")["counts"]["dropped"] == {}
-    clean(path, size=20, test_size=4, out="half")
+    assert clean(path, size=39, test_share=0.1026)["counts"]["dropped"] == {"selection/not-drawn": 1}
+    assert clean(path, size=40, test_share=0.1, out="all")["counts"]["dropped"] == {}
+    clean(path, size=20, test_share=0.2, out="half")
     kept = pl.read_parquet(tmp_path / "half" / "audit" / "kept.parquet")
     keys = {text_key(prompt): draw(42, "select", text_key(prompt), 2**64) for prompt, _ in rows}
     assert set(kept["prompt_id"]) == set(sorted(keys, key=keys.__getitem__)[:20])
@@ -146,8 +161,8 @@ def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
     "flags",
     [
         {"size": 0},
-        {"test_size": -1},
-        {"size": 5, "test_size": 6},
+        {"test_share": -0.1},
+        {"test_share": 1.5},
         {"duplicates": "all"},
         {"on_hit": "burn"},
         {"languages": ("english",)},

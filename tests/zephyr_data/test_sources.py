@@ -209,6 +209,8 @@ def test_a_file_cut_inside_a_block_is_partly_done(tmp_path: Path, clean: Clean, 
     content = read_manifest(tmp_path / "out")
     assert 0 < content["counts"]["kept_rows"] < 2000
     assert content["inputs"][0]["fault"] == "ends inside a compressed block"
+    with pytest.raises(PartlyDone, match="lacks what follows"):  # asked again, it still lacks it
+        clean(path)
 
 
 def test_damaged_gzip_is_partly_done(tmp_path: Path, clean: Clean) -> None:
@@ -274,6 +276,35 @@ def test_fast_and_slow_path_give_the_same_rows(write: Write) -> None:
     fast, slow = parsed(write(lines, "f.jsonl")), parsed(write([*lines, "bad"], "s.jsonl"))
     assert _read_fast("\n".join([*lines, "bad"]).encode(), 21) is None
     assert fast.drop("file").equals(slow.head(20).drop("file"))
+
+
+UNUSED = [
+    '{"x": 1, "x": 2, "data": ["What is a plum?", "It is a fruit."]}',
+    '{"x": NaN, "data": ["What is a pear?", "It is a fruit."]}',
+    b'{"x": "\xff", "data": ["What is a fig?", "It is a fruit."]}',
+    '{"x": "\\ud83d", "data": ["What is a date?", "It is a fruit."]}',
+    '{"id": 12345678901234567890123, "data": ["What is a kiwi?", "It is a fruit."]}',
+    '{"data": ["What is a lime?", 12345678901234567890123]}',
+    '{"data": ["What is a nut?", "It is a fruit."], "y": ' + "[" * 300 + "]" * 300 + "}",
+    ' {"data": ["What is a leek?", "It is a plant."]}',
+]
+
+
+@pytest.mark.parametrize("line", UNUSED)
+def test_a_line_fares_the_same_whatever_stands_around_it(write: Write, line: str | bytes) -> None:
+    columns = ("id", "turns", "dropped_by", "row_key", "matched")
+    alone = parsed(write([line], "alone.jsonl")).select(columns)
+    among_good = parsed(write([GOOD, line], "good.jsonl")).select(columns)
+    among_bad = parsed(write([GOOD, line, "bad"], "bad.jsonl")).select(columns)
+    assert alone.row(0) == among_good.row(1) == among_bad.row(1)
+
+
+def test_a_number_too_long_is_a_wrong_type(write: Write) -> None:
+    assert parsed(write([GOOD, UNUSED[5]]))["dropped_by"].to_list() == [None, "read/wrong-type"]
+
+
+def test_a_column_of_nulls_is_a_column(write: Write) -> None:
+    assert parsed(write(['{"data": null}', '{"data": null}']))["dropped_by"].to_list() == ["read/no-turns"] * 2
 
 
 def test_fast_row_keys_are_the_contract_s() -> None:

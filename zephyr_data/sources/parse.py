@@ -58,17 +58,27 @@ def find_shape(raw: pl.DataFrame) -> str | None:
     return next((name for name in SHAPES if first.height and first[name][0]), None)
 
 
+def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
+    """Return the raw text of those lines of the block; of Parquet the row as JSON."""
+    if block.file.kind == "parquet":
+        rows = pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
+        texts = [json.dumps(row, ensure_ascii=False, default=str) for row in rows.iter_rows(named=True)]
+    else:
+        texts = [line.decode("utf-8", "replace") for line in block.read().split(b"\n")]
+    return pl.Series([texts[line - block.first_line] for line in lines], dtype=pl.String)
+
+
 def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
     objects = raw.filter(pl.col("fault").is_null())
-    if objects.is_empty():
+    if objects.is_empty() or block.file.kind == "parquet":  # of Parquet the columns were looked at
         return
-    found = ""
-    if block.file.kind != "parquet":
-        line = block.read().removeprefix(_BOM).split(b"\n")[int(objects["line"][0]) - 1]
-        found = f"; found {', '.join(map(repr, json.loads(line)))}"
+    line = block.read().removeprefix(_BOM).split(b"\n")[int(objects["line"][0]) - 1]
+    keys = list(json.loads(line))
+    if set(keys) & set(SHAPES):
+        return  # the column is there, and null
     raise SourceError(
-        f"{block.file.path}, line {objects['line'][0]}: no dialogue column{found}",
-        f"a dialogue stands in {', '.join(SHAPES)}; rated answers go to `zephyr data binarize`",
+        f"{block.file.path}, line {objects['line'][0]}: no dialogue column; found {', '.join(map(repr, keys))}",
+        f"a dialogue stands in {', '.join(SHAPES)}",
     )
 
 
@@ -109,6 +119,12 @@ def _read_fast(data: bytes, rows: int) -> pl.DataFrame | None:
     objects = data.count(b"\n{") + data.startswith(b"{")
     if objects != rows:  # Arrow's reader crashes on a bare `null`, so it only sees lines that open an object
         return None
+    table = _arrow(data, rows)
+    return None if table is None else pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("id").cast(pl.String))
+
+
+def _arrow(data: bytes, rows: int) -> pa.Table | None:
+    """Return so many objects as a table of the schema's types, or None when Arrow refuses any of them."""
     for id_type in (pa.string(), pa.int64()):
         schema = _ARROW.set(0, pa.field("id", id_type))
         options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
@@ -120,8 +136,7 @@ def _read_fast(data: bytes, rows: int) -> pl.DataFrame | None:
             if "Column(/id)" in str(fault):
                 continue
             return None
-        frame = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("id").cast(pl.String))
-        return frame if frame.height == rows else None
+        return table if table.num_rows == rows else None
     return None
 
 
@@ -155,10 +170,22 @@ def _no_constant(name: str) -> Any:
 
 
 def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
-    """Return the schema's columns of one line, or its fault and the text that shows it."""
+    """Return the schema's columns of one line, or its fault and the text that shows it.
+
+    Arrow decides, as it does over whole blocks, so that a line fares the same whatever stands around it; the standard
+    library names the fault.
+    """
     shown = line[:160].decode("utf-8", "replace").strip("\r")
     if is_cut_short:
         return {"fault": "cut-short", "matched": shown}
+    accepted = _arrow(line, 1) if line.startswith(b"{") else None
+    if accepted is not None:
+        row = accepted.to_pylist()[0]
+        return {**row, "id": None if row["id"] is None else str(row["id"])}
+    return _refused(line, shown)
+
+
+def _refused(line: bytes, shown: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except UnicodeDecodeError:
@@ -176,13 +203,13 @@ def _typed_row(row: dict[str, Any], shown: str) -> dict[str, Any]:
     kept = {name: row.get(name) for name in RAW}
     if type(kept["id"]) is int:
         kept["id"] = str(kept["id"])
+    if not all(_fits(name, value) for name, value in kept.items()):
+        row_id = kept["id"] if isinstance(kept["id"], str) else None
+        return {"id": row_id, "fault": "wrong-type", "matched": shown}
     try:
         orjson.dumps(kept)
     except orjson.JSONEncodeError:
         return {"fault": "lone-surrogate", "matched": shown}
-    if not all(_fits(name, value) for name, value in kept.items()):
-        row_id = kept["id"] if isinstance(kept["id"], str) else None
-        return {"id": row_id, "fault": "wrong-type", "matched": shown}
     for name in ("messages", "conversations"):
         turns = kept[name]
         if turns is not None:
