@@ -10,8 +10,6 @@ from zephyr_data import phrases, schemas, splits
 from zephyr_data.errors import ContractBroken
 from zephyr_data.store import sum_faults
 
-UNREADABLE = "read"  # the stage of rows that could not be read as a dialogue
-
 
 @dataclass
 class Tally:

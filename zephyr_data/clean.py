@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from zephyr_data import ultrachat
 from zephyr_data.dry_run import project
 from zephyr_data.errors import NoSpace
 from zephyr_data.options import CleanOptions
-from zephyr_data.pipeline import clean
+from zephyr_data.pipeline import clean, missing_parts
 from zephyr_data.progress import progress, say
 from zephyr_data.report import closing_table
 from zephyr_data.sources.files import RawFile, is_local, local_files
@@ -54,7 +53,7 @@ def clean_ultrachat(request: Request) -> tuple[dict[str, Any], str]:
     """
     resolved = resolve(request)
     out = request.out or paths.run_directory(resolved.recipe, ultrachat.STEP)
-    files, resolved = collect(resolved, say)
+    files, resolved = collect(resolved)
     if request.dry_run:
         return project(resolved, files, out)
     if manifest.is_whole(out) and not request.overwrite:
@@ -72,14 +71,10 @@ def _told_what_lacks(content: dict[str, Any], table: str, out: Path) -> tuple[di
     Raises:
         PartlyDone: a compressed input ended early; the table is on stderr.
     """
-    faults = [
-        f"{item['file']} of {item['source']} {item['fault']}, after line {item['lines']}"
-        for item in content["inputs"]
-        if item["fault"]
-    ]
-    if faults:
+    missing = missing_parts(content["inputs"])
+    if missing:
         say(table)
-        listed = "\n  ".join(faults)
+        listed = "\n  ".join(missing)
         raise PartlyDone(
             f"{out} is written, but lacks what follows in:\n  {listed}",
             "fetch these files again and run with --overwrite",
@@ -92,9 +87,7 @@ def resolve(request: Request) -> Resolved[CleanOptions]:
     return recipe.resolve(ultrachat.STEP, CleanOptions, recipe.load(request.recipe), request.flags)
 
 
-def collect(
-    resolved: Resolved[CleanOptions], say: Callable[[str], None]
-) -> tuple[list[RawFile], Resolved[CleanOptions]]:
+def collect(resolved: Resolved[CleanOptions]) -> tuple[list[RawFile], Resolved[CleanOptions]]:
     """Return the raw files of all sources; a Hub source is fetched, and its commit takes the place of the revision."""
     files: list[RawFile] = []
     for source in resolved.options.sources:
@@ -123,8 +116,7 @@ def _found_whole(resolved: Resolved[CleanOptions], files: list[RawFile], out: Pa
     differs = [name for name in wanted if _plain(wanted[name]) != _plain(recorded.get(name))]
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
-    same = digests == now
-    differs += [] if same else ["the inputs"]
+    differs += [] if digests == now else ["the inputs"]
     differs += [] if content["rules"] == ultrachat.ruleset(resolved.options).digests else ["the rule files"]
     if differs:
         raise UsageError(

@@ -84,9 +84,11 @@ def audit(directory: Directory = None, recipe: RecipeOption = recipes.DEFAULT, a
 @app.command()
 def why(
     place: Annotated[
-        str, typer.Argument(metavar="[DIRECTORY] ROW", help="A dataset directory; default: the recipe's.")
+        str, typer.Argument(metavar="DIRECTORY|ROW", help="A dataset directory; left out, it is the recipe's.")
     ],
-    row: Annotated[Optional[str], typer.Argument(metavar="", help="Raw id, row_key, prompt_id or FILE:LINE.")] = None,
+    row: Annotated[
+        Optional[str], typer.Argument(metavar="ROW", help="A raw id, row_key, prompt_id or FILE:LINE.")
+    ] = None,
     recipe: RecipeOption = recipes.DEFAULT,
 ) -> None:
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""

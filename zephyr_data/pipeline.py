@@ -94,10 +94,6 @@ class Inputs:
                 "split the file by shape, one shape a file; both can be given to one run",
             )
 
-    def faults(self) -> list[str]:
-        """Return a line for each file that ended early."""
-        return [f"{item.file.path} {item.fault}, after line {item.lines}" for item in self.read if item.fault]
-
     def record(self) -> list[dict[str, Any]]:
         """Return what the manifest keeps of the inputs."""
         read = {item.file: item for item in self.read}
@@ -112,6 +108,15 @@ class Inputs:
             }
             for file in self.files
         ]
+
+
+def missing_parts(inputs: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each recorded input that ended early."""
+    return [
+        f"{item['file']} of {item['source']} {item['fault']}, after line {item['lines']}"
+        for item in inputs
+        if item["fault"]
+    ]
 
 
 def clean(
@@ -181,7 +186,8 @@ def _index(done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
         parts.append(rows.filter(pl.col("dropped_by").is_null()).with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
-            "; ".join(["the sources hold no row", *inputs.faults()]), "name a file with one dialogue a line"
+            "; ".join(["the sources hold no row", *missing_parts(inputs.record())]),
+            "name a file with one dialogue a line",
         )
     return pl.concat(parts)
 

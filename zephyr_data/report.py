@@ -61,10 +61,9 @@ def story(directory: Path, wanted: str) -> str:
     tables = {
         name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
     }
-    parts = [_dropped_story(row) for row in _named(tables["dropped"], wanted)]
-    parts += [_kept_story(row, tables["rewritten"]) for row in _named(tables["kept"], wanted)]
-    found = [*_named(tables["dropped"], wanted), *_named(tables["kept"], wanted)]
-    parts += [text for row in found if (text := _raw_row(row, content))]
+    dropped, kept = _named(tables["dropped"], wanted), _named(tables["kept"], wanted)
+    parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept)]
+    parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
     if not parts:
         raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
     return "\n\n".join(parts)
