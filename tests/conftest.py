@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from zephyr_data.clean import Request, clean_ultrachat
+from zephyr_data.run import Request
+from zephyr_data.run import run as run_step
+from zephyr_data.ultrachat import CLEANING
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ZEPHYR_SHARED", ROOT.parent / "shared")) / "data"
@@ -41,7 +43,7 @@ def clean(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or None
         request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
-        return clean_ultrachat(request)[0]
+        return run_step(CLEANING, request)[0]
 
     return run
 

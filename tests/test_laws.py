@@ -15,13 +15,14 @@ from zephyr_data.options import CleanOptions
 from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.parse import row_keys
 from zephyr_data.stages import Stage, split_verdict
+from zephyr_data.ultrachat import CLEANING
 
 DEFAULT = CleanOptions()
 CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
 STAGES = [
-    *ultrachat.row_stages(DEFAULT, ultrachat.ruleset(DEFAULT)),
-    *ultrachat.row_stages(CUTTING, ultrachat.ruleset(CUTTING)),
-    *ultrachat.set_stages(CleanOptions(size=2, test_share=0.5)),
+    *CLEANING.row_stages(DEFAULT),
+    *CLEANING.row_stages(CUTTING),
+    *CLEANING.set_stages(CleanOptions(size=2, test_share=0.5)),
 ]
 PIECES = st.sampled_from(
     [

@@ -31,10 +31,11 @@ EXPECTED = expectations()
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
-    from zephyr_data.clean import Request, clean_ultrachat
+    from zephyr_data.run import Request, run
+    from zephyr_data.ultrachat import CLEANING
 
     out = tmp_path_factory.mktemp("samples") / "out"
-    clean_ultrachat(Request("tiny", {}, out))
+    run(CLEANING, Request("tiny", {}, out))
     found = {name: pl.read_parquet(out / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")}
     data = {name: pl.read_parquet(out / "data" / f"{name}_sft-*.parquet") for name in ("train", "test")}
     messages = [data[row["split"][:-4]]["messages"][row["row"]] for row in found["kept"].rows(named=True)]

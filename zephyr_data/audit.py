@@ -6,8 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from zephyr_data import phrases, schemas, splits
+from zephyr_data import schemas, splits
 from zephyr_data.errors import ContractBroken
+from zephyr_data.stages import edits_of
 from zephyr_data.store import sum_faults
 
 
@@ -18,27 +19,15 @@ class Tally:
     rows_read: int = 0
     kept_rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    cut_rows: int = 0
-    cut_turns: int = 0
-    rewritten_rows: int = 0
-    rewritten_turns: int = 0
-    rewritten_words: int = 0
+    measured: Counter[str] = field(default_factory=Counter)
     hits: list[pl.DataFrame] = field(default_factory=list)
 
-    def add(self, table: pl.DataFrame) -> None:
-        """Add one block's table after all stages."""
-        kept = table.filter(pl.col("dropped_by").is_null())
+    def add(self, table: pl.DataFrame, measured: Counter[str]) -> None:
+        """Add one block's table after all stages, and what the step measured on it."""
         self.rows_read += table.height
-        self.kept_rows += kept.height
+        self.kept_rows += table["dropped_by"].null_count()
         self.dropped.update(dict(table.drop_nulls("dropped_by")["dropped_by"].value_counts().rows()))
-        changes = edits_of(kept)
-        cuts = changes.filter(pl.col("stage") == phrases.NAME)
-        self.cut_rows += cuts.height
-        self.cut_turns += int(cuts["turn_count"].sum())
-        words = changes.filter(pl.col("stage") != phrases.NAME)
-        self.rewritten_rows += words["row"].n_unique()
-        self.rewritten_turns += words.select("row", "turn").n_unique() if words.height else 0
-        self.rewritten_words += words.height
+        self.measured.update(measured)
         self.hits.append(_hits_by_rule(table))
 
     def counts(self) -> dict[str, Any]:
@@ -47,19 +36,20 @@ class Tally:
         Raises:
             ContractBroken: the sums do not meet; a bug, never the data.
         """
-        counts = {
+        counts: dict[str, Any] = {
             "rows_read": self.rows_read,
             "kept_rows": self.kept_rows,
             "dropped": dict(sorted(self.dropped.items())),
-            "cut_rows": self.cut_rows,
-            "cut_turns": self.cut_turns,
-            "rewritten_rows": self.rewritten_rows,
-            "rewritten_turns": self.rewritten_turns,
-            "rewritten_words": self.rewritten_words,
         }
         faults = sum_faults(counts)
         if faults:
             raise ContractBroken(f"rows got lost: {faults[0]}", "please report this with the input")
+        for name, count in sorted(self.measured.items()):
+            group, _, member = name.partition(":")
+            if member:
+                counts.setdefault(group, {})[member] = count
+            else:
+                counts[name] = count
         return counts
 
     def rules(self) -> pl.DataFrame:
@@ -96,14 +86,6 @@ def dropped_table(dropped: pl.DataFrame) -> pl.DataFrame:
 def rewritten_table(kept: pl.DataFrame) -> pl.DataFrame:
     """Return audit/rewritten.parquet's rows: one for each changed word, one for each cut."""
     return edits_of(kept).select(schemas.REWRITTEN.names)
-
-
-def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
-    """Return one line per change on a row: row, row_key, turn_count (removed by a cut), and the fields of an edit."""
-    exploded = kept.with_row_index("row").filter(pl.col("edits").is_not_null()).select("row", "row_key", "edits")
-    changes = exploded.explode("edits").unnest("edits")
-    count = pl.when(pl.col("stage") == phrases.NAME).then(pl.col("after").str.extract(r"(\d+)")).cast(pl.Int64)
-    return changes.with_columns(turn_count=count)
 
 
 def is_selection(reason: str) -> bool:

@@ -61,13 +61,10 @@ def clean_ultrachat(
     as_json: JsonOption = False,
 ) -> None:
     """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
-    from zephyr_data.clean import Request, clean_ultrachat, resolve
+    from zephyr_data.run import answer
+    from zephyr_data.ultrachat import CLEANING
 
-    request = Request.typed(context.params)
-    if explain is not None:
-        print(resolve(request).explain(explain.replace("-", "_")))
-    else:
-        show(*clean_ultrachat(request), as_json)
+    answer(CLEANING, context.params, show)
 
 
 @app.command()

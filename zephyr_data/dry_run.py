@@ -5,49 +5,51 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core.recipe import Resolved
-from zephyr_data import schemas, ultrachat
 from zephyr_data.audit import Tally
-from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.sources.parse import parse
-from zephyr_data.stages import Stage
+from zephyr_data.step import Options, Step
 
 SAMPLE_ROWS = 1_000
+SHOWN = {"cut_rows": "cut short", "rewritten_rows": "recased", "pairs": "pairs", "tied_rows": "tied for the best"}
 PLACES = 20  # of a plain file from which rows are taken
 
 
-def project(resolved: Resolved[CleanOptions], files: list[RawFile], out: Path) -> tuple[dict[str, Any], str]:
+def project(
+    step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
+) -> tuple[dict[str, Any], str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, where its kind allows."""
-    phrases = ultrachat.ruleset(resolved.options)
-    stages = ultrachat.row_stages(resolved.options, phrases)
-    shapes, tally, bytes_read = _run_sample(files, stages)
+    options = resolved.options
+    shapes, tally, bytes_read = _run_sample(step, options, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
-    counts = tally.counts()
+    stages = (*step.row_stages(options), *step.set_stages(options))
+    schema = next(iter(step.splits(options).values()))
     plan = {
         "out": str(out),
         "files": [
             {"file": str(file.path), "bytes": file.path.stat().st_size, "shape": shapes.get(file)} for file in files
         ],
-        "stages": [f"{stage.verb} {stage.name}" for stage in (*stages, *ultrachat.set_stages(resolved.options))],
-        "columns": {field.name: str(field.type) for field in schemas.SFT},
-        "sample": counts,
+        "stages": [f"{stage.verb} {stage.name}" for stage in stages],
+        "columns": {field.name: str(field.type) for field in schema},
+        "sample": tally.counts(),
         "projected_rows": rows,
         "options": resolved.record(),
     }
     return plan, _as_text(plan, total)
 
 
-def _run_sample(files: list[RawFile], stages: tuple[Stage, ...]) -> tuple[dict[RawFile, str | None], Tally, int]:
-    tally, bytes_read = Tally(), 0
+def _run_sample(
+    step: Step[Options], options: Options, files: list[RawFile]
+) -> tuple[dict[RawFile, str | None], Tally, int]:
+    tally, bytes_read, stages = Tally(), 0, step.row_stages(options)
     shapes: dict[RawFile, str | None] = {}
     for file in files:
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
-            table, shapes[file] = parse(block)
+            table, shapes[file] = step.parse(block)
             for stage in stages:
                 table = stage(table)
-            tally.add(table)
+            tally.add(table, step.measure(table))
             bytes_read += stored
     return shapes, tally, bytes_read
 
@@ -85,14 +87,11 @@ def _as_text(plan: dict[str, Any], total: int) -> str:
     lines += ["stages: " + " → ".join(plan["stages"])]
     lines += ["columns: " + ", ".join(f"{name} {kind}" for name, kind in plan["columns"].items())]
     lines += [f"sample of {counts['rows_read']:,} rows, projected to about {rows:,}:"]
-    told = [
-        ("kept by the row stages", counts["kept_rows"]),
-        ("cut short", counts["cut_rows"]),
-        ("recased", counts["rewritten_rows"]),
-    ]
+    told = [("kept by the row stages", counts["kept_rows"])]
+    told += [(label, counts[name]) for name, label in SHOWN.items() if name in counts]
     told += [(f"dropped: {reason}", count) for reason, count in counts["dropped"].items()]
     lines += [
         f"  {name:<44} {count:>6,}  {100 * count / read:6.2f} %  ≈ {round(rows * count / read):>10,}"
         for name, count in told
     ]
-    return "\n".join([*lines, "duplicates and selection need the whole set; nothing was written"])
+    return "\n".join([*lines, "what looks at the whole set was not tried; nothing was written"])

@@ -12,25 +12,38 @@ def _value(default: Any, section: str) -> Any:
 
 
 @dataclass(frozen=True)
-class CleanOptions:
+class StepOptions:
+    """What every step that makes a dataset can be told."""
+
+    sources: tuple[str, ...] = _value((), "ours")
+    revision: str = _value("main", "ours: resolved once, its commit recorded")
+    seed: int = _value(42, "ours")
+    keep_dropped: bool = _value(False, "ours")
+    limit: int | None = _value(None, "ours: rows read at most")
+    shard_rows: int = _value(100_000, "ours: rows per Parquet file")
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        _at_least(1, self, "limit", "shard_rows")
+
+
+@dataclass(frozen=True)
+class CleanOptions(StepOptions):
     """What `zephyr data clean-ultrachat` does. Sizes are counts of dialogues."""
 
     sources: tuple[str, ...] = _value(("stingning/ultrachat",), "paper §4.1, UltraChat")
-    revision: str = _value("main", "ours: resolved once, its commit recorded")
     size: int = _value(230_975, "card of ultrachat_200k; paper §4.1 says ≈200k")
     test_share: float = _value(23_110 / 230_975, "card of ultrachat_200k, 23,110 dialogues; 0..1")
-    seed: int = _value(42, "ours")
     rules: tuple[str, ...] = _value(("ultrachat",), "paper §4.1 names the kind of reply; wordings ours")
     on_hit: str = _value("as-ruled", "ours: what a phrase rule does, as-ruled | drop | cut | off")
     truecase: bool = _value(True, "paper §4.1, truecasing heuristics")
     truecase_roles: tuple[str, ...] = _value(("assistant",), "ours: keeps prompt_id equal to the raw prompt's")
     languages: tuple[str, ...] = _value(("en",), "ours; the published set is English")
     duplicates: str = _value("dialogue", "ours: dialogue | prompt | off")
-    keep_dropped: bool = _value(False, "ours")
-    limit: int | None = _value(None, "ours: rows read at most")
-    shard_rows: int = _value(100_000, "ours: rows per Parquet file")
 
     def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
         _one_of("on_hit", self.on_hit, ("as-ruled", "drop", "cut", "off"))
         _one_of("duplicates", self.duplicates, ("dialogue", "prompt", "off"))
         for role in self.truecase_roles:
@@ -42,11 +55,16 @@ class CleanOptions:
                 )
         if not 0 <= self.test_share <= 1:
             raise OptionError(f"test_share is {self.test_share}: it must lie in 0..1")
-        for name in ("size", "shard_rows", "limit"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        _at_least(1, self, "size")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise OptionError(f"{name} is {value!r}; it can be {', '.join(choices)}")
+
+
+def _at_least(least: int, options: StepOptions, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise OptionError(f"{name} is {value}: it must be at least {least}")

@@ -1,38 +1,38 @@
 """The files of a dataset directory while they are being written."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
-from zephyr_data.options import CleanOptions
+from zephyr_data.options import StepOptions
 from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, to_arrow
 
-SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
+LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 
 
 class Output:
-    """Writers for the splits and the audit tables.
+    """Writers for the splits, the audit tables and the step's further tables."""
 
-    A gen split holds the dialogues of its sft split without the last answer.
-    """
+    def __init__(
+        self, dataset: Path, options: StepOptions, splits: Mapping[str, pa.Schema], tables: Mapping[str, pa.Schema]
+    ) -> None:
+        def writer(folder: str, stem: str, schema: pa.Schema, shard_rows: int | None = None) -> ShardWriter:
+            (dataset / folder).mkdir(parents=True, exist_ok=True)
+            return ShardWriter(dataset / folder, stem, schema, shard_rows)
 
-    def __init__(self, dataset: Path, options: CleanOptions) -> None:
-        data, audit = dataset / "data", dataset / "audit"
-        for folder in (data, audit):
-            folder.mkdir(parents=True)
-        self.splits = {name: ShardWriter(data, name, schemas.SFT, options.shard_rows) for name in SPLITS}
-        self.dropped = ShardWriter(audit, "dropped", schemas.DROPPED)
-        self.rewritten = ShardWriter(audit, "rewritten", schemas.REWRITTEN)
-        self.kept = ShardWriter(audit, "kept", schemas.KEPT)
-        self.rules = ShardWriter(audit, "rules", schemas.RULES)
-        self.dropped_rows: ShardWriter | None = None
-        if options.keep_dropped:
-            (dataset / "dropped_rows").mkdir()
-            self.dropped_rows = ShardWriter(dataset / "dropped_rows", "dropped", schemas.DROPPED_ROWS)
+        self.splits = {name: writer("data", name, schema, options.shard_rows) for name, schema in splits.items()}
+        self.tables = {name: writer(name, name, schema, options.shard_rows) for name, schema in tables.items()}
+        self.dropped = writer("audit", "dropped", schemas.DROPPED)
+        self.rewritten = writer("audit", "rewritten", schemas.REWRITTEN)
+        self.kept = writer("audit", "kept", schemas.KEPT)
+        self.rules = writer("audit", "rules", schemas.RULES)
+        self.dropped_rows = writer("dropped_rows", "dropped", schemas.DROPPED_ROWS) if options.keep_dropped else None
 
     def __enter__(self) -> "Output":
         """Return the output, open."""
@@ -45,14 +45,23 @@ class Output:
         for writer in self._writers():
             writer.abandon()
 
-    def write_kept(self, kept: pl.DataFrame, rewritten: pl.DataFrame) -> None:
-        """Write a block's kept rows, each to its splits, and the record of their changes."""
-        for side in ("train", "test"):
-            self._write_side(side, kept.filter(pl.col("side") == side))
-        self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
+    def write_split(self, name: str, rows: pl.DataFrame) -> None:
+        """Append rows to a split, and where each came from, if this is a split that audit/kept.parquet leads to."""
+        writer = self.splits[name]
+        if name in list(self.splits)[:LED_TO]:
+            numbered = rows.with_columns(split=pl.lit(name)).with_row_index("row", offset=writer.rows)
+            self.kept.write(to_arrow(numbered, schemas.KEPT))
+        table = to_arrow(rows, writer.schema)
+        writer.write(table)
+        writer.digests += row_digests(table.to_pylist())
 
-    def write_dropped(self, dropped: pl.DataFrame, reasons: pl.DataFrame) -> None:
-        """Write the reasons of a block's dropped rows, and the rows whole where that was asked for."""
+    def write_table(self, name: str, rows: pl.DataFrame) -> None:
+        """Append rows to one of the step's further tables."""
+        self.tables[name].write(to_arrow(rows, self.tables[name].schema))
+
+    def write_audit(self, rewritten: pl.DataFrame, dropped: pl.DataFrame, reasons: pl.DataFrame) -> None:
+        """Write a block's changes, the reasons of its drops, and dropped rows whole where that was asked for."""
+        self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
         table = to_arrow(reasons, schemas.DROPPED)
         self.dropped.write(table)
         self.dropped.digests += row_digests(table.select(list(DROPPED_CONTENT)).to_pylist())
@@ -73,25 +82,14 @@ class Output:
         }
         return {"splits": found, "dropped_digest": rows_digest(self.dropped.digests)}
 
-    def _write_side(self, side: str, kept: pl.DataFrame) -> None:
-        prompts = kept.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", turns="turns")
-        sft = self.splits[f"{side}_sft"]
-        first_row = sft.rows
-        for kind, without in (("sft", 0), ("gen", 1)):
-            writer = self.splits[f"{side}_{kind}"]
-            rows = to_arrow(prompts.with_columns(messages=messages(without)), schemas.SFT)
-            writer.write(rows)
-            writer.digests += row_digests(rows.to_pylist())
-        numbered = kept.with_columns(split=pl.lit(f"{side}_sft")).with_row_index("row", offset=first_row)
-        self.kept.write(to_arrow(numbered, schemas.KEPT))
-
     def _writers(self) -> list[ShardWriter]:
         extra = [self.dropped_rows] if self.dropped_rows is not None else []
-        return [*self.splits.values(), self.dropped, self.rewritten, self.kept, self.rules, *extra]
-
-
-def messages(without: int) -> pl.Expr:
-    """Return the turns as a list of {content, role}, the last `without` turns left off."""
-    turns = pl.col("turns").list.head(pl.col("turns").list.len() - without)
-    role = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("user")).otherwise(pl.lit("assistant"))
-    return turns.list.eval(pl.struct(content=pl.element(), role=role))
+        return [
+            *self.splits.values(),
+            *self.tables.values(),
+            self.dropped,
+            self.rewritten,
+            self.kept,
+            self.rules,
+            *extra,
+        ]

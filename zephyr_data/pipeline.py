@@ -18,31 +18,18 @@ import polars.selectors as cs
 
 from zephyr_core import manifest
 from zephyr_core.recipe import Resolved
-from zephyr_data import card, ultrachat
+from zephyr_data import card
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
 from zephyr_data.errors import MixedShapes, SourceError
-from zephyr_data.options import CleanOptions
 from zephyr_data.output import Output
-from zephyr_data.rules import Ruleset
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.splits import assign_sides
 from zephyr_data.stages import split_verdict
+from zephyr_data.step import Options, Step
 from zephyr_data.work import Work, clear_disk_errors
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
-_INDEX = [
-    "source",
-    "file",
-    "line",
-    "row_key",
-    "prompt_id",
-    "duplicate_key",
-    "dropped_by",
-    "dropped_turn",
-    "matched",
-    "hits",
-]
+_INDEX = ("source", "file", "line", "row_key", "dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("zephyr-toolkit", "polars", "pyarrow", "truecase", "langdetect")
 
 
@@ -119,10 +106,15 @@ def missing_parts(inputs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def clean(
-    resolved: Resolved[CleanOptions], files: list[RawFile], out: Path, workers: int, progress: Progress
+def make(
+    step: Step[Options],
+    resolved: Resolved[Options],
+    files: list[RawFile],
+    out: Path,
+    workers: int,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Clean dialogues into the dataset directory `out` and return its manifest.
+    """Make the dataset directory `out` of raw files and return its manifest.
 
     Raises:
         RunInProgress: another run writes there.
@@ -130,42 +122,42 @@ def clean(
         DataError: the input cannot be read, or nothing of it was kept.
     """
     started, options, work = time.time(), resolved.options, Work(out)
-    phrases = ultrachat.ruleset(options)
+    digests = step.file_digests(options)
     inputs = Inputs(files, options.limit)
     with clear_disk_errors(out), work.held():
-        progress.say(work.begin(_plan(options, phrases)))
-        done = list(_run_rows(inputs, Job(options, work.blocks), workers, progress))
-        index = _index(done, inputs)
-        for stage in ultrachat.set_stages(options):
+        progress.say(work.begin(_plan(step, options, digests)))
+        done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
+        index = _index(step, done, inputs)
+        for stage in step.set_stages(options):
             index = stage(index)
-        kept_rows = index["dropped_by"].null_count()
-        if kept_rows < options.size:
-            progress.say(f"{kept_rows:,} dialogues are left, fewer than the size of {options.size:,}: all are kept")
-        tally, output = _write(done, _with_sides(index, options), options, work.dataset)
+        told = step.news(index["dropped_by"].null_count(), options)
+        if told:
+            progress.say(told)
+        tally, output = _write(step, done, _with_sides(step, index, options), options, work.dataset)
         content = {
-            "kind": "dialogues",
-            "step": ultrachat.STEP,
+            "kind": step.kind,
+            "step": step.name,
             "options": resolved.record(),
             "inputs": inputs.record(),
             "bytes_read": inputs.bytes_read,
-            "rules": phrases.digests,
+            "rules": digests,
+            "tables": list(step.tables(options)),
             "counts": tally.counts(),
             **output.digests(),
             "versions": {**{name: version(name) for name in VERSIONED}, "python": platform.python_version()},
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        (work.dataset / "README.md").write_text(card.dialogues_card(content), encoding="utf-8")
+        (work.dataset / "README.md").write_text(card.text(content), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
     return manifest.read(out)
 
 
-def _plan(options: CleanOptions, phrases: Ruleset) -> dict[str, Any]:
+def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, Any]:
     """Return what a block's result hangs on, besides its content."""
-    names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "keep_dropped")
-    chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
-    return {**chosen, "rule files": phrases.digests, "versions": {name: version(name) for name in VERSIONED}}
+    versions = {name: version(name) for name in VERSIONED}
+    return {"step": step.name, **step.plan(options), "rule files": digests, "versions": versions}
 
 
 def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:
@@ -178,43 +170,47 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
         yield done
 
 
-def _index(done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
+def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
     """Return key, place and verdict of every row not yet dropped, without texts."""
     parts = []
     for number, block in enumerate(done):
-        rows = pl.read_parquet(block.path, columns=_INDEX).with_row_index("row_in_block")
+        rows = pl.read_parquet(block.path, columns=[*_INDEX, *step.index]).with_row_index("row_in_block")
         parts.append(rows.filter(pl.col("dropped_by").is_null()).with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
-            "; ".join(["the sources hold no row", *missing_parts(inputs.record())]),
-            "name a file with one dialogue a line",
+            "; ".join(["the sources hold no row", *missing_parts(inputs.record())]), "name a file with one row a line"
         )
     return pl.concat(parts)
 
 
-def _with_sides(index: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
     kept = index.filter(pl.col("dropped_by").is_null())
     if kept.is_empty():
         raise SourceError(
             "nothing was kept: every row was dropped",
             "look at the reasons with `--dry-run`; is the file of the right kind?",
         )
-    sides = kept.select("block", "row_in_block", side=assign_sides(kept["prompt_id"], options.test_share, options.seed))
+    sides = kept.select("block", "row_in_block", side=step.sides(kept, options))
     verdicts = index.select("block", "row_in_block", "dropped_by", "matched", "hits")
     return verdicts.join(sides, on=["block", "row_in_block"], how="left").rename({"hits": "set_hits"})
 
 
-def _write(done: list[BlockDone], verdicts: pl.DataFrame, options: CleanOptions, dataset: Path) -> tuple[Tally, Output]:
+def _write(
+    step: Step[Options], done: list[BlockDone], verdicts: pl.DataFrame, options: Options, dataset: Path
+) -> tuple[Tally, Output]:
     tally, by_block = Tally(), verdicts.partition_by("block", as_dict=True, include_key=False)
-    with Output(dataset, options) as output:
+    with Output(dataset, options, step.splits(options), step.tables(options)) as output:
         for number, block in enumerate(done):
             table = pl.read_parquet(block.path)
             found = by_block.get((number,))
             table = _judged(table, found if found is not None else verdicts.clear().drop("block"))
-            tally.add(table)
+            tally.add(table, step.measure(table))
             kept, dropped = split_verdict(table)
-            output.write_kept(kept, rewritten_table(kept))
-            output.write_dropped(dropped, dropped_table(dropped))
+            for split, rows in step.rows(kept, options):
+                output.write_split(split, rows)
+            for name, rows in step.table_rows(table):
+                output.write_table(name, rows)
+            output.write_audit(rewritten_table(kept), dropped, dropped_table(dropped))
         output.finish(tally.rules())
     return tally, output
 
@@ -227,4 +223,4 @@ def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
         dropped_by=pl.coalesce("dropped_by", "set_dropped_by"),
         matched=pl.coalesce("matched", "set_matched"),
         hits=pl.coalesce("set_hits", "hits"),
-    ).drop("duplicate_key", "row_in_block", cs.starts_with("set_"))
+    ).drop("row_in_block", cs.starts_with("set_"))

@@ -86,6 +86,12 @@ def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return table.filter(is_kept), table.filter(~is_kept)
 
 
+def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
+    """Return one line per change on a row: row, row_key, and the fields of an edit."""
+    exploded = kept.with_row_index("row").filter(pl.col("edits").is_not_null()).select("row", "row_key", "edits")
+    return exploded.explode("edits").unnest("edits")
+
+
 def nothing_found() -> pl.DataFrame:
     """Return verdicts on no row."""
     return pl.DataFrame(schema=schemas.VERDICTS)

@@ -1,19 +1,29 @@
 """Cleaning UltraChat (paper §4.1, first bullet), written as tuples of stages."""
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import polars as pl
+import pyarrow as pa
 
 from zephyr_core.keys import text_key
-from zephyr_data import rules
+from zephyr_core.recipe import Resolved
+from zephyr_data import phrases, rules, schemas
 from zephyr_data.duplicates import duplicate_keys, mark_duplicates
 from zephyr_data.language import mark_language
 from zephyr_data.options import CleanOptions
 from zephyr_data.phrases import cut_phrases, mark_phrases
 from zephyr_data.rules import Ruleset
-from zephyr_data.splits import mark_unselected
-from zephyr_data.stages import Stage
+from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.parse import parse
+from zephyr_data.splits import assign_sides, mark_unselected
+from zephyr_data.stages import Stage, edits_of
 from zephyr_data.truecase.stage import truecase
 
-STEP = "clean-ultrachat"
+SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
 
 def ruleset(options: CleanOptions) -> Ruleset:
@@ -21,16 +31,84 @@ def ruleset(options: CleanOptions) -> Ruleset:
     return rules.load(options.rules).with_action(options.on_hit)
 
 
-def row_stages(options: CleanOptions, phrases: Ruleset) -> tuple[Stage, ...]:
-    """Return the stages that look at one dialogue at a time, in the order of the contract."""
-    casing = (truecase(options.truecase_roles),) if options.truecase else ()
-    return mark_phrases(phrases), cut_phrases(), *casing, mark_language(options.languages)
+@dataclass(frozen=True)
+class Cleaning:
+    """The step `clean-ultrachat`; what each part is, `zephyr_data.step` says."""
+
+    name: str = "clean-ultrachat"
+    kind: str = "dialogues"
+    options: type[CleanOptions] = CleanOptions
+    index: tuple[str, ...] = ("prompt_id", "duplicate_key")
+
+    def settle(self, resolved: Resolved[CleanOptions]) -> Resolved[CleanOptions]:
+        return resolved
+
+    def files(self, source: str) -> list[RawFile]:
+        return local_files(source)
+
+    def file_digests(self, options: CleanOptions) -> dict[str, str]:
+        return ruleset(options).digests
+
+    def plan(self, options: CleanOptions) -> dict[str, Any]:
+        names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "keep_dropped")
+        return {name: getattr(options, name) for name in names}
+
+    def parse(self, block: Block) -> tuple[pl.DataFrame, str | None]:
+        return parse(block)
+
+    def row_stages(self, options: CleanOptions) -> tuple[Stage, ...]:
+        casing = (truecase(options.truecase_roles),) if options.truecase else ()
+        return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
+
+    def settled(self, table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+        keyed = with_keys(table, options.duplicates)
+        return keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+
+    def set_stages(self, options: CleanOptions) -> tuple[Stage, ...]:
+        same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates),)
+        return *same, mark_unselected(options.size, options.seed)
+
+    def sides(self, kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
+        return assign_sides(kept["prompt_id"], options.test_share, options.seed)
+
+    def news(self, kept_rows: int, options: CleanOptions) -> str | None:
+        if kept_rows >= options.size:
+            return None
+        return f"{kept_rows:,} dialogues are left, fewer than the size of {options.size:,}: all are kept"
+
+    def splits(self, options: CleanOptions) -> dict[str, pa.Schema]:
+        return dict.fromkeys(SPLITS, schemas.SFT)
+
+    def tables(self, options: CleanOptions) -> dict[str, pa.Schema]:
+        return {}
+
+    def rows(self, kept: pl.DataFrame, options: CleanOptions) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yield the dialogues of each side, and for gen the same without the last answer."""
+        prompts = kept.with_columns(prompt=pl.col("turns").list.first())
+        for side in ("train", "test"):
+            rows = prompts.filter(pl.col("side") == side)
+            yield f"{side}_sft", rows.with_columns(messages=messages("turns"))
+            yield f"{side}_gen", rows.with_columns(messages=messages("turns", without=1))
+
+    def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+        yield from ()
+
+    def measure(self, table: pl.DataFrame) -> Counter[str]:
+        """Return what was changed in kept rows; a cut is a count of its own."""
+        changes = edits_of(table.filter(pl.col("dropped_by").is_null()))
+        cuts = changes.filter(pl.col("stage") == phrases.NAME)
+        words = changes.filter(pl.col("stage") != phrases.NAME)
+        removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
+        return Counter(
+            cut_rows=cuts.height,
+            cut_turns=int(removed),
+            rewritten_rows=words["row"].n_unique(),
+            rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
+            rewritten_words=words.height,
+        )
 
 
-def set_stages(options: CleanOptions) -> tuple[Stage, ...]:
-    """Return the stages that look at the whole set: at keys and places, never at texts."""
-    same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates),)
-    return *same, mark_unselected(options.size, options.seed)
+CLEANING = Cleaning()
 
 
 def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
@@ -41,3 +119,10 @@ def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
         prompt_id=pl.Series([None if text is None else text_key(text) for text in prompts], dtype=pl.String),
         duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
     )
+
+
+def messages(column: str, without: int = 0) -> pl.Expr:
+    """Return turns as a list of {content, role}, the last `without` turns left off."""
+    turns = pl.col(column).list.head(pl.col(column).list.len() - without)
+    role = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("user")).otherwise(pl.lit("assistant"))
+    return turns.list.eval(pl.struct(content=pl.element(), role=role))

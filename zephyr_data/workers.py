@@ -8,21 +8,23 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from zephyr_data import ultrachat
-from zephyr_data.options import CleanOptions
+from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.parse import parse, raw_texts
+from zephyr_data.sources.parse import raw_texts
 from zephyr_data.stages import Stage
+from zephyr_data.step import Step
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker does: the options, and the folder that takes the results."""
+    """What every worker does: the step with its options, and the folder that takes the results."""
 
-    options: CleanOptions
+    step: Step[Any]
+    options: StepOptions
     folder: Path
 
     def result(self, block: Block) -> Path:
@@ -66,23 +68,22 @@ def run_block(block: Block, job: Job) -> BlockDone:
     if path.is_file():
         noted = pl.read_parquet_metadata(path)
         return BlockDone(told, path, int(noted["rows"]), noted["shape"] or None)
-    table, shape = parse(block)
-    for stage in _stages(job.options):
+    table, shape = job.step.parse(block)
+    for stage in _stages(job.step, job.options):
         table = stage(table)
-    keyed = ultrachat.with_keys(table, job.options.duplicates)
-    keyed = keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+    table = job.step.settled(table, job.options)
     if job.options.keep_dropped:
-        keyed = keyed.with_columns(raw=raw_texts(block, keyed["line"]))
+        table = table.with_columns(raw=raw_texts(block, table["line"]))
     temporary = path.with_suffix(".tmp")
-    notes = {"rows": str(keyed.height), "shape": shape or ""}
-    keyed.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)
+    notes = {"rows": str(table.height), "shape": shape or ""}
+    table.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)
     temporary.replace(path)
-    return BlockDone(told, path, keyed.height, shape)
+    return BlockDone(told, path, table.height, shape)
 
 
 @lru_cache(maxsize=1)
-def _stages(options: CleanOptions) -> tuple[Stage, ...]:
-    return ultrachat.row_stages(options, ultrachat.ruleset(options))
+def _stages(step: Step[Any], options: StepOptions) -> tuple[Stage, ...]:
+    return step.row_stages(options)
 
 
 def _end_with_parent() -> None:

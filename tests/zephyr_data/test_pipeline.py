@@ -129,6 +129,7 @@ def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     from zephyr_data.options import CleanOptions
     from zephyr_data.sources.blocks import Block, read_blocks
     from zephyr_data.sources.files import RawFile
+    from zephyr_data.ultrachat import CLEANING
     from zephyr_data.workers import Job, run_blocks
 
     path = tmp_path / "rows.jsonl.gz"
@@ -137,7 +138,7 @@ def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     blocks = [item for item in read_blocks(file, block_bytes=20_000) if isinstance(item, Block)]
     assert len(blocks) > 1 and all(block.data for block in blocks)
     for _ in ("worked", "found done"):
-        done = list(run_blocks(blocks, Job(CleanOptions(), tmp_path), 1))
+        done = list(run_blocks(blocks, Job(CLEANING, CleanOptions(), tmp_path), 1))
         assert [item.block.data for item in done] == [None] * len(blocks)
         assert sum(item.rows for item in done) == len(sample_lines())
 
@@ -335,7 +336,7 @@ def test_a_full_disk_says_so_and_a_later_run_continues(
         path = write(sample_lines())
         with pytest.raises(NoSpace, match="are free"):
             clean(path, out="small/out")
-        monkeypatch.setattr("zephyr_data.clean.WORK_SHARE", 0.0)
+        monkeypatch.setattr("zephyr_data.run.WORK_SHARE", 0.0)
         with pytest.raises(NoSpace, match="no space left while writing") as caught:
             clean(path, out="small/out")
         assert caught.value.exit_code == 4

@@ -255,9 +255,9 @@ def test_folder_glob_and_file_name_the_same_rows(tmp_path: Path, write: Write) -
     write([GOOD], "raw/.hidden/c.jsonl")
     write(["x"], "raw/notes.txt")
     folder, pattern = str(tmp_path / "raw"), str(tmp_path / "raw" / "*.jsonl")
-    assert [file.name for file in local_files(folder, tmp_path)] == ["a.jsonl", "b.jsonl"]
-    assert [file.name for file in local_files(pattern, tmp_path)] == ["a.jsonl", "b.jsonl"]
-    assert [file.name for file in local_files(str(tmp_path / "raw" / "a.jsonl"), tmp_path)] == ["a.jsonl"]
+    assert [file.name for file in local_files(folder)] == ["a.jsonl", "b.jsonl"]
+    assert [file.name for file in local_files(pattern)] == ["a.jsonl", "b.jsonl"]
+    assert [file.name for file in local_files(str(tmp_path / "raw" / "a.jsonl"))] == ["a.jsonl"]
 
 
 def test_what_is_not_there_or_not_readable_is_named(tmp_path: Path, write: Write, clean: Clean) -> None:

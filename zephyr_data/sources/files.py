@@ -4,6 +4,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
+from zephyr_core import paths
 from zephyr_core.errors import EnvironmentLack, UsageError
 from zephyr_data.errors import SourceError
 
@@ -33,14 +34,14 @@ def is_local(source: str) -> bool:
     return looks_local or path.exists() or source.count("/") != 1
 
 
-def local_files(source: str, samples: Path) -> list[RawFile]:
+def local_files(source: str) -> list[RawFile]:
     """Return the raw files of a file, folder, glob or shipped sample, by name.
 
     Raises:
         UsageError: nothing is there.
         SourceError: a file has a suffix that cannot be read.
     """
-    where = str(samples / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
+    where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
     path = Path(where).expanduser()
     if path.is_dir():
         found, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
@@ -73,3 +74,8 @@ def _raw_file(source: str, path: Path, root: Path) -> RawFile:
         raise EnvironmentLack(f"{path} cannot be read: permission denied", "grant read permission") from None
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
     return RawFile(source, name, path, kind)
+
+
+def sample_folder() -> Path:
+    """Return the folder of the embedded samples."""
+    return paths.shipped("recipes") / "samples"

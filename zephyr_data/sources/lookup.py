@@ -1,11 +1,9 @@
 """The raw row behind an audited one, while its source is still there."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from zephyr_core import paths
 from zephyr_core.errors import UsageError
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.blocks import Block, read_blocks
@@ -31,11 +29,6 @@ def _find(source: str, name: str) -> RawFile | None:
     if not is_local(source):
         return cached_file(source, name)
     try:
-        return next((file for file in local_files(source, sample_folder()) if file.name == name), None)
+        return next((file for file in local_files(source) if file.name == name), None)
     except (UsageError, SourceError):
         return None
-
-
-def sample_folder() -> Path:
-    """Return the folder of the embedded samples."""
-    return paths.shipped("recipes") / "samples"

@@ -1,8 +1,9 @@
-"""Entry point of `zephyr data clean-ultrachat`: from what was typed to a dataset directory."""
+"""Entry point of the steps that make a dataset: from what was typed to a dataset directory."""
 
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,15 @@ from typing import Any
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.recipe import Resolved
-from zephyr_data import ultrachat
 from zephyr_data.dry_run import project
 from zephyr_data.errors import NoSpace
-from zephyr_data.options import CleanOptions
-from zephyr_data.pipeline import clean, missing_parts
+from zephyr_data.options import StepOptions
+from zephyr_data.pipeline import make, missing_parts
 from zephyr_data.progress import progress, say
 from zephyr_data.report import closing_table
-from zephyr_data.sources.files import RawFile, is_local, local_files
+from zephyr_data.sources.files import RawFile, is_local
 from zephyr_data.sources.hub import hub_files
-from zephyr_data.sources.lookup import sample_folder
+from zephyr_data.step import Options, Step
 
 WORK_SHARE = 0.8  # disk taken while working, as a share of the plain raw bytes: 0.6 seen on 1 GB
 
@@ -36,32 +36,42 @@ class Request:
     overwrite: bool = False
 
     @classmethod
-    def typed(cls, parameters: dict[str, Any]) -> "Request":
+    def typed(cls, options: type[StepOptions], parameters: dict[str, Any]) -> "Request":
         """Return the request of a command's parameters; those that name an option of the step are its flags."""
-        names = {field.name for field in dataclasses.fields(CleanOptions)}
+        names = {field.name for field in dataclasses.fields(options)}
         flags = {name: None if value in ([], ()) else value for name, value in parameters.items() if name in names}
         out = Path(parameters["out"]) if parameters["out"] else None
         rest = {name: parameters[name] for name in ("recipe", "workers", "dry_run", "overwrite")}
         return cls(flags=flags, out=out, **rest)
 
 
-def clean_ultrachat(request: Request) -> tuple[dict[str, Any], str]:
+def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[Any, str, bool], None]) -> None:
+    """Carry out a command with its parameters and show the result, or where the value of an option comes from."""
+    request, explain = Request.typed(step.options, parameters), parameters["explain"]
+    if explain is not None:
+        line = resolve(step, request).explain(explain.replace("-", "_"))
+        show({"explained": line}, line, parameters["as_json"])
+    else:
+        show(*run(step, request), parameters["as_json"])
+
+
+def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     """Return the manifest (of a dry run: the projection) and the table that tells it to a person.
 
     Raises:
         ZephyrError: with what to do about it.
     """
-    resolved = resolve(request)
-    out = request.out or paths.run_directory(resolved.recipe, ultrachat.STEP)
-    files, resolved = collect(resolved)
+    resolved = resolve(step, request)
+    out = request.out or paths.run_directory(resolved.recipe, step.name)
+    files, resolved = collect(step, resolved)
     if request.dry_run:
-        return project(resolved, files, out)
+        return project(step, resolved, files, out)
     if manifest.is_whole(out) and not request.overwrite:
-        return _told_what_lacks(*_found_whole(resolved, files, out), out)
+        return _told_what_lacks(*_found_whole(step, resolved, files, out), out)
     _refuse_foreign(out)
     _check_space(files, out)
     with progress(sum(file.path.stat().st_size for file in files)) as reporter:
-        content = clean(resolved, files, out, _workers(request, files), reporter)
+        content = make(step, resolved, files, out, _workers(request, files), reporter)
     return _told_what_lacks(content, closing_table(content, out), out)
 
 
@@ -82,17 +92,17 @@ def _told_what_lacks(content: dict[str, Any], table: str, out: Path) -> tuple[di
     return content, table
 
 
-def resolve(request: Request) -> Resolved[CleanOptions]:
+def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
     """Return the step's options with their origins."""
-    return recipe.resolve(ultrachat.STEP, CleanOptions, recipe.load(request.recipe), request.flags)
+    return step.settle(recipe.resolve(step.name, step.options, recipe.load(request.recipe), request.flags))
 
 
-def collect(resolved: Resolved[CleanOptions]) -> tuple[list[RawFile], Resolved[CleanOptions]]:
+def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
     """Return the raw files of all sources; a Hub source is fetched, and its commit takes the place of the revision."""
     files: list[RawFile] = []
     for source in resolved.options.sources:
         if is_local(source):
-            files += local_files(source, sample_folder())
+            files += step.files(source)
         else:
             found, commit = hub_files(source, resolved.options.revision, say)
             files += found
@@ -105,7 +115,9 @@ def collect(resolved: Resolved[CleanOptions]) -> tuple[list[RawFile], Resolved[C
     return files, resolved
 
 
-def _found_whole(resolved: Resolved[CleanOptions], files: list[RawFile], out: Path) -> tuple[dict[str, Any], str]:
+def _found_whole(
+    step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
+) -> tuple[dict[str, Any], str]:
     """Return the dataset that is there when it was made of the same inputs with the same options.
 
     Raises:
@@ -117,7 +129,7 @@ def _found_whole(resolved: Resolved[CleanOptions], files: list[RawFile], out: Pa
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
     differs += [] if digests == now else ["the inputs"]
-    differs += [] if content["rules"] == ultrachat.ruleset(resolved.options).digests else ["the rule files"]
+    differs += [] if content["rules"] == step.file_digests(resolved.options) else ["the rule files"]
     if differs:
         raise UsageError(
             f"{out} holds a dataset made otherwise; different are {', '.join(differs)}",
