@@ -10,9 +10,9 @@ from zephyr_core import recipe as recipes
 from zephyr_core import recipe_report
 from zephyr_core.errors import ZephyrError
 from zephyr_data import commands as data
-from zephyr_data.options import CleanOptions
+from zephyr_data.options import BinarizeOptions, CleanOptions
 
-STEPS = {"clean-ultrachat": CleanOptions}
+STEPS = {"clean-ultrachat": CleanOptions, "binarize": BinarizeOptions}
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 recipe_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Recipes: what a run's values are, and why.")

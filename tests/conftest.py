@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request
 from zephyr_data.run import run as run_step
 from zephyr_data.ultrachat import CLEANING
@@ -67,3 +68,17 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"real rows are not here: {path}")
     return path
+
+
+@pytest.fixture
+def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Make pairs of files with the command's entry point; returns the manifest. Further arguments are flags."""
+
+    def make(
+        *sources: Path | str, out: str = "pairs", workers: int = 1, overwrite: bool = False, **flags: Any
+    ) -> dict[str, Any]:
+        flags["sources"] = tuple(map(str, sources)) or None
+        request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
+        return run_step(BINARIZING, request)[0]
+
+    return make

@@ -10,10 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import dialogue
+from tests.zephyr_data.rated import completion, raw
 from zephyr_data import ultrachat
-from zephyr_data.options import CleanOptions
+from zephyr_data.binarize import BINARIZING
+from zephyr_data.options import BinarizeOptions, CleanOptions
 from zephyr_data.schemas import DIALOGUES
+from zephyr_data.sources.blocks import Block, read_blocks
+from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.parse import row_keys
+from zephyr_data.sources.rated import parse_rated
 from zephyr_data.stages import Stage, split_verdict
 from zephyr_data.ultrachat import CLEANING
 
@@ -86,6 +91,66 @@ def test_every_stage_keeps_the_laws(stage: Stage, rows: list[list[str]], dropped
         assert [[text.casefold() for text in turns] for turns in after["turns"].to_list()] == folded, "case only"
     kept, dropped_rows = split_verdict(after)
     assert kept.height + dropped_rows.height == before.height
+
+
+SCORES = st.sampled_from(["1", "3", "5", "N/A", "broken"])
+OVERALLS = st.sampled_from([None, 1.0, 7.5, 10.0])
+RATED_ANSWERS = st.lists(st.tuples(st.sampled_from(["", "a", "a ", "b", "I am an AI."]), SCORES, OVERALLS), max_size=5)
+RATED_ROWS = st.lists(st.tuples(st.sampled_from(["p", "q", "Do pigs fly?"]), RATED_ANSWERS), max_size=5)
+PAIR_OPTIONS = [
+    BinarizeOptions(),
+    BinarizeOptions(score="overall", rejected="all-pairs", ties="drop", rules=("ultrachat",), min_margin=1.0),
+    BinarizeOptions(score="overall", rejected="h4-v1", suspicious_tens="as-read"),
+]
+PAIR_STAGES = [(options, stage) for options in PAIR_OPTIONS for stage in BINARIZING.row_stages(options)]
+CHANGING = ("dropped_by", "dropped_turn", "matched", "hits", "edits", "scores", "pairs")
+
+
+def rated(rows: list[tuple[str, Any]], folder: Path) -> pl.DataFrame:
+    lines = [
+        raw(prompt, [completion(text, rating, overall=overall) for text, rating, overall in answers])
+        for prompt, answers in rows
+    ]
+    path = folder / "rated.jsonl"
+    path.write_text("\n".join([*lines, "no json"]))
+    (block, _) = read_blocks(RawFile("s", path.name, path, "plain"))
+    assert isinstance(block, Block)
+    return parse_rated(block)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "stage"),
+    PAIR_STAGES,
+    ids=[f"{number}-{stage.verb}-{stage.name}" for number, (_, stage) in enumerate(PAIR_STAGES)],
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(rows=RATED_ROWS)
+def test_every_stage_of_pairs_keeps_the_laws(
+    options: BinarizeOptions, stage: Stage, rows: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    before = rated(rows, tmp_path)
+    for earlier in BINARIZING.row_stages(options):
+        if (earlier.verb, earlier.name) == (stage.verb, stage.name):
+            break
+        before = earlier(before)
+    after = stage(before)
+    assert after.schema == before.schema
+    same = [name for name in before.columns if name not in CHANGING]
+    assert after.select(same).equals(before.select(same)), "no row lost, none moved, no text changed"
+    was = before["dropped_by"].is_not_null()
+    assert after.filter(was)["dropped_by"].equals(before.filter(was)["dropped_by"]), "a reason is never overwritten"
+    column = {"score": "scores", "policy": "pairs"}.get(stage.name)
+    if stage.verb == "mark":
+        assert after.select("scores", "pairs", "edits").equals(before.select("scores", "pairs", "edits"))
+    else:
+        assert column is not None
+        is_free, is_filled = after["dropped_by"].is_null(), after[column].is_not_null()
+        assert (is_filled | ~is_free).all(), "a row that cannot be filled has a reason"
+        assert after.filter(was)[column].null_count() == was.sum(), "a dropped row is not filled"
+    kept, dropped = split_verdict(after)
+    assert kept.height + dropped.height == before.height
 
 
 def test_stages_are_pure() -> None:

@@ -9,11 +9,14 @@ import typer
 from zephyr_core import paths
 from zephyr_core import recipe as recipes
 
+FIRST_STEP = "clean-ultrachat"
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
 rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The phrase rules: show and test them.")
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+StepOption = Annotated[str, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
 Directory = Annotated[Optional[Path], typer.Argument(help="A dataset directory; default: the recipe's.")]
 
 
@@ -22,9 +25,9 @@ def show(result: Any, text: str, as_json: bool) -> None:
     print(json.dumps(result, indent=2, ensure_ascii=False) if as_json else text)
 
 
-def made_by(recipe: str) -> Path:
-    """Return the directory that a recipe's cleaning writes when no `--out` is given."""
-    return paths.run_directory(recipes.load(recipe).name, "clean-ultrachat")
+def made_by(recipe: str, step: str) -> Path:
+    """Return the directory that a recipe's step writes when no `--out` is given."""
+    return paths.run_directory(recipes.load(recipe).name, step)
 
 
 @app.command("clean-ultrachat")
@@ -68,12 +71,74 @@ def clean_ultrachat(
 
 
 @app.command()
-def audit(directory: Directory = None, recipe: RecipeOption = recipes.DEFAULT, as_json: JsonOption = False) -> None:
+def binarize(
+    context: typer.Context,
+    sources: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="Files, folders, globs, a Hub dataset, or a dataset made before; default: the recipe's."),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Dataset directory; default runs/RECIPE/binarize.")] = None,
+    recipe: RecipeOption = recipes.DEFAULT,
+    rejected: Annotated[
+        Optional[str], typer.Option(help="random, random-any, lowest, all-lower, all-pairs, h4-v1.")
+    ] = None,
+    score: Annotated[Optional[str], typer.Option(help="What is compared: mean, overall, aspect:NAME.")] = None,
+    ties: Annotated[Optional[str], typer.Option(help="Which of several best is chosen: draw, first, drop.")] = None,
+    min_margin: Annotated[Optional[float], typer.Option(help="Least difference of the two scores.")] = None,
+    suspicious_tens: Annotated[
+        Optional[str], typer.Option(help="Overall scores of 10 that may be a 1: drop, keep, as-read.")
+    ] = None,
+    rules: Annotated[
+        Optional[list[str]], typer.Option(help="Rule sets or .toml files; a hit in a chosen answer drops the pair.")
+    ] = None,
+    benchmark: Annotated[
+        Optional[list[str]], typer.Option(help="A file of prompts that are not to be trained on; may be repeated.")
+    ] = None,
+    benchmark_sources: Annotated[
+        Optional[str], typer.Option(help="Values of `source` that are benchmarks, such as truthful_qa.")
+    ] = None,
+    keep_benchmarks: Annotated[
+        Optional[bool], typer.Option("--keep-benchmarks", help="Do not look for benchmark prompts.")
+    ] = None,
+    test_prompts: Annotated[
+        Optional[int], typer.Option(help="Prompts for the test side; default 2,000, or 3 % of fewer than 20,000.")
+    ] = None,
+    layout: Annotated[Optional[str], typer.Option(help="Columns: trainer, or h4 as published.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")] = None,
+    keep_dropped: Annotated[Optional[bool], typer.Option("--keep-dropped", help="Store dropped rows whole.")] = None,
+    limit: Annotated[Optional[int], typer.Option(help="Read at most so many rows.")] = None,
+    shard_rows: Annotated[Optional[int], typer.Option(help="Rows per Parquet file.")] = None,
+    revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of a Hub source.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes; default: all cores for large inputs.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset made otherwise.")] = False,
+    explain: Annotated[
+        Optional[str], typer.Option(help="Say where the value of an option comes from, and stop.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit."""
+    from zephyr_data.binarize import BINARIZING
+    from zephyr_data.run import answer
+
+    answer(BINARIZING, context.params, show)
+
+
+@app.command()
+def audit(
+    directory: Directory = None,
+    recipe: RecipeOption = recipes.DEFAULT,
+    step: StepOption = FIRST_STEP,
+    as_json: JsonOption = False,
+) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
     from zephyr_core import manifest
-    from zephyr_data.report import closing_table, rules_table
+    from zephyr_data.closing import closing_table
+    from zephyr_data.report import rules_table
 
-    place = directory or made_by(recipe)
+    place = directory or made_by(recipe, step)
     content = manifest.read(place)
     show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
 
@@ -87,19 +152,25 @@ def why(
         Optional[str], typer.Argument(metavar="ROW", help="A raw id, row_key, prompt_id or FILE:LINE.")
     ] = None,
     recipe: RecipeOption = recipes.DEFAULT,
+    step: StepOption = FIRST_STEP,
 ) -> None:
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
     from zephyr_data.report import story
 
-    print(story(Path(place), row) if row is not None else story(made_by(recipe), place))
+    print(story(Path(place), row) if row is not None else story(made_by(recipe, step), place))
 
 
 @app.command()
-def verify(directory: Directory = None, recipe: RecipeOption = recipes.DEFAULT, as_json: JsonOption = False) -> None:
+def verify(
+    directory: Directory = None,
+    recipe: RecipeOption = recipes.DEFAULT,
+    step: StepOption = FIRST_STEP,
+    as_json: JsonOption = False,
+) -> None:
     """Check every file, sum and digest of a dataset directory against its manifest."""
     from zephyr_data.store import verify
 
-    place = directory or made_by(recipe)
+    place = directory or made_by(recipe, step)
     content = verify(place)
     show(content["splits"], f"{place} is whole: files, sums and digests match its manifest", as_json)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from zephyr_data.errors import OptionError
 
+POLICIES = ("random", "random-any", "lowest", "all-lower", "all-pairs", "h4-v1")
+
 
 def _value(default: Any, section: str) -> Any:
     return field(default=default, metadata={"section": section})
@@ -56,6 +58,35 @@ class CleanOptions(StepOptions):
         if not 0 <= self.test_share <= 1:
             raise OptionError(f"test_share is {self.test_share}: it must lie in 0..1")
         _at_least(1, self, "size")
+
+
+@dataclass(frozen=True)
+class BinarizeOptions(StepOptions):
+    """What `zephyr data binarize` does."""
+
+    sources: tuple[str, ...] = _value(("openbmb/UltraFeedback",), "paper §4.1, UltraFeedback")
+    score: str = _value("mean", "paper §4.1, the highest mean score; mean | overall | aspect:NAME")
+    suspicious_tens: str = _value("drop", "ours: an overall score of 10 that may be a 1, drop | keep | as-read")
+    rejected: str = _value("random", f"paper §3, a random lower one; {' | '.join(POLICIES)}")
+    ties: str = _value("draw", "ours: which of several best ones is chosen, draw | first | drop")
+    min_margin: float = _value(0.0, "ours: least difference of the two scores")
+    rules: tuple[str, ...] = _value((), "ours: rule sets whose hit in a chosen answer drops the pair")
+    benchmark: tuple[str, ...] = _value((), "ours: files of prompts that are not to be trained on")
+    benchmark_sources: tuple[str, ...] = _value(("truthful_qa",), "ours; the paper kept them")
+    keep_benchmarks: bool = _value(False, "ours")
+    test_prompts: int | None = _value(None, "card of ultrafeedback_binarized: 2,000; 3 % of sets under 20,000 prompts")
+    layout: str = _value("trainer", "ours: columns of the result, trainer | h4")
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        _one_of("suspicious_tens", self.suspicious_tens, ("drop", "keep", "as-read"))
+        _one_of("rejected", self.rejected, POLICIES)
+        _one_of("ties", self.ties, ("draw", "first", "drop"))
+        _one_of("layout", self.layout, ("trainer", "h4"))
+        _at_least(0, self, "min_margin", "test_prompts")
+        if self.score not in ("mean", "overall") and not re.fullmatch("aspect:.+", self.score):
+            raise OptionError(f"score is {self.score!r}; it can be mean, overall, or aspect:NAME")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
 from zephyr_data.options import StepOptions
+from zephyr_data.step import SplitRows
 from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, to_arrow
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
@@ -45,13 +46,13 @@ class Output:
         for writer in self._writers():
             writer.abandon()
 
-    def write_split(self, name: str, rows: pl.DataFrame) -> None:
+    def write_split(self, part: SplitRows) -> None:
         """Append rows to a split, and where each came from, if this is a split that audit/kept.parquet leads to."""
-        writer = self.splits[name]
-        if name in list(self.splits)[:LED_TO]:
-            numbered = rows.with_columns(split=pl.lit(name)).with_row_index("row", offset=writer.rows)
-            self.kept.write(to_arrow(numbered, schemas.KEPT))
-        table = to_arrow(rows, writer.schema)
+        writer = self.splits[part.split]
+        if part.split in list(self.splits)[:LED_TO]:
+            place = pl.int_range(writer.rows, writer.rows + pl.len())
+            self.kept.write(to_arrow(part.origins.with_columns(split=pl.lit(part.split), row=place), schemas.KEPT))
+        table = to_arrow(part.rows, writer.schema)
         writer.write(table)
         writer.digests += row_digests(table.to_pylist())
 

@@ -130,6 +130,7 @@ def make(
         index = _index(step, done, inputs)
         for stage in step.set_stages(options):
             index = stage(index)
+        _refuse_empty(index, done)
         told = step.news(index["dropped_by"].null_count(), options)
         if told:
             progress.say(told)
@@ -171,11 +172,12 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
 
 
 def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
-    """Return key, place and verdict of every row not yet dropped, without texts."""
+    """Return key, place and verdict of the rows that set stages look at, without texts."""
     parts = []
     for number, block in enumerate(done):
         rows = pl.read_parquet(block.path, columns=[*_INDEX, *step.index]).with_row_index("row_in_block")
-        parts.append(rows.filter(pl.col("dropped_by").is_null()).with_columns(pl.lit(number, pl.UInt32).alias("block")))
+        seen = rows.filter(pl.col(step.index[0]).is_not_null())
+        parts.append(seen.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
             "; ".join(["the sources hold no row", *missing_parts(inputs.record())]), "name a file with one row a line"
@@ -183,13 +185,30 @@ def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.Dat
     return pl.concat(parts)
 
 
+def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
+    """Raise with the reasons when no row is left."""
+    if index["dropped_by"].null_count():
+        return
+    seen = index.select("block", "row_in_block", late="dropped_by")
+    places = [
+        pl.read_parquet(block.path, columns=["dropped_by"])
+        .with_row_index("row_in_block")
+        .with_columns(pl.lit(number, pl.UInt32).alias("block"))
+        for number, block in enumerate(done)
+    ]
+    reasons = pl.concat(places).join(seen, on=["block", "row_in_block"], how="left")
+    counts = (
+        reasons.select(pl.coalesce("dropped_by", "late").value_counts(sort=True)).to_series().struct.unnest().rows()
+    )
+    listed = ", ".join(f"{reason} {rows:,}" for reason, rows in counts)
+    raise SourceError(
+        f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}",
+        "is the file of the right kind? `--dry-run` shows what its rows are like",
+    )
+
+
 def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
     kept = index.filter(pl.col("dropped_by").is_null())
-    if kept.is_empty():
-        raise SourceError(
-            "nothing was kept: every row was dropped",
-            "look at the reasons with `--dry-run`; is the file of the right kind?",
-        )
     sides = kept.select("block", "row_in_block", side=step.sides(kept, options))
     verdicts = index.select("block", "row_in_block", "dropped_by", "matched", "hits")
     return verdicts.join(sides, on=["block", "row_in_block"], how="left").rename({"hits": "set_hits"})
@@ -206,8 +225,8 @@ def _write(
             table = _judged(table, found if found is not None else verdicts.clear().drop("block"))
             tally.add(table, step.measure(table))
             kept, dropped = split_verdict(table)
-            for split, rows in step.rows(kept, options):
-                output.write_split(split, rows)
+            for part in step.rows(kept, options):
+                output.write_split(part)
             for name, rows in step.table_rows(table):
                 output.write_table(name, rows)
             output.write_audit(rewritten_table(kept), dropped, dropped_table(dropped))

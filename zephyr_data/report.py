@@ -1,6 +1,6 @@
-"""What a person sees of a dataset: the closing table, the audit, the story of a row. Plain text, from its files."""
+"""What a person sees of a dataset's audit: rules with examples, the story of a row. Plain text, from its files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +9,10 @@ import polars as pl
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
 from zephyr_data.audit import is_selection
+from zephyr_data.columns import table
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
-
-
-def closing_table(content: dict[str, Any], out: Path) -> str:
-    """Return rows in → dropped by reason → cut → rewritten → out, with seconds and MB/s."""
-    counts = content["counts"]
-    read = counts["rows_read"]
-    lines = [("rows read", read, "")]
-    lines += [(f"  dropped: {reason}", -rows, _share(rows, read)) for reason, rows in _in_stage_order(counts)]
-    lines += [("rows kept", counts["kept_rows"], _share(counts["kept_rows"], read))]
-    lines += [("  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed")]
-    words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
-    lines += [("  of them recased", counts["rewritten_rows"], words)]
-    lines += [(f"  {name}", entry["rows"], entry["rows_digest"][:16]) for name, entry in content["splits"].items()]
-    megabytes = content["bytes_read"] / 1e6
-    seconds = content["seconds"]
-    speed = f"{megabytes:,.1f} MB in {seconds:.1f} s, {megabytes / max(seconds, 1e-3):,.1f} MB/s"
-    return "\n".join([*_columns(lines), speed, f"written to {out}"])
 
 
 def rules_table(directory: Path) -> str:
@@ -38,7 +22,7 @@ def rules_table(directory: Path) -> str:
     rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
     head = ("rule", "hit rows", "only this", "dropped", "hit turns")
     body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
-    parts = ["\n".join(_table(head, body))]
+    parts = ["\n".join(table(head, body))]
     for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
         if not is_selection(f"{stage}/{rule}"):
             parts.append("\n".join(_examples(dropped, stage, rule)))
@@ -119,30 +103,3 @@ def _change(change: dict[str, Any]) -> str:
 
 def _one_line(text: str | None) -> str:
     return "" if text is None else " ".join(text.split())
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2f} %" if whole else ""
-
-
-def _in_stage_order(counts: dict[str, Any]) -> list[tuple[str, int]]:
-    stages = ("read", "phrases", "language", "duplicates", "selection")
-    return sorted(counts["dropped"].items(), key=lambda item: (stages.index(item[0].split("/")[0]), item[0]))
-
-
-def _columns(lines: Iterable[tuple[str, int, str]]) -> Iterator[str]:
-    rows = [(name, f"{number:,}", note) for name, number, note in lines]
-    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    for name, number, note in rows:
-        yield f"{name:<{first}}  {number:>{second}}  {note}".rstrip()
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> Iterator[str]:
-    rows = [head, *([str(row[0]), *(f"{number:,}" for number in row[1:])] for row in body)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    for row in rows:
-        cells = [
-            f"{row[0]:<{widths[0]}}",
-            *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        yield "  ".join(cells)

@@ -11,12 +11,12 @@ from typing import Any
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.recipe import Resolved
+from zephyr_data.closing import closing_table
 from zephyr_data.dry_run import project
 from zephyr_data.errors import NoSpace
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
 from zephyr_data.progress import progress, say
-from zephyr_data.report import closing_table
 from zephyr_data.sources.files import RawFile, is_local
 from zephyr_data.sources.hub import hub_files
 from zephyr_data.step import Options, Step
@@ -154,7 +154,13 @@ def _check_space(files: list[RawFile], out: Path) -> None:
     existing = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.is_dir())
     if not os.access(existing, os.W_OK):
         raise NoSpace(f"{existing} cannot be written: permission denied", "give a writable folder with --out")
-    ratio = {"plain": 1.0, "gzip": 3.0, "zstd": 3.0, "parquet": 2.0}  # plain bytes per stored byte, roughly
+    ratio = {
+        "plain": 1.0,
+        "gzip": 3.0,
+        "zstd": 3.0,
+        "parquet": 2.0,
+        "rated": 4.0,
+    }  # plain bytes per stored byte, roughly
     needed = WORK_SHARE * sum(ratio[file.kind] * file.path.stat().st_size for file in files)
     free = shutil.disk_usage(existing).free
     if needed > free:

@@ -30,6 +30,37 @@ DIALOGUES: dict[str, pl.DataType] = {
     "hits": pl.List(HIT),  # every rule that would have fired
     "edits": pl.List(EDIT),  # every change of a text
 }
+RATING = pl.Struct({"aspect": pl.String, "rating": pl.Float64})
+COMPLETION = pl.Struct(
+    {
+        "response": pl.String,
+        "model": pl.String,
+        "ratings": pl.List(RATING),  # of aspects; those that exist
+        "overall": pl.Float64,  # UltraFeedback's overall_score, as read
+        "given": pl.Float64,  # the one score of a generic table
+        "unreadable": pl.String,  # a rating or score that is neither a number of its scale nor absent
+    }
+)
+# A rated row as a stage sees it. `turns` end with the user's; `completions` stand in the order of the file.
+RATED: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "file": pl.String(),
+    "line": pl.Int64(),
+    "id": pl.String(),
+    "row_key": pl.String(),
+    "prompt_id": pl.String(),
+    "prompt_source": pl.String(),  # the raw column `source`
+    "turns": pl.List(pl.String),
+    "completions": pl.List(COMPLETION),
+    "dropped_by": pl.String(),
+    "dropped_turn": pl.Int32(),
+    "matched": pl.String(),
+    "hits": pl.List(HIT),
+    "edits": pl.List(EDIT),
+    "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
+    "pairs": pl.List(pl.Struct({"chosen": pl.UInt32, "rejected": pl.UInt32})),  # places of completions, by `policy`
+}
+RATED_FILLED = ("hits", "edits", "scores", "pairs")  # null as read
 # What a stage's `find` returns: one line per rule that fires on a row; the first that drops is the reason.
 VERDICTS: dict[str, pl.DataType] = {
     "row": pl.UInt32(),
@@ -46,6 +77,65 @@ LOCATION = ("source", "file", "line")
 MESSAGE = pa.struct([("content", pa.string()), ("role", pa.string())])
 # The published columns: `string` and `List`, not `large_string`, when opened with `datasets`.
 SFT = pa.schema([("prompt", pa.string()), ("prompt_id", pa.string()), ("messages", pa.list_(MESSAGE))])
+
+CANDIDATE = pa.struct([("response", pa.string()), ("model", pa.string()), ("score", pa.float64())])
+PAIRS = pa.schema(
+    [
+        ("prompt", pa.list_(MESSAGE)),
+        ("chosen", pa.list_(MESSAGE)),
+        ("rejected", pa.list_(MESSAGE)),
+        ("prompt_id", pa.string()),
+        ("score_chosen", pa.float64()),
+        ("score_rejected", pa.float64()),
+        ("margin", pa.float64()),
+        ("source", pa.string()),
+        ("chosen_model", pa.string()),
+        ("rejected_model", pa.string()),
+        ("candidates", pa.list_(CANDIDATE)),
+        ("messages", pa.list_(MESSAGE)),
+    ]
+)
+PAIRS_H4 = pa.schema(
+    [
+        ("prompt", pa.string()),
+        ("prompt_id", pa.string()),
+        ("chosen", pa.list_(MESSAGE)),
+        ("rejected", pa.list_(MESSAGE)),
+        ("messages", pa.list_(MESSAGE)),
+        ("score_chosen", pa.float64()),
+        ("score_rejected", pa.float64()),
+    ]
+)
+RATED_ROWS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("id", pa.string()),
+        ("row_key", pa.string()),
+        ("prompt_id", pa.string()),
+        ("prompt_source", pa.string()),
+        ("turns", pa.list_(pa.string())),
+        (
+            "completions",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("response", pa.string()),
+                        ("model", pa.string()),
+                        ("ratings", pa.list_(pa.struct([("aspect", pa.string()), ("rating", pa.float64())]))),
+                        ("overall", pa.float64()),
+                        ("given", pa.float64()),
+                        ("unreadable", pa.string()),
+                    ]
+                )
+            ),
+        ),
+        ("dropped_by", pa.string()),
+        ("dropped_turn", pa.int32()),
+        ("matched", pa.string()),
+    ]
+)
 
 DROPPED = pa.schema(
     [

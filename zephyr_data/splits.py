@@ -10,6 +10,9 @@ from zephyr_data.stages import Stage, mark, nothing_found
 NAME = "selection"
 NOT_DRAWN = "not-drawn"
 _CHOICES = 2**64
+TEST_PROMPTS = 2_000  # card of ultrafeedback_binarized
+SMALL_SET = 20_000  # prompts
+SMALL_TEST_SHARE = 0.03
 
 
 def mark_unselected(size: int, seed: int) -> Stage:
@@ -47,12 +50,34 @@ def assign_sides(prompt_ids: pl.Series, test_share: float, seed: int) -> pl.Seri
     )
 
 
+def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int) -> pl.Series:
+    """Return "train", "test" or "test-sft" for each row; the last is the half of the test prompts drawn first.
+
+    Without a number of test prompts it is 2,000, and 3 % of fewer than 20,000 prompts.
+    """
+    prompts = order_prompts(prompt_ids.unique(), seed, "split")
+    few = round(SMALL_TEST_SHARE * len(prompts))
+    wanted = test_prompts if test_prompts is not None else few if len(prompts) < SMALL_SET else TEST_PROMPTS
+    tests = prompts.head(wanted)
+    is_test, is_sft = (prompt_ids.is_in(part.implode()) for part in (tests, tests.head((len(tests) + 1) // 2)))
+    side = pl.when("is_sft").then(pl.lit("test-sft")).when("is_test").then(pl.lit("test")).otherwise(pl.lit("train"))
+    return pl.DataFrame({"is_test": is_test, "is_sft": is_sft}).select(side.alias("side")).to_series()
+
+
 def draw_prompts(prompt_ids: pl.Series, rows: int, seed: int, purpose: str) -> pl.Series:
     """Return the prompts that a keyed draw puts first, until they hold about `rows` rows."""
+    ordered = order_prompts(prompt_ids.unique(), seed, purpose)
     counted = prompt_ids.alias("prompt_id").value_counts(name="rows")
-    drawn = pl.Series("draw", draws(seed, purpose, counted["prompt_id"], _CHOICES), dtype=pl.UInt64)
-    ordered = counted.with_columns(drawn).sort("draw", "prompt_id")
-    return ordered["prompt_id"].head(nearest_prefix(ordered["rows"].to_list(), rows))
+    sizes = pl.DataFrame({"prompt_id": ordered}).join(counted, on="prompt_id", how="left", maintain_order="left")[
+        "rows"
+    ]
+    return ordered.head(nearest_prefix(sizes.to_list(), rows))
+
+
+def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:
+    """Return different prompts in the order of a keyed draw."""
+    drawn = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
+    return pl.DataFrame({"prompt_id": prompts, "draw": drawn}).sort("draw", "prompt_id")["prompt_id"]
 
 
 def nearest_prefix(sizes: Sequence[int], target: int) -> int:

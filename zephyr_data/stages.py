@@ -1,10 +1,11 @@
-"""A stage is a function from a table to a table, and there are three verbs.
+"""A stage is a function from a table to a table, and there are four verbs.
 
     mark            fills `dropped_by` where it is null; texts and row count unchanged
     rewrite         changes texts and records it; keys and row count unchanged
+    fill            fills a column of the rows not dropped; those that it cannot fill get a reason
     split_verdict   separates kept from dropped; once, at the end
 
-The first two are made by the functions below from a plain finder or editor, so that the laws hold by construction.
+The first three are made by the functions below from a plain finder or editor, so that the laws hold by construction.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import polars as pl
 from zephyr_data import schemas
 
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
+Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
 Edit = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.REWRITES
 
 
@@ -39,7 +41,7 @@ def mark(name: str, find: Find) -> Stage:
     """
 
     def apply(table: pl.DataFrame) -> pl.DataFrame:
-        verdicts = find(table.with_row_index("row"))
+        verdicts = find(number_rows(table))
         if verdicts.is_empty():
             return table
         hits = verdicts.group_by("row", maintain_order=True).agg(
@@ -48,7 +50,7 @@ def mark(name: str, find: Find) -> Stage:
         )
         free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
         reason = pl.format("{}/{}", pl.lit(name), "first_rule")
-        joined = table.with_row_index("row").join(hits, on="row", how="left", maintain_order="left")
+        joined = number_rows(table).join(hits, on="row", how="left", maintain_order="left")
         return joined.with_columns(
             dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
             dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
@@ -67,7 +69,7 @@ def rewrite(name: str, edit: Edit) -> Stage:
     """
 
     def apply(table: pl.DataFrame) -> pl.DataFrame:
-        numbered = table.with_row_index("row")
+        numbered = number_rows(table)
         changed = edit(numbered.filter(pl.col("dropped_by").is_null()))
         if changed.is_empty():
             return table
@@ -80,6 +82,26 @@ def rewrite(name: str, edit: Edit) -> Stage:
     return Stage(name, "rewrite", apply)
 
 
+def fill(name: str, column: str, compute: Compute) -> Stage:
+    """Return a stage that fills `column` on the rows not yet dropped and gives a reason to those that it cannot fill.
+
+    Columns in:  what `compute` reads
+    Columns out: `column`; edits and hits gain what `compute` reports; dropped_by where it was null
+    """
+
+    def apply(table: pl.DataFrame) -> pl.DataFrame:
+        numbered = number_rows(table)
+        found, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
+        found = found.select("row", pl.col(column).alias("new_value"), pl.col("edits").alias("new_edits"))
+        joined = numbered.join(found, on="row", how="left", maintain_order="left")
+        filled = joined.with_columns(
+            pl.coalesce("new_value", column).alias(column), edits=_append("edits", "new_edits")
+        )
+        return mark(name, lambda _: verdicts)(filled.select(table.columns))
+
+    return Stage(name, "fill", apply)
+
+
 def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return (kept, dropped). The only place that drops rows."""
     is_kept = pl.col("dropped_by").is_null()
@@ -90,6 +112,11 @@ def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
     """Return one line per change on a row: row, row_key, and the fields of an edit."""
     exploded = kept.with_row_index("row").filter(pl.col("edits").is_not_null()).select("row", "row_key", "edits")
     return exploded.explode("edits").unnest("edits")
+
+
+def number_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with `row`, the number by which verdicts name its rows."""
+    return table.with_row_index("row")
 
 
 def nothing_found() -> pl.DataFrame:

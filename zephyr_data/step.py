@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import polars as pl
@@ -14,6 +15,15 @@ from zephyr_data.sources.files import RawFile
 from zephyr_data.stages import Stage
 
 Options = TypeVar("Options", bound=StepOptions)
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Rows of a split, and one by one where they came from: the columns of audit/kept.parquet but split and row."""
+
+    split: str
+    rows: pl.DataFrame
+    origins: pl.DataFrame
 
 
 class Step(Protocol[Options]):
@@ -36,7 +46,10 @@ class Step(Protocol[Options]):
 
     @property
     def index(self) -> tuple[str, ...]:
-        """Return the columns that set stages and sides read, besides key, place and verdict."""
+        """Return the columns that set stages and sides read, besides key, place and verdict.
+
+        Rows in which the first of them is null, such as dropped ones, are not seen by set stages.
+        """
 
     def settle(self, resolved: Resolved[Options]) -> Resolved[Options]:
         """Return the options with what some of them imply for others, each with that as its origin."""
@@ -74,8 +87,8 @@ class Step(Protocol[Options]):
     def tables(self, options: Options) -> dict[str, pa.Schema]:
         """Return the schema of each further table, by folder."""
 
-    def rows(self, kept: pl.DataFrame, options: Options) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield the rows of each split, with row_key and location beside their columns."""
+    def rows(self, kept: pl.DataFrame, options: Options) -> Iterator[SplitRows]:
+        """Yield the rows of each split."""
 
     def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield the rows of each further table."""

@@ -21,7 +21,9 @@ from zephyr_data.sources.files import RawFile, local_files
 from zephyr_data.sources.parse import parse
 from zephyr_data.splits import assign_sides, mark_unselected
 from zephyr_data.stages import Stage, edits_of
+from zephyr_data.step import SplitRows
 from zephyr_data.truecase.stage import truecase
+from zephyr_data.turns import messages
 
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
@@ -82,13 +84,13 @@ class Cleaning:
     def tables(self, options: CleanOptions) -> dict[str, pa.Schema]:
         return {}
 
-    def rows(self, kept: pl.DataFrame, options: CleanOptions) -> Iterator[tuple[str, pl.DataFrame]]:
+    def rows(self, kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
         """Yield the dialogues of each side, and for gen the same without the last answer."""
         prompts = kept.with_columns(prompt=pl.col("turns").list.first())
         for side in ("train", "test"):
             rows = prompts.filter(pl.col("side") == side)
-            yield f"{side}_sft", rows.with_columns(messages=messages("turns"))
-            yield f"{side}_gen", rows.with_columns(messages=messages("turns", without=1))
+            yield SplitRows(f"{side}_sft", rows.with_columns(messages=messages("turns")), rows)
+            yield SplitRows(f"{side}_gen", rows.with_columns(messages=messages("turns", without=1)), rows)
 
     def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield from ()
@@ -119,10 +121,3 @@ def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
         prompt_id=pl.Series([None if text is None else text_key(text) for text in prompts], dtype=pl.String),
         duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
     )
-
-
-def messages(column: str, without: int = 0) -> pl.Expr:
-    """Return turns as a list of {content, role}, the last `without` turns left off."""
-    turns = pl.col(column).list.head(pl.col(column).list.len() - without)
-    role = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("user")).otherwise(pl.lit("assistant"))
-    return turns.list.eval(pl.struct(content=pl.element(), role=role))

@@ -18,6 +18,7 @@ from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.files import RawFile
 
+BOM = b"\xef\xbb\xbf"
 BLOCK_BYTES = 32 * 2**20
 BLOCK_ROWS = 5_000  # Parquet
 STORED_BYTES = 2**16  # of a compressed file at a time: what a damaged place takes with it
@@ -46,6 +47,18 @@ class Block:
             stream.seek(self.offset)
             return stream.read(self.length)
 
+    def lines(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Yield number, bytes and whether it is cut short of each line that is not blank, without a byte-order mark."""
+        lines = self.read().split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        if self.offset == 0 and lines:
+            lines[0] = lines[0].removeprefix(BOM)
+        last = self.first_line + len(lines) - 1
+        for number, line in enumerate(lines, start=self.first_line):
+            if line.strip():
+                yield number, line, self.is_cut_short and number == last
+
 
 @dataclass(frozen=True)
 class FileRead:
@@ -64,7 +77,7 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
     Raises:
         SourceError: not UTF-8 by its byte-order mark, a line without end, or an unreadable Parquet file.
     """
-    if file.kind == "parquet":
+    if file.kind in ("parquet", "rated"):
         yield from _parquet_blocks(file)
     else:
         yield from _line_blocks(file, block_bytes)
@@ -220,7 +233,7 @@ def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileR
 
 def _shortened(block: Block, rows: int) -> Block:
     key = hashlib.sha256(f"{block.key} {rows}".encode()).hexdigest()
-    if block.file.kind == "parquet":
+    if block.file.kind in ("parquet", "rated"):
         return replace(block, key=key, rows=rows, length=rows)
     data = block.read()
     end = -1

@@ -9,6 +9,7 @@ from zephyr_core.errors import EnvironmentLack, UsageError
 from zephyr_data.errors import SourceError
 
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
+RATED = "rated"  # the folder of a dataset of pairs that holds all rows as they were read
 SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
 
 
@@ -19,7 +20,7 @@ class RawFile:
     source: str
     name: str
     path: Path
-    kind: str  # plain | gzip | zstd | parquet
+    kind: str  # plain | gzip | zstd | parquet | rated
 
 
 def kind_of(path: Path) -> str | None:
@@ -56,6 +57,18 @@ def local_files(source: str) -> list[RawFile]:
             f"no raw file at {source!r}", f"name a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
         )
     return sorted((_raw_file(source, inner, root) for inner in found), key=lambda file: file.name)
+
+
+def rated_files(source: str) -> list[RawFile]:
+    """Return the stored rated rows of a dataset directory of pairs.
+
+    Raises:
+        SourceError: it holds none.
+    """
+    found = sorted((Path(source) / RATED).glob("*.parquet"))
+    if not found:
+        raise SourceError(f"{source} holds no rated rows", "name raw rated rows, or a dataset that `binarize` made")
+    return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]
 
 
 def _raw_file(source: str, path: Path, root: Path) -> RawFile:

@@ -8,7 +8,7 @@ from typing import Any
 from zephyr_data.errors import NoSpace, SourceUnreachable
 from zephyr_data.sources.files import RawFile, kind_of
 
-HINT = "give local files (`zephyr data clean-ultrachat FILE.jsonl`), or try the embedded samples with `--recipe tiny`"
+HINT = "give local files (`zephyr data … FILE.jsonl`), or try the embedded samples with `--recipe tiny`"
 TIMEOUT = 10.0  # seconds for the listing
 
 

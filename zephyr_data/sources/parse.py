@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from zephyr_data import schemas
 from zephyr_data.errors import SourceError
-from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.blocks import BOM, Block
+from zephyr_data.sources.lines import read_object, shown
 from zephyr_data.sources.shapes import RAW, SHAPES, refuse_mixed, to_turns
 
-_BOM = b"\xef\xbb\xbf"
 _TURN = pa.struct([(name, pa.string()) for name in ("role", "content", "from", "value")])
 _ARROW = pa.schema(
     [
@@ -72,7 +72,7 @@ def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
     objects = raw.filter(pl.col("fault").is_null())
     if objects.is_empty() or block.file.kind == "parquet":  # of Parquet the columns were looked at
         return
-    line = block.read().removeprefix(_BOM).split(b"\n")[int(objects["line"][0]) - 1]
+    line = block.read().removeprefix(BOM).split(b"\n")[int(objects["line"][0]) - 1]
     keys = list(json.loads(line))
     if set(keys) & set(SHAPES):
         return  # the column is there, and null
@@ -105,13 +105,13 @@ def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame
 def _read_lines(block: Block) -> pl.DataFrame:
     data = block.read()
     if block.offset == 0:
-        data = data.removeprefix(_BOM)
+        data = data.removeprefix(BOM)
     lines = pl.int_range(block.first_line, block.first_line + block.rows, eager=True)
     table = None if block.is_cut_short else _read_fast(data, block.rows)
     if table is not None:
         nothing = pl.lit(None, dtype=pl.String)
         return table.with_columns(lines.alias("line"), fault=nothing, matched=nothing)
-    return _read_slowly(data, block)
+    return _read_slowly(block)
 
 
 def _read_fast(data: bytes, rows: int) -> pl.DataFrame | None:
@@ -140,33 +140,10 @@ def _arrow(data: bytes, rows: int) -> pa.Table | None:
     return None
 
 
-def _read_slowly(data: bytes, block: Block) -> pl.DataFrame:
-    lines = data.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    rows = []
-    for number, line in enumerate(lines, start=block.first_line):
-        if not line.strip():
-            continue  # a blank line is not a row
-        cut = block.is_cut_short and number == block.first_line + len(lines) - 1
-        rows.append({"line": number, **_read_line(line, cut)})
+def _read_slowly(block: Block) -> pl.DataFrame:
+    rows = [{"line": number, **_read_line(line, cut)} for number, line, cut in block.lines()]
     schema = {**RAW, "fault": pl.String(), "matched": pl.String(), "line": pl.Int64()}
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-class _DuplicateKey(ValueError):
-    pass
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _DuplicateKey
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
@@ -175,41 +152,28 @@ def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
     Arrow decides, as it does over whole blocks, so that a line fares the same whatever stands around it; the standard
     library names the fault.
     """
-    shown = line[:160].decode("utf-8", "replace").strip("\r")
+    begins = shown(line)
     if is_cut_short:
-        return {"fault": "cut-short", "matched": shown}
+        return {"fault": "cut-short", "matched": begins}
     accepted = _arrow(line, 1) if line.startswith(b"{") else None
     if accepted is not None:
         row = accepted.to_pylist()[0]
         return {**row, "id": None if row["id"] is None else str(row["id"])}
-    return _refused(line, shown)
+    row, fault = read_object(line)
+    return {"fault": fault, "matched": begins} if fault else _typed_row(row, begins)
 
 
-def _refused(line: bytes, shown: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        return {"fault": "not-utf8", "matched": shown}
-    except _DuplicateKey:
-        return {"fault": "duplicate-key", "matched": shown}
-    except (ValueError, RecursionError):
-        return {"fault": "unreadable-line", "matched": shown}
-    if not isinstance(row, dict):
-        return {"fault": "not-an-object", "matched": shown}
-    return _typed_row(row, shown)
-
-
-def _typed_row(row: dict[str, Any], shown: str) -> dict[str, Any]:
+def _typed_row(row: dict[str, Any], begins: str) -> dict[str, Any]:
     kept = {name: row.get(name) for name in RAW}
     if type(kept["id"]) is int:
         kept["id"] = str(kept["id"])
     if not all(_fits(name, value) for name, value in kept.items()):
         row_id = kept["id"] if isinstance(kept["id"], str) else None
-        return {"id": row_id, "fault": "wrong-type", "matched": shown}
+        return {"id": row_id, "fault": "wrong-type", "matched": begins}
     try:
         orjson.dumps(kept)
     except orjson.JSONEncodeError:
-        return {"fault": "lone-surrogate", "matched": shown}
+        return {"fault": "lone-surrogate", "matched": begins}
     for name in ("messages", "conversations"):
         turns = kept[name]
         if turns is not None:

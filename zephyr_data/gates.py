@@ -1,0 +1,100 @@
+"""Gates: rows that cannot give a pair, whatever the policy draws, each under the name of its fault."""
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.stages import Stage, mark
+from zephyr_data.ultrafeedback import answers
+
+NAME = "gates"
+NEEDS_LOWER = ("random", "lowest", "all-lower", "all-pairs")  # policies whose rejected answer scores strictly lower
+
+
+def mark_unpairable(options: BinarizeOptions) -> Stage:
+    """Return a stage that names rows with too few usable answers, none lower, equal texts, or a tie that drops.
+
+    Rules in their order: too-few-completions, empty-response, missing-score, no-lower-score, identical-texts,
+    tied-best, unreadable-rating. An answer that is empty or lacks a score only drops its row when fewer than two
+    others are left; all are counted.
+
+    Columns in:  completions, scores
+    """
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
+        lines = _with_counts(answers(table.filter(~unread)))
+        found = [rule.select(list(schemas.VERDICTS)) for rule in _rules(lines, options)]
+        return pl.concat([rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(found)]).sort(
+            "row", "order", "turn", maintain_order=True
+        )[list(schemas.VERDICTS)]
+
+    return mark(NAME, find)
+
+
+def _with_counts(lines: pl.DataFrame) -> pl.DataFrame:
+    scored, usable = pl.col("score"), pl.col("score").filter("usable")
+    return lines.with_columns(
+        has_text=pl.col("text").str.len_bytes() > 0,
+        total=pl.len().over("row"),
+        all_tie=(scored.min() == scored.max()).over("row").fill_null(False) & (scored.count().over("row") > 1),
+        usable_tie=(usable.min() == usable.max()).over("row").fill_null(False),
+        usables=pl.col("usable").sum().over("row"),
+        texts=pl.col("text").filter("usable").n_unique().over("row"),
+        is_best=pl.col("usable") & (scored == usable.max().over("row")),
+    ).with_columns(
+        with_text=pl.col("has_text").sum().over("row"),
+        bests=pl.col("is_best").sum().over("row"),
+        is_repeated=pl.col("has_text") & ~pl.struct("row", "text").is_first_distinct(),
+    )
+
+
+def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
+    first = lines.unique("row", keep="first", maintain_order=True)
+    lower = options.rejected in NEEDS_LOWER
+    enough = pl.col("usables") >= 2
+    tied = pl.format("{} answers at {}", "bests", pl.col("score").filter("is_best").first().over("row"))
+    best = lines.with_columns(told=tied).filter("is_best").unique("row", keep="first", maintain_order=True)
+    return [
+        _verdict(first.filter(pl.col("total") < 2), "too-few-completions", pl.lit(True), by_place=False),
+        _verdict(
+            lines.filter(~pl.col("has_text")), "empty-response", (pl.col("total") >= 2) & (pl.col("with_text") < 2)
+        ),
+        _verdict(
+            lines.filter(pl.col("has_text") & pl.col("score").is_null()),
+            "missing-score",
+            (pl.col("with_text") >= 2) & (pl.col("usables") < 2),
+        ),
+        _verdict(
+            first.filter(pl.col("all_tie") | (enough & pl.col("usable_tie"))),
+            "no-lower-score",
+            enough & pl.col("usable_tie") & lower,
+            matched=pl.format("{} answers at {}", "total", "score"),
+            by_place=False,
+        ),
+        _verdict(
+            lines.filter("is_repeated"),
+            "identical-texts",
+            enough & (pl.col("texts") < 2),
+            pl.col("text").str.slice(0, 160),
+        ),
+        _verdict(
+            best.filter(pl.col("bests") > 1),
+            "tied-best",
+            pl.lit(options.ties == "drop"),
+            pl.col("told"),
+            by_place=False,
+        ),
+        _verdict(
+            lines.filter(pl.col("unreadable").is_not_null()), "unreadable-rating", pl.lit(False), pl.col("unreadable")
+        ),
+    ]
+
+
+def _verdict(
+    rows: pl.DataFrame, rule: str, drops: pl.Expr, matched: pl.Expr | None = None, *, by_place: bool = True
+) -> pl.DataFrame:
+    """Return one verdict for each row; `turn` is the place of the answer where one is to blame."""
+    turn = pl.col("place").cast(pl.Int32) if by_place else pl.lit(None, dtype=pl.Int32)
+    shown = pl.lit(None, dtype=pl.String) if matched is None else matched
+    return rows.select("row", rule=pl.lit(rule), turn=turn, matched=shown, drops=drops)

@@ -1,0 +1,138 @@
+"""Benchmark leakage: prompts on which a model will be measured are not to be trained on (decision 0010)."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from zephyr_core.errors import UsageError
+from zephyr_core.manifest import file_digest
+from zephyr_data import schemas
+from zephyr_data.duplicates import normalised
+from zephyr_data.errors import SourceError
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.stages import Stage, mark
+
+NAME = "benchmark"
+COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
+SHOWN = 160  # characters
+
+
+def file_digests(options: BinarizeOptions) -> dict[str, str]:
+    """Return the sha256 of each benchmark file.
+
+    Raises:
+        UsageError: a file is not there.
+    """
+    for name in options.benchmark:
+        if not Path(name).is_file():
+            raise UsageError(f"no benchmark file at {name!r}", "name a .jsonl, .json, .csv, .parquet or .txt file")
+    return {} if options.keep_benchmarks else {name: file_digest(Path(name)) for name in options.benchmark}
+
+
+def mark_benchmarks(options: BinarizeOptions) -> Stage:
+    """Return a stage that names rows one of whose user turns is a benchmark's prompt, to the letter or normalised.
+
+    Columns in:  turns
+    """
+    exact, near = _prompts(() if options.keep_benchmarks else options.benchmark)
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
+        said = table.filter(~unread).select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
+        said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
+        keys = pl.Series(prompt_keys(said["text"]), dtype=pl.Binary)
+        found = said.with_columns(
+            exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
+            near=keys.replace_strict(near, default=None, return_dtype=pl.String),
+        ).filter(pl.col("near").is_not_null())
+        same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
+        shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
+        verdicts = found.with_columns(rule=same, matched=shown, drops=pl.lit(True))
+        return verdicts.sort("row", "turn").select(list(schemas.VERDICTS))
+
+    return mark(NAME, find if near else lambda _: pl.DataFrame(schema=schemas.VERDICTS))
+
+
+def mark_benchmark_sources() -> Stage:
+    """Return a set stage that names rows of a benchmark's source, and rows elsewhere with the same words as prompt.
+
+    Columns in:  prompt_key, is_benchmark
+    """
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        known = table.filter("is_benchmark")["prompt_key"].unique()
+        copies = table.filter(pl.col("is_benchmark") | pl.col("prompt_key").is_in(known.implode()))
+        rule = pl.when("is_benchmark").then(pl.lit("benchmark-source")).otherwise(pl.lit("prompt-of-benchmark-source"))
+        turn, matched = pl.lit(None, dtype=pl.Int32), pl.lit(None, dtype=pl.String)
+        return copies.select("row", rule=rule, turn=turn, matched=matched, drops=pl.lit(True))
+
+    return mark(NAME, find)
+
+
+def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return the table with prompt_key and is_benchmark; the key is null on dropped rows of other sources."""
+    sources = [] if options.keep_benchmarks else list(options.benchmark_sources)
+    keyed = table.with_columns(
+        prompt_key=pl.Series(prompt_keys(table["turns"].list.last()), dtype=pl.Binary),
+        is_benchmark=pl.col("prompt_source").is_in(sources).fill_null(False),
+    )
+    seen = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
+    return keyed.with_columns(pl.when(seen).then("prompt_key").alias("prompt_key"))
+
+
+def prompt_keys(texts: pl.Series) -> list[bytes | None]:
+    """Return 16 bytes for each prompt, equal when case, white space and punctuation are ignored."""
+    return [None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in normalised(texts)]
+
+
+def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
+    """Return the prompts of benchmark files, as they stand and by key, each with the name of its file."""
+    exact = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
+    keys = prompt_keys(pl.Series(list(exact), dtype=pl.String))
+    return exact, {key: name for key, name in zip(keys, exact.values(), strict=True) if key is not None}
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Return the prompts of a benchmark file: lines of text, or the first known column of a table.
+
+    Raises:
+        SourceError: the file cannot be read, or no row has such a column.
+    """
+    try:
+        rows = _rows(path)
+    except (ValueError, pl.exceptions.PolarsError) as fault:
+        raise SourceError(f"{path} cannot be read as benchmark prompts: {fault}") from None
+    found = [text for row in rows for text in _texts(row) if text.strip()]
+    if not found:
+        names = sorted({name for row in rows[:1] if isinstance(row, dict) for name in row})
+        raise SourceError(
+            f"{path} holds no prompt; found {', '.join(map(repr, names)) or 'nothing'}",
+            f"a prompt stands in {', '.join(COLUMNS)}, or alone on a line of a .txt file",
+        )
+    return found
+
+
+def _rows(path: Path) -> list[Any]:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path).to_dicts()
+    if path.suffix == ".csv":
+        return pl.read_csv(path, infer_schema=False).to_dicts()
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix == ".json":
+        rows = orjson.loads(text)
+        return rows if isinstance(rows, list) else [rows]
+    lines = [line for line in text.split("\n") if line.strip()]
+    return [orjson.loads(line) for line in lines] if path.suffix in (".jsonl", ".ndjson") else lines
+
+
+def _texts(row: Any) -> list[str]:
+    if isinstance(row, str):
+        return [row.strip("\r")]
+    folded = {name.lower(): value for name, value in row.items()} if isinstance(row, dict) else {}
+    value = next((folded[name] for name in COLUMNS if folded.get(name) is not None), None)
+    items = value if isinstance(value, list) else [value]
+    said = [item.get("content") if isinstance(item, dict) and item.get("role") == "user" else item for item in items]
+    return [text for text in said if isinstance(text, str)]

@@ -1,0 +1,264 @@
+"""A block of raw lines → a table of rated rows: a prompt and the answers to it, each with its ratings.
+
+prompt       instruction (text), else prompt (text or messages), else messages (up to the last user turn)
+answers      completions, else candidates, else responses: a list of objects with `response` and, where known,
+             model · overall_score and annotations (raw UltraFeedback) · score or ratings (a generic table)
+
+Rows vary in type from one to the next (a rating is text, a number or "N/A"; an aspect an object, a list or absent), so
+each is read on its own: orjson where it accepts the line, the standard library where that one must name the fault.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import polars as pl
+
+from zephyr_core.keys import row_key, text_key
+from zephyr_data import schemas
+from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.lines import SHOWN, read_object, shown
+from zephyr_data.sources.shapes import ROLES, find_fault
+
+PROMPTS = ("instruction", "prompt", "messages")
+ANSWERS = ("completions", "candidates", "responses")
+ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
+OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
+_ABSENT = ("", "n/a", "none", "null")
+_KEY_END = re.compile(rb'"\s*:')
+_READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
+
+Row = dict[str, Any]
+
+
+class _WrongType(ValueError):
+    """A used value has a type that no reading of it fits."""
+
+
+def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
+    """Return the block's rows as a table of rated rows, faults marked, and their shape.
+
+    Columns out: schemas.RATED; those of RATED_FILLED are null
+
+    Raises:
+        MixedShapes: rows of different shapes in the block.
+        SourceError: the file begins with a row that holds no prompt or no answers.
+    """
+    if block.file.kind == "rated":
+        return _with_unfilled(_stored(block).select(_READ)), "rated"
+    rows: list[Row] = []
+    shape = first = None
+    for line, raw, fault, begins in _objects(block):
+        if fault is None:
+            found, first = shape_of(raw), first or (line, raw)
+            if found and shape and found != shape:
+                raise MixedShapes(
+                    f"{block.file.path}, line {line}: the row holds {found!r}, earlier ones {shape!r}",
+                    "split the file by shape, one shape a file; both can be given to one run",
+                )
+            shape = shape or found
+        rows.append({"line": line, **read_row(raw, fault, begins)})
+    if shape is None and first is not None and block.first_line == 1:
+        _refuse_foreign(block, *first)
+    names = [name for name in _READ if name not in ("source", "file")]
+    table = pl.DataFrame(rows, schema={name: schemas.RATED[name] for name in names}, orient="row")
+    located = table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))
+    return _with_unfilled(located), shape
+
+
+def shape_of(raw: Row) -> str | None:
+    """Return the columns of prompt and answers, such as "instruction + completions"; None when there is no such row."""
+    prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
+    answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
+    first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
+    if isinstance(first, dict) and "response" not in first:
+        return None
+    return f"{prompt} + {answers}" if prompt and answers else None
+
+
+def read_row(raw: Row, fault: str | None, begins: str) -> Row:
+    """Return the columns of a rated row, its fault among them; `begins` shows the line where no turn is to blame."""
+    row: Row = {"id": _identity(raw), "dropped_by": None, "dropped_turn": None, "matched": None}
+    texts: list[str] = []
+    try:
+        if fault is None:
+            turns, roles = _prompt(raw)
+            completions = [_completion(answer) for answer in _answers(raw)]
+            row["prompt_source"] = raw["source"] if isinstance(raw.get("source"), str) else None
+            texts = [text or "" for text in (*(turns or ()), *(answer["response"] for answer in completions))]
+            orjson.dumps([*texts, row["id"], row["prompt_source"], [answer["model"] for answer in completions]])
+            fault, turn, seen = _fault(turns, roles, completions)
+            row |= {"turns": turns, "completions": completions, "dropped_turn": turn, "matched": seen}
+    except _WrongType:
+        fault, texts = "wrong-type", []
+    except orjson.JSONEncodeError:
+        fault, texts, row["id"], row["prompt_source"] = "lone-surrogate", [], None, None
+    if fault is not None:
+        row["dropped_by"], row["matched"] = f"read/{fault}", row["matched"] or begins
+    if texts and row["turns"] and None not in row["turns"]:
+        row |= {"row_key": row_key(texts), "prompt_id": text_key(row["turns"][0])}
+    elif "turns" in row:
+        row |= {"turns": None, "completions": None}
+    return row
+
+
+def _objects(block: Block) -> Iterator[tuple[int, Row, str | None, str]]:
+    """Yield line, object, fault and the line's beginning for each row of the block."""
+    if block.file.kind == "parquet":
+        for number, raw in enumerate(_stored(block).iter_rows(named=True), start=block.first_line):
+            yield number, raw, None, ""
+        return
+    for number, line, is_cut_short in block.lines():
+        if is_cut_short:
+            yield number, {}, "cut-short", shown(line)
+        else:
+            raw, fault = _read_object(line)
+            yield number, raw, fault, shown(line)
+
+
+def _read_object(line: bytes) -> tuple[Row, str | None]:
+    """Return the object; NaN and the infinities, which exports of tables hold for missing scores, are null."""
+    try:
+        row = orjson.loads(line)
+        # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
+        if isinstance(row, dict) and _count_keys(row) == len(_KEY_END.findall(line)):
+            return row, None
+    except (orjson.JSONDecodeError, RecursionError):
+        pass
+    return read_object(line, constant=lambda name: None)
+
+
+def _count_keys(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_count_keys(inner) for inner in value.values() if isinstance(inner, dict | list))
+    return sum(_count_keys(inner) for inner in value if isinstance(inner, dict | list))
+
+
+def _stored(block: Block) -> pl.DataFrame:
+    try:
+        return pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
+    except pl.exceptions.PolarsError as fault:
+        raise SourceError(f"{block.file.path} cannot be read: {fault}", "fetch or write it again") from None
+
+
+def _with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
+    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
+    return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
+
+
+def _refuse_foreign(block: Block, line: int, raw: Row) -> None:
+    """Raise unless the columns are there, though null or of a wrong type."""
+    answers = next((raw[name] for name in ANSWERS if name in raw), None)
+    first = answers[0] if isinstance(answers, list) and answers else None
+    is_foreign = isinstance(first, dict) and "response" not in first
+    if set(raw) & set(PROMPTS) and set(raw) & set(ANSWERS) and not is_foreign:
+        return
+    raise SourceError(
+        f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, raw)) or 'no column'}",
+        f"a prompt stands in {', '.join(PROMPTS)}, answers in {', '.join(ANSWERS)}, each with its `response`",
+    )
+
+
+def _identity(raw: Row) -> str | None:
+    found = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
+def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
+    """Return the texts and roles of the prompt's turns, up to the last one of the user."""
+    value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
+    if value is None or isinstance(value, str):
+        return ([value] if value is not None else None), ["user"]
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        raise _WrongType
+    texts = [_text(turn.get("content")) for turn in value]
+    roles = [_text(turn.get("role")) for turn in value]
+    known = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
+    while known and known[-1] == "assistant":
+        known.pop(), texts.pop()
+    return texts, known
+
+
+def _answers(raw: Row) -> list[Row]:
+    value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
+    if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
+        raise _WrongType
+    return value
+
+
+def _completion(answer: Row) -> Row:
+    unreadable: list[str] = []
+    ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
+    ratings += _aspects(answer.get("ratings"), unreadable, None)
+    completion = {
+        "response": _text(answer.get("response")),
+        "model": _text(answer.get("model")),
+        "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
+        "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
+        "given": _number(answer.get("score"), unreadable, None),
+    }
+    return {**completion, "unreadable": ", ".join(unreadable)[:SHOWN] or None}
+
+
+def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
+    """Return the ratings that exist: of {aspect: rating}, of a plain list, or of a list of {aspect, rating}."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        named = [
+            (str(item["aspect"]), item.get("rating"))
+            if isinstance(item, dict) and "aspect" in item
+            else (str(place), item)
+            for place, item in enumerate(value)
+        ]
+    elif isinstance(value, dict):
+        named = list(value.items())
+    else:
+        unreadable.append(str(value))
+        named = []
+    found = []
+    for aspect, item in named:
+        for rating in item if isinstance(item, list) else [item]:
+            inner = rating.get("Rating", rating.get("rating")) if isinstance(rating, dict) else rating
+            number = _number(inner, unreadable, scale)
+            if number is not None:
+                found.append({"aspect": aspect, "rating": number})
+    return found
+
+
+def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
+    """Return the number; None when it is absent ("N/A" is) or unreadable, which is then noted."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT):
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.inf
+    if math.isnan(number) and isinstance(value, float):
+        return None  # a missing value of a Parquet column
+    if not math.isfinite(number) or (scale and not scale[0] <= number <= scale[1]):
+        unreadable.append(str(value))
+        return None
+    return number
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise _WrongType
+    return value
+
+
+def _fault(
+    turns: list[str | None] | None, roles: list[str | None] | None, completions: list[Row]
+) -> tuple[str | None, int | None, str | None]:
+    """Return fault, turn and text: of the prompt, a dialogue whose answer is still to come, or of the answers."""
+    found = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
+    if found is not None:
+        return found
+    if not completions:
+        return "no-completions", None, None
+    place = next((place for place, answer in enumerate(completions) if "\0" in (answer["response"] or "")), None)
+    return (None, None, None) if place is None else ("nul-in-text", place, completions[place]["response"][:SHOWN])
