@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 
 .PHONY: help setup demo test check fix docs
 help:
-	@echo "make demo    clean the embedded samples, then show the audit and the story of two rows"
+	@echo "make demo    clean the embedded dialogues, make pairs of the embedded ratings, show audits and stories of rows"
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
@@ -30,6 +30,13 @@ demo: $(READY)
 	@echo; echo "== the story of a rewritten row"
 	$(BIN)/zephyr data why a-0158 --recipe tiny
 	@echo; $(BIN)/zephyr data verify --recipe tiny
+	@echo; echo "== preference pairs of rated answers"
+	$(BIN)/zephyr data binarize --recipe tiny --overwrite
+	@echo; echo "== what the gates found"
+	$(BIN)/zephyr data audit --recipe tiny --step binarize
+	@echo; echo "== the story of a pair"
+	$(BIN)/zephyr data why r-069 --recipe tiny --step binarize
+	@echo; $(BIN)/zephyr data verify --recipe tiny --step binarize
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

@@ -85,6 +85,81 @@ def test_the_recipe_s_directory_is_the_default(tmp_path: Path) -> None:
     assert absent.returncode == 5 and "runs/zephyr-7b-beta/clean-ultrachat is not a finished dataset" in absent.stderr
 
 
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "pairs"
+    done = zephyr("data", "binarize", "--rejected", "random", "--recipe", "tiny", "--out", out)
+    assert done.returncode == 0, done.stderr
+    for told in ("rows read", "tied for the best", "margin: mean", "the longer answer was chosen", "model", "MB/s"):
+        assert told in done.stdout
+    return out
+
+
+def test_binarize_as_typed(tmp_path: Path) -> None:
+    done = zephyr("data", "binarize", "--rejected", "random", "--recipe", "tiny", cwd=tmp_path)
+    assert done.returncode == 0 and "written to runs/tiny/binarize" in done.stdout
+    again = zephyr("data", "binarize", "--rejected", "random", "--recipe", "tiny", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["counts"]["pairs"] > 60
+    other = zephyr("data", "binarize", "--rejected", "lowest", "--recipe", "tiny", cwd=tmp_path)
+    assert other.returncode == 2 and "different are rejected" in other.stderr
+    for command in ("verify", "audit"):
+        assert zephyr("data", command, "--recipe", "tiny", "--step", "binarize", cwd=tmp_path).returncode == 0
+    assert (
+        "answers, by mean score"
+        in zephyr("data", "why", "r-001", "--recipe", "tiny", "--step", "binarize", cwd=tmp_path).stdout
+    )
+
+
+def test_binarize_offline_with_the_default_recipe() -> None:
+    done = zephyr("data", "binarize", HF_HUB_OFFLINE="1")
+    assert done.returncode == 4
+    assert "openbmb/UltraFeedback" in done.stderr and "--recipe tiny" in done.stderr and "FILE.jsonl" in done.stderr
+
+
+def test_binarize_dry_run(tmp_path: Path) -> None:
+    done = zephyr("data", "binarize", "--recipe", "tiny", "--dry-run", cwd=tmp_path)
+    for said in (
+        "fill score → mark gates → mark benchmark → fill policy",
+        "prompt list<",
+        "gates/identical-texts",
+        "pairs ",
+    ):
+        assert said in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_why_tells_which_answer_was_chosen(pairs: Path) -> None:
+    kept = zephyr("data", "why", pairs, "r-010").stdout
+    assert "kept: " in kept and " chosen " in kept and " rejected " in kept and "raw row at rated.jsonl:10" in kept
+    dropped = zephyr("data", "why", pairs, "r-090").stdout
+    assert "dropped by benchmark/prompt-of-benchmark-source" in dropped and "answers, by mean score" in dropped
+    assert "dropped by read/" in zephyr("data", "why", pairs, "rated.jsonl:97").stdout
+
+
+def test_why_lists_every_pair_of_a_row_once(pairs: Path, tmp_path: Path) -> None:
+    done = zephyr("data", "binarize", pairs, "--rejected", "all-pairs", "--score", "overall", "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    told = zephyr("data", "why", tmp_path / "o", "r-010").stdout
+    assert told.count("kept: ") == 1 and told.count("train_prefs, row") + told.count("test_prefs, row") == 6
+    assert "chosen and rejected" in told
+    repaired = zephyr("data", "why", tmp_path / "o", "r-085").stdout
+    assert "score/ten-for-one" in repaired and "(mean rating 1.0)" in repaired
+
+
+def test_audit_shows_gates_with_examples(pairs: Path) -> None:
+    printed = zephyr("data", "audit", pairs).stdout
+    assert "gates/tied-best" in printed and "gates/no-lower-score: 2 rows" in printed and "answers at" in printed
+
+
+def test_h4_v1_says_what_it_implies(tmp_path: Path) -> None:
+    done = zephyr("data", "binarize", "--recipe", "tiny", "--rejected", "h4-v1", "--out", tmp_path / "o")
+    assert done.returncode == 0 and "h4-v1: overall score as read" in done.stderr
+    wrong = zephyr("data", "binarize", "--recipe", "tiny", "--rejected", "h4-v1", "--ties", "draw", "--explain", "ties")
+    assert wrong.returncode == 2 and "asks for 'draw'" in wrong.stderr
+    right = zephyr("data", "binarize", "--recipe", "tiny", "--rejected", "h4-v1", "--explain", "score").stdout
+    assert right == "binarize.score = 'overall'   (policy h4-v1)\n"
+
+
 def test_explain_and_environment() -> None:
     assert zephyr(*TINY, "--explain", "seed").stdout == "clean-ultrachat.seed = 42   (default, ours)\n"
     said = zephyr(*TINY, "--explain", "seed", ZEPHYR_CLEAN_ULTRACHAT_SEED="7").stdout
@@ -106,6 +181,7 @@ def test_recipe_list_show_diff() -> None:
     assert "sources" in shown and "# recipe tiny" in shown and "deviations" in shown and "decision 0005" in shown
     assert zephyr("recipe", "diff", "tiny", "zephyr-7b-beta").stdout == (
         "clean-ultrachat.sources: ('samples:ultrachat',) → ('stingning/ultrachat',)\n"
+        "binarize.sources: ('samples:ultrafeedback',) → ('openbmb/UltraFeedback',)\n"
     )
     assert "resolve to the same" in zephyr("recipe", "diff", "tiny", "tiny").stdout
     assert zephyr("recipe", "show", "tony").returncode == 2

@@ -5,10 +5,16 @@ import json
 import re
 
 from tests.conftest import ROOT
+from tests.zephyr_data.rated import rated_table
 from zephyr_core.keys import canonical_json, draw, row_key, rows_digest
 from zephyr_data import schemas
+from zephyr_data.gates import mark_unpairable
+from zephyr_data.options import POLICIES, BinarizeOptions
+from zephyr_data.policies import choose_pairs
+from zephyr_data.rules import Ruleset
 from zephyr_data.store import row_digests
 
+PAIRS = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "docs" / "dataset.md").read_text(encoding="utf-8")
 
 
@@ -45,12 +51,43 @@ def test_the_columns_listed_are_those_written() -> None:
         assert listed and listed[1].split(", ") == schema.names
 
 
+def test_ten_rows_of_pairs() -> None:
+    examples = re.findall(r"^\| ([^|`]+) \| `(\[\[.*\]\])` \| (\d) \| (\d) \|$", PAIRS, re.MULTILINE)
+    assert len(examples) == 10
+    rows = [(prompt, [(text, "m", score) for text, score in json.loads(answers)]) for prompt, answers, *_ in examples]
+    options = BinarizeOptions()
+    made = choose_pairs(options, Ruleset((), ()))(mark_unpairable(options)(rated_table(rows)))
+    wanted = [[{"chosen": int(chosen), "rejected": int(rejected)}] for *_, chosen, rejected in examples]
+    assert made["pairs"].to_list() == wanted
+
+
+def test_what_is_said_of_pairs_is_what_is_written() -> None:
+    columns = [
+        name
+        for row in re.findall(r"^\| ([a-z_, ]+) \| (?:messages|string|float64|list)", PAIRS, re.MULTILINE)
+        for name in row.split(", ")
+    ]
+    assert columns == schemas.PAIRS.names
+    listed = re.search(r"rated/rated-00000-of-0000N\.parquet +(.*)", PAIRS)
+    assert listed and listed[1].split(", ") == schemas.RATED_ROWS.names
+    code = "".join(
+        (ROOT / "zephyr_data" / name).read_text()
+        for name in ("gates.py", "policies.py", "leakage.py", "ultrafeedback.py")
+    )
+    rules = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', code)) - {"as-read", "all-pairs", "utf-8-sig"}
+    assert {"no-lower-score", "same-words", "ten-for-one"} <= rules
+    for rule in rules:
+        assert rule in PAIRS, rule
+    for policy in POLICIES:
+        assert f"| {policy} |" in PAIRS
+
+
 def test_every_fault_is_listed() -> None:
     code = "".join(path.read_text() for path in (ROOT / "zephyr_data" / "sources").glob("*.py"))
     faults = set(re.findall(r'"fault": "([a-z0-9-]+)"', code)) | set(re.findall(r'return (?:f?)"([a-z-]+)"', code))
     assert {"wrong-type", "no-turns"} <= faults
     for fault in faults - {"und"}:
-        assert fault in TEXT, fault
+        assert fault in TEXT + PAIRS, fault
 
 
 def test_decisions_are_short() -> None:

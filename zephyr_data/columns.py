@@ -27,3 +27,8 @@ def table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> Iterator[str]:
             *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
         ]
         yield "  ".join(cells)
+
+
+def one_line(text: str | None) -> str:
+    """Return a text with every run of white space as one space."""
+    return "" if text is None else " ".join(text.split())

@@ -9,7 +9,8 @@ import polars as pl
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
 from zephyr_data.audit import is_selection
-from zephyr_data.columns import table
+from zephyr_data.columns import one_line, table
+from zephyr_data.pair_story import answers_table
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
@@ -45,8 +46,11 @@ def story(directory: Path, wanted: str) -> str:
     tables = {
         name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
     }
-    dropped, kept = _named(tables["dropped"], wanted), _named(tables["kept"], wanted)
+    dropped, kept = _named(tables["dropped"], wanted), _with_places(_named(tables["kept"], wanted))
     parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept)]
+    if content["kind"] == "pairs":
+        keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept) if row["row_key"])
+        parts += [told for key in keys if (told := answers_table(directory, content, key))]
     parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
     if not parts:
         raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
@@ -63,15 +67,24 @@ def _named(table: pl.DataFrame, wanted: str) -> list[dict[str, Any]]:
     return table.filter(((pl.col("id") == wanted) | by_place | by_key | by_prompt).fill_null(False)).rows(named=True)
 
 
+def _with_places(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each raw row once, with all places that it went to: of pairs there can be several."""
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in kept:
+        raw = rows.setdefault((row["source"], row["file"], row["line"]), {**row, "places": []})
+        raw["places"].append(f"{row['split']}, row {row['row']}")
+    return list(rows.values())
+
+
 def _dropped_story(row: dict[str, Any]) -> str:
     where = "" if row["turn"] is None else f" at turn {row['turn']}"
-    shown = f"\n  {_one_line(row['matched'])}" if row["matched"] else ""
+    shown = f"\n  {one_line(row['matched'])}" if row["matched"] else ""
     return f"{_place(row)}\ndropped by {row['stage']}/{row['rule']}{where}{shown}"
 
 
 def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:
     changes = rewritten.filter(pl.col("row_key") == row["row_key"]).rows(named=True)
-    lines = [_place(row), f"kept: {row['split']}, row {row['row']}", f"prompt_id {row['prompt_id']}"]
+    lines = [_place(row), f"kept: {'; '.join(row['places'])}", f"prompt_id {row['prompt_id']}"]
     return "\n".join(
         [
             *lines,
@@ -94,12 +107,8 @@ def _examples(dropped: pl.DataFrame, stage: str, rule: str) -> Iterator[str]:
     yield f"{stage}/{rule}: {rows.height:,} rows"
     for row in rows.head(EXAMPLES).rows(named=True):
         turn = "" if row["turn"] is None else f", turn {row['turn']}"
-        yield f"  {row['file']}:{row['line']}{turn}: {_one_line(row['matched'])}"
+        yield f"  {row['file']}:{row['line']}{turn}: {one_line(row['matched'])}"
 
 
 def _change(change: dict[str, Any]) -> str:
-    return f"  - {_one_line(change['before'])}\n  + {_one_line(change['after'])}"
-
-
-def _one_line(text: str | None) -> str:
-    return "" if text is None else " ".join(text.split())
+    return f"  - {one_line(change['before'])}\n  + {one_line(change['after'])}"

@@ -8,6 +8,7 @@ Rows vary in type from one to the next (a rating is text, a number or "N/A"; an 
 each is read on its own: orjson where it accepts the line, the standard library where that one must name the fault.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from zephyr_core.keys import row_key, text_key
+from zephyr_core.keys import text_key
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block
@@ -99,7 +100,7 @@ def read_row(raw: Row, fault: str | None, begins: str) -> Row:
     if fault is not None:
         row["dropped_by"], row["matched"] = f"read/{fault}", row["matched"] or begins
     if texts and row["turns"] and None not in row["turns"]:
-        row |= {"row_key": row_key(texts), "prompt_id": text_key(row["turns"][0])}
+        row |= {"row_key": hashlib.sha256(orjson.dumps(texts)).hexdigest(), "prompt_id": text_key(row["turns"][0])}
     elif "turns" in row:
         row |= {"turns": None, "completions": None}
     return row
@@ -126,15 +127,21 @@ def _read_object(line: bytes) -> tuple[Row, str | None]:
         # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
         if isinstance(row, dict) and _count_keys(row) == len(_KEY_END.findall(line)):
             return row, None
-    except (orjson.JSONDecodeError, RecursionError):
+    except orjson.JSONDecodeError:
         pass
     return read_object(line, constant=lambda name: None)
 
 
-def _count_keys(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_count_keys(inner) for inner in value.values() if isinstance(inner, dict | list))
-    return sum(_count_keys(inner) for inner in value if isinstance(inner, dict | list))
+def _count_keys(row: Row) -> int:
+    count = 0
+    left: list[Any] = [row]
+    while left:
+        value = left.pop()
+        if type(value) is dict:
+            count += len(value)
+            value = value.values()
+        left += [inner for inner in value if type(inner) is dict or type(inner) is list]
+    return count
 
 
 def _stored(block: Block) -> pl.DataFrame:

@@ -1,0 +1,61 @@
+"""The answers behind a row of pairs: their scores, and which were chosen and rejected."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.columns import one_line
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.stages import number_rows
+from zephyr_data.store import split_files
+from zephyr_data.ultrafeedback import answers, score_answers, value_of
+
+SHOWN = 72  # characters of a text
+
+
+def answers_table(directory: Path, content: dict[str, Any], row_key: str) -> str:
+    """Return prompt and answers of a rated row with their scores, as the dataset's options see them."""
+    values = content["options"]["values"].items()
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
+    options = BinarizeOptions(**known)
+    stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
+    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
+    scored = score_answers(options)(stored.with_columns(empty).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
+    lines = answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
+    if lines.is_empty():
+        return ""
+    found = _sides(directory, row_key)
+    names = [
+        " and ".join(sorted(found.get((row[0] or "", row[1]), "-"))) for row in lines.select("response", "score").rows()
+    ]
+    shown = [f"prompt: {_begin(stored['turns'][0][-1])}", f"answers, by {options.score} score:"]
+    for answer, name in zip(lines.rows(named=True), names, strict=True):
+        scores = f"score {_told(answer['score'])}, mean {_told(answer['mean'])}, overall {_told(answer['overall'])}"
+        side = f"{name:<{max(map(len, names))}}"
+        shown.append(
+            f"  {answer['place']} {side}  {scores}, {answer['model'] or '(unnamed)'}: {_begin(answer['response'])}"
+        )
+    return "\n".join(shown)
+
+
+def _sides(directory: Path, row_key: str) -> dict[tuple[str, float], set[str]]:
+    """Return chosen and rejected of the row's pairs, by text and score of the answer."""
+    places = pl.read_parquet(directory / "audit" / "kept.parquet").filter(pl.col("row_key") == row_key)
+    columns = [f"{score}{side}" for score in ("", "score_") for side in ("chosen", "rejected")]
+    found: dict[tuple[str, float], set[str]] = {}
+    for split, row in places.select("split", "row").rows():
+        pair = pl.scan_parquet(split_files(directory)[split]).slice(row, 1).select(columns).collect()
+        for side in ("chosen", "rejected"):
+            found.setdefault((pair[side][0][-1]["content"], pair[f"score_{side}"][0]), set()).add(side)
+    return found
+
+
+def _told(score: float | None) -> str:
+    return "none" if score is None else f"{score:g}"
+
+
+def _begin(text: str | None) -> str:
+    whole = one_line(text)
+    return whole if len(whole) <= SHOWN else whole[: SHOWN - 1] + "…"
