@@ -21,7 +21,14 @@ OURS = {"cli", "zephyr_core", "zephyr_data"}
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["data", "--help"], ["recipe", "list"], ["data", "clean-ultrachat", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["data", "--help"],
+        ["recipe", "list"],
+        ["data", "clean-ultrachat", "--help"],
+        ["data", "binarize", "--help"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     code = f"""

@@ -50,6 +50,7 @@ def test_three_commands_from_a_wheel(tmp_path: Path) -> None:
     assert str(environment) in where.stdout
     assert "tiny" in run("recipe", "list")
     assert "rows kept" in run("data", "clean-ultrachat", "--recipe", "tiny")
+    assert "train_prefs" in run("data", "binarize", "--recipe", "tiny")
     assert "is whole" in run("data", "verify", "runs/tiny/clean-ultrachat")
 
 

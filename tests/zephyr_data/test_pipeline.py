@@ -225,10 +225,21 @@ def big_file(path: Path) -> Path:
     return path
 
 
+def big_rated_file(path: Path) -> Path:
+    lines = (SAMPLES.parent / "ultrafeedback" / "rated.jsonl").read_text(encoding="utf-8").split("\n")
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(60):
+            stream.writelines(
+                line.replace('"instruction": "', f'"instruction": "{number} ', 1) + "\n" for line in lines
+            )
+    return path
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, workers: int) -> None:
-    source, out = big_file(tmp_path / "big.jsonl"), tmp_path / "out"
+@pytest.mark.parametrize(("step", "workers"), [("clean-ultrachat", 1), ("clean-ultrachat", 2), ("binarize", 2)])
+def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, step: str, workers: int) -> None:
+    make = big_file if step == "clean-ultrachat" else big_rated_file
+    source, out = make(tmp_path / "big.jsonl"), tmp_path / "out"
     code = (
         "import sys, zephyr_data.pipeline as p\n"
         "from functools import partial\n"
@@ -240,7 +251,7 @@ def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, wor
         "-c",
         code,
         "data",
-        "clean-ultrachat",
+        step,
         str(source),
         "--out",
         str(out),
