@@ -33,7 +33,8 @@ def _dialogue_lines(counts: dict[str, Any]) -> Iterator[Line]:
 
 def _pair_lines(counts: dict[str, Any]) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
-    yield "  scores repaired", counts["repaired_scores"], "10 → 1"
+    if counts["repaired_scores"]:
+        yield "  scores repaired", counts["repaired_scores"], "10 → 1"
     yield "pairs", counts["pairs"], ""
 
 

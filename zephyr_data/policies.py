@@ -153,9 +153,12 @@ def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl
     said = chosen.join(table.select("row", "turns", "completions"), left_on="number", right_on="row")
     reply = pl.col("completions").list.get(pl.col("chosen")).struct.field("response")
     dialogues = said.select("number", "chosen", turns=pl.concat_list("turns", reply)).with_row_index("row")
-    hits = phrases.find_hits(dialogues, refusals).unique("row", keep="first", maintain_order=True)
     last = dialogues.with_columns(last=pl.col("turns").list.len().cast(pl.Int32) - 1)
-    found = hits.join(last.select("row", "number", "chosen", "last"), on="row").filter(pl.col("turn") == pl.col("last"))
+    hits = phrases.find_hits(dialogues, refusals).join(
+        last.select("row", "number", "chosen", "last"), on="row", maintain_order="left"
+    )
+    of_reply = hits.filter(pl.col("turn") == pl.col("last"))  # earlier turns belong to the prompt
+    found = of_reply.unique("row", keep="first", maintain_order=True)
     return found.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
 
 

@@ -103,7 +103,7 @@ def verify(directory: Path) -> dict[str, Any]:
         ContractBroken: all faults found, one a line.
     """
     content = manifest.read(directory)
-    faults = [*_file_faults(directory, content["files"]), *sum_faults(content["counts"])]
+    faults = [*_file_faults(directory, content["files"]), *sum_faults(content["counts"]), *_pair_faults(content)]
     if not faults:
         faults = list(_digest_faults(directory, content))
     if faults:
@@ -120,6 +120,13 @@ def sum_faults(counts: dict[str, Any]) -> list[str]:
     if counts["rows_read"] != counts["kept_rows"] + dropped:
         return [f"{counts['rows_read']} rows read, but {counts['kept_rows']} kept + {dropped} dropped"]
     return []
+
+
+def _pair_faults(content: dict[str, Any]) -> Iterator[str]:
+    """Yield a line when the prefs splits do not hold the pairs that were counted."""
+    written = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
+    if content["kind"] == "pairs" and written != content["counts"]["pairs"]:
+        yield f"{content['counts']['pairs']} pairs counted, but {written} in the prefs splits"
 
 
 def _file_faults(directory: Path, expected: dict[str, Any]) -> Iterator[str]:

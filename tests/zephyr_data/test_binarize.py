@@ -16,7 +16,7 @@ from zephyr_core.errors import UsageError
 from zephyr_core.keys import draws, text_key
 from zephyr_data import schemas
 from zephyr_data.binarize import BINARIZING
-from zephyr_data.errors import OptionError, SourceError
+from zephyr_data.errors import ContractBroken, OptionError, SourceError
 from zephyr_data.leakage import read_prompts
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.splits import assign_pair_sides
@@ -151,6 +151,20 @@ def test_h4_v1_implies_its_score_and_refuses_another(write: Write, binarize: Mak
 def test_impossible_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
         BinarizeOptions(**wrong)
+
+
+def test_a_refusal_in_the_prompt_is_no_refusal_of_the_answer(write: Write, binarize: Make, tmp_path: Path) -> None:
+    refusal = "As an AI language model, I cannot help with that."
+    turns = [("user", "Hi"), ("assistant", refusal), ("user", "A plum?")]
+    prompt = [{"role": role, "content": text} for role, text in turns]
+    lines = [
+        generic(prompt, [3, 1], ["Yes.", "No."], id="fine"),
+        generic(prompt, [3, 1], [refusal, "No."], id="refused"),
+    ]
+    binarize(write(lines), rules=("ultrachat",))
+    dropped = pl.read_parquet(tmp_path / "pairs" / "audit" / "dropped.parquet")
+    assert dropped.select("id", "rule").rows() == [("refused", "refusal-in-chosen")]
+    assert dropped["matched"][0].startswith("as-an-ai: ")
 
 
 # ---- benchmarks -----------------------------------------------------------------------------------
@@ -406,6 +420,14 @@ def test_sums_audit_and_measures(write: Write, binarize: Make, tmp_path: Path) -
     dropped = pl.read_parquet(tmp_path / "pairs" / "dropped_rows" / "dropped.parquet")
     assert dict(dropped.select("line", "raw").rows()) == {4: lines[3], 5: lines[4]}
     assert verify(tmp_path / "pairs")["counts"] == counts
+
+
+def test_verify_counts_pairs(write: Write, binarize: Make, tmp_path: Path) -> None:
+    binarize(write([generic("p", [3, 1])]))
+    path = tmp_path / "pairs" / "manifest.json"
+    path.write_text(path.read_text().replace('"pairs": 1,', '"pairs": 2,'))
+    with pytest.raises(ContractBroken, match="2 pairs counted, but 1 in the prefs splits"):
+        verify(tmp_path / "pairs")
 
 
 def test_options_resolve_with_their_origins() -> None:

@@ -79,7 +79,8 @@ def test_h4_v1_against_its_documented_table(count: int) -> None:
         scores: list[float | None] = [3.0] * count
         scores[chosen] = 9.0
         assert one(scores, rejected="h4-v1") == [(chosen, rejected)]
-    assert one([7.0] * count, rejected="h4-v1") == [(0, H4_V1[count][0])], "the first maximum, ties and all"
+    for texts in ("abcd", "dcba"):
+        assert one([7.0] * count, texts, rejected="h4-v1") == [(0, H4_V1[count][0])], "the file's first maximum"
 
 
 def test_h4_v1_is_undefined_for_five_and_refuses_an_empty_side() -> None:
