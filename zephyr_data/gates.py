@@ -34,55 +34,63 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
 
 def _with_counts(lines: pl.DataFrame) -> pl.DataFrame:
     scored, usable = pl.col("score"), pl.col("score").filter("usable")
-    return lines.with_columns(
-        has_text=pl.col("text").str.len_bytes() > 0,
-        total=pl.len().over("row"),
-        all_tie=(scored.min() == scored.max()).over("row").fill_null(False) & (scored.count().over("row") > 1),
-        usable_tie=(usable.min() == usable.max()).over("row").fill_null(False),
-        usables=pl.col("usable").sum().over("row"),
-        texts=pl.col("text").filter("usable").n_unique().over("row"),
-        is_best=pl.col("usable") & (scored == usable.max().over("row")),
-    ).with_columns(
-        with_text=pl.col("has_text").sum().over("row"),
-        bests=pl.col("is_best").sum().over("row"),
-        is_repeated=pl.col("has_text") & ~pl.struct("row", "text").is_first_distinct(),
+    return (
+        lines.with_columns(
+            has_text=pl.col("text").str.len_bytes() > 0,
+            total=pl.len().over("row"),
+            scoreds=scored.count().over("row"),
+            top_scored=scored.max().over("row"),
+            all_tie=(scored.min() == scored.max()).over("row").fill_null(False),
+            usables=pl.col("usable").sum().over("row"),
+            top_usable=usable.max().over("row"),
+            usable_tie=(usable.min() == usable.max()).over("row").fill_null(False),
+            texts=pl.col("text").filter("usable").n_unique().over("row"),
+        )
+        .with_columns(
+            is_best=pl.col("usable") & (scored == pl.col("top_usable")),
+            with_text=pl.col("has_text").sum().over("row"),
+            is_repeated=pl.col("has_text") & ~pl.struct("row", "text").is_first_distinct(),
+        )
+        .with_columns(bests=pl.col("is_best").sum().over("row"))
     )
 
 
 def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
     first = lines.unique("row", keep="first", maintain_order=True)
     lower = options.rejected in NEEDS_LOWER
-    enough = pl.col("usables") >= 2
-    tied = pl.format("{} answers at {}", "bests", pl.col("score").filter("is_best").first().over("row"))
-    best = lines.with_columns(told=tied).filter("is_best").unique("row", keep="first", maintain_order=True)
+    usable_tie = (pl.col("usables") >= 2) & pl.col("usable_tie")
+    any_tie = usable_tie | ((pl.col("scoreds") >= 2) & pl.col("all_tie"))
+    of_usable, of_scored = (
+        pl.format("{} answers at {}", count, top)
+        for count, top in (("usables", "top_usable"), ("scoreds", "top_scored"))
+    )
+    best = lines.filter("is_best").unique("row", keep="first", maintain_order=True)
     return [
         _verdict(first.filter(pl.col("total") < 2), "too-few-completions", pl.lit(True), by_place=False),
-        _verdict(
-            lines.filter(~pl.col("has_text")), "empty-response", (pl.col("total") >= 2) & (pl.col("with_text") < 2)
-        ),
+        _verdict(lines.filter(~pl.col("has_text")), "empty-response", pl.col("with_text") < 2),
         _verdict(
             lines.filter(pl.col("has_text") & pl.col("score").is_null()),
             "missing-score",
-            (pl.col("with_text") >= 2) & (pl.col("usables") < 2),
+            pl.col("usables") < 2,
         ),
         _verdict(
-            first.filter(pl.col("all_tie") | (enough & pl.col("usable_tie"))),
+            first.filter(any_tie),
             "no-lower-score",
-            enough & pl.col("usable_tie") & lower,
-            matched=pl.format("{} answers at {}", "total", "score"),
+            usable_tie & lower,
+            pl.when(usable_tie).then(of_usable).otherwise(of_scored),
             by_place=False,
         ),
         _verdict(
             lines.filter("is_repeated"),
             "identical-texts",
-            enough & (pl.col("texts") < 2),
+            pl.col("texts") < 2,
             pl.col("text").str.slice(0, 160),
         ),
         _verdict(
             best.filter(pl.col("bests") > 1),
             "tied-best",
             pl.lit(options.ties == "drop"),
-            pl.col("told"),
+            pl.format("{} answers at {}", "bests", "top_usable"),
             by_place=False,
         ),
         _verdict(
