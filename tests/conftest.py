@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zephyr_data.binarize import BINARIZING
-from zephyr_data.run import Request
+from zephyr_data.run import Request, refuse_cut_inputs
 from zephyr_data.run import run as run_step
 from zephyr_data.ultrachat import CLEANING
 
@@ -44,7 +44,9 @@ def clean(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or None
         request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
-        return run_step(CLEANING, request)[0]
+        content = run_step(CLEANING, request)[0]
+        refuse_cut_inputs(content)
+        return content
 
     return run
 
@@ -79,6 +81,8 @@ def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or None
         request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
-        return run_step(BINARIZING, request)[0]
+        content = run_step(BINARIZING, request)[0]
+        refuse_cut_inputs(content)
+        return content
 
     return make

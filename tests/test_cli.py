@@ -151,6 +151,19 @@ def test_audit_shows_gates_with_examples(pairs: Path) -> None:
     assert "gates/tied-best" in printed and "gates/no-lower-score: 2 rows" in printed and "answers at" in printed
 
 
+def test_a_cut_input_is_shown_and_ends_with_3(tmp_path: Path) -> None:
+    import gzip
+
+    line = json.dumps({"prompt": "p", "responses": [{"response": "a", "score": 2}, {"response": "b", "score": 1}]})
+    packed = gzip.compress(
+        ("".join(f"{line}\n".replace('"p"', f'"{number * 7919}"') for number in range(9000))).encode()
+    )
+    (tmp_path / "x.jsonl.gz").write_bytes(packed[: len(packed) * 2 // 3])
+    done = zephyr("data", "binarize", tmp_path / "x.jsonl.gz", "--out", tmp_path / "o", "--json")
+    assert done.returncode == 3 and json.loads(done.stdout)["inputs"][0]["fault"]
+    assert "lacks what follows" in done.stderr and "--overwrite" in done.stderr
+
+
 def test_h4_v1_says_what_it_implies(tmp_path: Path) -> None:
     done = zephyr("data", "binarize", "--recipe", "tiny", "--rejected", "h4-v1", "--out", tmp_path / "o")
     assert done.returncode == 0 and "h4-v1: overall score as read" in done.stderr

@@ -36,6 +36,10 @@ def refusals(options: BinarizeOptions) -> Ruleset:
     return rules.load(options.rules)
 
 
+def _is_asked(origin: str) -> bool:
+    return not origin.startswith(("default", "policy"))
+
+
 @dataclass(frozen=True)
 class Binarizing:
     """The step `binarize`; what each part is, `zephyr_data.step` says."""
@@ -49,13 +53,18 @@ class Binarizing:
         """Return the options with those that h4-v1 implies.
 
         Raises:
-            OptionError: one of them was asked to be something else.
+            OptionError: one of them was asked to be something else, or one would have no effect.
         """
         options, origins = resolved.options, dict(resolved.origins)
+        if options.score != "overall" and options.rejected != "h4-v1" and _is_asked(origins["suspicious_tens"]):
+            raise OptionError(
+                f"suspicious_tens has no effect on the score {options.score!r}",
+                "add `--score overall`, or leave it out",
+            )
         if options.rejected != "h4-v1":
             return resolved
         for key, value in H4_V1_IMPLIES.items():
-            if getattr(options, key) != value and not origins[key].startswith("default"):
+            if getattr(options, key) != value and _is_asked(origins[key]):
                 raise OptionError(
                     f"h4-v1 means {key} {value!r}, and {origins[key]} asks for {getattr(options, key)!r}",
                     "leave it out, or choose another policy with --rejected",
@@ -85,7 +94,7 @@ class Binarizing:
         return leakage.with_benchmark_keys(table, options)
 
     def set_stages(self, options: BinarizeOptions) -> tuple[Stage, ...]:
-        return () if options.keep_benchmarks else (leakage.mark_benchmark_sources(),)
+        return () if options.keep_benchmarks else (leakage.mark_copies(),)
 
     def sides(self, kept: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
         return assign_pair_sides(kept["prompt_id"], options.test_prompts, options.seed)

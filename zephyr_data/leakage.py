@@ -13,10 +13,12 @@ from zephyr_data import schemas
 from zephyr_data.duplicates import normalised
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.sources.shapes import ROLES
 from zephyr_data.stages import Stage, mark
 
 NAME = "benchmark"
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
 SHOWN = 160  # characters
 
 
@@ -27,46 +29,63 @@ def file_digests(options: BinarizeOptions) -> dict[str, str]:
         UsageError: a file is not there.
     """
     for name in options.benchmark:
-        if not Path(name).is_file():
-            raise UsageError(f"no benchmark file at {name!r}", "name a .jsonl, .json, .csv, .parquet or .txt file")
-    return {} if options.keep_benchmarks else {name: file_digest(Path(name)) for name in options.benchmark}
+        if not Path(name).is_file() or Path(name).suffix.lower() not in SUFFIXES:
+            fault = "has a suffix that cannot be read" if Path(name).is_file() else "is not there"
+            raise UsageError(f"the benchmark file {name!r} {fault}", f"readable are {', '.join(SUFFIXES)}")
+    return {name: file_digest(Path(name)) for name in options.benchmark}
 
 
 def mark_benchmarks(options: BinarizeOptions) -> Stage:
-    """Return a stage that names rows one of whose user turns is a benchmark's prompt, to the letter or normalised.
+    """Return a stage that names rows of a benchmark's source, and rows one of whose user turns is a benchmark's prompt.
 
-    Columns in:  turns
+    Columns in:  turns, prompt_source
     """
-    exact, near = _prompts(() if options.keep_benchmarks else options.benchmark)
+    exact, near = _prompts(options.benchmark)
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
-        said = table.filter(~unread).select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
-        said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
-        keys = pl.Series(prompt_keys(said["text"]), dtype=pl.Binary)
-        found = said.with_columns(
-            exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
-            near=keys.replace_strict(near, default=None, return_dtype=pl.String),
-        ).filter(pl.col("near").is_not_null())
-        same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
-        shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
-        verdicts = found.with_columns(rule=same, matched=shown, drops=pl.lit(True))
-        return verdicts.sort("row", "turn").select(list(schemas.VERDICTS))
+        read = table.filter(~unread)
+        verdicts = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
+        return pl.concat(verdicts).sort("row", "turn", maintain_order=True, nulls_last=False)
 
-    return mark(NAME, find if near else lambda _: pl.DataFrame(schema=schemas.VERDICTS))
+    return mark(NAME, find)
 
 
-def mark_benchmark_sources() -> Stage:
-    """Return a set stage that names rows of a benchmark's source, and rows elsewhere with the same words as prompt.
+def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    turn, matched = pl.lit(None, dtype=pl.Int32), pl.lit(None, dtype=pl.String)
+    rows = table.filter(_is_benchmark(options))
+    return rows.select("row", rule=pl.lit("benchmark-source"), turn=turn, matched=matched, drops=pl.lit(True))
+
+
+def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
+    said = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
+    said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
+    keys = pl.Series(prompt_keys(said["text"]), dtype=pl.Binary)
+    found = said.with_columns(
+        exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
+        near=keys.replace_strict(near, default=None, return_dtype=pl.String),
+    ).filter(pl.col("near").is_not_null())
+    same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
+    shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
+    return found.with_columns(rule=same, matched=shown, drops=pl.lit(True)).select(list(schemas.VERDICTS))
+
+
+def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
+    sources = [] if options.keep_benchmarks else list(options.benchmark_sources)
+    return pl.col("prompt_source").is_in(sources).fill_null(False)
+
+
+def mark_copies() -> Stage:
+    """Return a set stage that names rows with the words of a prompt of a benchmark's source.
 
     Columns in:  prompt_key, is_benchmark
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         known = table.filter("is_benchmark")["prompt_key"].unique()
-        copies = table.filter(pl.col("is_benchmark") | pl.col("prompt_key").is_in(known.implode()))
-        rule = pl.when("is_benchmark").then(pl.lit("benchmark-source")).otherwise(pl.lit("prompt-of-benchmark-source"))
+        copies = table.filter(~pl.col("is_benchmark") & pl.col("prompt_key").is_in(known.implode()))
         turn, matched = pl.lit(None, dtype=pl.Int32), pl.lit(None, dtype=pl.String)
+        rule = pl.lit("prompt-of-benchmark-source")
         return copies.select("row", rule=rule, turn=turn, matched=matched, drops=pl.lit(True))
 
     return mark(NAME, find)
@@ -74,10 +93,9 @@ def mark_benchmark_sources() -> Stage:
 
 def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     """Return the table with prompt_key and is_benchmark; the key is null on dropped rows of other sources."""
-    sources = [] if options.keep_benchmarks else list(options.benchmark_sources)
     keyed = table.with_columns(
         prompt_key=pl.Series(prompt_keys(table["turns"].list.last()), dtype=pl.Binary),
-        is_benchmark=pl.col("prompt_source").is_in(sources).fill_null(False),
+        is_benchmark=_is_benchmark(options),
     )
     seen = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
     return keyed.with_columns(pl.when(seen).then("prompt_key").alias("prompt_key"))
@@ -105,27 +123,33 @@ def read_prompts(path: Path) -> list[str]:
         rows = _rows(path)
     except (ValueError, pl.exceptions.PolarsError) as fault:
         raise SourceError(f"{path} cannot be read as benchmark prompts: {fault}") from None
-    found = [text for row in rows for text in _texts(row) if text.strip()]
+    found: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        texts = [text for text in _texts(row) if text.strip()]
+        if not texts:
+            names = ", ".join(map(repr, row)) if isinstance(row, dict) else repr(row)
+            raise SourceError(
+                f"{path}, row {number}, holds no prompt; found {names or 'nothing'}",
+                f"a prompt stands in {', '.join(COLUMNS)}, or alone on a line of a .txt file",
+            )
+        found += texts
     if not found:
-        names = sorted({name for row in rows[:1] if isinstance(row, dict) for name in row})
-        raise SourceError(
-            f"{path} holds no prompt; found {', '.join(map(repr, names)) or 'nothing'}",
-            f"a prompt stands in {', '.join(COLUMNS)}, or alone on a line of a .txt file",
-        )
+        raise SourceError(f"{path} is empty", "name a file of prompts that are not to be trained on")
     return found
 
 
 def _rows(path: Path) -> list[Any]:
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return pl.read_parquet(path).to_dicts()
-    if path.suffix == ".csv":
+    if suffix == ".csv":
         return pl.read_csv(path, infer_schema=False).to_dicts()
     text = path.read_text(encoding="utf-8-sig")
-    if path.suffix == ".json":
+    if suffix == ".json":
         rows = orjson.loads(text)
         return rows if isinstance(rows, list) else [rows]
     lines = [line for line in text.split("\n") if line.strip()]
-    return [orjson.loads(line) for line in lines] if path.suffix in (".jsonl", ".ndjson") else lines
+    return [orjson.loads(line) for line in lines] if suffix != ".txt" else lines
 
 
 def _texts(row: Any) -> list[str]:
@@ -134,5 +158,9 @@ def _texts(row: Any) -> list[str]:
     folded = {name.lower(): value for name, value in row.items()} if isinstance(row, dict) else {}
     value = next((folded[name] for name in COLUMNS if folded.get(name) is not None), None)
     items = value if isinstance(value, list) else [value]
-    said = [item.get("content") if isinstance(item, dict) and item.get("role") == "user" else item for item in items]
+    said = [item.get("content") if isinstance(item, dict) and _is_user(item) else item for item in items]
     return [text for text in said if isinstance(text, str)]
+
+
+def _is_user(message: dict[str, Any]) -> bool:
+    return ROLES.get(str(message.get("role")).lower()) == "user"

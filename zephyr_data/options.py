@@ -1,5 +1,6 @@
 """The options of the data steps, each default with its source: "paper §…", or "ours" where nothing was published."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,10 @@ class BinarizeOptions(StepOptions):
         _one_of("ties", self.ties, ("draw", "first", "drop"))
         _one_of("layout", self.layout, ("trainer", "h4"))
         _at_least(0, self, "min_margin", "test_prompts")
+        if not math.isfinite(self.min_margin):
+            raise OptionError(f"min_margin is {self.min_margin}: it must be a number")
+        if self.keep_benchmarks and self.benchmark:
+            raise OptionError("keep_benchmarks and benchmark contradict each other", "leave one of them out")
         if self.score not in ("mean", "overall") and not re.fullmatch("aspect:.+", self.score):
             raise OptionError(f"score is {self.score!r}; it can be mean, overall, or aspect:NAME")
 

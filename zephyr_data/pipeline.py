@@ -91,10 +91,18 @@ class Inputs:
                 "bytes": file.path.stat().st_size,
                 "sha256": read[file].sha256 if file in read else manifest.file_digest(file.path),
                 "lines": read[file].lines if file in read else None,  # None: --limit ended it early
-                "fault": read[file].fault if file in read else None,
+                "fault": (read[file].fault if file in read else None) or _earlier_fault(file),
             }
             for file in self.files
         ]
+
+
+def _earlier_fault(file: RawFile) -> str | None:
+    """Return what the inputs of the dataset lacked that stored rows are read from."""
+    if file.kind != "rated":
+        return None
+    missing = missing_parts(manifest.read(Path(file.source))["inputs"])
+    return f"lacks what {'; '.join(missing)}" if missing else None
 
 
 def missing_parts(inputs: list[dict[str, Any]]) -> list[str]:

@@ -52,7 +52,9 @@ def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[Any,
         line = resolve(step, request).explain(explain.replace("-", "_"))
         show({"explained": line}, line, parameters["as_json"])
     else:
-        show(*run(step, request), parameters["as_json"])
+        content, table = run(step, request)
+        show(content, table, parameters["as_json"])
+        refuse_cut_inputs(content)
 
 
 def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
@@ -67,29 +69,27 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     if request.dry_run:
         return project(step, resolved, files, out)
     if manifest.is_whole(out) and not request.overwrite:
-        return _told_what_lacks(*_found_whole(step, resolved, files, out), out)
+        return _found_whole(step, resolved, files, out)
     _refuse_foreign(out)
     _check_space(files, out)
     with progress(sum(file.path.stat().st_size for file in files)) as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
-    return _told_what_lacks(content, closing_table(content, out), out)
+    return content, closing_table(content, out)
 
 
-def _told_what_lacks(content: dict[str, Any], table: str, out: Path) -> tuple[dict[str, Any], str]:
-    """Return both when the inputs were read whole.
+def refuse_cut_inputs(content: dict[str, Any]) -> None:
+    """Raise when the inputs of a written dataset were not read whole.
 
     Raises:
-        PartlyDone: a compressed input ended early; the table is on stderr.
+        PartlyDone: with what is missing of which.
     """
-    missing = missing_parts(content["inputs"])
+    missing = missing_parts(content.get("inputs", []))
     if missing:
-        say(table)
         listed = "\n  ".join(missing)
         raise PartlyDone(
-            f"{out} is written, but lacks what follows in:\n  {listed}",
+            f"the dataset is written, but lacks what follows in:\n  {listed}",
             "fetch these files again and run with --overwrite",
         )
-    return content, table
 
 
 def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
@@ -144,6 +144,9 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_foreign(out: Path) -> None:
+    outer = next((parent for parent in out.absolute().parents if manifest.is_whole(parent)), None)
+    if outer is not None:
+        raise UsageError(f"{out} lies inside the dataset {outer}", "give a folder outside of it with --out")
     if out.is_dir() and any(out.iterdir()) and not manifest.is_whole(out):
         raise UsageError(f"{out} holds other files and no dataset", "give an empty or new folder with --out")
     if out.exists() and not out.is_dir():
@@ -172,6 +175,8 @@ def _check_space(files: list[RawFile], out: Path) -> None:
 
 def _workers(request: Request, files: list[RawFile]) -> int:
     if request.workers is not None:
-        return max(1, request.workers)
+        if request.workers < 1:
+            raise UsageError(f"--workers is {request.workers}: it must be at least 1")
+        return request.workers
     small = sum(file.path.stat().st_size for file in files) < 64 * 2**20  # not worth starting processes
     return 1 if small else os.cpu_count() or 1

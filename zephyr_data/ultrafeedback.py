@@ -41,8 +41,8 @@ def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def mean_rating() -> pl.Expr:
-    """Return the mean of the ratings that exist, null when none does."""
-    return pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.mean()
+    """Return the mean of the ratings that exist, null when none does; summed by size, so that none depends on order."""
+    return pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.sort().list.mean()
 
 
 def repaired_overall() -> pl.Expr:
@@ -65,7 +65,7 @@ def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
         return pl.coalesce("overall" if as_read else repaired_overall(), "given")
     rating = pl.element().struct
     wanted = rating.field("aspect") == score.removeprefix("aspect:")
-    return pl.col("ratings").list.eval(rating.field("rating").filter(wanted)).list.mean()
+    return pl.col("ratings").list.eval(rating.field("rating").filter(wanted)).list.sort().list.mean()
 
 
 def score_answers(options: BinarizeOptions) -> Stage:

@@ -45,6 +45,8 @@ class Work:
             yield
         finally:
             lock.release()
+            if not any(self.blocks.glob("*.parquet")):  # nothing that a later run could use
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def begin(self, plan: dict[str, Any]) -> str:
         """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""

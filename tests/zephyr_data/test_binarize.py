@@ -1,6 +1,8 @@
 """`zephyr data binarize`: scores, leakage, the dataset that it writes, equality, making other pairs of it."""
 
+import gzip
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from tests.zephyr_data.rated import completion, generic, raw
 from zephyr_core import recipe
-from zephyr_core.errors import UsageError
+from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.keys import draws, text_key
 from zephyr_data import schemas
 from zephyr_data.binarize import BINARIZING
@@ -146,7 +148,8 @@ def test_h4_v1_implies_its_score_and_refuses_another(write: Write, binarize: Mak
 @pytest.mark.parametrize(
     "wrong",
     [{"rejected": "worst"}, {"score": "sum"}, {"score": "aspect:"}, {"ties": "both"}, {"layout": "h5"},
-     {"min_margin": -1.0}, {"test_prompts": -1}, {"suspicious_tens": "maybe"}, {"limit": 0}],
+     {"min_margin": -1.0}, {"min_margin": float("nan")}, {"min_margin": float("inf")},
+     {"keep_benchmarks": True, "benchmark": ("x.txt",)}, {"test_prompts": -1}, {"suspicious_tens": "maybe"}, {"limit": 0}],
 )  # fmt: skip
 def test_impossible_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
@@ -168,6 +171,12 @@ def test_a_refusal_in_the_prompt_is_no_refusal_of_the_answer(write: Write, binar
 
 
 # ---- benchmarks -----------------------------------------------------------------------------------
+
+
+def test_a_benchmark_s_row_goes_as_such_whatever_else_is_wrong_with_its_pairs(write: Write, binarize: Make) -> None:
+    answers = [completion("a", "5"), completion("b", "5"), completion("a ", "4")]
+    lines = [raw("p", answers, source="truthful_qa"), raw("q", [completion("a", "5"), completion("b", "1")])]
+    assert binarize(write(lines), ties="first")["counts"]["dropped"] == {"benchmark/benchmark-source": 1}
 
 
 def test_truthful_qa_goes_and_its_prompts_elsewhere_go_with_it(write: Write, binarize: Make, tmp_path: Path) -> None:
@@ -192,6 +201,18 @@ def test_truthful_qa_goes_and_its_prompts_elsewhere_go_with_it(write: Write, bin
     assert binarize(path, benchmark_sources=("other",), overwrite=True)["counts"]["kept_rows"] == 4
     with pytest.raises(SourceError, match=r"of 5 rows all were dropped, by benchmark/.*gates/missing-score 1"):
         binarize(path, benchmark_sources=("flan",), overwrite=True)
+
+
+def test_a_copy_is_told_by_its_last_turn(write: Write, binarize: Make) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    asked = [*turns, {"role": "user", "content": "do PIGS fly"}]
+    lines = [
+        generic("Do pigs fly?", [2, 1], source="truthful_qa"),
+        generic(asked, [2, 1]),
+        generic([{"role": "user", "content": "Do pigs fly?"}, turns[1], {"role": "user", "content": "Bye"}], [2, 1]),
+    ]
+    dropped = binarize(write(lines))["counts"]["dropped"]
+    assert dropped == {"benchmark/benchmark-source": 1, "benchmark/prompt-of-benchmark-source": 1}
 
 
 def test_a_benchmark_file_exact_and_normalised(write: Write, binarize: Make, tmp_path: Path) -> None:
@@ -234,12 +255,23 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
     for suffix in ("csv", "parquet", "json", "jsonl", "txt"):
         assert read_prompts(tmp_path / f"b.{suffix}") == ["One?", "Two, really?"], suffix
     (tmp_path / "odd.jsonl").write_text('{"answer": "x"}\n')
-    with pytest.raises(SourceError, match="holds no prompt; found 'answer'"):
+    with pytest.raises(SourceError, match="row 1, holds no prompt; found 'answer'"):
         read_prompts(tmp_path / "odd.jsonl")
+    (tmp_path / "half.jsonl").write_text('{"prompt": "x"}\n{"messages": [{"role": "system", "content": "y"}]}\n')
+    with pytest.raises(SourceError, match="row 2, holds no prompt; found 'messages'"):
+        read_prompts(tmp_path / "half.jsonl")
+    (tmp_path / "M.JSONL").write_text('{"messages": [{"role": "Human", "content": "y"}]}\n')
+    assert read_prompts(tmp_path / "M.JSONL") == ["y"]
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(SourceError, match="is empty"):
+        read_prompts(tmp_path / "empty.txt")
+    (tmp_path / "b.tsv").write_text("x")
+    with pytest.raises(UsageError, match="has a suffix that cannot be read"):
+        BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_prompts(tmp_path / "bad.json")
-    with pytest.raises(UsageError, match="no benchmark file"):
+    with pytest.raises(UsageError, match="is not there"):
         BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
 
 
@@ -395,6 +427,62 @@ def test_a_dataset_of_dialogues_is_no_source_of_pairs(binarize: Make, clean: Mak
     clean()
     with pytest.raises(SourceError, match="holds no rated rows"):
         binarize(tmp_path / "out")
+
+
+def test_keep_dropped_on_a_made_dataset_stores_its_rows(write: Write, binarize: Make, tmp_path: Path) -> None:
+    lines = ["", generic("p", [3, 1]), generic("q", [2, 2], id="x"), "broken"]
+    binarize(write(lines), out="first")
+    binarize(tmp_path / "first", out="again", keep_dropped=True)
+    rows = pl.read_parquet(tmp_path / "again" / "dropped_rows" / "dropped.parquet")
+    assert rows["line"].to_list() == [3, 4]
+    assert json.loads(rows["raw"][0])["id"] == "x" and json.loads(rows["raw"][1])["matched"] == "broken"
+
+
+def test_what_an_input_lacked_is_not_forgotten(write: Write, binarize: Make, tmp_path: Path) -> None:
+    whole = gzip.compress("\n".join(generic(os.urandom(60).hex(), [3, 1]) for _ in range(3000)).encode())
+    (tmp_path / "x.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PartlyDone, match="ends inside a compressed block"):
+        binarize(tmp_path / "x.jsonl.gz", out="first")
+    with pytest.raises(PartlyDone, match=r"lacks what x\.jsonl\.gz of .* ends inside a compressed block"):
+        binarize(tmp_path / "first", out="again")
+
+
+def test_limit_counts_rows_not_blank_lines(write: Write, binarize: Make, tmp_path: Path) -> None:
+    lines = [generic("p", [3, 1]), "", " ", generic("q", [3, 1]), "", generic("r", [3, 1])]
+    limited = binarize(write(lines), limit=2)
+    assert limited["counts"]["rows_read"] == 2
+    binarize(write(lines), out="whole")
+    assert same(binarize(tmp_path / "whole", out="again", limit=2), limited)
+
+
+def test_a_folder_inside_a_dataset_is_refused(write: Write, binarize: Make, tmp_path: Path) -> None:
+    path = write([generic("p", [3, 1])])
+    binarize(path)
+    with pytest.raises(UsageError, match="lies inside the dataset"):
+        binarize(path, out="pairs/sub")
+    verify(tmp_path / "pairs")
+
+
+def test_an_option_without_effect_is_refused(write: Write, binarize: Make) -> None:
+    with pytest.raises(OptionError, match="suspicious_tens has no effect on the score 'mean'"):
+        binarize(write([generic("p", [3, 1])]), suspicious_tens="keep")
+    with pytest.raises(UsageError, match="--workers is 0"):
+        binarize(write([generic("p", [3, 1])]), workers=0)
+
+
+def test_a_refused_run_leaves_nothing_behind(write: Write, binarize: Make, tmp_path: Path) -> None:
+    with pytest.raises(SourceError):
+        binarize(write(['{"a": 1}']))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_equal_means_tie_whatever_the_order_of_the_ratings(write: Write, binarize: Make) -> None:
+    answers = [
+        {"response": text, "ratings": dict(zip("abc", ratings, strict=True))}
+        for text, ratings in (("x", (0.1, 0.2, 0.3)), ("y", (0.3, 0.2, 0.1)), ("z", (0.1, 0.1, 0.1)))
+    ]
+    content = binarize(write([json.dumps({"prompt": "p", "responses": answers})]))
+    assert content["counts"]["tied_rows"] == 1 and list(content["counts"]["margins"]) == ["0.1"]
 
 
 def test_sums_audit_and_measures(write: Write, binarize: Make, tmp_path: Path) -> None:

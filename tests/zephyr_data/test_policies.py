@@ -113,6 +113,7 @@ def test_gates_name_the_fault() -> None:
     assert outcome([("p", [("x", "m", 4.0), (" \n", "n", 2.0)])]) == ["gates/empty-response"]
     assert outcome([("p", [("x", "m", 4.0), (None, "n", 2.0)])]) == ["gates/empty-response"]
     assert one([4, 4], rejected="random-any") != "gates/no-lower-score"
+    assert outcome([("p", [("x", "m", 4.0), ("y", "m", 4.0), ("", "m", 5.0)])]) == ["gates/no-lower-score"]
 
 
 def test_unusable_answers_are_passed_over_where_others_are_left() -> None:

@@ -61,12 +61,16 @@ def test_ratings_of_every_type(write: Write) -> None:
         aspects({"honesty": [{"Rating": "4"}], "helpfulness": "3"}),
         aspects(None),
         aspects([]),
+        aspects([{"aspect": "honesty", "Rating": "4"}, {"aspect": "help", "rating": 2}]),
+        completion("x", "NaN", "5.0", ".5", "2e0"),
         write=write,
     )
-    assert found == [[5.0], [3.5, 4.0], [], [3.0, 4.0], [], []]
+    assert found == [[5.0], [3.5, 4.0], [], [3.0, 4.0], [], [], [2.0, 4.0], [2.0, 5.0]]
 
 
-@pytest.mark.parametrize("value", ["5 (good)", "6", 0, "0", True, "inf", -1, {"a": 1}, "five"])
+@pytest.mark.parametrize(
+    "value", ["5 (good)", "6", 0, "0", True, "inf", -1, {"a": 1}, {"Score": "4"}, "five", "1_0", "٤", math.inf]
+)
 def test_an_unreadable_rating_is_left_out_and_kept_for_the_audit(write: Write, value: object) -> None:
     (found,) = parsed(write([raw("p", [completion("x", value, "3"), completion("y", "2")])]))["completions"].to_list()
     assert [rating["rating"] for rating in found[0]["ratings"]] == [3.0]
@@ -110,6 +114,11 @@ def test_generic_tables(write: Write, tmp_path: Path) -> None:
         ('{"instruction": "p", "completions": [{"response": "a", "x": {"k": 1, "k": 2}}]}', "duplicate-key"),
         ('{"instruction": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "\\udc00"}]}', "lone-surrogate"),
+        ('{"instruction": "p", "completions": [{"response": "a", "score": "\\ud800"}]}', "lone-surrogate"),
+        ('{"instruction": "p", "completions": [{"response": "a", "annotations": {"\\ud800": 4}}]}', "lone-surrogate"),
+        ('{"instruction": 7, "id": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
+        ('{"instruction": "p", "id": [1], "completions": [{"response": "a"}]}', "wrong-type"),
+        ('{"instruction": "p", "id": 123456789012345678901234, "completions": [{"response": "a"}]}', "wrong-type"),
         (raw(None, [completion("a", "5")]), "no-prompt"),
         (raw(" \n", [completion("a", "5")]), "empty-turn"),
         (raw("a\0b", [completion("a", "5")]), "nul-in-text"),

@@ -6,6 +6,7 @@ its content up to the end of the block: a block done for the same content is nev
 
 import gzip
 import hashlib
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -220,25 +221,30 @@ def _parquet_rows(path: Path) -> int:
 
 
 def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileRead]:
-    """Yield blocks until they hold `rows` rows, the last one shortened."""
+    """Yield blocks until they hold `rows` rows, the last one shortened; blank lines are no rows."""
     for item in items:
         if isinstance(item, FileRead):
             yield item
             continue
-        yield item if item.rows <= rows else _shortened(item, rows)
-        rows -= item.rows
+        held = item.length if _is_table(item) else sum(1 for _ in item.lines())
+        yield item if held <= rows else _shortened(item, rows)
+        rows -= held
         if rows <= 0:
             return
 
 
+def _is_table(block: Block) -> bool:
+    return block.file.kind in ("parquet", "rated")
+
+
 def _shortened(block: Block, rows: int) -> Block:
     key = hashlib.sha256(f"{block.key} {rows}".encode()).hexdigest()
-    if block.file.kind in ("parquet", "rated"):
+    if _is_table(block):
         return replace(block, key=key, rows=rows, length=rows)
-    data = block.read()
-    end = -1
-    for _ in range(rows):
-        end = data.index(b"\n", end + 1)
-    stored_end = block.offset + end + 1 if block.file.kind == "plain" else block.stored_end
-    shorter = data[: end + 1]
-    return replace(block, key=key, rows=rows, length=end + 1, stored_end=stored_end, data=shorter, is_cut_short=False)
+    last = next(itertools.islice(block.lines(), rows - 1, None))[0]
+    lines = last - block.first_line + 1
+    shorter = b"".join(line + b"\n" for line in block.read().split(b"\n")[:lines])
+    stored_end = block.offset + len(shorter) if block.file.kind == "plain" else block.stored_end
+    return replace(
+        block, key=key, rows=lines, length=len(shorter), stored_end=stored_end, data=shorter, is_cut_short=False
+    )

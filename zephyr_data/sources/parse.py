@@ -59,12 +59,12 @@ def find_shape(raw: pl.DataFrame) -> str | None:
 
 
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
-    """Return the raw text of those lines of the block; of Parquet the row as JSON."""
-    if block.file.kind == "parquet":
+    """Return the raw text of those lines, which are the block's rows; of Parquet the rows as JSON."""
+    if block.file.kind in ("parquet", "rated"):
         rows = pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
         texts = [json.dumps(row, ensure_ascii=False, default=str) for row in rows.iter_rows(named=True)]
-    else:
-        texts = [line.decode("utf-8", "replace") for line in block.read().split(b"\n")]
+        return pl.Series(texts, dtype=pl.String)
+    texts = [line.decode("utf-8", "replace") for line in block.read().split(b"\n")]
     return pl.Series([texts[line - block.first_line] for line in lines], dtype=pl.String)
 
 

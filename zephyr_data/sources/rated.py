@@ -28,7 +28,9 @@ PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
 ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
 OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
-_ABSENT = ("", "n/a", "none", "null")
+_ABSENT = ("", "n/a", "none", "null", "nan")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+LARGEST = 1e100  # a score beyond it is a slip, and would make margins infinite
 _KEY_END = re.compile(rb'"\s*:')
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
 
@@ -82,28 +84,39 @@ def shape_of(raw: Row) -> str | None:
 
 def read_row(raw: Row, fault: str | None, begins: str) -> Row:
     """Return the columns of a rated row, its fault among them; `begins` shows the line where no turn is to blame."""
-    row: Row = {"id": _identity(raw), "dropped_by": None, "dropped_turn": None, "matched": None}
-    texts: list[str] = []
-    try:
-        if fault is None:
-            turns, roles = _prompt(raw)
-            completions = [_completion(answer) for answer in _answers(raw)]
-            row["prompt_source"] = raw["source"] if isinstance(raw.get("source"), str) else None
-            texts = [text or "" for text in (*(turns or ()), *(answer["response"] for answer in completions))]
-            orjson.dumps([*texts, row["id"], row["prompt_source"], [answer["model"] for answer in completions]])
-            fault, turn, seen = _fault(turns, roles, completions)
-            row |= {"turns": turns, "completions": completions, "dropped_turn": turn, "matched": seen}
-    except _WrongType:
-        fault, texts = "wrong-type", []
-    except orjson.JSONEncodeError:
-        fault, texts, row["id"], row["prompt_source"] = "lone-surrogate", [], None, None
+    row: Row = {"id": None}
+    if fault is None:
+        try:
+            row["id"] = _identity(raw)
+            orjson.dumps(row)
+            row = _columns(raw)
+            orjson.dumps(row)
+        except _WrongType:
+            fault = "wrong-type"
+        except orjson.JSONEncodeError:
+            row, fault = {"id": None}, "lone-surrogate"
     if fault is not None:
-        row["dropped_by"], row["matched"] = f"read/{fault}", row["matched"] or begins
-    if texts and row["turns"] and None not in row["turns"]:
-        row |= {"row_key": hashlib.sha256(orjson.dumps(texts)).hexdigest(), "prompt_id": text_key(row["turns"][0])}
-    elif "turns" in row:
-        row |= {"turns": None, "completions": None}
-    return row
+        row = {"id": row["id"], "dropped_by": f"read/{fault}"}
+    return {**row, "matched": row.get("matched") or (begins if row["dropped_by"] else None)}
+
+
+def _columns(raw: Row) -> Row:
+    turns, roles = _prompt(raw)
+    completions = [_completion(answer) for answer in _answers(raw)]
+    fault, turn, seen = _fault(turns, roles, completions)
+    source = raw.get("source")
+    row = {
+        "id": _identity(raw),
+        "prompt_source": source if isinstance(source, str) else None,
+        "dropped_by": None if fault is None else f"read/{fault}",
+        "dropped_turn": turn,
+        "matched": seen,
+    }
+    if not turns or None in turns:
+        return row
+    texts = [*turns, *(answer["response"] or "" for answer in completions)]
+    key = hashlib.sha256(orjson.dumps(texts)).hexdigest()
+    return {**row, "turns": turns, "completions": completions, "row_key": key, "prompt_id": text_key(str(turns[0]))}
 
 
 def _objects(block: Block) -> Iterator[tuple[int, Row, str | None, str]]:
@@ -121,7 +134,7 @@ def _objects(block: Block) -> Iterator[tuple[int, Row, str | None, str]]:
 
 
 def _read_object(line: bytes) -> tuple[Row, str | None]:
-    """Return the object; NaN and the infinities, which exports of tables hold for missing scores, are null."""
+    """Return the object; NaN and the infinities, which exports of tables hold, are numbers of theirs."""
     try:
         row = orjson.loads(line)
         # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
@@ -129,7 +142,7 @@ def _read_object(line: bytes) -> tuple[Row, str | None]:
             return row, None
     except orjson.JSONDecodeError:
         pass
-    return read_object(line, constant=lambda name: None)
+    return read_object(line, constant=float)
 
 
 def _count_keys(row: Row) -> int:
@@ -171,7 +184,11 @@ def _refuse_foreign(block: Block, line: int, raw: Row) -> None:
 
 def _identity(raw: Row) -> str | None:
     found = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
+    if found is None or isinstance(found, str):
+        return found
+    if type(found) is not int or not -(2**63) <= found < 2**63:
+        raise _WrongType
+    return str(found)
 
 
 def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
@@ -215,12 +232,7 @@ def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | Non
     if value is None:
         return []
     if isinstance(value, list):
-        named = [
-            (str(item["aspect"]), item.get("rating"))
-            if isinstance(item, dict) and "aspect" in item
-            else (str(place), item)
-            for place, item in enumerate(value)
-        ]
+        named = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
         named = list(value.items())
     else:
@@ -229,24 +241,36 @@ def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | Non
     found = []
     for aspect, item in named:
         for rating in item if isinstance(item, list) else [item]:
-            inner = rating.get("Rating", rating.get("rating")) if isinstance(rating, dict) else rating
-            number = _number(inner, unreadable, scale)
+            number = _number(_rating(rating), unreadable, scale)
             if number is not None:
                 found.append({"aspect": aspect, "rating": number})
     return found
+
+
+def _aspect(item: Any, place: int) -> str:
+    return str(item["aspect"]) if isinstance(item, dict) and "aspect" in item else str(place)
+
+
+def _rating(value: Any) -> Any:
+    """Return the rating inside an object; an object that holds something else is what cannot be read."""
+    if not isinstance(value, dict) or not value:
+        return value or (None if isinstance(value, dict) else value)
+    return next((value[name] for name in ("Rating", "rating") if name in value), value)
 
 
 def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
     """Return the number; None when it is absent ("N/A" is) or unreadable, which is then noted."""
     if value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT):
         return None
+    if isinstance(value, float) and math.isnan(value):
+        return None  # a missing value of an exported table
+    is_number = type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
+    least, most = scale or (-LARGEST, LARGEST)
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
+        number = float(value) if is_number else math.inf
+    except OverflowError:
         number = math.inf
-    if math.isnan(number) and isinstance(value, float):
-        return None  # a missing value of a Parquet column
-    if not math.isfinite(number) or (scale and not scale[0] <= number <= scale[1]):
+    if not least <= number <= most:
         unreadable.append(str(value))
         return None
     return number
