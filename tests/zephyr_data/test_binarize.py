@@ -470,6 +470,41 @@ def test_an_option_without_effect_is_refused(write: Write, binarize: Make) -> No
         binarize(write([generic("p", [3, 1])]), workers=0)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"rejected": "lowest"}, {"score": "overall"}, {"ties": "drop"}, {"min_margin": 1.0}, {"seed": 7},
+     {"rules": ("ultrachat",)}, {"keep_benchmarks": True}, {"benchmark_sources": ("flan",)}, {"keep_dropped": True}],
+    ids=str,
+)  # fmt: skip
+def test_blocks_of_a_stopped_run_with_other_options_are_not_reused(
+    write: Write,
+    binarize: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    other: dict[str, Any],
+) -> None:
+    path = write(many())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        binarize(path)
+    again = binarize(path, **other)
+    told = capsys.readouterr().err
+    assert "starting over: " in told and f"{next(iter(other))} changed since" in told
+    assert same(again, binarize(path, out="fresh", **other))
+
+
+def test_a_layout_or_test_side_alone_reuses_them(
+    write: Write, binarize: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(many())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        binarize(path)
+    again = binarize(path, layout="h4", test_prompts=5)
+    assert "continuing: 1 blocks are done" in capsys.readouterr().err
+    assert same(again, binarize(path, out="fresh", layout="h4", test_prompts=5))
+
+
 def test_a_refused_run_leaves_nothing_behind(write: Write, binarize: Make, tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         binarize(write(['{"a": 1}']))

@@ -140,6 +140,19 @@ def test_faults_by_name_and_the_good_rows_around_stay(write: Write, line: str | 
         assert parsed(write(lines))["dropped_by"].to_list() == reasons
 
 
+def test_the_turn_and_text_of_a_fault(write: Write) -> None:
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "bishop", "content": "Bless you."},
+    ]
+    good = generic([{"role": "user", "content": "p"}], [1, 2])
+    nul = generic([{"role": "user", "content": "p"}], [1, 2], ["a", "b\0"])
+    table = parsed(write([good, generic(turns, [1, 2]), nul]))
+    told = table.select("dropped_by", "dropped_turn", "matched").rows()
+    assert told == [(None, None, None), ("read/unknown-role", 2, "Bless you."), ("read/nul-in-text", 1, "b\0")]
+
+
 def test_a_key_twice_is_seen_whatever_the_texts_hold(write: Write) -> None:
     tricky = raw('say ":" and "a": 1', [completion('{"a": ":", "b" : 2}', "5"), completion(':"', "1")])
     doubled = tricky.replace('"source": "flan"', '"source" : "flan", "source": "flan"')
