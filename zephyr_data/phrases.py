@@ -79,16 +79,18 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 
 def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return row, turn, last_turn, user, assistant for each exchange of the dialogues that any pattern hits."""
-    replies = pl.col("turns").list.gather_every(2, 1)
-    hit_by_any = pl.any_horizontal(pl.element().str.contains(pattern) for pattern in ruleset.patterns)
-    suspect = replies.list.eval(hit_by_any).list.any()
-    whole = table.filter(pl.col("turns").list.len() >= 2).filter(suspect)
-    exchanges = whole.select(
+    whole = table.select("row", "turns").filter(pl.col("turns").list.len() >= 2)
+    replies = whole.select("row", text=pl.col("turns").list.gather_every(2, 1)).explode("text")
+    if ruleset.gate is not None:
+        replies = replies.filter(pl.col("text").str.contains(rust(ruleset.gate)))
+    hit_by_any = pl.any_horizontal(pl.col("text").str.contains(pattern) for pattern in ruleset.patterns)
+    suspects = replies.filter(hit_by_any)["row"].unique()
+    exchanges = whole.filter(pl.col("row").is_in(suspects.implode())).select(
         "row",
         last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
         turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
         user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
-        assistant=replies,
+        assistant=pl.col("turns").list.gather_every(2, 1),
     )
     exploded = exchanges.explode("turn", "user", "assistant")
     return exploded.with_columns(unquoted=pl.Series(map(blank_quotes, exploded["assistant"]), dtype=pl.String))

@@ -55,6 +55,7 @@ class Ruleset:
     rules: tuple[Rule, ...]
     exemptions: tuple[Exemption, ...]
     digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
+    gate: str | None = None  # cheap pattern that any reply which a rule hits matches; None where a file has none
 
     @cached_property
     def patterns(self) -> list[str]:
@@ -87,12 +88,13 @@ def load(names: Iterable[str]) -> Ruleset:
     """
     rules: dict[str, Rule] = {}
     exemptions: dict[str, Exemption] = {}
-    digests = {}
+    digests, gates = {}, []
     for name in names:
         path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
         content = _parse(path)
         digests[name] = file_digest(path)
         _expand(content, path)
+        gates.append(_gate(content.pop("gate", {}), path))
         for entry in content.pop("unless", []):
             exemption = _exemption(entry, path)
             exemptions[exemption.id] = exemption
@@ -103,9 +105,11 @@ def load(names: Iterable[str]) -> Ruleset:
         if content:
             raise RuleError(
                 f"{path}: unknown table {sorted(content)[0]!r}",
-                "a rule file holds [words], [[drop]], [[cut]], [[unless]]",
+                "a rule file holds [words], [gate], [[drop]], [[cut]], [[unless]]",
             )
-    ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests)
+    known = [gate for gate in gates if gate is not None]
+    gate = "|".join(f"(?:{pattern})" for pattern in known) if known and len(known) == len(gates) else None
+    ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate)
     _check_references(ruleset)
     faults = contradictions(ruleset)
     if faults:
@@ -126,6 +130,12 @@ def contradictions(ruleset: Ruleset) -> list[str]:
             faults += [
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
             ]
+    if ruleset.gate is not None:
+        examples = [(rule.id, text) for rule in ruleset.rules for text in rule.hits]
+        passed = pl.Series([text for _, text in examples], dtype=pl.String).str.contains(rust(ruleset.gate))
+        faults += [
+            f"[gate] keeps {text!r} from {name}" for (name, text), ok in zip(examples, passed, strict=True) if not ok
+        ]
     return faults
 
 
@@ -137,6 +147,13 @@ def _parse(path: Path) -> dict[str, Any]:
         raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise RuleError(f"{path} is not valid TOML: {fault}") from None
+
+
+def _gate(entry: dict[str, Any], path: Path) -> str | None:
+    if not entry:
+        return None
+    _check_entry({"id": "[gate]", **entry}, ("pattern", "why"), {"id", "pattern", "why"}, path)
+    return str(entry["pattern"])
 
 
 def _expand(content: dict[str, Any], path: Path) -> None:

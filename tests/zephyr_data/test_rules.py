@@ -1,5 +1,6 @@
 """Rules are data: their schema, their examples, their exemptions, what they do to a dialogue."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import ROOT, dialogue
 from zephyr_data import rules
@@ -175,3 +178,31 @@ def test_precision_on_rows_labelled_by_eye(name: str, precision: float, recall: 
 def test_the_shipped_file_is_readable_without_python() -> None:
     content = tomllib.loads((ROOT / "rules" / "ultrachat.toml").read_text())
     assert set(content) == {"words", "unless", "drop"}
+
+
+@pytest.mark.parametrize("rule", SHIPPED.rules, ids=lambda rule: rule.id)
+def test_the_gate_lets_pass_whatever_a_rule_hits(rule: rules.Rule) -> None:
+    """Texts are made of the rule's own pattern, so that this holds beyond its examples."""
+    assert SHIPPED.gate is not None
+
+    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.from_regex(re.compile(rule.pattern, re.ASCII)))
+    def every_hit_passes(text: str) -> None:
+        series = pl.Series([text])
+        if series.str.contains(rules.rust(rule.pattern)).item():
+            assert series.str.contains(rules.rust(SHIPPED.gate)).item(), text
+
+    every_hit_passes()
+
+
+def test_a_gate_that_shuts_out_a_hit_is_refused(tmp_path: Path) -> None:
+    gate = '[gate]\npattern = "pear"\nwhy = "w"\n'
+    rule = '[[drop]]\nid = "a"\npattern = "(?i)plum"\nwhy = "w"\nsource = "ours"\nhits = ["A plum."]\n'
+    (tmp_path / "r.toml").write_text(gate + rule)
+    with pytest.raises(RuleError, match=r"\[gate\] keeps 'A plum\.' from a"):
+        rules.load([str(tmp_path / "r.toml")])
+    (tmp_path / "r.toml").write_text(rule)
+    assert rules.load([str(tmp_path / "r.toml")]).gate is None
+    assert rules.load(["ultrachat", str(tmp_path / "r.toml")]).gate is None, (
+        "all replies are read where a file has no gate"
+    )
