@@ -131,10 +131,10 @@ def contradictions(ruleset: Ruleset) -> list[str]:
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
             ]
     if ruleset.gate is not None:
-        examples = [(rule.id, text) for rule in ruleset.rules for text in rule.hits]
-        passed = pl.Series([text for _, text in examples], dtype=pl.String).str.contains(rust(ruleset.gate))
+        hits = [(rule.id, text) for rule in ruleset.rules for text in rule.hits]
+        passed = pl.Series([text for _, text in hits], dtype=pl.String).str.contains(rust(ruleset.gate)).to_list()
         faults += [
-            f"[gate] keeps {text!r} from {name}" for (name, text), ok in zip(examples, passed, strict=True) if not ok
+            f"[gate] keeps {text!r} from {name}" for (name, text), ok in zip(hits, passed, strict=True) if not ok
         ]
     return faults
 
