@@ -71,20 +71,26 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     Columns out: row, rule, turn, matched (the match with its surroundings)
     """
     exchanges = _exchanges_of_suspects(table, ruleset)
-    found = [
-        _hits_of(rule, exchanges, ruleset).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)
-    ]
-    return pl.concat(found).sort("row", "turn", "order").drop("order")
+    spoken = _gated(exchanges, "unquoted", ruleset)
+    found = pl.concat(
+        [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
+    )
+    hits = found.join(_spared(exchanges, found, ruleset), on=["row", "turn", "rule"], how="anti")
+    matched = [_in_context(*place) for place in hits.select("assistant", "text", "at").rows()]
+    told = hits.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
+    return told.sort("row", "turn", "order").drop("order")
+
+
+def _gated(replies: pl.DataFrame, column: str, ruleset: Ruleset) -> pl.DataFrame:
+    return replies if ruleset.gate is None else replies.filter(pl.col(column).str.contains(rust(ruleset.gate)))
 
 
 def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, last_turn, user, assistant for each exchange of the dialogues that any pattern hits."""
+    """Return row, turn, last_turn, user, assistant, unquoted for the exchanges of dialogues that a pattern hits."""
     whole = table.select("row", "turns").filter(pl.col("turns").list.len() >= 2)
     replies = whole.select("row", text=pl.col("turns").list.gather_every(2, 1)).explode("text")
-    if ruleset.gate is not None:
-        replies = replies.filter(pl.col("text").str.contains(rust(ruleset.gate)))
     hit_by_any = pl.any_horizontal(pl.col("text").str.contains(pattern) for pattern in ruleset.patterns)
-    suspects = replies.filter(hit_by_any)["row"].unique()
+    suspects = _gated(replies, "text", ruleset).filter(hit_by_any)["row"].unique()
     exchanges = whole.filter(pl.col("row").is_in(suspects.implode())).select(
         "row",
         last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
@@ -96,15 +102,12 @@ def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFram
     return exploded.with_columns(unquoted=pl.Series(map(blank_quotes, exploded["assistant"]), dtype=pl.String))
 
 
-def _hits_of(rule: Rule, exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
     pattern = rust(rule.pattern)
     reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}[
         rule.turn
     ]
-    spares = [pl.col("user").str.contains(unless) for unless in ruleset.exempting(rule)]
-    spared = pl.any_horizontal(spares).cast(pl.Int8).cum_max().over("row").cast(pl.Boolean) if spares else pl.lit(False)
-    hits = exchanges.filter(reads & pl.col("unquoted").str.contains(pattern) & ~spared)
-    shown = hits.select(
+    return spoken.filter(reads & pl.col("unquoted").str.contains(pattern)).select(
         "row",
         "turn",
         "assistant",
@@ -112,8 +115,19 @@ def _hits_of(rule: Rule, exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFr
         text=pl.col("unquoted").str.extract(f"({pattern})", 1),
         at=pl.col("unquoted").str.find(pattern),
     )
-    matched = [_in_context(*place) for place in shown.select("assistant", "text", "at").rows()]
-    return shown.select("row", "rule", "turn", matched=pl.Series(matched, dtype=pl.String))
+
+
+def _spared(exchanges: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches."""
+    asked = exchanges.join(found.select("row").unique(), on="row", how="semi", maintain_order="left")
+    nothing = asked.head(0).select("row", "turn", rule=pl.lit("", dtype=pl.String))
+    parts = [nothing]
+    for exemption in ruleset.exemptions:
+        matches = pl.col("user").str.contains(rust(exemption.pattern))
+        since = matches.cast(pl.Int8).cum_max().over("row").cast(pl.Boolean)
+        spared = asked.filter(since).select("row", "turn")
+        parts += [spared.with_columns(rule=pl.lit(rule.id)) for rule in ruleset.rules if exemption.id in rule.unless]
+    return pl.concat(parts)
 
 
 def _in_context(reply: str, text: str, at: int) -> str:

@@ -69,10 +69,6 @@ class Ruleset:
         chosen = () if on_hit == "off" else tuple(replace(rule, action=on_hit) for rule in self.rules)
         return replace(self, rules=chosen)
 
-    def exempting(self, rule: Rule) -> list[str]:
-        """Return the patterns that spare a dialogue from `rule`."""
-        return [rust(exemption.pattern) for exemption in self.exemptions if exemption.id in rule.unless]
-
 
 def rust(pattern: str) -> str:
     """Return the pattern with ASCII word boundaries: on other text Unicode ones take the regex engine's slow path."""

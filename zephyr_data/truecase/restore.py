@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from zephyr_data.language import FUNCTION_WORDS, looks_english
 from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
 from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
 from zephyr_data.truecase.names import Names, likely_casing
+from zephyr_data.truecase.settled import StaysLower
 from zephyr_data.truecase.statistics import Statistics
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
@@ -20,6 +22,7 @@ LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
     "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var let const".split()
 )
+_WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
 NEARBY = 12  # tokens on either side in which a word of English must stand
 _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
@@ -65,9 +68,12 @@ def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, lis
 
 def shouts(text: str, words: list[str]) -> bool:
     """Return whether whole sentences stand in capitals: not an acronym, a heading or a query."""
-    letters = [letter for word in words for letter in word]
-    upper = sum(letter.isupper() for letter in letters)
-    return len(words) >= 5 and upper >= 0.9 * len(letters) and len(_SHOUTED.findall(text)) >= max(2, len(words) // 8)
+    letters = "".join(words)
+    lower = len(letters) - len(letters.translate(_WITHOUT_LOWER))
+    if len(words) < 5 or lower > 0.1 * len(letters):
+        return False
+    upper = sum(map(str.isupper, letters))
+    return upper >= 0.9 * len(letters) and len(_SHOUTED.findall(text)) >= max(2, len(words) // 8)
 
 
 def raise_letter(letter: str) -> str:
@@ -101,19 +107,38 @@ class _Text:
         self.cased = [free[token.start() : token.end()] for token in tokens]
         self.names = Names.ALL_LOWER if is_all_lower else Names.CASED
         self.statistics = statistics
-        self._is_i_variable = bool(_VARIABLE_I.search(plain))
-        self._english = _running_counts(token.lower() in FUNCTION_WORDS for token in self.cased)
-        self._words = _running_counts(token.isalpha() for token in self.cased)
+
+    @cached_property
+    def _is_i_variable(self) -> bool:
+        return bool(_VARIABLE_I.search(self.plain))
+
+    @cached_property
+    def _english(self) -> list[int]:
+        return _running_counts(token[0].lower() in FUNCTION_WORDS for token in self.tokens)
+
+    @cached_property
+    def _words(self) -> list[int]:
+        return _running_counts(token[0].isalpha() for token in self.tokens)
 
     def restored(self, reason: str | None) -> tuple[str, list[Recased]]:
+        """Return the restored text and its changes; all words of a text that was lowered are changes."""
+        rules = dict.fromkeys(range(len(self.tokens)), "") if reason else {}
+        stays = stays_lower(self.statistics, self.names)
+        for at, word in enumerate(self.cased):
+            if word.islower() and (not stays[word] or self._may_start(self.tokens[at].start())):
+                rules[at] = self._decide(at, *self.tokens[at].span())
         characters, changes = list(self.text), []
-        for at, token in enumerate(self.tokens):
-            start, end = token.span()
-            rule = self._decide(at, start, end)
+        for at, rule in sorted(rules.items()):
+            start, end = self.tokens[at].span()
             characters[start:end] = self.cased[at]
             if self.cased[at] != self.text[start:end]:
                 changes.append(Recased(start, end, reason or rule))
         return "".join(characters), changes
+
+    def _may_start(self, start: int) -> bool:
+        """Return False where a word surely goes on a sentence: one space after a letter, digit or comma."""
+        before = self.plain[start - 2 : start]
+        return len(before) < 2 or before[1] != " " or not (before[0].isalnum() or before[0] == ",")
 
     def _decide(self, at: int, start: int, end: int) -> str:
         """Set the casing of the token at that place; return the reason."""
@@ -191,6 +216,12 @@ class _Text:
     def _reads_as_sentence(self) -> bool:
         first_line = self.free.strip().split("\n", 1)[0].rstrip("\"”’')*_ ")
         return len(first_line.split()) >= 4 and first_line[-1:] in ".!?:,;" and HOLE not in first_line[:12]
+
+
+@lru_cache(maxsize=8)
+def stays_lower(statistics: Statistics, names: Names) -> StaysLower:
+    """Return the memory of words that stay as they are, one for each table and kind of text."""
+    return StaysLower(statistics, names)
 
 
 def _running_counts(flags: Iterable[bool]) -> list[int]:

@@ -21,7 +21,7 @@ class Statistics:
     def __init__(self, directory: Path) -> None:
         words = json.loads((directory / "words.json").read_text(encoding="utf-8"))
         self.casings: dict[str, dict[str, int]] = words["casings"]
-        self._needs_context = frozenset(words["needs_context"])
+        self.needs_context = frozenset(words["needs_context"])
         self._keys = np.load(directory / "keys.npy", mmap_mode="r")
         self._counts = np.load(directory / "counts.npy", mmap_mode="r")
         self.scores = lru_cache(maxsize=200_000)(self._scores)
@@ -32,7 +32,7 @@ class Statistics:
         `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
         """
         found = {}
-        if word not in self._needs_context:
+        if word not in self.needs_context:
             previous = following = None  # one casing wins between any neighbours
         for casing, count in self.casings.get(word, {}).items():
             score = count + PSEUDO_COUNT

@@ -1,0 +1,29 @@
+"""Words in lower case that are no names between any neighbours: most of a text, and not worth a second look."""
+
+from zephyr_data.language import FUNCTION_WORDS
+from zephyr_data.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.truecase.names import COMMON_TODAY, Names, likely_casing
+from zephyr_data.truecase.statistics import Statistics
+
+
+class StaysLower(dict[str, bool]):
+    """Whether a lower-case word stays as it is inside a sentence, told once for each word that the statistics know."""
+
+    def __init__(self, statistics: Statistics, names: Names) -> None:
+        self.statistics = statistics
+        self.names = names
+
+    def __missing__(self, word: str) -> bool:
+        """Return the answer, and remember it."""
+        counts = self.statistics.casings.get(word)
+        if counts is None:
+            return word != "i"  # a name of today perhaps, but nobody knows
+        self[word] = self._find(word, counts)
+        return self[word]
+
+    def _find(self, word: str, counts: dict[str, int]) -> bool:
+        if word == "i" or word in ABBREVIATIONS or word in COMMON_TODAY or word in self.statistics.needs_context:
+            return False
+        if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
+            return True
+        return likely_casing(word, None, self.statistics.scores(None, word, None), counts, self.names) == word
