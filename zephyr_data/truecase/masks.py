@@ -1,35 +1,45 @@
 """What must keep its case whatever stands around it: code, addresses, maths, markup, identifiers."""
 
 import re
+from functools import lru_cache
 
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
-_PROTECTED = re.compile(
-    r"""
-      `[^`\n]+`                                               # inline code
-    | \$\$[^$]+\$\$ | \\\[(?s:.+?)\\\] | \\\([^\n]+?\\\)      # maths
-    | \$[^$\n]{1,80}\$
-    | \\[A-Za-z]+(?:\{[^{}\n]*\})*                            # a LaTeX command
-    | <!--(?s:.*?)--> | (?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$) # markup: a line of it
-    | </?[A-Za-z][^<>\n]{0,200}>                              # a tag
-    | (?m:^[ ]{0,3}>.*$)                                      # a block quotation
-    | &\#?\w{2,8};
-    | (?:https?|ftp|file)://[^\s<>"]+ | \bwww\.[^\s<>"]+      # addresses
-    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
-    | (?<!\w)(?:~|\.{1,2})?/[\w.@%+~-]+(?:/[\w.@%+~-]*)*       # paths
-    | \b[A-Za-z]:\\[^\s"<>|]*
-    | (?m:^[ ]{0,3}(?:\$|>>>|%|C:\\>)[ ]\S.*$)                # a command at a prompt
-    | (?m:^(?:[ ]{4,}|\t+)\S.*[;{}()=\[\]<>].*$)              # an indented line of code
-    | (?m:^[ ]*\S.*(?:;|\{|\}|\):)[ ]*$)                      # a bare line of code
-    | (?m:^[ ]*(?:\w+[ ]=[ ]\S.*|\w+[ ]["'].*["'][;)]?)$)     # an assignment, a bare call
-    | (?m:^[ ]*(?:import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git)[ ].*[\w)\]"']$)
-    | (?<!\w)[#@]\w+                                          # hashtags and handles
-    | \b\w+(?:[.:]{1,2}\w+)+(?:\(\))?                         # dotted names: os.path, Node.js, a.m
-    | \b\w*_\w+ | \b\w+\(                                     # identifiers and calls
-    | \b\w*\d\w*                                              # words with digits
-    | (?<!\w)--?[A-Za-z][\w-]*=?                              # flags
-    | \{\{?[^{}\n]*\}?\} | \[[^\]\n]*\]\([^)\n]*\)            # placeholders, Markdown links
-    """,
-    re.VERBOSE,
+# What a text must hold one of → the span that is then looked for. A pattern is made of those that a text can hold,
+# since few texts hold many of them; the order decides between spans that start at one place.
+_SPANS = (
+    (("`",), r"`[^`\n]+`"),  # inline code
+    (("$$",), r"\$\$[^$]+\$\$"),  # maths
+    (("\\[",), r"\\\[(?s:.+?)\\\]"),
+    (("\\(",), r"\\\([^\n]+?\\\)"),
+    (("$",), r"\$[^$\n]{1,80}\$"),
+    (("\\",), r"\\[A-Za-z]+(?:\{[^{}\n]*\})*"),  # a LaTeX command
+    (("<!--",), r"<!--(?s:.*?)-->"),  # markup, and a line of it
+    (("<",), r"(?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$)"),
+    (("<",), r"</?[A-Za-z][^<>\n]{0,200}>"),  # a tag
+    ((">",), r"(?m:^[ ]{0,3}>.*$)"),  # a block quotation
+    (("&",), r"&\#?\w{2,8};"),
+    (("://",), r"(?:https?|ftp|file)://[^\s<>\"]+"),  # addresses
+    (("www.",), r"\bwww\.[^\s<>\"]+"),
+    (("@",), r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    (("/",), r"(?<!\w)(?:~|\.{1,2})?/[\w.@%+~-]+(?:/[\w.@%+~-]*)*"),  # paths
+    ((":\\",), r"\b[A-Za-z]:\\[^\s\"<>|]*"),
+    (("$ ", ">>> ", "% ", "> "), r"(?m:^[ ]{0,3}(?:\$|>>>|%|C:\\>)[ ]\S.*$)"),  # a command at a prompt
+    (("    ", "\t"), r"(?m:^(?:[ ]{4,}|\t+)\S.*[;{}()=\[\]<>].*$)"),  # an indented line of code
+    ((";", "{", "}", "):"), r"(?m:^[ ]*\S.*(?:;|\{|\}|\):)[ ]*$)"),  # a bare line of code
+    ((" = ", ' "', " '"), r"(?m:^[ ]*(?:\w+[ ]=[ ]\S.*|\w+[ ][\"'].*[\"'][;)]?)$)"),  # an assignment, a bare call
+    (
+        (),
+        r"(?m:^[ ]*(?:import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git)[ ].*[\w)\]\"']$)",
+    ),
+    (("#",), r"(?<!\w)\#\w+"),  # hashtags and handles
+    (("@",), r"(?<!\w)@\w+"),
+    ((), r"\b\w+(?:[.:]{1,2}\w+)+(?:\(\))?"),  # dotted names: os.path, Node.js, a.m
+    (("_",), r"\b\w*_\w+"),  # identifiers and calls
+    (("(",), r"\b\w+\("),
+    ((), r"\b\w*\d\w*"),  # words with digits
+    (("-",), r"(?<!\w)--?[A-Za-z][\w-]*=?"),  # flags
+    (("{",), r"\{\{?[^{}\n]*\}?\}"),  # placeholders, Markdown links
+    (("](",), r"\[[^\]\n]*\]\([^)\n]*\)"),
 )
 _QUOTATION = re.compile(r'"[^"\n]{3,600}"|“[^”\n]{3,600}”')
 HOLE = "\ue000"  # stands for a protected character: private use, neither letter nor space
@@ -37,7 +47,14 @@ HOLE = "\ue000"  # stands for a protected character: private use, neither letter
 
 def blank_protected(text: str) -> str:
     """Return the text with every protected character replaced by HOLE; same length."""
-    return _PROTECTED.sub(_hole, _FENCED.sub(_hole, text))
+    if "```" in text or "~~~" in text:
+        text = _FENCED.sub(_hole, text)
+    return _pattern(tuple(not signs or any(sign in text for sign in signs) for signs, _ in _SPANS)).sub(_hole, text)
+
+
+@lru_cache(maxsize=1_000)
+def _pattern(possible: tuple[bool, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(span for (_, span), is_possible in zip(_SPANS, possible, strict=True) if is_possible))
 
 
 def blank_quotations(text: str, said: str) -> str:

@@ -13,7 +13,8 @@ from zephyr_data.truecase.names import Names, likely_casing
 from zephyr_data.truecase.settled import StaysLower
 from zephyr_data.truecase.statistics import Statistics
 
-_TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+_WORD = re.compile(r"[^\W\d_]+")
+_TOKEN = re.compile(rf"[^\W\d_]+|\d+|[^\w\s{HOLE}]")
 _GLUE_BEFORE = re.compile(r"[\w@#/\\_=<>~|$%^+.-]")
 _GLUE_AFTER = re.compile(r"[\w@#/\\_=<>~|$%^+]|\.\w|:\w|-\d")
 _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|NOT|WAS|YOUR|CAN|HAVE|ON|AS|A|I)\b")
@@ -54,10 +55,10 @@ def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, lis
     lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
     """
     free = blank_quotations(blank_protected(text), said)
-    tokens = [token for token in _TOKEN.finditer(free) if token[0] != HOLE]
-    words = [token[0] for token in tokens if token[0][0].isalpha()]
+    words = [word for word in _WORD.findall(free) if word[0].isalpha()]
     if not words or not looks_english([word.lower() for word in words]):
         return text, []
+    tokens = list(_TOKEN.finditer(free))
     is_all_caps = shouts(free, words)
     plain = text
     if is_all_caps:

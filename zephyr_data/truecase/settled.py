@@ -22,8 +22,10 @@ class StaysLower(dict[str, bool]):
         return self[word]
 
     def _find(self, word: str, counts: dict[str, int]) -> bool:
-        if word == "i" or word in ABBREVIATIONS or word in COMMON_TODAY or word in self.statistics.needs_context:
+        if word == "i":
             return False
         if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
             return True
+        if word in ABBREVIATIONS or word in COMMON_TODAY or word in self.statistics.needs_context:
+            return False
         return likely_casing(word, None, self.statistics.scores(None, word, None), counts, self.names) == word

@@ -17,7 +17,7 @@ FLAG = (
     r"""[.!?]["”’')*_]*\s+["“‘'(*_]*[a-zß-öø-ÿ]"""
     r"""|(?:^|[\s("“])i(?:['’](?:m|ve|ll|d)(?-u:\b)|[\s,;!?]|$)"""
     r"""|^[\s"“'(*_]*[a-zß-öø-ÿ]"""
-    r"""|^[^a-zß-öø-ÿ]*[A-Z][^a-zß-öø-ÿ]{20}"""
+    r"""|^[^a-zß-öø-ÿ\p{Lo}]*[A-Z][^a-zß-öø-ÿ\p{Lo}]{20}"""
 )
 # A user who speaks of letter case gets the answer's case as it is.
 ASKS_FOR_CASE = re.compile(

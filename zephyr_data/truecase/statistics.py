@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +23,8 @@ class Statistics:
         words = json.loads((directory / "words.json").read_text(encoding="utf-8"))
         self.casings: dict[str, dict[str, int]] = words["casings"]
         self.needs_context = frozenset(words["needs_context"])
-        self._keys = np.load(directory / "keys.npy", mmap_mode="r")
-        self._counts = np.load(directory / "counts.npy", mmap_mode="r")
+        self._keys = memoryview(np.load(directory / "keys.npy", mmap_mode="r"))  # sorted; bisect reads a few of them
+        self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
         self.scores = lru_cache(maxsize=200_000)(self._scores)
 
     def _scores(self, previous: str | None, word: str, following: str | None) -> dict[str, int]:
@@ -46,8 +47,8 @@ class Statistics:
         return found
 
     def _count(self, *ngram: str) -> int:
-        key = np.uint64(ngram_key(*ngram))
-        at = int(np.searchsorted(self._keys, key))
+        key = ngram_key(*ngram)
+        at = bisect_left(self._keys, key)
         return int(self._counts[at]) if at < len(self._keys) and self._keys[at] == key else 0
 
 
