@@ -189,7 +189,7 @@ print(json.dumps(found))
     table = statistics()
     for (previous, word, following), casing, score in expected:
         scores = table.scores(previous, word, following)
-        if word in table._needs_context:
+        if word in table.needs_context:
             assert scores[casing] == score
         else:  # one casing wins in any context: the choice is the same
             best = max(

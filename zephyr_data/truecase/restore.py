@@ -1,7 +1,7 @@
 """Restore the case of one badly cased text. Case only: the folded text is equal before and after."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -123,41 +123,56 @@ class _Text:
 
     def restored(self, reason: str | None) -> tuple[str, list[Recased]]:
         """Return the restored text and its changes; all words of a text that was lowered are changes."""
-        rules = dict.fromkeys(range(len(self.tokens)), "") if reason else {}
-        stays = stays_lower(self.statistics, self.names)
-        for at, word in enumerate(self.cased):
-            if word.islower() and (not stays[word] or self._may_start(self.tokens[at].start())):
-                rules[at] = self._decide(at, *self.tokens[at].span())
-        characters, changes = list(self.text), []
-        for at, rule in sorted(rules.items()):
+        rules = {at: self._decide(at) for at in self._open_places()}
+        if reason:
+            rules = dict.fromkeys(range(len(self.tokens)), reason)
+        changes, pieces, done = [], [], 0
+        for at, rule in rules.items():
             start, end = self.tokens[at].span()
-            characters[start:end] = self.cased[at]
             if self.cased[at] != self.text[start:end]:
-                changes.append(Recased(start, end, reason or rule))
-        return "".join(characters), changes
+                changes.append(Recased(start, end, rule))
+                pieces += [self.text[done:start], self.cased[at]]
+                done = end
+        return "".join([*pieces, self.text[done:]]), changes
 
-    def _may_start(self, start: int) -> bool:
-        """Return False where a word surely goes on a sentence: one space after a letter, digit or comma."""
-        before = self.plain[start - 2 : start]
-        return len(before) < 2 or before[1] != " " or not (before[0].isalnum() or before[0] == ",")
+    def _open_places(self) -> Iterator[int]:
+        """Yield the tokens in lower case that may be raised: possible names, and what may begin a sentence.
 
-    def _decide(self, at: int, start: int, end: int) -> str:
+        A word surely goes on a sentence after one space and a letter, digit or comma.
+        """
+        plain, stays = self.plain, stays_lower(self.statistics, self.names)
+        for at, word in enumerate(self.cased):
+            if word.islower():
+                if stays[word]:
+                    start = self.tokens[at].start()
+                    if (
+                        start > 1
+                        and plain[start - 1] == " "
+                        and (plain[start - 2].isalnum() or plain[start - 2] == ",")
+                    ):
+                        continue
+                yield at
+
+    def _decide(self, at: int) -> str:
         """Set the casing of the token at that place; return the reason."""
-        word = self.cased[at]
-        if not (word.isalpha() and word.islower()) or self._is_glued(start, end) or not self._is_in_english(at):
+        word, (start, end) = self.cased[at], self.tokens[at].span()
+        if not word.isalpha():
             return ""
+        casing, rule = self._propose(at, start, end, word)
+        if casing != word and not self._is_glued(start, end) and self._is_in_english(at):
+            self.cased[at] = casing
+        return rule
+
+    def _propose(self, at: int, start: int, end: int, word: str) -> tuple[str, str]:
         if word == "i":
-            self.cased[at] = "I" if self._is_pronoun(at, end) else "i"
-            return "lone-i"
+            return ("I" if self._is_pronoun(at, end) else "i"), "lone-i"
         if len(word) == 1 and not (word == "a" and self.free[end : end + 1] == " "):
-            return ""  # a list marker, a variable
+            return word, ""  # a list marker, a variable
         name = self._name(at, word)
         place = self._place(at, start, word, is_name=name != word)
         if place and word not in LOWER_BY_NAME:
-            self.cased[at] = name if name != word else raise_letter(word[0]) + word[1:]
-            return place
-        self.cased[at] = name
-        return "name"
+            return (name if name != word else raise_letter(word[0]) + word[1:]), place
+        return name, "name"
 
     def _name(self, at: int, word: str) -> str:
         counts = self.statistics.casings.get(word, {})
