@@ -80,7 +80,7 @@ def detect(text: str) -> str:
     if unspaced >= 2 and 2 * unspaced >= spaced:  # one such letter says about as much as two
         return next((code for code, script in _SCRIPTS.items() if len(script.findall(prose)) >= 0.1 * unspaced), "th")
     evidence = sum(word in FUNCTION_WORDS for word in words)
-    ascii_words = sum(word.isascii() for word in words)
+    ascii_words = sum(word.replace("’", "'").isascii() for word in words)
     if len(words) >= FEW_WORDS and evidence >= ENGLISH_SHARE * len(words) and ascii_words >= 0.9 * len(words):
         return "en"
     telling = sum(word[0].islower() for word in _WORD.findall(prose))

@@ -12,7 +12,7 @@ from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
 from zephyr_data.options import StepOptions
 from zephyr_data.step import SplitRows
-from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, to_arrow
+from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, table_digests, to_arrow
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 
@@ -54,7 +54,7 @@ class Output:
             self.kept.write(to_arrow(part.origins.with_columns(split=pl.lit(part.split), row=place), schemas.KEPT))
         table = to_arrow(part.rows, writer.schema)
         writer.write(table)
-        writer.digests += row_digests(table.to_pylist())
+        writer.digests += table_digests(table)
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
         """Append rows to one of the step's further tables."""

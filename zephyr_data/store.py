@@ -1,6 +1,7 @@
 """A dataset directory: Parquet shards, audit tables, card, and the manifest last."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,15 @@ class ShardWriter:
 def row_digests(rows: list[dict[str, Any]]) -> list[bytes]:
     """Return the sha256 of each row's compact JSON object, its columns in their order."""
     return [hashlib.sha256(orjson.dumps(row)).digest() for row in rows]
+
+
+def table_digests(table: pa.Table) -> list[bytes]:
+    """Return what `row_digests` gives for the table's rows; polars writes the same JSON, several times faster."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    lines = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_arrow().cast(pa.large_string())
+    ends = memoryview(lines.buffers()[1]).cast("q")[lines.offset : lines.offset + len(lines) + 1]
+    text = memoryview(lines.buffers()[2])
+    return [hashlib.sha256(text[start:end]).digest() for start, end in itertools.pairwise(ends)]
 
 
 def split_files(directory: Path) -> dict[str, list[Path]]:

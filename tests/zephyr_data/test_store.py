@@ -1,0 +1,66 @@
+"""Digests of rows: the fast way gives what the plain one gives."""
+
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zephyr_core.keys import canonical_json
+from zephyr_data import schemas
+from zephyr_data.store import row_digests, table_digests
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+NUMBER = st.one_of(
+    st.none(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, -0.0, 8.25, 1e16, 1e-7])
+)
+MESSAGES = st.lists(st.fixed_dictionaries({"content": TEXT, "role": TEXT}), max_size=3)
+PAIR = st.fixed_dictionaries(
+    {
+        "prompt": MESSAGES,
+        "chosen": MESSAGES,
+        "rejected": MESSAGES,
+        "prompt_id": TEXT,
+        "score_chosen": NUMBER,
+        "score_rejected": NUMBER,
+        "margin": NUMBER,
+        "source": st.none() | TEXT,
+        "chosen_model": st.none() | TEXT,
+        "rejected_model": st.none() | TEXT,
+        "candidates": st.lists(
+            st.fixed_dictionaries({"response": st.none() | TEXT, "model": st.none() | TEXT, "score": NUMBER}),
+            max_size=2,
+        ),
+        "messages": MESSAGES,
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PAIR, max_size=4))
+def test_digests_of_a_table_are_those_of_its_rows(rows: list[dict[str, Any]]) -> None:
+    table = pa.Table.from_pylist(rows, schema=schemas.PAIRS)
+    assert table_digests(table) == row_digests(table.to_pylist())
+
+
+def test_every_character_is_written_as_the_contract_says() -> None:
+    import hashlib
+
+    points = [*range(0x20, 0xD800, 7), *range(0x300), 0x2028, 0x2029, 0xFEFF, 0xFFFF, 0x1F600, 0x10FFFF]
+    rows = [{"prompt": f"a{chr(point)}b", "prompt_id": "x", "messages": []} for point in points]
+    table = pa.Table.from_pylist(rows, schema=schemas.SFT)
+    assert table_digests(table) == [hashlib.sha256(canonical_json(row)).digest() for row in rows]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_slices_and_chunks(rows: int) -> None:
+    whole = pa.Table.from_pylist(
+        [{"prompt": str(n), "prompt_id": "x", "messages": []} for n in range(5)], schema=schemas.SFT
+    )
+    part = pa.concat_tables([whole.slice(1, rows), whole.slice(0, 1)])
+    assert table_digests(part) == row_digests(part.to_pylist())
+    assert table_digests(pl.DataFrame(part.to_pylist(), schema=pl.DataFrame(whole).schema).to_arrow()) == table_digests(
+        part
+    )
