@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from zephyr_data import schemas
+from zephyr_data.detector import likeliest
 from zephyr_data.stages import Stage, mark, nothing_found
 
 NAME = "language"
@@ -22,7 +23,6 @@ FEW_WORDS = 10
 FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
 SURE = 0.95  # langdetect's least probability to call a short text foreign
 TELL_TALE = 20  # one word of only English in so many, and the detector's other verdict is not believed
-SEED = 0
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
@@ -92,18 +92,14 @@ def detect(text: str) -> str:
 
 
 def _by_detector(prose: str, words: list[str], evidence: int) -> str:
-    from langdetect import DetectorFactory, LangDetectException, detect_langs
-
-    DetectorFactory.seed = SEED
-    try:
-        best = detect_langs(prose)[0]
-    except LangDetectException:
+    best = likeliest(prose)
+    if best is None:
         return UNDETERMINED
-    code = str(best.lang).split("-")[0]
+    code = best[0].split("-")[0]
     if code == "en":
         return code
     is_doubtful = TELL_TALE * sum(word in ONLY_ENGLISH for word in words) >= len(words)
-    if is_doubtful or (len(words) < FEW_WORDS and (best.prob < SURE or evidence)):
+    if is_doubtful or (len(words) < FEW_WORDS and (best[1] < SURE or evidence)):
         return UNDETERMINED
     return code
 
