@@ -14,6 +14,7 @@ _QUOTED = re.compile(
     r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
     r"""|(?<![^\s(])['‘][A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech
 )
+_MAY_QUOTE = r"""["“«]|(?:^|[\s(])['‘][A-Z]"""  # every text in which _QUOTED finds something, and few others
 
 
 def mark_phrases(ruleset: Ruleset) -> Stage:
@@ -71,7 +72,7 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     Columns out: row, rule, turn, matched (the match with its surroundings)
     """
     exchanges = _exchanges_of_suspects(table, ruleset)
-    spoken = _gated(exchanges, "unquoted", ruleset)
+    spoken = _spoken(exchanges, ruleset)
     found = pl.concat(
         [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
     )
@@ -85,12 +86,19 @@ def _gated(replies: pl.DataFrame, column: str, ruleset: Ruleset) -> pl.DataFrame
     return replies if ruleset.gate is None else replies.filter(pl.col(column).str.contains(rust(ruleset.gate)))
 
 
+def _hit(rule: Rule, replies: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return the replies that a rule hits, by way of its gate; all patterns joined would outgrow the engine's cache."""
+    if rule.gate is not None:
+        replies = replies.filter(pl.col(column).str.contains(rust(rule.gate)))
+    return replies.filter(pl.col(column).str.contains(rust(rule.pattern)))
+
+
 def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, last_turn, user, assistant, unquoted for the exchanges of dialogues that a pattern hits."""
+    """Return row, turn, last_turn, user, assistant for the exchanges of dialogues that a pattern hits."""
     whole = table.select("row", "turns").filter(pl.col("turns").list.len() >= 2)
     replies = whole.select("row", text=pl.col("turns").list.gather_every(2, 1)).explode("text")
-    hit_by_any = pl.any_horizontal(pl.col("text").str.contains(pattern) for pattern in ruleset.patterns)
-    suspects = _gated(replies, "text", ruleset).filter(hit_by_any)["row"].unique()
+    gated = _gated(replies, "text", ruleset)
+    suspects = pl.concat([_hit(rule, gated, "text")["row"] for rule in ruleset.rules]).unique()
     exchanges = whole.filter(pl.col("row").is_in(suspects.implode())).select(
         "row",
         last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
@@ -98,8 +106,21 @@ def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFram
         user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
         assistant=pl.col("turns").list.gather_every(2, 1),
     )
-    exploded = exchanges.explode("turn", "user", "assistant")
-    return exploded.with_columns(unquoted=pl.Series(map(blank_quotes, exploded["assistant"]), dtype=pl.String))
+    return exchanges.explode("turn", "user", "assistant")
+
+
+def _spoken(exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return the exchanges whose reply passes the gate once what it quotes is blanked, as `unquoted`.
+
+    Blanking lets nothing pass that did not before, but for a reply that begins with a quotation.
+    """
+    begins_quoted = pl.col("assistant").str.contains(r"^\s*[\"“«'‘]")
+    gate = pl.lit(True) if ruleset.gate is None else pl.col("assistant").str.contains(rust(ruleset.gate))
+    close = exchanges.filter(gate | begins_quoted)
+    quotes = close["assistant"].str.contains(_MAY_QUOTE)
+    texts = zip(close["assistant"], quotes, strict=True)
+    unquoted = [blank_quotes(text) if may_quote else text for text, may_quote in texts]
+    return _gated(close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String)), "unquoted", ruleset)
 
 
 def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +128,7 @@ def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
     reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}[
         rule.turn
     ]
-    return spoken.filter(reads & pl.col("unquoted").str.contains(pattern)).select(
+    return _hit(rule, spoken.filter(reads), "unquoted").select(
         "row",
         "turn",
         "assistant",
@@ -145,5 +166,4 @@ def blank_quotes(text: str) -> str:
 
 
 def _blanked(quoted: str) -> str:
-    inner = "".join("\x1a" * len(character.encode()) for character in quoted[1:-1])
-    return quoted[0] + inner + quoted[-1]
+    return quoted[0] + "\x1a" * len(quoted[1:-1].encode()) + quoted[-1]

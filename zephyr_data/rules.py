@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from zephyr_data.errors import OptionError, RuleError
 
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
-_KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family"}
+_KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate"}
 _PIECE = re.compile(r"\{\{(\w+)\}\}")
 ANY_WORD_BOUNDARY = re.compile(r"(?<!\\)((?:\\\\)*)\\b")
 
@@ -46,6 +45,7 @@ class Rule:
     unless: tuple[str, ...] = ()
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
+    gate: str | None = None  # cheap pattern that whatever the rule hits matches
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,6 @@ class Ruleset:
     exemptions: tuple[Exemption, ...]
     digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
     gate: str | None = None  # cheap pattern that any reply which a rule hits matches; None where a file has none
-
-    @cached_property
-    def patterns(self) -> list[str]:
-        """Return the patterns as Rust reads them; joined by `|` they would outgrow the engine's cache."""
-        return [rust(rule.pattern) for rule in self.rules]
 
     def with_action(self, on_hit: str) -> "Ruleset":
         """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""
@@ -126,12 +121,12 @@ def contradictions(ruleset: Ruleset) -> list[str]:
             faults += [
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
             ]
-    if ruleset.gate is not None:
-        hits = [(rule.id, text) for rule in ruleset.rules for text in rule.hits]
-        passed = pl.Series([text for _, text in hits], dtype=pl.String).str.contains(rust(ruleset.gate)).to_list()
-        faults += [
-            f"[gate] keeps {text!r} from {name}" for (name, text), ok in zip(hits, passed, strict=True) if not ok
-        ]
+    for rule in ruleset.rules:
+        hits = pl.Series(rule.hits, dtype=pl.String)
+        for gate in (ruleset.gate, rule.gate):
+            if gate is not None:
+                shut_out = hits.filter(~hits.str.contains(rust(gate)))
+                faults += [f"a gate keeps {text!r} from {rule.id}" for text in shut_out]
     return faults
 
 
@@ -181,7 +176,8 @@ def _rule(entry: dict[str, Any], action: str, path: Path) -> Rule:
     family = entry.get("family", entry["id"])
     unless, hits, misses = (tuple(entry.get(name, ())) for name in _LISTS)
     texts = {name: entry[name] for name in _TEXT}
-    return Rule(action=action, family=family, turn=turn, unless=unless, hits=hits, misses=misses, **texts)
+    lists: dict[str, Any] = {"unless": unless, "hits": hits, "misses": misses}
+    return Rule(action=action, family=family, turn=turn, gate=entry.get("gate"), **lists, **texts)
 
 
 def _exemption(entry: dict[str, Any], path: Path) -> Exemption:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 2
+FORMAT = 3
 PSEUDO_COUNT = 5
 
 
@@ -45,7 +45,9 @@ def build(target: Path) -> None:
         lower: {casing: int(counts["uni_dist"][casing]) for casing in sorted(casings)}
         for lower, casings in counts["word_casing_lookup"].items()
     }
-    needed = _words_that_need_context(counts, words)
+    highest = _highest(counts)
+    needed = _words_that_need_context(highest, words)
+    most = {casing: [kind[casing] for kind in highest.values()] for word in needed for casing in words[word]}
     ngrams = list(_ngrams_of(needed, counts))
     keys = np.array([key for key, _ in ngrams], dtype=np.uint64)
     order = np.argsort(keys)
@@ -54,7 +56,8 @@ def build(target: Path) -> None:
     temporary = target.with_name(f"{target.name}.{id(counts)}.tmp")
     temporary.mkdir(parents=True)
     (temporary / "words.json").write_text(
-        json.dumps({"casings": words, "needs_context": sorted(needed)}, ensure_ascii=False), encoding="utf-8"
+        json.dumps({"casings": words, "needs_context": sorted(needed), "most": most}, ensure_ascii=False),
+        encoding="utf-8",
     )
     np.save(temporary / "keys.npy", keys[order])
     np.save(temporary / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
@@ -73,8 +76,8 @@ def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:
                 yield ngram_key(kind, *tokens), count
 
 
-def _words_that_need_context(counts: Any, words: dict[str, dict[str, int]]) -> set[str]:
-    """Return the words of which no casing beats the others in every context that the package has seen."""
+def _highest(counts: Any) -> dict[str, dict[str, int]]:
+    """Return for each kind of n-gram how often the most frequent one with a casing in its middle was seen."""
     highest: dict[str, dict[str, int]] = {name: defaultdict(int) for name in ("b", "f", "t")}
     for kind, name in (("b", "backward_bi_dist"), ("f", "forward_bi_dist"), ("t", "trigram_dist")):
         for joined, count in counts[name].items():
@@ -82,6 +85,11 @@ def _words_that_need_context(counts: Any, words: dict[str, dict[str, int]]) -> s
             if len(tokens) == (3 if kind == "t" else 2):
                 middle = tokens[1] if kind != "f" else tokens[0]
                 highest[kind][middle] = max(highest[kind][middle], count)
+    return highest
+
+
+def _words_that_need_context(highest: dict[str, dict[str, int]], words: dict[str, dict[str, int]]) -> set[str]:
+    """Return the words of which no casing beats the others in every context that the package has seen."""
 
     def at_most(casing: str, count: int) -> int:
         bound = count + PSEUDO_COUNT

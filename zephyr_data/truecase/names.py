@@ -60,5 +60,10 @@ def likely_casing(word: str, previous: str | None, scores: dict[str, int], count
         margin *= 10
     if word not in counts:
         return casing if counts[casing] >= names.seen else word
-    is_rare_below = counts[casing] >= SEEN_OFTEN and counts[word] <= RARE_SHARE * counts[casing]
-    return casing if scores[casing] >= margin * scores[word] or (is_rare_below and word not in COMMON_TODAY) else word
+    is_slip = word not in COMMON_TODAY and is_rare_below(word, casing, counts)
+    return casing if scores[casing] >= margin * scores[word] or is_slip else word
+
+
+def is_rare_below(word: str, casing: str, counts: dict[str, int]) -> bool:
+    """Return whether the lower-case word was seen so seldom beside the casing that it is a slip of the corpus."""
+    return counts[casing] >= SEEN_OFTEN and counts[word] <= RARE_SHARE * counts[casing]

@@ -2,7 +2,7 @@
 
 from zephyr_data.language import FUNCTION_WORDS
 from zephyr_data.truecase.boundaries import ABBREVIATIONS
-from zephyr_data.truecase.names import COMMON_TODAY, Names, likely_casing
+from zephyr_data.truecase.names import COMMON_TODAY, Names, is_rare_below, likely_casing
 from zephyr_data.truecase.statistics import Statistics
 
 
@@ -26,6 +26,14 @@ class StaysLower(dict[str, bool]):
             return False
         if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
             return True
-        if word in ABBREVIATIONS or word in COMMON_TODAY or word in self.statistics.needs_context:
+        if word in ABBREVIATIONS or word in COMMON_TODAY:
             return False
+        if word in self.statistics.needs_context:
+            return word in counts and not any(
+                self._may_win(casing, word, counts) for casing in counts if casing != word
+            )
         return likely_casing(word, None, self.statistics.scores(None, word, None), counts, self.names) == word
+
+    def _may_win(self, casing: str, word: str, counts: dict[str, int]) -> bool:
+        least = self.names.margin * self.statistics.at_least(word, word)
+        return is_rare_below(word, casing, counts) or self.statistics.at_most(word, casing) >= least

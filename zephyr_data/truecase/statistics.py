@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from bisect import bisect_left
@@ -23,9 +24,20 @@ class Statistics:
         words = json.loads((directory / "words.json").read_text(encoding="utf-8"))
         self.casings: dict[str, dict[str, int]] = words["casings"]
         self.needs_context = frozenset(words["needs_context"])
+        self._most: dict[str, list[int]] = words["most"]
         self._keys = memoryview(np.load(directory / "keys.npy", mmap_mode="r"))  # sorted; bisect reads a few of them
         self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
         self.scores = lru_cache(maxsize=200_000)(self._scores)
+
+    def at_most(self, word: str, casing: str) -> int:
+        """Return a bound of the score of a casing between any neighbours, relative to `at_least` of another."""
+        return math.prod(
+            (self.casings[word][casing] + PSEUDO_COUNT, *(most + PSEUDO_COUNT for most in self._most[casing]))
+        )
+
+    def at_least(self, word: str, casing: str) -> int:
+        """Return the score of a casing between neighbours with which it was never seen."""
+        return (self.casings[word][casing] + PSEUDO_COUNT) * PSEUDO_COUNT**3
 
     def _scores(self, previous: str | None, word: str, following: str | None) -> dict[str, int]:
         """Return the score of each casing of a lower-case word between its neighbours: larger is likelier.
