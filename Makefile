@@ -4,13 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check fix docs
+.PHONY: help setup demo test check fix docs bench-data
 help:
 	@echo "make demo    clean the embedded dialogues, make pairs of the embedded ratings, show audits and stories of rows"
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
 	@echo "make docs    write docs/cli.md from the commands' help"
+	@echo "make bench-data   measure cleaning against a peer and the hard limit, write docs/benchmarks.md (minutes)"
 	@echo "make setup   only the set-up that the others do themselves"
 
 setup: $(READY)
@@ -47,6 +48,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_cli.py --check
+
+bench-data: $(READY)
+	$(BIN)/python -m benchmarks.data
 
 docs: $(READY)
 	$(BIN)/python docs/make_cli.py

@@ -1,7 +1,7 @@
 """Make raw dialogues of a given size from text at hand, damaged and labelled: `python -m benchmarks.corpus MB FILE`.
 
-Sentences of real dialogues are drawn anew for each turn, so that no dialogue repeats another but the planted duplicates.
-Each row says in `labels` what was done to it. Needs the shared real rows; nothing of them enters the project.
+Sentences of real dialogues are drawn anew for each turn, so only planted duplicates repeat a dialogue. Each row says
+in `labels` what was done to it. Needs the shared real rows; nothing of them enters the project.
 """
 
 import json
@@ -29,7 +29,7 @@ def main(megabytes: float, target: Path, seed: int = 0) -> None:
     """Write about so many megabytes of dialogues."""
     written, number = 0, 0
     with target.open("w", encoding="utf-8") as stream:
-        for row in dialogues(random.Random(seed)):  # noqa: S311  not a secret
+        for row in dialogues(random.Random(seed)):
             line = json.dumps({"id": str(number), **row}, ensure_ascii=False) + "\n"
             stream.write(line)
             written, number = written + len(line.encode()), number + 1

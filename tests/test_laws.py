@@ -13,11 +13,11 @@ from tests.conftest import dialogue
 from tests.zephyr_data.rated import completion, raw
 from zephyr_data import ultrachat
 from zephyr_data.binarize import BINARIZING
+from zephyr_data.json_digests import list_keys
 from zephyr_data.options import BinarizeOptions, CleanOptions
 from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
-from zephyr_data.sources.parse import row_keys
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.stages import Stage, split_verdict
 from zephyr_data.ultrachat import CLEANING
@@ -57,7 +57,7 @@ def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
             pl.lit("s").alias("source"),
             pl.lit("f").alias("file"),
             pl.int_range(1, pl.len() + 1).cast(pl.Int64).alias("line"),
-            row_key=pl.Series(row_keys(table["turns"]), dtype=pl.String),
+            row_key=pl.Series(list_keys(table["turns"]), dtype=pl.String),
             dropped_by=pl.when(first).then(pl.lit("read/empty-turn")),
         ),
         "dialogue",

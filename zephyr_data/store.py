@@ -1,7 +1,6 @@
 """A dataset directory: Parquet shards, audit tables, card, and the manifest last."""
 
 import hashlib
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from zephyr_core import manifest
 from zephyr_core.keys import rows_digest
 from zephyr_data.errors import ContractBroken
+from zephyr_data.json_digests import row_digests_of
 
 ROW_GROUP = 2_000  # small groups keep readers' memory small
 DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the location
@@ -61,7 +61,7 @@ class ShardWriter:
 
     def _open(self) -> pq.ParquetWriter:
         path = self.folder / f".{self.stem}-{len(self._shards)}.tmp"
-        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=3)
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
         self._shards.append(path)
         self._room = self.shard_rows or 0
         return self._writer
@@ -78,12 +78,8 @@ def row_digests(rows: list[dict[str, Any]]) -> list[bytes]:
 
 
 def table_digests(table: pa.Table) -> list[bytes]:
-    """Return what `row_digests` gives for the table's rows; polars writes the same JSON, several times faster."""
-    frame = pl.DataFrame(pl.from_arrow(table))
-    lines = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_arrow().cast(pa.large_string())
-    ends = memoryview(lines.buffers()[1]).cast("q")[lines.offset : lines.offset + len(lines) + 1]
-    text = memoryview(lines.buffers()[2])
-    return [hashlib.sha256(text[start:end]).digest() for start, end in itertools.pairwise(ends)]
+    """Return what `row_digests` gives for the table's rows, the fast way."""
+    return row_digests_of(pl.DataFrame(pl.from_arrow(table)))
 
 
 def split_files(directory: Path) -> dict[str, list[Path]]:

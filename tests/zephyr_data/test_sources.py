@@ -16,10 +16,11 @@ from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.keys import row_key
 from zephyr_core.manifest import read as read_manifest
 from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.json_digests import list_keys
 from zephyr_data.sources import blocks
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile, kind_of, local_files
-from zephyr_data.sources.parse import _read_fast, parse, row_keys
+from zephyr_data.sources.parse import _read_fast, parse
 from zephyr_data.sources.shapes import find_fault
 
 Clean = Callable[..., dict[str, Any]]
@@ -309,7 +310,7 @@ def test_a_column_of_nulls_is_a_column(write: Write) -> None:
 
 def test_fast_row_keys_are_the_contract_s() -> None:
     texts = [["a"], ["é", '\u2028\x7f\x1f\x00 " \\ /'], []]
-    assert row_keys(pl.Series(texts, dtype=pl.List(pl.String))) == [row_key(turns) for turns in texts]
+    assert list_keys(pl.Series(texts, dtype=pl.List(pl.String))) == [row_key(turns) for turns in texts]
 
 
 def test_find_fault_names_the_first() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zephyr_core.keys import canonical_json
+from zephyr_core.keys import canonical_json, row_key
 from zephyr_data import schemas
+from zephyr_data.json_digests import list_keys
 from zephyr_data.store import row_digests, table_digests
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -52,6 +53,13 @@ def test_every_character_is_written_as_the_contract_says() -> None:
     rows = [{"prompt": f"a{chr(point)}b", "prompt_id": "x", "messages": []} for point in points]
     table = pa.Table.from_pylist(rows, schema=schemas.SFT)
     assert table_digests(table) == [hashlib.sha256(canonical_json(row)).digest() for row in rows]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.none() | st.lists(TEXT, max_size=4), max_size=5))
+def test_keys_of_lists_are_row_keys(rows: list[list[str] | None]) -> None:
+    keys = list_keys(pl.Series(rows, dtype=pl.List(pl.String)))
+    assert keys == [None if texts is None else row_key(texts) for texts in rows]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])

@@ -5,7 +5,6 @@ own reader turns numbers and objects into text and replaces lone surrogates with
 is read again line by line, and each bad line becomes a row with its fault.
 """
 
-import hashlib
 import io
 import json
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from zephyr_data import schemas
 from zephyr_data.errors import SourceError
+from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.blocks import BOM, Block
 from zephyr_data.sources.lines import read_object, shown
 from zephyr_data.sources.shapes import RAW, SHAPES, refuse_mixed, to_turns
@@ -82,11 +82,6 @@ def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
     )
 
 
-def row_keys(turns: pl.Series) -> list[str | None]:
-    """Return `zephyr_core.keys.row_key` of each list of texts, null for null; orjson writes the same bytes."""
-    return [None if texts is None else hashlib.sha256(orjson.dumps(texts)).hexdigest() for texts in turns.to_list()]
-
-
 def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame:
     empty = [
         pl.lit(None, dtype=schemas.DIALOGUES["hits"]).alias("hits"),
@@ -97,7 +92,7 @@ def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame
         *empty,
         source=pl.lit(block.file.source),
         file=pl.lit(block.file.name),
-        row_key=pl.Series(row_keys(table["turns"]), dtype=pl.String),
+        row_key=pl.Series(list_keys(table["turns"]), dtype=pl.String),
     )
     return located.select(pl.col(name).cast(dtype) for name, dtype in schemas.DIALOGUES.items())
 
