@@ -71,64 +71,45 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 
     Columns out: row, rule, turn, matched (the match with its surroundings)
     """
-    exchanges = _exchanges_of_suspects(table, ruleset)
-    spoken = _spoken(exchanges, ruleset)
+    spoken = _spoken(table, ruleset)
     found = pl.concat(
         [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
     )
-    hits = found.join(_spared(exchanges, found, ruleset), on=["row", "turn", "rule"], how="anti")
+    hits = found.join(_spared(table, found, ruleset), on=["row", "turn", "rule"], how="anti")
     matched = [_in_context(*place) for place in hits.select("assistant", "text", "at").rows()]
     told = hits.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
     return told.sort("row", "turn", "order").drop("order")
 
 
-def _gated(replies: pl.DataFrame, column: str, ruleset: Ruleset) -> pl.DataFrame:
-    return replies if ruleset.gate is None else replies.filter(pl.col(column).str.contains(rust(ruleset.gate)))
-
-
-def _hit(rule: Rule, replies: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Return the replies that a rule hits, by way of its gate; all patterns joined would outgrow the engine's cache."""
-    if rule.gate is not None:
-        replies = replies.filter(pl.col(column).str.contains(rust(rule.gate)))
-    return replies.filter(pl.col(column).str.contains(rust(rule.pattern)))
-
-
-def _exchanges_of_suspects(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, last_turn, user, assistant for the exchanges of dialogues that a pattern hits."""
-    whole = table.select("row", "turns").filter(pl.col("turns").list.len() >= 2)
-    replies = whole.select("row", text=pl.col("turns").list.gather_every(2, 1)).explode("text")
-    gated = _gated(replies, "text", ruleset)
-    suspects = pl.concat([_hit(rule, gated, "text")["row"] for rule in ruleset.rules]).unique()
-    exchanges = whole.filter(pl.col("row").is_in(suspects.implode())).select(
-        "row",
-        last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
-        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
-        user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
-        assistant=pl.col("turns").list.gather_every(2, 1),
-    )
-    return exchanges.explode("turn", "user", "assistant")
-
-
-def _spoken(exchanges: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return the exchanges whose reply passes the gate once what it quotes is blanked, as `unquoted`.
+def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return row, turn, last_turn, assistant, unquoted for the replies that pass the gate once quotations are blanked.
 
     Blanking lets nothing pass that did not before, but for a reply that begins with a quotation.
     """
+    replies = table.filter(pl.col("turns").list.len() >= 2).select(
+        "row",
+        last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
+        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
+        assistant=pl.col("turns").list.gather_every(2, 1),
+    )
     begins_quoted = pl.col("assistant").str.contains(r"^\s*[\"“«'‘]")
-    gate = pl.lit(True) if ruleset.gate is None else pl.col("assistant").str.contains(rust(ruleset.gate))
-    close = exchanges.filter(gate | begins_quoted)
+    passes = pl.lit(True) if ruleset.gate is None else pl.col("assistant").str.contains(rust(ruleset.gate))
+    close = replies.explode("turn", "assistant").filter(passes | begins_quoted)
     quotes = close["assistant"].str.contains(_MAY_QUOTE)
     texts = zip(close["assistant"], quotes, strict=True)
     unquoted = [blank_quotes(text) if may_quote else text for text, may_quote in texts]
-    return _gated(close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String)), "unquoted", ruleset)
+    blanked = close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String))
+    return blanked if ruleset.gate is None else blanked.filter(pl.col("unquoted").str.contains(rust(ruleset.gate)))
 
 
 def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
+    """Return the replies that a rule hits, and where; all patterns joined would outgrow the engine's cache."""
     pattern = rust(rule.pattern)
-    reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}[
-        rule.turn
-    ]
-    return _hit(rule, spoken.filter(reads), "unquoted").select(
+    reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}
+    close = spoken.filter(reads[rule.turn])
+    if rule.gate is not None:
+        close = close.filter(pl.col("unquoted").str.contains(rust(rule.gate)))
+    return close.filter(pl.col("unquoted").str.contains(pattern)).select(
         "row",
         "turn",
         "assistant",
@@ -138,11 +119,15 @@ def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _spared(exchanges: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+def _spared(table: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches."""
-    asked = exchanges.join(found.select("row").unique(), on="row", how="semi", maintain_order="left")
-    nothing = asked.head(0).select("row", "turn", rule=pl.lit("", dtype=pl.String))
-    parts = [nothing]
+    asked = table.join(found.select("row").unique(), on="row", how="semi", maintain_order="left").select(
+        "row",
+        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
+        user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
+    )
+    asked = asked.explode("turn", "user")
+    parts = [asked.head(0).select("row", "turn", rule=pl.lit("", dtype=pl.String))]
     for exemption in ruleset.exemptions:
         matches = pl.col("user").str.contains(rust(exemption.pattern))
         since = matches.cast(pl.Int8).cum_max().over("row").cast(pl.Boolean)

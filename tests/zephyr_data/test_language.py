@@ -76,3 +76,33 @@ def test_real_questions(name: str, code: str) -> None:
     assert sum(label == code for label in found) >= 98
     if code == "en":
         assert set(found) <= {"en", UNDETERMINED}
+
+
+TEXTS = [
+    "Wie kann ich meine Zeit besser einteilen, wenn ich viel zu tun habe?",
+    "Comment puis-je apprendre à mieux gérer mon temps au travail ?",
+    "Name some countries: Eire, Edward, Emmanuel, Eritrea, Estonia, Ethiopia",
+    "O tempo passa e a gente precisa de um plano para o dia de trabalho.",
+    "12 + 5 = 17",
+    "",
+    "Hi",
+    "你好，请问如何安排时间？",
+    "lorem ipsum dolor sit amet consectetur adipiscing elit",
+]
+
+
+def test_the_fast_detector_is_the_package() -> None:
+    from langdetect import DetectorFactory, LangDetectException, detect_langs
+
+    from zephyr_data.detector import SEED, likeliest
+
+    def package(text: str) -> tuple[str, float] | None:
+        DetectorFactory.seed = SEED
+        try:
+            best = detect_langs(text)
+        except LangDetectException:
+            return None
+        return (best[0].lang, best[0].prob) if best else None
+
+    for text in TEXTS:
+        assert likeliest(text) == package(text), text
