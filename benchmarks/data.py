@@ -150,8 +150,9 @@ def _line(name: str, runs: list[tuple[float, float]], ratio: float) -> str:
 
 PAGE = """# Benchmarks
 
-Written by `make bench-data` on {date}: Python {python}, {versions}, {cores} cores. Nothing here is a timed
-test. CPU-seconds are of one process pinned to one core; the machine is shared, so compare within a table only.
+Written by `make bench-data` on {date}: {cores} cores, Python {python}, {versions}.
+Nothing here is a timed test. CPU-seconds are of one process pinned to one core; the machine is shared, so compare within
+a table only.
 
 ## Cleaning
 
@@ -169,7 +170,7 @@ So one core cleans {faster} times as fast as the peer and takes {slower} times t
 {scaling} times as long as two. At that rate raw UltraChat (9.29 GB) takes {one} minutes on one core, {two} on two
 (extrapolated).
 
-Each stage alone:
+Each stage alone, so that a regression has an address:
 
 | stage | CPU-s per GB |
 |---|---|

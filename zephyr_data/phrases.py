@@ -12,7 +12,7 @@ NAME = "phrases"
 CONTEXT = 80  # characters shown on either side of a match
 _QUOTED = re.compile(
     r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
-    r"""|(?<![^\s(])['‘][A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech
+    r"""|['‘](?<![^\s(]['‘])[A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech, after a space
 )
 _MAY_QUOTE = r"""["“«]|(?:^|[\s(])['‘][A-Z]"""  # every text in which _QUOTED finds something, and few others
 
