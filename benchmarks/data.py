@@ -151,8 +151,8 @@ def _line(name: str, runs: list[tuple[float, float]], ratio: float) -> str:
 PAGE = """# Benchmarks
 
 Written by `make bench-data` on {date}: {cores} cores, Python {python}, {versions}.
-Nothing here is a timed test. CPU-seconds are of one process pinned to one core; the machine is shared, so compare within
-a table only.
+Nothing here is a timed test. CPU-seconds are of one process pinned to one core; the machine is shared, so compare
+within a table only.
 
 ## Cleaning
 
