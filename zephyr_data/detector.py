@@ -3,7 +3,7 @@
 The package multiplies 55 probabilities in a Python loop for each of about a thousand drawn n-grams of a text.
 """
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,6 @@ class _Detector(Detector):  # type: ignore[misc]
         return float(prob.max())
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def _profile(word: str) -> Probabilities:
     return np.array(_factory().word_lang_prob_map[word])

@@ -27,7 +27,7 @@ class Statistics:
         self._most: dict[str, list[int]] = words["most"]
         self._keys = memoryview(np.load(directory / "keys.npy", mmap_mode="r"))  # sorted; bisect reads a few of them
         self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
-        self.scores = lru_cache(maxsize=200_000)(self._scores)
+        self.scores = lru_cache(maxsize=20_000)(self._scores)
 
     def at_most(self, word: str, casing: str) -> int:
         """Return a bound of the score of a casing between any neighbours, relative to `at_least` of another."""
