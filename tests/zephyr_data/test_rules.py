@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, dialogue
@@ -185,7 +185,8 @@ def test_the_gate_lets_pass_whatever_a_rule_hits(rule: rules.Rule) -> None:
     """Texts are made of the rule's own pattern, so that this holds beyond its examples."""
     assert SHIPPED.gate is not None
 
-    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+    @example("my lack of first\nhand mood")
+    @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.from_regex(re.compile(rule.pattern, re.ASCII)))
     def every_hit_passes(text: str) -> None:
         series = pl.Series([text])
