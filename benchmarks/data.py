@@ -47,7 +47,7 @@ def main(megabytes: float) -> None:
         alone = _seconds([*ours, "1"])
         together = _seconds([*ours, "2"])
         content = json.loads((out / "manifest.json").read_text())
-        page = _page(megabytes, figures, _stages(large, megabytes), alone / together, content["counts"])
+        page = _page(megabytes, figures, _stages(large), alone / together, content["counts"])
     print(page)
     TARGET.write_text(page, encoding="utf-8")
 
@@ -89,7 +89,7 @@ def _seconds(command: list[str]) -> float:
     return time.monotonic() - start
 
 
-def _stages(path: Path, megabytes: float) -> dict[str, float]:
+def _stages(path: Path) -> dict[str, float]:
     """Return CPU-seconds per GB of each stage alone, so that a regression has an address."""
     options, spent, size = CleanOptions(), dict[str, float](), 0
     stages = CLEANING.row_stages(options)

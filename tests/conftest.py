@@ -11,6 +11,7 @@ import pytest
 from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
 from zephyr_data.run import run as run_step
+from zephyr_data.step import Step
 from zephyr_data.ultrachat import CLEANING
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,20 +36,31 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_lines
 
 
-@pytest.fixture
-def clean(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Run the command's entry point on files; returns the manifest. Further arguments are flags."""
+def runner(step: Step[Any], folder: Path, default_out: str) -> Callable[..., dict[str, Any]]:
+    """Return a function that runs a step's entry point on files and returns the manifest. Further arguments are flags."""
 
     def run(
-        *sources: Path | str, out: str = "out", workers: int = 1, overwrite: bool = False, **flags: Any
+        *sources: Path | str, out: str = default_out, workers: int = 1, overwrite: bool = False, **flags: Any
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or None
-        request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
-        content = run_step(CLEANING, request)[0]
+        request = Request("zephyr-7b-beta" if sources else "tiny", flags, folder / out, workers, overwrite=overwrite)
+        content = run_step(step, request)[0]
         refuse_cut_inputs(content)
         return content
 
     return run
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Clean dialogues of files, or the samples."""
+    return runner(CLEANING, tmp_path, "out")
+
+
+@pytest.fixture
+def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Make pairs of rated rows in files, or of the samples."""
+    return runner(BINARIZING, tmp_path, "pairs")
 
 
 def zephyr(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -70,19 +82,3 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"real rows are not here: {path}")
     return path
-
-
-@pytest.fixture
-def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Make pairs of files with the command's entry point; returns the manifest. Further arguments are flags."""
-
-    def make(
-        *sources: Path | str, out: str = "pairs", workers: int = 1, overwrite: bool = False, **flags: Any
-    ) -> dict[str, Any]:
-        flags["sources"] = tuple(map(str, sources)) or None
-        request = Request("zephyr-7b-beta" if sources else "tiny", flags, tmp_path / out, workers, overwrite=overwrite)
-        content = run_step(BINARIZING, request)[0]
-        refuse_cut_inputs(content)
-        return content
-
-    return make

@@ -23,7 +23,7 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files, rated_files
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.splits import assign_pair_sides
-from zephyr_data.stages import Stage
+from zephyr_data.stages import Stage, is_unread
 from zephyr_data.step import SplitRows
 from zephyr_data.ultrafeedback import score_answers
 
@@ -116,8 +116,7 @@ class Binarizing:
 
     def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield the rows as they were read: a later verdict is not part of them."""
-        is_read_fault = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
-        verdict = [pl.when(is_read_fault).then(name).alias(name) for name in ("dropped_by", "dropped_turn", "matched")]
+        verdict = [pl.when(is_unread()).then(name).alias(name) for name in ("dropped_by", "dropped_turn", "matched")]
         yield "rated", table.with_columns(verdict)
 
     def measure(self, table: pl.DataFrame) -> Counter[str]:

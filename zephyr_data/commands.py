@@ -17,6 +17,16 @@ rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The p
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 StepOption = Annotated[str, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
+# What every step that makes a dataset can be told.
+SeedOption = Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")]
+KeepDroppedOption = Annotated[Optional[bool], typer.Option("--keep-dropped", help="Store dropped rows whole.")]
+LimitOption = Annotated[Optional[int], typer.Option(help="Read at most so many rows.")]
+ShardRowsOption = Annotated[Optional[int], typer.Option(help="Rows per Parquet file.")]
+RevisionOption = Annotated[Optional[str], typer.Option(help="Branch, tag or commit of a Hub source.")]
+WorkersOption = Annotated[Optional[int], typer.Option(help="Processes; default: all cores for large inputs.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset made otherwise.")]
+ExplainOption = Annotated[Optional[str], typer.Option(help="Say where the value of an option comes from, and stop.")]
 Directory = Annotated[Optional[Path], typer.Argument(help="A dataset directory; default: the recipe's.")]
 
 
@@ -40,7 +50,7 @@ def clean_ultrachat(
     recipe: RecipeOption = recipes.DEFAULT,
     size: Annotated[Optional[int], typer.Option(help="Dialogues to select.")] = None,
     test_share: Annotated[Optional[float], typer.Option(help="Share of them for the test side, 0..1.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")] = None,
+    seed: SeedOption = None,
     rules: Annotated[
         Optional[list[str]], typer.Option(help="Rule sets or .toml files, instead of the shipped set.")
     ] = None,
@@ -49,18 +59,14 @@ def clean_ultrachat(
     truecase_roles: Annotated[Optional[str], typer.Option(help="Whose turns: assistant or assistant,user.")] = None,
     languages: Annotated[Optional[str], typer.Option(help="Languages to keep, such as en or en,de.")] = None,
     duplicates: Annotated[Optional[str], typer.Option(help="What counts as one: dialogue, prompt, off.")] = None,
-    keep_dropped: Annotated[Optional[bool], typer.Option("--keep-dropped", help="Store dropped rows whole.")] = None,
-    limit: Annotated[Optional[int], typer.Option(help="Read at most so many rows.")] = None,
-    shard_rows: Annotated[Optional[int], typer.Option(help="Rows per Parquet file.")] = None,
-    revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of a Hub source.")] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes; default: all cores for large inputs.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset made otherwise.")] = False,
-    explain: Annotated[
-        Optional[str], typer.Option(help="Say where the value of an option comes from, and stop.")
-    ] = None,
+    keep_dropped: KeepDroppedOption = None,
+    limit: LimitOption = None,
+    shard_rows: ShardRowsOption = None,
+    revision: RevisionOption = None,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    overwrite: OverwriteOption = False,
+    explain: ExplainOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
@@ -104,19 +110,15 @@ def binarize(
         Optional[int], typer.Option(help="Prompts for the test side; default 2,000, or 3 % of fewer than 20,000.")
     ] = None,
     layout: Annotated[Optional[str], typer.Option(help="Columns: trainer, or h4 as published.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Seed of the keyed draws.")] = None,
-    keep_dropped: Annotated[Optional[bool], typer.Option("--keep-dropped", help="Store dropped rows whole.")] = None,
-    limit: Annotated[Optional[int], typer.Option(help="Read at most so many rows.")] = None,
-    shard_rows: Annotated[Optional[int], typer.Option(help="Rows per Parquet file.")] = None,
-    revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of a Hub source.")] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes; default: all cores for large inputs.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset made otherwise.")] = False,
-    explain: Annotated[
-        Optional[str], typer.Option(help="Say where the value of an option comes from, and stop.")
-    ] = None,
+    seed: SeedOption = None,
+    keep_dropped: KeepDroppedOption = None,
+    limit: LimitOption = None,
+    shard_rows: ShardRowsOption = None,
+    revision: RevisionOption = None,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    overwrite: OverwriteOption = False,
+    explain: ExplainOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit."""

@@ -8,6 +8,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_data.audit import Tally
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
+from zephyr_data.stages import Stage
 from zephyr_data.step import Options, Step
 
 SAMPLE_ROWS = 1_000
@@ -20,10 +21,11 @@ def project(
 ) -> tuple[dict[str, Any], str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, where its kind allows."""
     options = resolved.options
-    shapes, tally, bytes_read = _run_sample(step, options, files)
+    row_stages = step.row_stages(options)
+    shapes, tally, bytes_read = _run_sample(step, row_stages, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
-    stages = (*step.row_stages(options), *step.set_stages(options))
+    stages = (*row_stages, *step.set_stages(options))
     schema = next(iter(step.splits(options).values()))
     plan = {
         "out": str(out),
@@ -40,9 +42,9 @@ def project(
 
 
 def _run_sample(
-    step: Step[Options], options: Options, files: list[RawFile]
+    step: Step[Options], stages: tuple[Stage, ...], files: list[RawFile]
 ) -> tuple[dict[RawFile, str | None], Tally, int]:
-    tally, bytes_read, stages = Tally(), 0, step.row_stages(options)
+    tally, bytes_read = Tally(), 0
     shapes: dict[RawFile, str | None] = {}
     for file in files:
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):

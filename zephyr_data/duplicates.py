@@ -46,6 +46,11 @@ def mark_duplicates(scope: str) -> Stage:
 def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
     """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
     texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(_SEPARATOR)
+    return text_keys(texts)
+
+
+def text_keys(texts: pl.Series) -> list[bytes | None]:
+    """Return 16 bytes for each text, equal when case, white space and punctuation are ignored."""
     return [None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in normalised(texts)]
 
 

@@ -4,7 +4,8 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages import Stage, mark
+from zephyr_data.sources.lines import SHOWN
+from zephyr_data.stages import Stage, is_unread, mark
 from zephyr_data.ultrafeedback import answers
 
 NAME = "gates"
@@ -22,8 +23,7 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
-        lines = _with_counts(answers(table.filter(~unread)))
+        lines = _with_counts(answers(table.filter(~is_unread())))
         found = [rule.select(list(schemas.VERDICTS)) for rule in _rules(lines, options)]
         return pl.concat([rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(found)]).sort(
             "row", "order", "turn", maintain_order=True
@@ -84,7 +84,7 @@ def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
             lines.filter("is_repeated"),
             "identical-texts",
             pl.col("texts") < 2,
-            pl.col("text").str.slice(0, 160),
+            pl.col("text").str.slice(0, SHOWN),
         ),
         _verdict(
             best.filter(pl.col("bests") > 1),

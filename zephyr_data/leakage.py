@@ -1,6 +1,5 @@
 """Benchmark leakage: prompts on which a model will be measured are not to be trained on (decision 0010)."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,16 @@ import polars as pl
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
 from zephyr_data import schemas
-from zephyr_data.duplicates import normalised
+from zephyr_data.duplicates import text_keys
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.sources.lines import SHOWN
 from zephyr_data.sources.shapes import ROLES
-from zephyr_data.stages import Stage, mark
+from zephyr_data.stages import Stage, is_unread, mark
 
 NAME = "benchmark"
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
-SHOWN = 160  # characters
 
 
 def file_digests(options: BinarizeOptions) -> dict[str, str]:
@@ -43,8 +42,7 @@ def mark_benchmarks(options: BinarizeOptions) -> Stage:
     exact, near = _prompts(options.benchmark)
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)
-        read = table.filter(~unread)
+        read = table.filter(~is_unread())
         verdicts = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
         return pl.concat(verdicts).sort("row", "turn", maintain_order=True, nulls_last=False)
 
@@ -60,7 +58,7 @@ def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
 def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
     said = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
     said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
-    keys = pl.Series(prompt_keys(said["text"]), dtype=pl.Binary)
+    keys = pl.Series(text_keys(said["text"]), dtype=pl.Binary)
     found = said.with_columns(
         exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
         near=keys.replace_strict(near, default=None, return_dtype=pl.String),
@@ -94,22 +92,17 @@ def mark_copies() -> Stage:
 def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     """Return the table with prompt_key and is_benchmark; the key is null on dropped rows of other sources."""
     keyed = table.with_columns(
-        prompt_key=pl.Series(prompt_keys(table["turns"].list.last()), dtype=pl.Binary),
+        prompt_key=pl.Series(text_keys(table["turns"].list.last()), dtype=pl.Binary),
         is_benchmark=_is_benchmark(options),
     )
     seen = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
     return keyed.with_columns(pl.when(seen).then("prompt_key").alias("prompt_key"))
 
 
-def prompt_keys(texts: pl.Series) -> list[bytes | None]:
-    """Return 16 bytes for each prompt, equal when case, white space and punctuation are ignored."""
-    return [None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in normalised(texts)]
-
-
 def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
     """Return the prompts of benchmark files, as they stand and by key, each with the name of its file."""
     exact = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
-    keys = prompt_keys(pl.Series(list(exact), dtype=pl.String))
+    keys = text_keys(pl.Series(list(exact), dtype=pl.String))
     return exact, {key: name for key, name in zip(keys, exact.values(), strict=True) if key is not None}
 
 

@@ -12,7 +12,7 @@ from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
 from zephyr_data.options import StepOptions
 from zephyr_data.step import SplitRows
-from zephyr_data.store import DROPPED_CONTENT, ShardWriter, row_digests, table_digests, to_arrow
+from zephyr_data.store import DROPPED_CONTENT, ShardWriter, table_digests, to_arrow
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 
@@ -65,7 +65,7 @@ class Output:
         self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
         table = to_arrow(reasons, schemas.DROPPED)
         self.dropped.write(table)
-        self.dropped.digests += row_digests(table.select(list(DROPPED_CONTENT)).to_pylist())
+        self.dropped.digests += table_digests(table.select(list(DROPPED_CONTENT)))
         if self.dropped_rows is not None:
             self.dropped_rows.write(to_arrow(dropped, schemas.DROPPED_ROWS))
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from zephyr_data import schemas
 from zephyr_data.columns import one_line
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.sources.rated import with_unfilled
 from zephyr_data.stages import number_rows
 from zephyr_data.store import split_files
 from zephyr_data.ultrafeedback import answers, score_answers, value_of
@@ -21,8 +21,7 @@ def answers_table(directory: Path, content: dict[str, Any], row_key: str) -> str
     known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
     options = BinarizeOptions(**known)
     stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
-    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
-    scored = score_answers(options)(stored.with_columns(empty).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
+    scored = score_answers(options)(with_unfilled(stored).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
     lines = answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
     if lines.is_empty():
         return ""

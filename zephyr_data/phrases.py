@@ -6,7 +6,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.rules import Rule, Ruleset, rust
-from zephyr_data.stages import Stage, mark, nothing_changed, nothing_found, rewrite
+from zephyr_data.stages import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
 
 NAME = "phrases"
 CONTEXT = 80  # characters shown on either side of a match
@@ -28,8 +28,7 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
     actions = {rule.id: rule.action for rule in ruleset.rules}
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        unread = pl.col("dropped_by").str.starts_with("read/").fill_null(False)  # whose turns may not alternate
-        hits = find_hits(table.filter(~unread), ruleset)
+        hits = find_hits(table.filter(~is_unread()), ruleset)
         is_drop = pl.col("rule").replace_strict(actions, return_dtype=pl.String) == "drop"
         return hits.with_columns(drops=is_drop | (pl.col("turn") == 1)).select(list(schemas.VERDICTS))
 

@@ -7,7 +7,7 @@ all-lower    the best against each strictly lower one
 all-pairs    each answer against each strictly lower one
 h4-v1        the first maximum against a fixed place: what the first public version did
 
-Every draw hangs on the prompt alone, over answers in canonical order (decision 0009, docs/dataset.md "Pairs").
+Every draw hangs on the prompt alone, over answers in canonical order (decision 0009, docs/pairs.md).
 """
 
 import polars as pl
@@ -21,6 +21,8 @@ from zephyr_data.ultrafeedback import answers, in_canonical_order
 
 NAME = "policy"
 H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}
+# Why a pair must not be made; the later, the nearer it came.
+FAULTS = ("undefined-for-so-many", "unusable-side", "identical-texts", "margin-too-small", "refusal-in-chosen")
 ROUNDING = 1e-9  # of a margin: thirds are no binary fractions
 
 
@@ -121,16 +123,16 @@ def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     """Return the pairs with `fault` where one must not be made, and what shows it."""
-    margin = pl.col("margin")
-    faults = [
-        (pl.col("rejected").is_null(), "undefined-for-so-many", pl.lit(None, dtype=pl.String)),
-        (~pl.col("is_usable"), "unusable-side", pl.lit(None, dtype=pl.String)),
-        (pl.col("is_same"), "identical-texts", pl.lit(None, dtype=pl.String)),
-        (margin < options.min_margin - ROUNDING, "margin-too-small", pl.format("{}", margin)),
-        (pl.col("refusal").is_not_null(), "refusal-in-chosen", pl.col("refusal")),
+    margin, nothing = pl.col("margin"), pl.lit(None, dtype=pl.String)
+    tests = [
+        (pl.col("rejected").is_null(), nothing),
+        (~pl.col("is_usable"), nothing),
+        (pl.col("is_same"), nothing),
+        (margin < options.min_margin - ROUNDING, pl.format("{}", margin)),
+        (pl.col("refusal").is_not_null(), pl.col("refusal")),
     ]
-    fault, matched = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
-    for is_so, name, shown in reversed(faults):
+    fault = matched = nothing
+    for name, (is_so, shown) in reversed(list(zip(FAULTS, tests, strict=True))):
         fault = pl.when(is_so).then(pl.lit(name)).otherwise(fault)
         matched = pl.when(is_so).then(shown).otherwise(matched)
     joined = pairs.join(refusing, on=["row", "chosen"], how="left", maintain_order="left")
@@ -164,8 +166,7 @@ def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl
 
 def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return the verdict on rows without a pair: the fault of the pair that came nearest to being made."""
-    near = ["undefined-for-so-many", "unusable-side", "identical-texts", "margin-too-small", "refusal-in-chosen"]
-    nearness = pl.col("fault").replace_strict(near, list(range(len(near))), return_dtype=pl.Int32)
+    nearness = pl.col("fault").replace_strict(list(FAULTS), list(range(len(FAULTS))), return_dtype=pl.Int32)
     nearest = (
         pairs.filter(pl.col("fault").is_not_null())
         .with_columns(nearness=nearness)

@@ -137,13 +137,17 @@ RATED_ROWS = pa.schema(
     ]
 )
 
+# Where a row of the audit came from.
+_ORIGIN = [
+    ("row_key", pa.string()),
+    ("id", pa.string()),
+    ("source", pa.string()),
+    ("file", pa.string()),
+    ("line", pa.int64()),
+]
 DROPPED = pa.schema(
     [
-        ("row_key", pa.string()),
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("file", pa.string()),
-        ("line", pa.int64()),
+        *_ORIGIN,
         ("stage", pa.string()),
         ("rule", pa.string()),
         ("turn", pa.int32()),
@@ -174,11 +178,7 @@ RULES = pa.schema(
 )
 KEPT = pa.schema(
     [
-        ("row_key", pa.string()),
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("file", pa.string()),
-        ("line", pa.int64()),
+        *_ORIGIN,
         ("prompt_id", pa.string()),
         ("split", pa.string()),
         ("row", pa.int64()),

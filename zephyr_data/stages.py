@@ -114,6 +114,11 @@ def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
     return exploded.explode("edits").unnest("edits")
 
 
+def is_unread() -> pl.Expr:
+    """Return whether reading dropped a row, so that its turns may be of any kind."""
+    return pl.col("dropped_by").str.starts_with("read/").fill_null(False)
+
+
 def number_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with `row`, the number by which verdicts name its rows."""
     return table.with_row_index("row")

@@ -78,7 +78,7 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
     Raises:
         SourceError: not UTF-8 by its byte-order mark, a line without end, or an unreadable Parquet file.
     """
-    if file.kind in ("parquet", "rated"):
+    if file.is_table:
         yield from _parquet_blocks(file)
     else:
         yield from _line_blocks(file, block_bytes)
@@ -226,20 +226,16 @@ def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileR
         if isinstance(item, FileRead):
             yield item
             continue
-        held = item.length if _is_table(item) else sum(1 for _ in item.lines())
+        held = item.length if item.file.is_table else sum(1 for _ in item.lines())
         yield item if held <= rows else _shortened(item, rows)
         rows -= held
         if rows <= 0:
             return
 
 
-def _is_table(block: Block) -> bool:
-    return block.file.kind in ("parquet", "rated")
-
-
 def _shortened(block: Block, rows: int) -> Block:
     key = hashlib.sha256(f"{block.key} {rows}".encode()).hexdigest()
-    if _is_table(block):
+    if block.file.is_table:
         return replace(block, key=key, rows=rows, length=rows)
     last = next(itertools.islice(block.lines(), rows - 1, None))[0]
     lines = last - block.first_line + 1

@@ -22,6 +22,11 @@ class RawFile:
     path: Path
     kind: str  # plain | gzip | zstd | parquet | rated
 
+    @property
+    def is_table(self) -> bool:
+        """Return whether the file is Parquet, whose blocks are rows and not bytes of lines."""
+        return self.kind in ("parquet", "rated")
+
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of a raw file by its suffix, or None when the suffix says nothing to us."""

@@ -60,7 +60,7 @@ def find_shape(raw: pl.DataFrame) -> str | None:
 
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
     """Return the raw text of those lines, which are the block's rows; of Parquet the rows as JSON."""
-    if block.file.kind in ("parquet", "rated"):
+    if block.file.is_table:
         rows = pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
         texts = [json.dumps(row, ensure_ascii=False, default=str) for row in rows.iter_rows(named=True)]
         return pl.Series(texts, dtype=pl.String)

@@ -51,7 +51,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
         SourceError: the file begins with a row that holds no prompt or no answers.
     """
     if block.file.kind == "rated":
-        return _with_unfilled(_stored(block).select(_READ)), "rated"
+        return with_unfilled(_stored(block).select(_READ)), "rated"
     rows: list[Row] = []
     shape = first = None
     for line, raw, fault, begins in _objects(block):
@@ -69,7 +69,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
     names = [name for name in _READ if name not in ("source", "file")]
     table = pl.DataFrame(rows, schema={name: schemas.RATED[name] for name in names}, orient="row")
     located = table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))
-    return _with_unfilled(located), shape
+    return with_unfilled(located), shape
 
 
 def shape_of(raw: Row) -> str | None:
@@ -89,7 +89,7 @@ def read_row(raw: Row, fault: str | None, begins: str) -> Row:
         try:
             row["id"] = _identity(raw)
             orjson.dumps(row)
-            row = _columns(raw)
+            row |= _columns(raw)
             orjson.dumps(row)
         except _WrongType:
             fault = "wrong-type"
@@ -106,7 +106,6 @@ def _columns(raw: Row) -> Row:
     fault, turn, seen = _fault(turns, roles, completions)
     source = raw.get("source")
     row = {
-        "id": _identity(raw),
         "prompt_source": source if isinstance(source, str) else None,
         "dropped_by": None if fault is None else f"read/{fault}",
         "dropped_turn": turn,
@@ -164,7 +163,8 @@ def _stored(block: Block) -> pl.DataFrame:
         raise SourceError(f"{block.file.path} cannot be read: {fault}", "fetch or write it again") from None
 
 
-def _with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
+def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
+    """Return stored or read rows as schemas.RATED, what stages fill being null."""
     empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
     return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
 
@@ -253,9 +253,9 @@ def _aspect(item: Any, place: int) -> str:
 
 def _rating(value: Any) -> Any:
     """Return the rating inside an object; an object that holds something else is what cannot be read."""
-    if not isinstance(value, dict) or not value:
-        return value or (None if isinstance(value, dict) else value)
-    return next((value[name] for name in ("Rating", "rating") if name in value), value)
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
 def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
