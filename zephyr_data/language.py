@@ -65,7 +65,7 @@ def looks_english(words: Sequence[str]) -> bool:
     """Return whether a turn's lower-case words read as English; a few ASCII words do without evidence."""
     if len(words) < FEW_WORDS:
         return all(word.isascii() for word in words)
-    return sum(word in FUNCTION_WORDS for word in words) >= PROSE_SHARE * len(words)
+    return sum(map(FUNCTION_WORDS.__contains__, words)) >= PROSE_SHARE * len(words)
 
 
 def detect(text: str) -> str:

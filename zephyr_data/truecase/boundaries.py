@@ -37,30 +37,42 @@ INTERJECTIONS = frozenset(
 )
 # Names that end in a mark.
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
-_BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)\s+["“‘'«(\[*_]*\Z""")
-_LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
+_MARKS, _CLOSERS, _OPENERS = ".!?", "\"”’'»)]*_", "\"“‘'«([*_"
+_WINDOW = 120  # characters that are read back for a token
+_LIST_NUMBER = re.compile(r"(?:\A|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
 _INITIALS = re.compile(r"\w(?:\.\w)*")  # J. R. R., a.m.
 _NOT_LETTERS, _VOWEL = re.compile(r"[^a-z]"), re.compile(r"[aeiouy]")
 _CODE = re.compile(r"[/\\=<>{}@_]")
 _QUOTES = "\"”’'»"
 
 
-def starts_sentence(before: str, word: str, *, is_name: bool) -> bool:
-    """Return whether a lower-case `word` after the text `before` stands where a sentence starts.
+def starts_sentence(text: str, start: int, word: str, *, is_name: bool) -> bool:
+    """Return whether a lower-case `word` at `start` of the text stands where a sentence starts.
 
     `is_name` says that the statistics know the word as a name, which may follow any sentence end.
     """
-    end = _BEFORE.search(before[-120:])
-    if end is None or before.endswith("("):  # an aside
+    opened = text[max(0, start - _WINDOW) : start].rstrip(_OPENERS)
+    closed = opened.rstrip()
+    ended = closed.rstrip(_CLOSERS)
+    before = ended.rstrip(_MARKS)  # … token, marks, closers, space, openers, word
+    if len(closed) == len(opened) or len(before) == len(ended) or text[start - 1] == "(":  # an aside
         return False
-    token, marks, closers = end[1].lstrip("\"“‘'«([*_-—–"), end[2], end[3]
+    token, marks, closers = before[_token_start(before) :], ended[len(before) :], closed[len(ended) :]
     if "..." in marks or marks == "..":
         return False
     if closers.strip("*_"):
         return _after_closer(marks, closers, word)
+    at = start - min(start, _WINDOW) + len(before)
+    token = token.lstrip("\"“‘'«([*_-—–")
     if marks == ".":
-        return _after_full_stop(before[: before.rfind(marks)], token, word, is_name=is_name)
-    return _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
+        return _after_full_stop(text, at, token, word, is_name=is_name)
+    return _after_mark(before[: _token_start(before)], token, word, is_name=is_name)
+
+
+def _token_start(text: str) -> int:
+    """Return where the run without white space at the end of the text begins."""
+    last = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
+    return len(text) - len(last)
 
 
 def _after_closer(marks: str, closers: str, word: str) -> bool:
@@ -68,8 +80,10 @@ def _after_closer(marks: str, closers: str, word: str) -> bool:
     return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS
 
 
-def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bool:
-    if not token or _LIST_NUMBER.search(before) or _is_abbreviation(token) or _CODE.search(token):
+def _after_full_stop(text: str, end: int, token: str, word: str, *, is_name: bool) -> bool:
+    if not token or _LIST_NUMBER.search(text, max(0, end - _WINDOW), end):
+        return False
+    if _is_abbreviation(token) or _CODE.search(token):
         return False
     if "." in token:  # "os.path. join" against "on example.com. it is"
         return word in STARTERS

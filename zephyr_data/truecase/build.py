@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 3
+FORMAT = 4
 PSEUDO_COUNT = 5
 
 
@@ -49,6 +49,7 @@ def build(target: Path) -> None:
     needed = _words_that_need_context(highest, words)
     most = {casing: [kind[casing] for kind in highest.values()] for word in needed for casing in words[word]}
     ngrams = list(_ngrams_of(needed, counts))
+    _refuse_lone_trigrams(counts)
     keys = np.array([key for key, _ in ngrams], dtype=np.uint64)
     order = np.argsort(keys)
     if len(np.unique(keys)) != len(keys):
@@ -74,6 +75,17 @@ def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:
             middle = tokens[1] if kind != "f" else tokens[0]
             if len(tokens) == (3 if kind == "t" else 2) and middle.lower() in needed:
                 yield ngram_key(kind, *tokens), count
+
+
+def _refuse_lone_trigrams(counts: Any) -> None:
+    """Raise where a trigram was seen more often than a bigram in it: `Statistics.scores` relies on it."""
+    for joined, count in counts["trigram_dist"].items():
+        tokens = joined.split("_")
+        if len(tokens) == 3 and count > min(
+            counts["backward_bi_dist"].get(f"{tokens[0]}_{tokens[1]}", 0),
+            counts["forward_bi_dist"].get(f"{tokens[1]}_{tokens[2]}", 0),
+        ):
+            raise ArithmeticError(f"the trigram {joined} was seen more often than a bigram in it")
 
 
 def _highest(counts: Any) -> dict[str, dict[str, int]]:

@@ -4,43 +4,42 @@ import re
 from functools import lru_cache
 
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
-# What a text must hold one of → the span that is then looked for. A pattern is made of those that a text can hold,
-# since few texts hold many of them; the order decides between spans that start at one place.
+# What a text must hold one of → what is then looked for to see whether the span can be there → the span. A pattern is
+# made of the spans that a text can hold, since few texts hold many; the order decides between those at one place.
+_CODE_WORDS = "import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git"
 _SPANS = (
-    (("`",), r"`[^`\n]+`"),  # inline code
-    (("$$",), r"\$\$[^$]+\$\$"),  # maths
-    (("\\[",), r"\\\[(?s:.+?)\\\]"),
-    (("\\(",), r"\\\([^\n]+?\\\)"),
-    (("$",), r"\$[^$\n]{1,80}\$"),
-    (("\\",), r"\\[A-Za-z]+(?:\{[^{}\n]*\})*"),  # a LaTeX command
-    (("<!--",), r"<!--(?s:.*?)-->"),  # markup, and a line of it
-    (("<",), r"(?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$)"),
-    (("<",), r"</?[A-Za-z][^<>\n]{0,200}>"),  # a tag
-    ((">",), r"(?m:^[ ]{0,3}>.*$)"),  # a block quotation
-    (("&",), r"&\#?\w{2,8};"),
-    (("://",), r"(?:https?|ftp|file)://[^\s<>\"]+"),  # addresses
-    (("www.",), r"\bwww\.[^\s<>\"]+"),
-    (("@",), r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    (("/",), r"(?<!\w)(?:~|\.{1,2})?/[\w.@%+~-]+(?:/[\w.@%+~-]*)*"),  # paths
-    ((":\\",), r"\b[A-Za-z]:\\[^\s\"<>|]*"),
-    (("$ ", ">>> ", "% ", "> "), r"(?m:^[ ]{0,3}(?:\$|>>>|%|C:\\>)[ ]\S.*$)"),  # a command at a prompt
-    (("    ", "\t"), r"(?m:^(?:[ ]{4,}|\t+)\S.*[;{}()=\[\]<>].*$)"),  # an indented line of code
-    ((";", "{", "}", "):"), r"(?m:^[ ]*\S.*(?:;|\{|\}|\):)[ ]*$)"),  # a bare line of code
-    ((" = ", ' "', " '"), r"(?m:^[ ]*(?:\w+[ ]=[ ]\S.*|\w+[ ][\"'].*[\"'][;)]?)$)"),  # an assignment, a bare call
-    (
-        (),
-        r"(?m:^[ ]*(?:import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git)[ ].*[\w)\]\"']$)",
-    ),
-    (("#",), r"(?<!\w)\#\w+"),  # hashtags and handles
-    (("@",), r"(?<!\w)@\w+"),
-    ((), r"\b\w+(?:[.:]{1,2}\w+)+(?:\(\))?"),  # dotted names: os.path, Node.js, a.m
-    (("_",), r"\b\w*_\w+"),  # identifiers and calls
-    (("(",), r"\b\w+\("),
-    ((), r"\b\w*\d\w*"),  # words with digits
-    (("-",), r"(?<!\w)--?[A-Za-z][\w-]*=?"),  # flags
-    (("{",), r"\{\{?[^{}\n]*\}?\}"),  # placeholders, Markdown links
-    (("](",), r"\[[^\]\n]*\]\([^)\n]*\)"),
+    (("`",), "", r"`[^`\n]+`"),  # inline code
+    (("$$",), "", r"\$\$[^$]+\$\$"),  # maths
+    (("\\[",), "", r"\\\[(?s:.+?)\\\]"),
+    (("\\(",), "", r"\\\([^\n]+?\\\)"),
+    (("$",), "", r"\$[^$\n]{1,80}\$"),
+    (("\\",), "", r"\\[A-Za-z]+(?:\{[^{}\n]*\})*"),  # a LaTeX command
+    (("<!--",), "", r"<!--(?s:.*?)-->"),  # markup, and a line of it
+    (("</",), "", r"(?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$)"),
+    (("<",), "", r"</?[A-Za-z][^<>\n]{0,200}>"),  # a tag
+    ((">",), "", r"(?m:^[ ]{0,3}>.*$)"),  # a block quotation
+    (("&",), "", r"&\#?\w{2,8};"),
+    (("://",), "", r"(?:https?|ftp|file)://[^\s<>\"]+"),  # addresses
+    (("www.",), "", r"\bwww\.[^\s<>\"]+"),
+    (("@",), "", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    (("/",), r"/(?<!\w/)[\w.@%+~-]", r"(?<!\w)(?:~|\.{1,2})?/[\w.@%+~-]+(?:/[\w.@%+~-]*)*"),  # paths
+    ((":\\",), "", r"\b[A-Za-z]:\\[^\s\"<>|]*"),
+    (("$ ", ">>> ", "% ", "> "), "", r"(?m:^[ ]{0,3}(?:\$|>>>|%|C:\\>)[ ]\S.*$)"),  # a command at a prompt
+    (("    ", "\t"), "", r"(?m:^(?:[ ]{4,}|\t+)\S.*[;{}()=\[\]<>].*$)"),  # an indented line of code
+    ((";", "{", "}", "):"), r"[;{}:][ ]*(?m:$)", r"(?m:^[ ]*\S.*(?:;|\{|\}|\):)[ ]*$)"),  # a bare line of code
+    ((" = ", ' "', " '"), "", r"(?m:^[ ]*(?:\w+[ ]=[ ]\S.*|\w+[ ][\"'].*[\"'][;)]?)$)"),  # an assignment, a bare call
+    ((), rf"(?m:^)[ ]*(?:{_CODE_WORDS})[ ]", rf"(?m:^[ ]*(?:{_CODE_WORDS})[ ].*[\w)\]\"']$)"),
+    (("#",), "", r"(?<!\w)\#\w+"),  # hashtags and handles
+    (("@",), "", r"(?<!\w)@\w+"),
+    ((), r"[.:]\w", r"\b\w+(?:[.:]{1,2}\w+)+(?:\(\))?"),  # dotted names: os.path, Node.js, a.m
+    (("_",), r"_\w", r"\b\w*_\w+"),  # identifiers and calls
+    (("(",), r"\((?<=\w\()", r"\b\w+\("),
+    (("-",), r"-(?<!\w-)-?[A-Za-z]", r"(?<!\w)--?[A-Za-z][\w-]*=?"),  # flags
+    (("{",), "", r"\{\{?[^{}\n]*\}?\}"),  # placeholders, Markdown links
+    (("](",), "", r"\[[^\]\n]*\]\([^)\n]*\)"),
 )
+_CAN_BE = tuple((signs, re.compile(test) if test else None) for signs, test, _ in _SPANS)
+_FROM_DIGIT = re.compile(r"\d\w*")
 _QUOTATION = re.compile(r'"[^"\n]{3,600}"|“[^”\n]{3,600}”')
 HOLE = "\ue000"  # stands for a protected character: private use, neither letter nor space
 
@@ -49,12 +48,36 @@ def blank_protected(text: str) -> str:
     """Return the text with every protected character replaced by HOLE; same length."""
     if "```" in text or "~~~" in text:
         text = _FENCED.sub(_hole, text)
-    return _pattern(tuple(not signs or any(sign in text for sign in signs) for signs, _ in _SPANS)).sub(_hole, text)
+    possible = tuple(_can_be(text, signs, test) for signs, test in _CAN_BE)
+    if any(possible):
+        text = _pattern(possible).sub(_hole, text)
+    return _blank_words_with_digits(text)
+
+
+def _blank_words_with_digits(text: str) -> str:
+    pieces, done = [], 0
+    for found in _FROM_DIGIT.finditer(text):
+        start, end = found.span()
+        while start > done and (text[start - 1].isalnum() or text[start - 1] == "_"):
+            start -= 1
+        pieces += [text[done:start], HOLE * (end - start)]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _can_be(text: str, signs: tuple[str, ...], test: re.Pattern[str] | None) -> bool:
+    for sign in signs:
+        if sign in text:
+            break
+    else:
+        if signs:
+            return False
+    return test is None or test.search(text) is not None
 
 
 @lru_cache(maxsize=1_000)
 def _pattern(possible: tuple[bool, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(span for (_, span), is_possible in zip(_SPANS, possible, strict=True) if is_possible))
+    return re.compile("|".join(span for (_, _, span), can_be in zip(_SPANS, possible, strict=True) if can_be))
 
 
 def blank_quotations(text: str, said: str) -> str:

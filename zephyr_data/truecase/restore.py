@@ -1,20 +1,21 @@
 """Restore the case of one badly cased text. Case only: the folded text is equal before and after."""
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate
 
 from zephyr_data.language import FUNCTION_WORDS, looks_english
 from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
 from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.truecase.names import Names, likely_casing
-from zephyr_data.truecase.settled import StaysLower
+from zephyr_data.truecase.names import Names
 from zephyr_data.truecase.statistics import Statistics
+from zephyr_data.truecase.words import words_at
 
-_WORD = re.compile(r"[^\W\d_]+")
-_TOKEN = re.compile(rf"[^\W\d_]+|\d+|[^\w\s{HOLE}]")
+_TOKEN = re.compile(rf"([^\W\d_]+|\d+|[^\w\s{HOLE}])")
+_ASCII_TOKEN = re.compile(rf"([A-Za-z]+|[0-9]+|[^\w\s{HOLE}])", re.ASCII)  # the same in ASCII text, in half the time
 _GLUE_BEFORE = re.compile(r"[\w@#/\\_=<>~|$%^+.-]")
 _GLUE_AFTER = re.compile(r"[\w@#/\\_=<>~|$%^+]|\.\w|:\w|-\d")
 _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|NOT|WAS|YOUR|CAN|HAVE|ON|AS|A|I)\b")
@@ -27,6 +28,9 @@ _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
 NEARBY = 12  # tokens on either side in which a word of English must stand
 _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
+# A small letter after the end of a sentence, closed and opened: nowhere else but at the beginning one may start.
+_MAY_START = re.compile(r"[.!?][\"”’'»)\]*_“‘«(\[\s]+(?=[^\W\d_A-Z])")
+_AFTER_LINE, _NEXT_LINE = re.compile(r"[^\n]\n[ \t]*\Z"), re.compile(r"[^\n]*\n[ \t]*([^\s])")
 _BEFORE_I = frozenset(
     "and but if when that what can should do did would could how where why may am was have so because then than as or "
     "said think will while since until before after whether sometimes which though although maybe must might".split()
@@ -55,16 +59,16 @@ def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, lis
     lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
     """
     free = blank_quotations(blank_protected(text), said)
-    words = [word for word in _WORD.findall(free) if word[0].isalpha()]
-    if not words or not looks_english([word.lower() for word in words]):
+    parts = (_ASCII_TOKEN if text.isascii() else _TOKEN).split(free)  # between, token, between, token, … between
+    words = [token for token in parts[1::2] if token[0].isalpha()]
+    if not words or not looks_english([*map(str.lower, words)]):
         return text, []
-    tokens = list(_TOKEN.finditer(free))
     is_all_caps = shouts(free, words)
     plain = text
     if is_all_caps:
-        free, plain = "".join(map(lower_letter, free)), "".join(map(lower_letter, text))
+        plain, parts = "".join(map(lower_letter, text)), ["".join(map(lower_letter, part)) for part in parts]
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
-    return _Text(text, plain, free, tokens, statistics, is_all_lower).restored("all-caps" if is_all_caps else None)
+    return _Text(text, plain, parts, statistics, is_all_lower).restored("all-caps" if is_all_caps else None)
 
 
 def shouts(text: str, words: list[str]) -> bool:
@@ -90,72 +94,57 @@ def lower_letter(letter: str) -> str:
 
 
 class _Text:
-    """One text under restoration: `plain` is it, lowered if it shouts; `free` the same with protected parts blanked."""
+    """One text under restoration: `plain` is it, lowered if it shouts; `parts` are its tokens and what lies between.
 
-    def __init__(
-        self,
-        text: str,
-        plain: str,
-        free: str,
-        tokens: list[re.Match[str]],
-        statistics: Statistics,
-        is_all_lower: bool,
-    ) -> None:
+    In the parts protected characters are blanked. All cased forms have the length of the token.
+    """
+
+    def __init__(self, text: str, plain: str, parts: list[str], statistics: Statistics, is_all_lower: bool) -> None:
         self.text = text
         self.plain = plain
-        self.free = free
-        self.tokens = tokens
-        self.cased = [free[token.start() : token.end()] for token in tokens]
-        self.names = Names.ALL_LOWER if is_all_lower else Names.CASED
-        self.statistics = statistics
+        self.free = "".join(parts)
+        self.cased = parts[1::2]
+        self.ends = list(accumulate(map(len, parts)))[1::2]
+        self.words = words_at(statistics, Names.ALL_LOWER if is_all_lower else Names.CASED)
+
+    @cached_property
+    def _begins(self) -> int:
+        return len(self.plain) - len(self.plain.lstrip("\"“‘'«*_ \t\r\n"))
 
     @cached_property
     def _is_i_variable(self) -> bool:
         return bool(_VARIABLE_I.search(self.plain))
 
-    @cached_property
-    def _english(self) -> list[int]:
-        return _running_counts(token[0].lower() in FUNCTION_WORDS for token in self.tokens)
-
-    @cached_property
-    def _words(self) -> list[int]:
-        return _running_counts(token[0].isalpha() for token in self.tokens)
-
     def restored(self, reason: str | None) -> tuple[str, list[Recased]]:
         """Return the restored text and its changes; all words of a text that was lowered are changes."""
         rules = {at: self._decide(at) for at in self._open_places()}
         if reason:
-            rules = dict.fromkeys(range(len(self.tokens)), reason)
+            rules = dict.fromkeys(range(len(self.cased)), reason)
         changes, pieces, done = [], [], 0
         for at, rule in rules.items():
-            start, end = self.tokens[at].span()
+            start, end = self._span(at)
             if self.cased[at] != self.text[start:end]:
                 changes.append(Recased(start, end, rule))
                 pieces += [self.text[done:start], self.cased[at]]
                 done = end
         return "".join([*pieces, self.text[done:]]), changes
 
-    def _open_places(self) -> Iterator[int]:
-        """Yield the tokens in lower case that may be raised: possible names, and what may begin a sentence.
+    def _span(self, at: int) -> tuple[int, int]:
+        return self.ends[at] - len(self.cased[at]), self.ends[at]
 
-        A word surely goes on a sentence after one space and a letter, digit or comma.
-        """
-        plain, stays = self.plain, stays_lower(self.statistics, self.names)
-        for at, word in enumerate(self.cased):
-            if word.islower():
-                if stays[word]:
-                    start = self.tokens[at].start()
-                    if (
-                        start > 1
-                        and plain[start - 1] == " "
-                        and (plain[start - 2].isalnum() or plain[start - 2] == ",")
-                    ):
-                        continue
+    def _open_places(self) -> Iterator[int]:
+        """Yield the tokens in lower case that may be raised: likely names, and what may begin a sentence."""
+        cased, open_words = self.cased, self.words.open_ones(self.cased)
+        starts = {bisect_right(self.ends, found.end()) for found in _MAY_START.finditer(self.plain)}
+        starts.add(bisect_right(self.ends, self._begins))
+        starts = {at for at in starts if at < len(cased) and cased[at].islower()}
+        for at in sorted(starts.union([at for at, word in enumerate(cased) if word in open_words])):
+            if at in starts or cased[at] == "i" or self._likely(at) != cased[at]:
                 yield at
 
     def _decide(self, at: int) -> str:
         """Set the casing of the token at that place; return the reason."""
-        word, (start, end) = self.cased[at], self.tokens[at].span()
+        word, (start, end) = self.cased[at], self._span(at)
         if not word.isalpha():
             return ""
         casing, rule = self._propose(at, start, end, word)
@@ -169,19 +158,16 @@ class _Text:
         if len(word) == 1 and not (word == "a" and self.free[end : end + 1] == " "):
             return word, ""  # a list marker, a variable
         name = self._name(at, word)
-        place = self._place(at, start, word, is_name=name != word)
+        place = self._place(start, word, is_name=name != word)
         if place and word not in LOWER_BY_NAME:
             return (name if name != word else raise_letter(word[0]) + word[1:]), place
         return name, "name"
 
     def _name(self, at: int, word: str) -> str:
-        counts = self.statistics.casings.get(word, {})
-        if word in ABBREVIATIONS and self._neighbour(at + 1) == ".":
-            return word
-        if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
-            return word
-        scores = self.statistics.scores(self._neighbour(at - 1), word, self._neighbour(at + 1, lower=True))
-        return likely_casing(word, self._neighbour(at - 1), scores, counts, self.names)
+        return word if word in ABBREVIATIONS and self._neighbour(at + 1) == "." else self._likely(at)
+
+    def _likely(self, at: int) -> str:
+        return self.words.casing(self._neighbour(at - 1), self.cased[at], self._neighbour(at + 1, lower=True))
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -207,39 +193,27 @@ class _Text:
             return False
         return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
 
-    def _place(self, at: int, start: int, word: str, *, is_name: bool) -> str:
-        near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
-        if near and near[-1] not in _ENDERS:
-            return ""
-        before = self.plain[:start]
-        if not before.strip("\"“‘'«*_ \t\r\n"):
+    def _place(self, start: int, word: str, *, is_name: bool) -> str:
+        if start <= self._begins:
             return "turn-start" if self._reads_as_sentence() else ""
-        if self._is_verse(start):
+        near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
+        if (near and near[-1] not in _ENDERS) or self._is_verse(start):
             return ""
-        return "sentence-start" if starts_sentence(before, word, is_name=is_name) else ""
+        return "sentence-start" if starts_sentence(self.plain, start, word, is_name=is_name) else ""
 
     def _is_in_english(self, at: int) -> bool:
-        first, last = max(0, at - NEARBY), min(len(self.cased), at + NEARBY + 1)
-        return self._words[last] - self._words[first] < 8 or self._english[last] > self._english[first]
+        near = [word.lower() for word in self.cased[max(0, at - NEARBY) : at + NEARBY + 1] if word[0].isalpha()]
+        return len(near) < 8 or not FUNCTION_WORDS.isdisjoint(near)
 
     def _is_verse(self, start: int) -> bool:
         """Return whether the word begins a line of several that follow each other and begin in lower case."""
-        if not re.search(r"[^\n]\n[ \t]*\Z", self.plain[:start]):
+        if self.plain[max(0, start - 1) : start] not in ("\n", " ", "\t") or not _AFTER_LINE.search(
+            self.plain, self.plain.rfind("\n", 0, start) - 1, start
+        ):
             return False
-        following = re.match(r"[^\n]*\n[ \t]*([^\s])", self.plain[start:])
+        following = _NEXT_LINE.match(self.plain, start)
         return bool(following and following[1].islower())
 
     def _reads_as_sentence(self) -> bool:
         first_line = self.free.strip().split("\n", 1)[0].rstrip("\"”’')*_ ")
         return len(first_line.split()) >= 4 and first_line[-1:] in ".!?:,;" and HOLE not in first_line[:12]
-
-
-@lru_cache(maxsize=8)
-def stays_lower(statistics: Statistics, names: Names) -> StaysLower:
-    """Return the memory of words that stay as they are, one for each table and kind of text."""
-    return StaysLower(statistics, names)
-
-
-def _running_counts(flags: Iterable[bool]) -> list[int]:
-    """Return how many of the flags before each place are set, and at the end of all."""
-    return [0, *accumulate(flags)]

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from bisect import bisect_left
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,7 +28,6 @@ class Statistics:
         self._most: dict[str, list[int]] = words["most"]
         self._keys = memoryview(np.load(directory / "keys.npy", mmap_mode="r"))  # sorted; bisect reads a few of them
         self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
-        self.scores = lru_cache(maxsize=20_000)(self._scores)
 
     def at_most(self, word: str, casing: str) -> int:
         """Return a bound of the score of a casing between any neighbours, relative to `at_least` of another."""
@@ -39,22 +39,27 @@ class Statistics:
         """Return the score of a casing between neighbours with which it was never seen."""
         return (self.casings[word][casing] + PSEUDO_COUNT) * PSEUDO_COUNT**3
 
-    def _scores(self, previous: str | None, word: str, following: str | None) -> dict[str, int]:
+    def scores(
+        self, previous: str | None, word: str, following: str | None, among: Iterable[str] | None = None
+    ) -> dict[str, int]:
         """Return the score of each casing of a lower-case word between its neighbours: larger is likelier.
 
         `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
+        `among` names the casings that are wanted.
         """
-        found = {}
+        counts, found = self.casings.get(word, {}), {}
         if word not in self.needs_context:
             previous = following = None  # one casing wins between any neighbours
-        for casing, count in self.casings.get(word, {}).items():
-            score = count + PSEUDO_COUNT
+        for casing in counts if among is None else among:
+            score, before, after = counts[casing] + PSEUDO_COUNT, 0, 0
             if previous is not None:
-                score *= self._count("b", previous, casing) + PSEUDO_COUNT
+                before = self._count("b", previous, casing)
+                score *= before + PSEUDO_COUNT
             if following is not None:
-                score *= self._count("f", casing, following) + PSEUDO_COUNT
-            if previous is not None and following is not None:
-                score *= self._count("t", previous, casing, following) + PSEUDO_COUNT
+                after = self._count("f", casing, following)
+                score *= after + PSEUDO_COUNT
+            if previous is not None and following is not None:  # three words are seen as often as two of them at most
+                score *= (self._count("t", previous, casing, following) if before and after else 0) + PSEUDO_COUNT
             found[casing] = score
         return found
 

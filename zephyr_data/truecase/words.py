@@ -1,0 +1,77 @@
+"""What the statistics say of a lower-case word; most are no names between any neighbours, not worth a second look."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from zephyr_data.language import FUNCTION_WORDS
+from zephyr_data.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.truecase.build import PSEUDO_COUNT
+from zephyr_data.truecase.names import COMMON_TODAY, Names, is_rare_below, likely_casing
+from zephyr_data.truecase.statistics import Statistics
+
+REMEMBERED = 100_000  # tokens that are no names, so that memory stays flat
+
+
+class Words:
+    """The words of one kind of text: which may be names, and which casing is likely between its neighbours."""
+
+    def __init__(self, statistics: Statistics, names: Names) -> None:
+        self.statistics = statistics
+        self.names = names
+        self.casing = lru_cache(maxsize=20_000)(self._casing)
+        self._rivals = lru_cache(maxsize=20_000)(self._find_rivals)
+        self._closed: set[str] = set()
+        self._open: set[str] = set()
+
+    def open_ones(self, tokens: Iterable[str]) -> set[str]:
+        """Return those of the tokens that stand in lower case and may be names."""
+        maybe = set(tokens) - self._closed
+        new = maybe - self._open
+        found = {token for token in new if token.islower() and not self._stays_lower(token)}
+        self._open |= found  # words that the statistics know, so they are few
+        if len(self._closed) < REMEMBERED:
+            self._closed |= new - found
+        return maybe & self._open
+
+    def _casing(self, previous: str | None, word: str, following: str | None) -> str:
+        """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
+        rivals = self._rivals(word)
+        if not rivals:
+            return word
+        counts = self.statistics.casings[word]
+        casings = (word, *rivals) if word in counts else rivals
+        scores = self.statistics.scores(previous, word, following, casings)
+        return likely_casing(word, previous, scores, counts, self.names)
+
+    def _stays_lower(self, word: str) -> bool:
+        """Return whether a lower-case word stays as it is inside a sentence, whatever its neighbours."""
+        if len(word) == 1:
+            return word not in "ai"
+        if word in ABBREVIATIONS or word in COMMON_TODAY:
+            return word not in self.statistics.casings
+        if word in self.statistics.needs_context:
+            return not self._rivals(word)
+        return self._casing(None, word, None) == word
+
+    def _find_rivals(self, word: str) -> tuple[str, ...]:
+        """Return the casings that may be likelier than lower case between some neighbours; all if it was never seen."""
+        counts = self.statistics.casings.get(word, {})
+        if word in FUNCTION_WORDS:
+            return ()
+        if word not in counts:
+            return tuple(counts)
+        others = tuple(casing for casing in counts if casing != word)
+        if any(is_rare_below(word, casing, counts) for casing in others):
+            return others
+        return tuple(casing for casing in others if self._may_win(casing, word, counts))
+
+    def _may_win(self, casing: str, word: str, counts: dict[str, int]) -> bool:
+        if word in self.statistics.needs_context:
+            return self.statistics.at_most(word, casing) >= self.names.margin * self.statistics.at_least(word, word)
+        return counts[casing] + PSEUDO_COUNT >= self.names.margin * (counts[word] + PSEUDO_COUNT)
+
+
+@lru_cache(maxsize=8)
+def words_at(statistics: Statistics, names: Names) -> Words:
+    """Return the memory of words, one for each table and kind of text."""
+    return Words(statistics, names)
