@@ -1,7 +1,8 @@
 """Make raw dialogues of a given size from text at hand, damaged and labelled: `python -m benchmarks.corpus MB FILE`.
 
-Sentences of real dialogues are drawn anew for each turn, so only planted duplicates repeat a dialogue. Each row says
-in `labels` what was done to it. Needs the shared real rows; nothing of them enters the project.
+A turn is a real one in which every fourth sentence is another real one, so that only planted duplicates repeat a
+dialogue, while lists, lines, and how often odd characters stand in a turn stay as they are. Each row says in `labels`
+what was done to it. Needs the shared real rows; nothing of them enters the project.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 SHARED = Path(os.environ.get("ZEPHYR_SHARED", Path(__file__).resolve().parent.parent.parent / "shared")) / "data"
 DAMAGED, BOILERPLATE, FOREIGN, DUPLICATE = 0.05, 0.10, 0.01, 0.02  # shares of the dialogues
+EXCHANGED = 0.25  # share of the sentences of a turn that come from elsewhere
 REFUSALS = (
     "As an AI language model, I don't have personal experiences, but here is what people say.",
     "I do not have personal opinions or beliefs.",
@@ -22,7 +24,7 @@ REFUSALS = (
     "I don’t have access to real-time information.",
     "As an AI, I do not have feelings.",
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE = re.compile(r"(?<=[.!?])(\s+)")
 
 
 def main(megabytes: float, target: Path, seed: int = 0) -> None:
@@ -39,7 +41,7 @@ def main(megabytes: float, target: Path, seed: int = 0) -> None:
 
 def dialogues(chance: random.Random) -> Iterator[dict[str, Any]]:
     """Yield dialogues without end."""
-    shapes, said, answered = _english()
+    lengths, turns_by_role, sentences_by_role = _english()
     foreign = _foreign()
     recent: list[list[str]] = []
     while True:
@@ -50,9 +52,12 @@ def dialogues(chance: random.Random) -> Iterator[dict[str, Any]]:
             yield {"data": [chance.choice(foreign), chance.choice(foreign)], "labels": ["foreign"]}
             continue
         turns, labels = [], []
-        for place, sentences in enumerate(chance.choice(shapes)):
-            pool = answered if place % 2 else said
-            turns.append(" ".join(chance.choice(pool) for _ in range(sentences)))
+        for place in range(chance.choice(lengths)):
+            parts = list(chance.choice(turns_by_role[place % 2]))  # sentence, space, sentence, …
+            for at in range(0, len(parts), 2):
+                if chance.random() < EXCHANGED:
+                    parts[at] = chance.choice(sentences_by_role[place % 2])
+            turns.append("".join(parts))
         if chance.random() < BOILERPLATE:
             place = 2 * chance.randrange(len(turns) // 2) + 1
             turns[place] = f"{chance.choice(REFUSALS)} {turns[place]}"
@@ -74,15 +79,17 @@ def _damaged(text: str, chance: random.Random) -> tuple[str, str]:
     return re.sub(r"([.!?]\s+)([A-Z])", lambda match: match[1] + match[2].lower(), text), kind
 
 
-def _english() -> tuple[list[list[int]], list[str], list[str]]:
-    """Return how many sentences the turns of real dialogues have, and all sentences by who says them."""
-    shapes, pools = [], ([], [])  # type: tuple[list[list[int]], tuple[list[str], list[str]]]
+def _english() -> tuple[list[int], tuple[list[list[str]], ...], tuple[list[str], ...]]:
+    """Return how many turns real dialogues have, their turns in sentences, and all sentences, by who says them."""
+    lengths, turns, sentences = [], ([], []), ([], [])  # type: list[int], tuple[list[list[str]], ...], tuple[list[str], ...]
     for line in (SHARED / "ultrachat" / "ultrachat_small_000-599.jsonl").read_text(encoding="utf-8").splitlines():
-        turns = [_SENTENCE.split(message["content"]) for message in json.loads(line)["messages"]]
-        shapes.append([len(turn) for turn in turns])
-        for place, turn in enumerate(turns):
-            pools[place % 2].extend(sentence for sentence in turn if sentence.strip())
-    return shapes, *pools
+        said = [message["content"] for message in json.loads(line)["messages"]]
+        lengths.append(len(said))
+        for place, text in enumerate(said):
+            parts = _SENTENCE.split(text)
+            turns[place % 2].append(parts)
+            sentences[place % 2].extend(part for part in parts[::2] if part.strip())
+    return lengths, turns, sentences
 
 
 def _foreign() -> list[str]:

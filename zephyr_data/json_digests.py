@@ -9,10 +9,31 @@ import itertools
 import polars as pl
 import pyarrow as pa
 
+_FIRST_MESSAGE, _NEXT_MESSAGE = b'[{"content":"', b',{"content":"'
+
 
 def row_digests_of(frame: pl.DataFrame) -> list[bytes]:
     """Return the sha256 of each row's compact JSON object, its columns in their order."""
     return [hashlib.sha256(line).digest() for line in _lines(frame)]
+
+
+def message_digests(frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
+    """Return the digests of rows that end with the list `messages`, and of the rows without their last message.
+
+    What both have in common is encoded and hashed once. In JSON a quotation mark inside a text is escaped, so the last
+    place where a message begins is found as bytes.
+    """
+    whole, shorter = [], []
+    for line in _lines(frame):
+        text = bytes(line)
+        end = max(text.rfind(_NEXT_MESSAGE), text.rfind(_FIRST_MESSAGE) + 1)
+        common = hashlib.sha256(text[:end])
+        without = common.copy()
+        without.update(b"]}")
+        common.update(text[end:])
+        whole.append(common.digest())
+        shorter.append(without.digest())
+    return whole, shorter
 
 
 def list_keys(texts: pl.Series) -> list[str | None]:

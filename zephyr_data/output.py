@@ -1,6 +1,7 @@
 """The files of a dataset directory while they are being written."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,13 +22,20 @@ class Output:
     """Writers for the splits, the audit tables and the step's further tables."""
 
     def __init__(
-        self, dataset: Path, options: StepOptions, splits: Mapping[str, pa.Schema], tables: Mapping[str, pa.Schema]
+        self,
+        dataset: Path,
+        options: StepOptions,
+        splits: Mapping[str, pa.Schema],
+        tables: Mapping[str, pa.Schema],
+        in_background: bool,
     ) -> None:
         def writer(folder: str, stem: str, schema: pa.Schema, shard_rows: int | None = None) -> ShardWriter:
             (dataset / folder).mkdir(parents=True, exist_ok=True)
             return ShardWriter(dataset / folder, stem, schema, shard_rows)
 
         self.splits = {name: writer("data", name, schema, options.shard_rows) for name, schema in splits.items()}
+        for split in self.splits.values():
+            split.pool = ThreadPoolExecutor(1) if in_background else None
         self.tables = {name: writer(name, name, schema, options.shard_rows) for name, schema in tables.items()}
         self.dropped = writer("audit", "dropped", schemas.DROPPED)
         self.rewritten = writer("audit", "rewritten", schemas.REWRITTEN)
@@ -54,7 +62,7 @@ class Output:
             self.kept.write(to_arrow(part.origins.with_columns(split=pl.lit(part.split), row=place), schemas.KEPT))
         table = to_arrow(part.rows, writer.schema)
         writer.write(table)
-        writer.digests += table_digests(table)
+        writer.digests += table_digests(table) if part.digests is None else part.digests.to_list()
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
         """Append rows to one of the step's further tables."""

@@ -142,7 +142,8 @@ def make(
         told = step.news(index["dropped_by"].null_count(), options)
         if told:
             progress.say(told)
-        tally, output = _write(step, done, _with_sides(step, index, options), options, work.dataset)
+        sided = _with_sides(step, index, options)
+        tally, output = _write(step, done, sided, options, work.dataset, in_background=workers > 1)
         content = {
             "kind": step.kind,
             "step": step.name,
@@ -223,10 +224,15 @@ def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> p
 
 
 def _write(
-    step: Step[Options], done: list[BlockDone], verdicts: pl.DataFrame, options: Options, dataset: Path
+    step: Step[Options],
+    done: list[BlockDone],
+    verdicts: pl.DataFrame,
+    options: Options,
+    dataset: Path,
+    in_background: bool,
 ) -> tuple[Tally, Output]:
     tally, by_block = Tally(), verdicts.partition_by("block", as_dict=True, include_key=False)
-    with Output(dataset, options, step.splits(options), step.tables(options)) as output:
+    with Output(dataset, options, step.splits(options), step.tables(options), in_background) as output:
         for number, block in enumerate(done):
             table = pl.read_parquet(block.path)
             found = by_block.get((number,))

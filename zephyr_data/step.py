@@ -19,11 +19,15 @@ Options = TypeVar("Options", bound=StepOptions)
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows of a split, and one by one where they came from: the columns of audit/kept.parquet but split and row."""
+    """Rows of a split, and one by one where they came from: the columns of audit/kept.parquet but split and row.
+
+    `digests` are those of the rows where the workers found them already.
+    """
 
     split: str
     rows: pl.DataFrame
     origins: pl.DataFrame
+    digests: pl.Series | None = None
 
 
 class Step(Protocol[Options]):

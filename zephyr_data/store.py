@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,19 @@ DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the
 
 @dataclass
 class ShardWriter:
-    """Writes the rows of one split as `<stem>-00000-of-0000N.parquet`, or one file when `shard_rows` is None."""
+    """Writes the rows of one split as `<stem>-00000-of-0000N.parquet`, or one file when `shard_rows` is None.
+
+    With a `pool` of one thread the files are written there while the caller goes on; one table waits at most.
+    """
 
     folder: Path
     stem: str
     schema: pa.Schema
     shard_rows: int | None = None
+    pool: ThreadPoolExecutor | None = None
     digests: list[bytes] = field(default_factory=list)
     rows: int = 0
+    _pending: Future[None] | None = None
     _shards: list[Path] = field(default_factory=list)
     _writer: pq.ParquetWriter | None = None
     _room: int = 0
@@ -37,6 +43,18 @@ class ShardWriter:
     def write(self, table: pa.Table) -> None:
         """Append rows, beginning a new shard where the last is full."""
         self.rows += table.num_rows
+        self._wait()
+        if self.pool is None:
+            self._append(table)
+        else:
+            self._pending = self.pool.submit(self._append, table)
+
+    def _wait(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _append(self, table: pa.Table) -> None:
         while table.num_rows:
             writer = self._writer or self._open()
             part = table if self.shard_rows is None else table.slice(0, self._room)
@@ -48,6 +66,7 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Close the last shard and give all of them their final names; a split without rows still has one file."""
+        self._wait()
         if not self._shards:
             self._open()
         self._close()
@@ -57,6 +76,8 @@ class ShardWriter:
 
     def abandon(self) -> None:
         """Close what is open without finishing it."""
+        if self.pool is not None:
+            self.pool.shutdown()
         self._close()
 
     def _open(self) -> pq.ParquetWriter:

@@ -12,6 +12,7 @@ from zephyr_core.keys import text_key
 from zephyr_core.recipe import Resolved
 from zephyr_data import phrases, rules, schemas
 from zephyr_data.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.json_digests import message_digests
 from zephyr_data.language import mark_language
 from zephyr_data.options import CleanOptions
 from zephyr_data.phrases import cut_phrases, mark_phrases
@@ -20,7 +21,7 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files
 from zephyr_data.sources.parse import parse
 from zephyr_data.splits import assign_sides, mark_unselected
-from zephyr_data.stages import Stage, edits_of
+from zephyr_data.stages import Stage, edits_of, number_rows
 from zephyr_data.step import SplitRows
 from zephyr_data.truecase.stage import truecase
 from zephyr_data.turns import messages
@@ -63,8 +64,9 @@ class Cleaning:
         return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
 
     def settled(self, table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+        kept = pl.col("dropped_by").is_null()
         keyed = with_keys(table, options.duplicates)
-        return keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns"))
+        return with_digests(keyed.with_columns(pl.when(kept).then("turns")))
 
     def set_stages(self, options: CleanOptions) -> tuple[Stage, ...]:
         same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates),)
@@ -89,8 +91,9 @@ class Cleaning:
         prompts = kept.with_columns(prompt=pl.col("turns").list.first())
         for side in ("train", "test"):
             rows = prompts.filter(pl.col("side") == side)
-            yield SplitRows(f"{side}_sft", rows.with_columns(messages=messages("turns")), rows)
-            yield SplitRows(f"{side}_gen", rows.with_columns(messages=messages("turns", without=1)), rows)
+            for kind, without in (("sft", 0), ("gen", 1)):
+                shown = rows.with_columns(messages=messages("turns", without))
+                yield SplitRows(f"{side}_{kind}", shown, rows, rows[f"{kind}_digest"])
 
     def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield from ()
@@ -121,3 +124,13 @@ def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
         prompt_id=pl.Series([None if text is None else text_key(text) for text in prompts], dtype=pl.String),
         duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
     )
+
+
+def with_digests(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the digests of the rows that a dialogue gives in the sft and gen splits, null on others."""
+    numbered = number_rows(table)
+    rows = numbered.filter(pl.col("turns").is_not_null())
+    shown = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))
+    sft, gen = message_digests(shown)
+    found = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
+    return numbered.join(found, on="row", how="left", maintain_order="left").drop("row")

@@ -76,7 +76,7 @@ def run_block(block: Block, job: Job) -> BlockDone:
         table = table.with_columns(raw=raw_texts(block, table["line"]))
     temporary = path.with_suffix(".tmp")
     notes = {"rows": str(table.height), "shape": shape or ""}
-    table.write_parquet(temporary, compression="zstd", compression_level=1, row_group_size=5_000, metadata=notes)
+    table.write_parquet(temporary, compression="uncompressed", statistics=False, row_group_size=5_000, metadata=notes)
     temporary.replace(path)
     return BlockDone(told, path, table.height, shape)
 
