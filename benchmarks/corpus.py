@@ -39,7 +39,7 @@ def main(megabytes: float, target: Path, seed: int = 0) -> None:
 
 def dialogues(chance: random.Random) -> Iterator[dict[str, Any]]:
     """Yield dialogues without end."""
-    shapes, said, answered = _english()
+    shapes, said, answered = english()
     foreign = _foreign()
     recent: list[list[str]] = []
     while True:
@@ -74,7 +74,7 @@ def _damaged(text: str, chance: random.Random) -> tuple[str, str]:
     return re.sub(r"([.!?]\s+)([A-Z])", lambda match: match[1] + match[2].lower(), text), kind
 
 
-def _english() -> tuple[list[list[int]], list[str], list[str]]:
+def english() -> tuple[list[list[int]], list[str], list[str]]:
     """Return how many sentences the turns of real dialogues have, and all sentences by who says them."""
     shapes, pools = [], ([], [])  # type: tuple[list[list[int]], tuple[list[str], list[str]]]
     for line in (SHARED / "ultrachat" / "ultrachat_small_000-599.jsonl").read_text(encoding="utf-8").splitlines():
