@@ -41,7 +41,7 @@ def main(megabytes: float, target: Path, seed: int = 0) -> None:
 
 def dialogues(chance: random.Random) -> Iterator[dict[str, Any]]:
     """Yield dialogues without end."""
-    lengths, turns_by_role, sentences_by_role = _english()
+    lengths, turns_by_role, sentences_by_role = english()
     foreign = _foreign()
     recent: list[list[str]] = []
     while True:
@@ -79,9 +79,11 @@ def _damaged(text: str, chance: random.Random) -> tuple[str, str]:
     return re.sub(r"([.!?]\s+)([A-Z])", lambda match: match[1] + match[2].lower(), text), kind
 
 
-def _english() -> tuple[list[int], tuple[list[list[str]], ...], tuple[list[str], ...]]:
+def english() -> tuple[list[int], tuple[list[list[str]], ...], tuple[list[str], ...]]:
     """Return how many turns real dialogues have, their turns in sentences, and all sentences, by who says them."""
-    lengths, turns, sentences = [], ([], []), ([], [])  # type: list[int], tuple[list[list[str]], ...], tuple[list[str], ...]
+    lengths: list[int] = []
+    turns: tuple[list[list[str]], ...] = ([], [])
+    sentences: tuple[list[str], ...] = ([], [])
     for line in (SHARED / "ultrachat" / "ultrachat_small_000-599.jsonl").read_text(encoding="utf-8").splitlines():
         said = [message["content"] for message in json.loads(line)["messages"]]
         lengths.append(len(said))

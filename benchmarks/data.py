@@ -6,7 +6,6 @@ The unit is CPU-seconds of a process pinned to one core with all it starts, from
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import corpus
+from benchmarks.cost import cost
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
@@ -43,44 +43,16 @@ def main(megabytes: float) -> None:
             ),
             "zephyr, one process": (megabytes, [*ours, "1"], RUNS),
         }
-        figures = {name: [_cost(command, size) for _ in range(count)] for name, (size, command, count) in runs.items()}
+        figures = {
+            name: [(run.seconds / size * 1000, run.megabytes) for run in (cost(command) for _ in range(count))]
+            for name, (size, command, count) in runs.items()
+        }
         alone = _seconds([*ours, "1"])
         together = _seconds([*ours, "2"])
         content = json.loads((out / "manifest.json").read_text())
         page = _page(megabytes, figures, _stages(large), alone / together, content["counts"])
     print(page)
     TARGET.write_text(page, encoding="utf-8")
-
-
-def _cost(command: list[str], megabytes: float) -> tuple[float, float]:
-    """Return CPU-seconds per GB and peak memory in MB of a command pinned to one core."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    core = min(os.sched_getaffinity(0))
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-    memory = 0
-    while process.poll() is None:
-        memory = max(memory, _anonymous(process.pid))
-        time.sleep(0.05)
-    if process.returncode:
-        sys.exit(process.stderr.read().decode() if process.stderr else "failed")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used / megabytes * 1000, memory / 1024
-
-
-def _anonymous(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
 def _seconds(command: list[str]) -> float:

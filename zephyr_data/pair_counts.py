@@ -6,7 +6,7 @@ import polars as pl
 
 from zephyr_data.pair_rows import pair_lines
 from zephyr_data.stages import edits_of, number_rows
-from zephyr_data.ultrafeedback import answers, value_of
+from zephyr_data.ultrafeedback import rated_answers, value_of
 
 UNNAMED = "(unnamed)"
 
@@ -50,12 +50,12 @@ def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
 
 def _of_agreement(table: pl.DataFrame) -> dict[str, int]:
     """Count the rows with two answers that have both scores, and those in which no answer is best by both."""
-    lines = answers(number_rows(table)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
+    lines = rated_answers(number_rows(table)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
     both = lines.filter(pl.col("mean").is_not_null() & pl.col("overall").is_not_null() & (pl.col("text") != ""))
     compared = both.filter(pl.len().over("row") > 1)
-    best = [pl.col(name) == pl.col(name).max().over("row") for name in ("mean", "overall")]
-    rows = compared.with_columns(agrees=best[0] & best[1]).group_by("row").agg(pl.col("agrees").any())
-    return {"compared_rows": rows.height, "disagreeing_rows": rows.height - int(rows["agrees"].sum())}
+    agreed = compared.filter(pl.col(name) == pl.col(name).max().over("row") for name in ("mean", "overall"))
+    rows = compared["row"].n_unique()
+    return {"compared_rows": rows, "disagreeing_rows": rows - agreed["row"].n_unique()}
 
 
 def _has_hit(stage: str, rule: str) -> pl.Expr:

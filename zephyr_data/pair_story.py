@@ -10,7 +10,7 @@ from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.rated import with_unfilled
 from zephyr_data.stages import number_rows
 from zephyr_data.store import split_files
-from zephyr_data.ultrafeedback import answers, score_answers, value_of
+from zephyr_data.ultrafeedback import rated_answers, score_answers, value_of
 
 SHOWN = 72  # characters of a text
 
@@ -22,7 +22,7 @@ def answers_table(directory: Path, content: dict[str, Any], row_key: str) -> str
     options = BinarizeOptions(**known)
     stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
     scored = score_answers(options)(with_unfilled(stored).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
-    lines = answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
+    lines = rated_answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
     if lines.is_empty():
         return ""
     found = _sides(directory, row_key)

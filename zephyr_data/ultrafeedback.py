@@ -4,7 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages import Stage, fill
+from zephyr_data.stages import Stage, fill, nothing_found
 
 NAME = "score"
 TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right
@@ -40,27 +40,31 @@ def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.sort("row", "response", "model", "score", "place", nulls_last=False)
 
 
-def mean_rating() -> pl.Expr:
-    """Return the mean of the ratings that exist, null when none does; summed by size, so that none depends on order."""
-    return pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.sort().list.mean()
+def rated_answers(table: pl.DataFrame) -> pl.DataFrame:
+    """Return `answers` with `mean`: of the ratings that exist, null when none does.
+
+    They are summed by rising size, so that the sum does not depend on their order.
+    """
+    mean = pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.sort().list.mean()
+    return answers(table).with_columns(mean=mean)
 
 
 def repaired_overall() -> pl.Expr:
-    """Return the overall score, a ten that stands for a one set right."""
-    wrong = (pl.col("overall") == TEN) & (mean_rating() <= WRONG_UP_TO)
+    """Return the overall score of rated answers, a ten that stands for a one set right."""
+    wrong = (pl.col("overall") == TEN) & (pl.col("mean") <= WRONG_UP_TO)
     return pl.when(wrong).then(1.0).otherwise("overall")
 
 
 def is_suspicious() -> pl.Expr:
     """Return whether an overall score is a ten that the ratings neither confirm nor refute."""
-    mean = mean_rating()
+    mean = pl.col("mean")
     return ((pl.col("overall") == TEN) & (mean > WRONG_UP_TO) & (mean <= RIGHT_ABOVE)).fill_null(False)
 
 
 def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
-    """Return an answer's score by name: mean, overall, or aspect:NAME; the one score of a generic table is both."""
+    """Return the score of rated answers by name: mean, overall, or aspect:NAME; a generic table's one score is both."""
     if score == "mean":
-        return pl.coalesce(mean_rating(), "given")
+        return pl.coalesce("mean", "given")
     if score == "overall":
         return pl.coalesce("overall" if as_read else repaired_overall(), "given")
     rating = pl.element().struct
@@ -80,9 +84,11 @@ def score_answers(options: BinarizeOptions) -> Stage:
     repairs = options.score == "overall" and not as_read
 
     def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        lines = answers(table).with_columns(score=value_of(options.score, as_read=as_read))
-        is_changed = (pl.col("overall") != repaired_overall()).fill_null(False) & pl.lit(repairs)
-        shown = pl.format("{} (mean rating {})", "overall", mean_rating())
+        lines = rated_answers(table).with_columns(score=value_of(options.score, as_read=as_read))
+        filled = lines.group_by("row", maintain_order=True).agg(scores="score")
+        if not repairs:
+            return filled.with_columns(edits=pl.lit(None, dtype=schemas.RATED["edits"])), nothing_found()
+        shown = pl.format("{} (mean rating {})", "overall", "mean")
         edit = pl.struct(
             turn=pl.col("place").cast(pl.Int32),
             stage=pl.lit(NAME),
@@ -92,15 +98,15 @@ def score_answers(options: BinarizeOptions) -> Stage:
             before=shown,
             after=pl.lit("1.0"),
         )
-        filled = lines.group_by("row", maintain_order=True).agg(scores="score", edits=edit.filter(is_changed))
-        filled = filled.with_columns(edits=pl.when(pl.col("edits").list.len() > 0).then("edits"))
-        suspects = lines.filter(is_suspicious() & pl.lit(repairs)).select(
+        changed = lines.filter((pl.col("overall") != repaired_overall()).fill_null(False))
+        edits = changed.group_by("row", maintain_order=True).agg(edits=edit)
+        suspects = lines.filter(is_suspicious()).select(
             "row",
             rule=pl.lit("suspicious-ten"),
             turn=pl.col("place").cast(pl.Int32),
             matched=shown,
             drops=pl.lit(options.suspicious_tens == "drop"),
         )
-        return filled, suspects.select(list(schemas.VERDICTS))
+        return filled.join(edits, on="row", how="left"), suspects.select(list(schemas.VERDICTS))
 
     return fill(NAME, "scores", compute)

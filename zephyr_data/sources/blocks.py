@@ -86,19 +86,25 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
 
 def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
     stream = _Stream(file)
-    running = hashlib.sha256(f"{file.source}\n{file.name}\n".encode())
+    content = hashlib.sha256()
     line, offset = 1, 0
     for data in _whole_lines(stream.chunks(block_bytes), file, block_bytes):
         if offset == 0 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SourceError(f"{file.path} is UTF-16", "convert it: `iconv -f UTF-16 -t UTF-8`")
-        running.update(data)
+        content.update(data)
         rows = data.count(b"\n") + (not data.endswith(b"\n"))
         cut = stream.fault is not None and not data.endswith(b"\n")
         held = None if file.kind == "plain" else data
-        yield Block(file, running.hexdigest(), line, rows, offset, len(data), stream.bytes, held, cut)
+        key = _key(file, content.hexdigest())
+        yield Block(file, key, line, rows, offset, len(data), stream.bytes, held, cut)
         line += rows
         offset += len(data)
-    yield FileRead(file, stream.bytes, stream.digest.hexdigest(), line - 1, stream.fault)
+    digest = content if file.kind == "plain" else stream.digest
+    yield FileRead(file, stream.bytes, digest.hexdigest(), line - 1, stream.fault)
+
+
+def _key(file: RawFile, content: str) -> str:
+    return hashlib.sha256(f"{file.source}\n{file.name}\n{content}".encode()).hexdigest()
 
 
 def _whole_lines(chunks: Iterator[bytes], file: RawFile, block_bytes: int) -> Iterator[bytes]:
@@ -152,7 +158,8 @@ class _Stream:
     def _read(self, size: int) -> Iterator[bytes]:
         with self.file.path.open("rb") as stream:
             while stored := stream.read(size):
-                self.digest.update(stored)
+                if self.file.kind != "plain":  # of plain files the content is what is stored
+                    self.digest.update(stored)
                 self.bytes += len(stored)
                 yield stored
 
@@ -207,7 +214,7 @@ def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
     digest, rows = file_digest(file.path), _parquet_rows(file.path)
     size = file.path.stat().st_size
     for start in range(0, rows, BLOCK_ROWS):
-        key = hashlib.sha256(f"{file.source}\n{file.name}\n{digest}\n{start}".encode()).hexdigest()
+        key = _key(file, f"{digest}\n{start}")
         count = min(BLOCK_ROWS, rows - start)
         yield Block(file, key, start + 1, count, start, count, size * (start + count) // rows)
     yield FileRead(file, size, digest, rows)

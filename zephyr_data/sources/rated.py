@@ -4,41 +4,30 @@ prompt       instruction (text), else prompt (text or messages), else messages (
 answers      completions, else candidates, else responses: a list of objects with `response` and, where known,
              model · overall_score and annotations (raw UltraFeedback) · score or ratings (a generic table)
 
-Rows vary in type from one to the next (a rating is text, a number or "N/A"; an aspect an object, a list or absent), so
-each is read on its own: orjson where it accepts the line, the standard library where that one must name the fault.
+Plain rows are read a column at a time (`rated_columns`), the others one by one (`rated_rows`), with the same result.
 """
 
-import hashlib
-import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 import polars as pl
+import pyarrow as pa
+import pyarrow.json
 
-from zephyr_core.keys import text_key
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.lines import SHOWN, read_object, shown
-from zephyr_data.sources.shapes import ROLES, find_fault
+from zephyr_data.sources.lines import shown
+from zephyr_data.sources.rated_columns import USED, read_columns
+from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
 
-PROMPTS = ("instruction", "prompt", "messages")
-ANSWERS = ("completions", "candidates", "responses")
-ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
-OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
-_ABSENT = ("", "n/a", "none", "null", "nan")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-LARGEST = 1e100  # a score beyond it is a slip, and would make margins infinite
-_KEY_END = re.compile(rb'"\s*:')
+FEW = 64  # lines that are read one by one when Arrow refuses them together
+DEEPEST = 12  # types within types, of which raw UltraFeedback has six: deeper ones could exhaust the stack
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
+_ROW = {name: schemas.RATED[name] for name in _READ if name not in ("source", "file")} | {"shape": pl.String()}
 
-Row = dict[str, Any]
-
-
-class _WrongType(ValueError):
-    """A used value has a type that no reading of it fits."""
+Line = tuple[int, bytes, bool]  # number, text, whether it is cut short
 
 
 def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
@@ -52,115 +41,12 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
     """
     if block.file.kind == "rated":
         return with_unfilled(_stored(block).select(_READ)), "rated"
-    rows: list[Row] = []
-    shape = first = None
-    for line, raw, fault, begins in _objects(block):
-        if fault is None:
-            found, first = shape_of(raw), first or (line, raw)
-            if found and shape and found != shape:
-                raise MixedShapes(
-                    f"{block.file.path}, line {line}: the row holds {found!r}, earlier ones {shape!r}",
-                    "split the file by shape, one shape a file; both can be given to one run",
-                )
-            shape = shape or found
-        rows.append({"line": line, **read_row(raw, fault, begins)})
-    if shape is None and first is not None and block.first_line == 1:
-        _refuse_foreign(block, *first)
-    names = [name for name in _READ if name not in ("source", "file")]
-    table = pl.DataFrame(rows, schema={name: schemas.RATED[name] for name in names}, orient="row")
-    located = table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))
-    return with_unfilled(located), shape
-
-
-def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions"; None when there is no such row."""
-    prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
-    answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
-    first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
-    if isinstance(first, dict) and "response" not in first:
-        return None
-    return f"{prompt} + {answers}" if prompt and answers else None
-
-
-def read_row(raw: Row, fault: str | None, begins: str) -> Row:
-    """Return the columns of a rated row, its fault among them; `begins` shows the line where no turn is to blame."""
-    row: Row = {"id": None}
-    if fault is None:
-        try:
-            row["id"] = _identity(raw)
-            orjson.dumps(row)
-            row |= _columns(raw)
-            orjson.dumps(row)
-        except _WrongType:
-            fault = "wrong-type"
-        except orjson.JSONEncodeError:
-            row, fault = {"id": None}, "lone-surrogate"
-    if fault is not None:
-        row = {"id": row["id"], "dropped_by": f"read/{fault}"}
-    return {**row, "matched": row.get("matched") or (begins if row["dropped_by"] else None)}
-
-
-def _columns(raw: Row) -> Row:
-    turns, roles = _prompt(raw)
-    completions = [_completion(answer) for answer in _answers(raw)]
-    fault, turn, seen = _fault(turns, roles, completions)
-    source = raw.get("source")
-    row = {
-        "prompt_source": source if isinstance(source, str) else None,
-        "dropped_by": None if fault is None else f"read/{fault}",
-        "dropped_turn": turn,
-        "matched": seen,
-    }
-    if not turns or None in turns:
-        return row
-    texts = [*turns, *(answer["response"] or "" for answer in completions)]
-    key = hashlib.sha256(orjson.dumps(texts)).hexdigest()
-    return {**row, "turns": turns, "completions": completions, "row_key": key, "prompt_id": text_key(str(turns[0]))}
-
-
-def _objects(block: Block) -> Iterator[tuple[int, Row, str | None, str]]:
-    """Yield line, object, fault and the line's beginning for each row of the block."""
-    if block.file.kind == "parquet":
-        for number, raw in enumerate(_stored(block).iter_rows(named=True), start=block.first_line):
-            yield number, raw, None, ""
-        return
-    for number, line, is_cut_short in block.lines():
-        if is_cut_short:
-            yield number, {}, "cut-short", shown(line)
-        else:
-            raw, fault = _read_object(line)
-            yield number, raw, fault, shown(line)
-
-
-def _read_object(line: bytes) -> tuple[Row, str | None]:
-    """Return the object; NaN and the infinities, which exports of tables hold, are numbers of theirs."""
-    try:
-        row = orjson.loads(line)
-        # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
-        if isinstance(row, dict) and _count_keys(row) == len(_KEY_END.findall(line)):
-            return row, None
-    except orjson.JSONDecodeError:
-        pass
-    return read_object(line, constant=float)
-
-
-def _count_keys(row: Row) -> int:
-    count = 0
-    left: list[Any] = [row]
-    while left:
-        value = left.pop()
-        if type(value) is dict:
-            count += len(value)
-            value = value.values()
-        left += [inner for inner in value if type(inner) is dict or type(inner) is list]
-    return count
-
-
-def _stored(block: Block) -> pl.DataFrame:
-    try:
-        return pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
-    except pl.exceptions.PolarsError as fault:
-        raise SourceError(f"{block.file.path} cannot be read: {fault}", "fetch or write it again") from None
+    parts = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
+    table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
+    shape = _one_shape(block, table)
+    if shape is None and block.first_line == 1:
+        _refuse_foreign(block)
+    return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
@@ -169,8 +55,120 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
 
 
-def _refuse_foreign(block: Block, line: int, raw: Row) -> None:
+def _read_parquet(block: Block) -> Iterator[pl.DataFrame]:
+    frame = _stored(block).with_row_index("number", offset=block.first_line)
+    numbers = frame["number"].cast(pl.Int64)
+    found = read_columns(frame.select(name for name in USED if name in frame.columns), has_all_keys=True)
+    if found is not None:
+        rows, plain, shape = found
+        yield _as_read(rows, numbers.filter(plain), shape)
+        frame, numbers = frame.filter(~plain), numbers.filter(~plain)
+    raws = frame.drop("number").iter_rows(named=True)
+    yield _one_by_one((number, raw, None, "") for number, raw in zip(numbers, raws, strict=True))
+
+
+def _read_lines(block: Block) -> Iterator[pl.DataFrame]:
+    objects: list[Line] = []
+    others: list[Line] = []
+    for line in block.lines():
+        (objects if _is_object(line) else others).append(line)
+    yield _one_by_one(map(_object, others))
+    yield from _together(objects)
+
+
+def _together(lines: list[Line]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of lines that hold one object each; where Arrow refuses some, their neighbours fare alike."""
+    frame = _frame(lines)
+    if frame is None and len(lines) > FEW:
+        half = len(lines) // 2
+        yield from _together(lines[:half])
+        yield from _together(lines[half:])
+        return
+    found = None if frame is None else read_columns(frame, has_all_keys=False)
+    if found is None:
+        yield _one_by_one(map(_object, lines))
+        return
+    rows, plain, shape = found
+    yield _as_read(rows, pl.Series([line[0] for line in lines], dtype=pl.Int64).filter(plain), shape)
+    yield _one_by_one(_object(line) for line, is_plain in zip(lines, plain, strict=True) if not is_plain)
+
+
+def _is_object(line: Line) -> bool:
+    try:
+        return not line[2] and isinstance(orjson.loads(line[1]), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _frame(lines: list[Line]) -> pl.DataFrame | None:
+    """Return the used columns in types that Arrow infers from all lines, or None where types mix or a key is twice.
+
+    The columns that are not used are read too, since no object may have a key twice.
+    """
+    data = b"".join(line[1] + b"\n" for line in lines)
+    whole = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
+    try:
+        table = pyarrow.json.read_json(pa.BufferReader(data), read_options=whole)
+        used = table.select([name for name in USED if name in table.column_names])
+        used.validate(full=True)  # lists of empty objects come out wrong
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != len(lines) or not all(_is_sound(field.type) for field in used.schema):
+        return None
+    return pl.DataFrame(pl.from_arrow(used))
+
+
+def _is_sound(dtype: pa.DataType, left: int = DEEPEST) -> bool:
+    """Return whether a type is of few levels, none of them an object without keys."""
+    inner = [dtype.field(place).type for place in range(dtype.num_fields)]
+    return left > 0 and (bool(inner) or not pa.types.is_struct(dtype)) and all(_is_sound(t, left - 1) for t in inner)
+
+
+def _as_read(rows: pl.DataFrame, numbers: pl.Series, shape: str) -> pl.DataFrame:
+    told = rows.with_columns(numbers.alias("line"), shape=pl.lit(shape))
+    nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in _ROW.items() if name not in told.columns]
+    return told.with_columns(nothing).select(pl.col(name).cast(dtype) for name, dtype in _ROW.items())
+
+
+def _object(line: Line) -> tuple[int, Row, str | None, str]:
+    """Return number, object, fault and the line's beginning."""
+    number, text, is_cut_short = line
+    raw, fault = ({}, "cut-short") if is_cut_short else read_json(text)
+    return number, raw, fault, shown(text)
+
+
+def _one_by_one(objects: Iterable[tuple[int, Row, str | None, str]]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for number, raw, fault, begins in objects:
+        shape = shape_of(raw) if fault is None else None
+        rows.append({"line": number, "shape": shape, **read_row(raw, fault, begins)})
+    return pl.DataFrame(rows, schema=_ROW, orient="row")
+
+
+def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
+    """Return the shape of the rows that have one."""
+    shaped = table.select("line", "shape").drop_nulls()
+    if shaped.is_empty():
+        return None
+    first = str(shaped["shape"][0])
+    for line, found in shaped.filter(pl.col("shape") != first).head(1).rows():
+        raise MixedShapes(
+            f"{block.file.path}, line {line}: the row holds {found!r}, earlier ones {first!r}",
+            "split the file by shape, one shape a file; both can be given to one run",
+        )
+    return first
+
+
+def _refuse_foreign(block: Block) -> None:
     """Raise unless the columns are there, though null or of a wrong type."""
+    if block.file.kind == "parquet":
+        found = next(((1, raw) for raw in _stored(block).head(1).iter_rows(named=True)), None)
+    else:
+        objects = map(_object, block.lines())
+        found = next(((number, raw) for number, raw, fault, _ in objects if fault is None), None)
+    if found is None:
+        return
+    line, raw = found
     answers = next((raw[name] for name in ANSWERS if name in raw), None)
     first = answers[0] if isinstance(answers, list) and answers else None
     is_foreign = isinstance(first, dict) and "response" not in first
@@ -182,114 +180,8 @@ def _refuse_foreign(block: Block, line: int, raw: Row) -> None:
     )
 
 
-def _identity(raw: Row) -> str | None:
-    found = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
-    if found is None or isinstance(found, str):
-        return found
-    if type(found) is not int or not -(2**63) <= found < 2**63:
-        raise _WrongType
-    return str(found)
-
-
-def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
-    """Return the texts and roles of the prompt's turns, up to the last one of the user."""
-    value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
-    if value is None or isinstance(value, str):
-        return ([value] if value is not None else None), ["user"]
-    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise _WrongType
-    texts = [_text(turn.get("content")) for turn in value]
-    roles = [_text(turn.get("role")) for turn in value]
-    known = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
-    while known and known[-1] == "assistant":
-        known.pop(), texts.pop()
-    return texts, known
-
-
-def _answers(raw: Row) -> list[Row]:
-    value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
-    if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
-        raise _WrongType
-    return value
-
-
-def _completion(answer: Row) -> Row:
-    unreadable: list[str] = []
-    ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
-    ratings += _aspects(answer.get("ratings"), unreadable, None)
-    completion = {
-        "response": _text(answer.get("response")),
-        "model": _text(answer.get("model")),
-        "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
-        "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
-        "given": _number(answer.get("score"), unreadable, None),
-    }
-    return {**completion, "unreadable": ", ".join(unreadable)[:SHOWN] or None}
-
-
-def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
-    """Return the ratings that exist: of {aspect: rating}, of a plain list, or of a list of {aspect, rating}."""
-    if value is None:
-        return []
-    if isinstance(value, list):
-        named = [(_aspect(item, place), item) for place, item in enumerate(value)]
-    elif isinstance(value, dict):
-        named = list(value.items())
-    else:
-        unreadable.append(str(value))
-        named = []
-    found = []
-    for aspect, item in named:
-        for rating in item if isinstance(item, list) else [item]:
-            number = _number(_rating(rating), unreadable, scale)
-            if number is not None:
-                found.append({"aspect": aspect, "rating": number})
-    return found
-
-
-def _aspect(item: Any, place: int) -> str:
-    return str(item["aspect"]) if isinstance(item, dict) and "aspect" in item else str(place)
-
-
-def _rating(value: Any) -> Any:
-    """Return the rating inside an object; an object that holds something else is what cannot be read."""
-    if not isinstance(value, dict):
-        return value
-    return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
-
-
-def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
-    """Return the number; None when it is absent ("N/A" is) or unreadable, which is then noted."""
-    if value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT):
-        return None
-    if isinstance(value, float) and math.isnan(value):
-        return None  # a missing value of an exported table
-    is_number = type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
-    least, most = scale or (-LARGEST, LARGEST)
+def _stored(block: Block) -> pl.DataFrame:
     try:
-        number = float(value) if is_number else math.inf
-    except OverflowError:
-        number = math.inf
-    if not least <= number <= most:
-        unreadable.append(str(value))
-        return None
-    return number
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise _WrongType
-    return value
-
-
-def _fault(
-    turns: list[str | None] | None, roles: list[str | None] | None, completions: list[Row]
-) -> tuple[str | None, int | None, str | None]:
-    """Return fault, turn and text: of the prompt, a dialogue whose answer is still to come, or of the answers."""
-    found = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
-    if found is not None:
-        return found
-    if not completions:
-        return "no-completions", None, None
-    place = next((place for place, answer in enumerate(completions) if "\0" in (answer["response"] or "")), None)
-    return (None, None, None) if place is None else ("nul-in-text", place, completions[place]["response"][:SHOWN])
+        return pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
+    except pl.exceptions.PolarsError as fault:
+        raise SourceError(f"{block.file.path} cannot be read: {fault}", "fetch or write it again") from None

@@ -1,0 +1,213 @@
+"""One rated row at a time, of any types: a rating is text, a number or "N/A"; an aspect an object, a list or absent.
+
+orjson reads a line where it accepts it, the standard library where that one must name the fault.
+"""
+
+import hashlib
+import math
+import re
+from typing import Any
+
+import orjson
+
+from zephyr_core.keys import text_key
+from zephyr_data.sources.lines import SHOWN, read_object
+from zephyr_data.sources.shapes import ROLES, find_fault
+
+PROMPTS = ("instruction", "prompt", "messages")
+ANSWERS = ("completions", "candidates", "responses")
+ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
+OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
+ABSENT = ("", "n/a", "none", "null", "nan")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+LARGEST = 1e100  # a score beyond it is a slip, and would make margins infinite
+_KEY_END = re.compile(rb'"\s*:')
+
+Row = dict[str, Any]
+
+
+class _WrongType(ValueError):
+    """A used value has a type that no reading of it fits."""
+
+
+def shape_of(raw: Row) -> str | None:
+    """Return the columns of prompt and answers, such as "instruction + completions"; None when there is no such row."""
+    prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
+    answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
+    first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
+    if isinstance(first, dict) and "response" not in first:
+        return None
+    return f"{prompt} + {answers}" if prompt and answers else None
+
+
+def read_row(raw: Row, fault: str | None, begins: str) -> Row:
+    """Return the columns of a rated row, its fault among them; `begins` shows the line where no turn is to blame."""
+    row: Row = {"id": None}
+    if fault is None:
+        try:
+            row["id"] = _identity(raw)
+            orjson.dumps(row)
+            row |= _columns(raw)
+            orjson.dumps(row)
+        except _WrongType:
+            fault = "wrong-type"
+        except orjson.JSONEncodeError:
+            row, fault = {"id": None}, "lone-surrogate"
+    if fault is not None:
+        row = {"id": row["id"], "dropped_by": f"read/{fault}"}
+    return {**row, "matched": row.get("matched") or (begins if row["dropped_by"] else None)}
+
+
+def _columns(raw: Row) -> Row:
+    turns, roles = _prompt(raw)
+    completions = [_completion(answer) for answer in _answers(raw)]
+    fault, turn, seen = _fault(turns, roles, completions)
+    source = raw.get("source")
+    row = {
+        "prompt_source": source if isinstance(source, str) else None,
+        "dropped_by": None if fault is None else f"read/{fault}",
+        "dropped_turn": turn,
+        "matched": seen,
+    }
+    if not turns or None in turns:
+        return row
+    texts = [*turns, *(answer["response"] or "" for answer in completions)]
+    key = hashlib.sha256(orjson.dumps(texts)).hexdigest()
+    return {**row, "turns": turns, "completions": completions, "row_key": key, "prompt_id": text_key(str(turns[0]))}
+
+
+def read_json(line: bytes) -> tuple[Row, str | None]:
+    """Return the object; NaN and the infinities, which exports of tables hold, are numbers of theirs."""
+    try:
+        row = orjson.loads(line)
+        # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
+        if isinstance(row, dict) and _count_keys(row) == len(_KEY_END.findall(line)):
+            return row, None
+    except orjson.JSONDecodeError:
+        pass
+    return read_object(line, constant=float)
+
+
+def _count_keys(row: Row) -> int:
+    count = 0
+    left: list[Any] = [row]
+    while left:
+        value = left.pop()
+        if type(value) is dict:
+            count += len(value)
+            value = value.values()
+        left += [inner for inner in value if type(inner) is dict or type(inner) is list]
+    return count
+
+
+def _identity(raw: Row) -> str | None:
+    found = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
+    if found is None or isinstance(found, str):
+        return found
+    if type(found) is not int or not -(2**63) <= found < 2**63:
+        raise _WrongType
+    return str(found)
+
+
+def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
+    """Return the texts and roles of the prompt's turns, up to the last one of the user."""
+    value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
+    if value is None or isinstance(value, str):
+        return ([value] if value is not None else None), ["user"]
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        raise _WrongType
+    texts = [_text(turn.get("content")) for turn in value]
+    roles = [_text(turn.get("role")) for turn in value]
+    known = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
+    while known and known[-1] == "assistant":
+        known.pop(), texts.pop()
+    return texts, known
+
+
+def _answers(raw: Row) -> list[Row]:
+    value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
+    if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
+        raise _WrongType
+    return value
+
+
+def _completion(answer: Row) -> Row:
+    unreadable: list[str] = []
+    ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
+    ratings += _aspects(answer.get("ratings"), unreadable, None)
+    completion = {
+        "response": _text(answer.get("response")),
+        "model": _text(answer.get("model")),
+        "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
+        "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
+        "given": _number(answer.get("score"), unreadable, None),
+    }
+    return {**completion, "unreadable": ", ".join(unreadable)[:SHOWN] or None}
+
+
+def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
+    """Return the ratings that exist: of {aspect: rating}, of a plain list, or of a list of {aspect, rating}."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        named = [(_aspect(item, place), item) for place, item in enumerate(value)]
+    elif isinstance(value, dict):
+        named = list(value.items())
+    else:
+        unreadable.append(str(value))
+        named = []
+    found = []
+    for aspect, item in named:
+        for rating in item if isinstance(item, list) else [item]:
+            number = _number(_rating(rating), unreadable, scale)
+            if number is not None:
+                found.append({"aspect": aspect, "rating": number})
+    return found
+
+
+def _aspect(item: Any, place: int) -> str:
+    return str(item["aspect"]) if isinstance(item, dict) and "aspect" in item else str(place)
+
+
+def _rating(value: Any) -> Any:
+    """Return the rating inside an object; an object that holds something else is what cannot be read."""
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
+
+
+def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
+    """Return the number; None when it is absent ("N/A" is) or unreadable, which is then noted."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in ABSENT):
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None  # a missing value of an exported table
+    is_number = type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
+    least, most = scale or (-LARGEST, LARGEST)
+    try:
+        number = float(value) if is_number else math.inf
+    except OverflowError:
+        number = math.inf
+    if not least <= number <= most:
+        unreadable.append(str(value))
+        return None
+    return number
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise _WrongType
+    return value
+
+
+def _fault(
+    turns: list[str | None] | None, roles: list[str | None] | None, completions: list[Row]
+) -> tuple[str | None, int | None, str | None]:
+    """Return fault, turn and text: of the prompt, a dialogue whose answer is still to come, or of the answers."""
+    found = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
+    if found is not None:
+        return found
+    if not completions:
+        return "no-completions", None, None
+    place = next((place for place, answer in enumerate(completions) if "\0" in (answer["response"] or "")), None)
+    return (None, None, None) if place is None else ("nul-in-text", place, completions[place]["response"][:SHOWN])
