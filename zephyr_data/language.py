@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.detector import likeliest
+from zephyr_data.detector import likeliest, likeliest_name
 from zephyr_data.stages import Stage, mark, nothing_found
 
 NAME = "language"
@@ -19,6 +21,7 @@ ONLY_ENGLISH = frozenset("the and that with you your this are from have which th
 UNDETERMINED = "und"  # too little prose to tell: code, emoji, a greeting. Never called foreign.
 ENGLISH_SHARE = 0.10  # of function words among words, above which a text is English
 PROSE_SHARE = 0.06  # the same, for a single turn to be read as English
+COMMONEST = ("the", "and", "of", "to", "in", "is", "you", "for", "that", "with")  # enough for nearly all English texts
 FEW_WORDS = 10
 FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
 SURE = 0.95  # langdetect's least probability to call a short text foreign
@@ -47,7 +50,7 @@ def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
     def find(table: pl.DataFrame) -> pl.DataFrame:
         sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
         texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
-        clear = texts.with_columns(is_english=_is_clearly_english())
+        clear = texts.with_columns(is_english=clearly_english(texts["text"]))
         doubtful = clear.filter(~pl.col("is_english")) if "en" in kept else clear
         if doubtful.is_empty():
             return nothing_found()
@@ -92,24 +95,41 @@ def detect(text: str) -> str:
 
 
 def _by_detector(prose: str, words: list[str], evidence: int) -> str:
-    best = likeliest(prose)
+    is_few = len(words) < FEW_WORDS
+    best = likeliest(prose) if is_few else likeliest_name(prose)
     if best is None:
         return UNDETERMINED
-    code = best[0].split("-")[0]
+    name, probability = best if isinstance(best, tuple) else (best, 1.0)
+    code = name.split("-")[0]
     if code == "en":
         return code
     is_doubtful = TELL_TALE * sum(word in ONLY_ENGLISH for word in words) >= len(words)
-    if is_doubtful or (len(words) < FEW_WORDS and (best[1] < SURE or evidence)):
+    if is_doubtful or (is_few and (probability < SURE or evidence)):
         return UNDETERMINED
     return code
 
 
-def _is_clearly_english() -> pl.Expr:
-    """Return whether enough words of the sample are English function words and nearly all letters are ASCII."""
-    text = pl.col("text")
-    words = text.str.count_matches(" ", literal=True) + 1
+def clearly_english(texts: pl.Series) -> pl.Series:
+    """Return whether enough words of each text are English function words and nearly all letters are ASCII.
+
+    The commonest words, cheap to find between spaces, settle nearly all; only the others are read for the whole list.
+    """
+    words = _spaces(texts) + 1
+    sizes = texts.str.len_bytes()
+    is_ascii = sizes - texts.str.len_chars() <= 0.02 * sizes + 4
+    may_be = (words >= FEW_WORDS) & is_ascii
+    enough = ENGLISH_SHARE * words
+    is_clear = may_be & (texts.str.count_matches(f" (?:{'|'.join(COMMONEST)}) ") >= enough)
+    rest = (may_be & ~is_clear).arg_true()
     listed = "|".join(sorted(FUNCTION_WORDS))
-    evidence = text.str.count_matches(rf"(?i)(?-u:\b)(?:{listed})(?-u:\b)")
-    foreign_bytes = text.str.len_bytes() - text.str.len_chars()
-    is_ascii = foreign_bytes <= 0.02 * text.str.len_bytes() + 4
-    return (words >= FEW_WORDS) & (evidence >= ENGLISH_SHARE * words) & is_ascii
+    evidence = texts.gather(rest).str.count_matches(rf"(?i)(?-u:\b)(?:{listed})(?-u:\b)")
+    return is_clear.scatter(rest, evidence >= enough.gather(rest))
+
+
+def _spaces(texts: pl.Series) -> pl.Series:
+    """Return how many spaces each text has; numpy counts them twice as fast as a pattern does."""
+    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, ends, letters = array.buffers()
+    bounds = np.frombuffer(ends, np.int64)[array.offset : array.offset + len(array) + 1].tolist()
+    is_space = np.frombuffer(letters, np.uint8) == ord(" ")
+    return pl.Series([np.count_nonzero(is_space[start:end]) for start, end in pairwise(bounds)], dtype=pl.Int64)

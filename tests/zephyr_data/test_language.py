@@ -1,12 +1,17 @@
 """English is kept, other languages are named, and what says too little is not called foreign."""
 
 import json
+import random
+import re
+from typing import Any
 
 import polars as pl
 import pytest
+from langdetect import DetectorFactory, LangDetectException, detector_factory
 
 from tests.conftest import shared
-from zephyr_data.language import UNDETERMINED, detect, mark_language
+from zephyr_data.detector import SEED, _profiles, likeliest, likeliest_name, ngrams
+from zephyr_data.language import FUNCTION_WORDS, UNDETERMINED, clearly_english, detect, mark_language
 from zephyr_data.schemas import DIALOGUES
 
 
@@ -78,31 +83,95 @@ def test_real_questions(name: str, code: str) -> None:
         assert set(found) <= {"en", UNDETERMINED}
 
 
+SCRIPTS = (  # letters that the package treats each in its own way, and a few that it does not know
+    "abcdefghij klmnop qrstuv wxyz ABC",
+    "àéîõü ßøåÆÇÑ «×÷»",
+    "ăâîșț ŞŢĂ",
+    "ạảấầ ậệị ỏứửỹ a\u0300e\u0301o\u0323",
+    "абвгд ежзик лмноп АБВ",
+    "αβγδε ζηθικ ΑΒΓ",
+    "ابتثج حخدذر یيک",
+    "अआइईउ ऊकखगघ",
+    "กขคงจ ฉชซฌญ",
+    "あいうえお かきアイウエ",
+    "漢字中文语言検索",
+    "한국어로 말하기",
+    "ㄅㄆㄇㄈ",
+    "0123 .,;:!? \n\t  [\\]^_`",
+    "😀🎉 𝒜 ‘’“”—… \u00a0",
+    "https://a.b/c me@d.org NATO EUROPE",
+)
+
+
+def made_up(number: int) -> str:
+    chance = random.Random(number)
+    letters = [*chance.choice(SCRIPTS), *chance.choice(SCRIPTS)]
+    pieces = [
+        chance.choice((*letters, *letters, chance.choice(SCRIPTS), " ")) for _ in range(chance.choice((1, 9, 90)))
+    ]
+    return "".join(pieces) * chance.choice((1, 1, 1, 40))
+
+
+@pytest.fixture(scope="module")
+def package() -> Any:
+    DetectorFactory.seed = SEED
+    detector_factory.init_factory()
+    return detector_factory._factory
+
+
 TEXTS = [
     "Wie kann ich meine Zeit besser einteilen, wenn ich viel zu tun habe?",
     "Comment puis-je apprendre à mieux gérer mon temps au travail ?",
     "Name some countries: Eire, Edward, Emmanuel, Eritrea, Estonia, Ethiopia",
-    "O tempo passa e a gente precisa de um plano para o dia de trabalho.",
     "12 + 5 = 17",
     "",
-    "Hi",
-    "你好，请问如何安排时间？",
     "lorem ipsum dolor sit amet consectetur adipiscing elit",
+    "o tempo passa " * 900,
+    *map(made_up, range(250)),
 ]
 
 
-def test_the_fast_detector_is_the_package() -> None:
-    from langdetect import DetectorFactory, LangDetectException, detect_langs
-
-    from zephyr_data.detector import SEED, likeliest
-
-    def package(text: str) -> tuple[str, float] | None:
-        DetectorFactory.seed = SEED
-        try:
-            best = detect_langs(text)
-        except LangDetectException:
-            return None
-        return (best[0].lang, best[0].prob) if best else None
-
+def test_the_fast_detector_is_the_package_to_the_last_bit(package: Any) -> None:
     for text in TEXTS:
-        assert likeliest(text) == package(text), text
+        reader = package.create()
+        reader.append(text)
+        reader.cleaning_text()
+        row_of = _profiles().row_of
+        assert ngrams(text) == [row_of[gram] for gram in reader._extract_ngrams()], text
+        slow = package.create()
+        slow.append(text)
+        try:
+            best = slow.get_probabilities()
+        except LangDetectException:
+            best = []
+        expected = (best[0].lang, best[0].prob) if best else None
+        assert likeliest(text) == expected, text
+        assert likeliest_name(text) == (expected and expected[0]), text
+
+
+def test_the_profiles_are_the_packages(package: Any) -> None:
+    profiles = _profiles()
+    assert list(profiles.languages) == package.langlist
+    assert len(profiles.row_of) == len(package.word_lang_prob_map)
+    for gram, row in list(profiles.row_of.items())[::50]:
+        assert profiles.shares[row].tolist() == package.word_lang_prob_map[gram]
+
+
+def naively_english(text: str) -> bool:
+    words = text.count(" ") + 1
+    found = re.findall(rf"(?<![0-9A-Za-z_])(?:{'|'.join(FUNCTION_WORDS)})(?![0-9A-Za-z_])", text, re.IGNORECASE)
+    odd = len(text.encode()) - len(text)
+    return words >= 10 and len(found) >= 0.10 * words and odd <= 0.02 * len(text.encode()) + 4
+
+
+def test_the_cheap_test_of_english_is_the_whole_one() -> None:
+    chance, letters = (
+        random.Random(3),
+        (*sorted(FUNCTION_WORDS)[::3], "The", "AND", "of,", "in-", "éa", "Haus", "x", "\n"),
+    )
+    texts = ["", " ", "the", *(" ".join(chance.choices(letters, k=chance.randrange(30))) for _ in range(300))]
+    texts += [" ".join(chance.choices(("the", "Haus", "geht", "zu"), (1, 3, 3, 3), k=20)) for _ in range(300)]
+    assert clearly_english(pl.Series(texts)).to_list() == [naively_english(text) for text in texts]
+    assert clearly_english(pl.Series(["", ""])).to_list() == [False, False]
+    assert clearly_english(pl.Series([], dtype=pl.String)).is_empty()
+    assert clearly_english(pl.Series(texts)[5:9]).to_list() == [naively_english(text) for text in texts[5:9]]
