@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, compress
-from operator import add, and_, not_
+from operator import add, and_, itemgetter, not_
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 
 SEED = 0  # of the package's draws
 TRIALS, LONGEST, STEP, BLOCK = 7, 10_000, 5, 20
-WORDS = (
-    2**14
-)  # random words made ready: seven trials read about 14,000 where every second one is refused, the worst case
+WORDS = 2**14  # random words made ready; seven trials read about 14,000 where every second one is refused
 
 Numbers = NDArray[np.float64]
 
@@ -42,31 +40,31 @@ class Profiles:
     shares: Numbers  # n-grams × languages
 
 
-def likeliest(text: str) -> tuple[str, float] | None:
-    """Return the likeliest language as the package names it, with its probability; None when nothing can be told."""
-    return _best(text, hurried=False)
+def guesses(text: str) -> list[tuple[str, float]]:
+    """Return the languages that a text may be in, as the package names them, the likeliest first."""
+    return _guesses(text, hurried=False)
 
 
-def likeliest_name(text: str) -> str | None:
-    """Return the same language without its probability, which spares the trials that can no longer change it."""
-    best = _best(text, hurried=True)
-    return best and best[0]
+def likeliest(text: str) -> str | None:
+    """Return the first of the guesses, which spares the trials that can no longer change it."""
+    found = _guesses(text, hurried=True)
+    return found[0][0] if found else None
 
 
-def _best(text: str, *, hurried: bool) -> tuple[str, float] | None:
+def _guesses(text: str, *, hurried: bool) -> list[tuple[str, float]]:
     grams = ngrams(text)
     if not grams:
-        return None
+        return []
     total = np.zeros(len(_profiles().languages))
     for number, probabilities in enumerate(_trials(grams), 1):
         total += probabilities / TRIALS
         if hurried:
-            second, first = np.partition(total, -2)[-2:]
+            second, first = sorted(total.tolist())[-2:]
             if first - second > (TRIALS - number) / TRIALS + 1e-9:
                 break
-    best = int(total.argmax())
-    found = float(total[best])
-    return (_profiles().languages[best], found) if found > Detector.PROB_THRESHOLD else None
+    found = zip(_profiles().languages, total.tolist(), strict=True)
+    listed = [(name, share) for name, share in found if share > Detector.PROB_THRESHOLD]
+    return sorted(listed, key=itemgetter(1), reverse=True)
 
 
 def ngrams(text: str) -> list[int]:

@@ -10,14 +10,25 @@ import pytest
 from langdetect import DetectorFactory, LangDetectException, detector_factory
 
 from tests.conftest import shared
-from zephyr_data.detector import SEED, _profiles, likeliest, likeliest_name, ngrams
-from zephyr_data.language import FUNCTION_WORDS, UNDETERMINED, clearly_english, detect, mark_language
+from zephyr_data.detector import SEED, _profiles, guesses, likeliest, ngrams
+from zephyr_data.language import ONLY_ENGLISH, UNDETERMINED, clearly_english, detect, mark_language
 from zephyr_data.schemas import DIALOGUES
 
 
 def verdict(*turns: str, languages: tuple[str, ...] = ("en",)) -> str | None:
     table = pl.DataFrame([{"turns": list(turns)}], schema=DIALOGUES)
     return mark_language(languages)(table)["dropped_by"][0]
+
+
+QUEUE = """Create a queue data structure using two lists in Python.
+class Queue:
+    def enqueue(self, data):
+        self.left.append(data)
+    def dequeue(self):
+        while len(self.left) > 0:
+            self.right.append(self.left.pop())
+        return self.right.pop()
+"""
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,13 @@ def verdict(*turns: str, languages: tuple[str, ...] = ("en",)) -> str | None:
         ("시간을 잘 쓰는 방법을 알려 주세요.", "ko"),
         ("Как мне лучше планировать своё время на работе?", "ru"),
         ("How can I plan my time well when there is so much to do at work?", "en"),
+        ("E se o hotel da praia nunca tivesse sido construído ali perto?", "pt"),  # no "do" ends "construído"
+        ("Was ist in der Physik ein Feld, und was hat es in der Technik zu bedeuten?", "de"),
+        (
+            "Spielen Sie bitte die Rolle von Leonard aus der Serie The Big Bang Theory und reden Sie so wie er, auch wenn es dabei einmal um etwas ganz anderes geht.",
+            "de",
+        ),
+        (QUEUE, UNDETERMINED),
     ],
 )
 def test_detect(text: str, code: str) -> None:
@@ -141,12 +159,11 @@ def test_the_fast_detector_is_the_package_to_the_last_bit(package: Any) -> None:
         slow = package.create()
         slow.append(text)
         try:
-            best = slow.get_probabilities()
+            expected = [(found.lang, found.prob) for found in slow.get_probabilities()]
         except LangDetectException:
-            best = []
-        expected = (best[0].lang, best[0].prob) if best else None
-        assert likeliest(text) == expected, text
-        assert likeliest_name(text) == (expected and expected[0]), text
+            expected = []
+        assert guesses(text) == expected, text
+        assert likeliest(text) == (expected[0][0] if expected else None), text
 
 
 def test_the_profiles_are_the_packages(package: Any) -> None:
@@ -159,19 +176,32 @@ def test_the_profiles_are_the_packages(package: Any) -> None:
 
 def naively_english(text: str) -> bool:
     words = text.count(" ") + 1
-    found = re.findall(rf"(?<![0-9A-Za-z_])(?:{'|'.join(FUNCTION_WORDS)})(?![0-9A-Za-z_])", text, re.IGNORECASE)
+    found = re.findall(rf"\b(?:{'|'.join(ONLY_ENGLISH)})\b", text, re.IGNORECASE)
     odd = len(text.encode()) - len(text)
-    return words >= 10 and len(found) >= 0.10 * words and odd <= 0.02 * len(text.encode()) + 4
+    return words >= 10 and len(found) >= max(2, 0.06 * words) and odd <= 0.02 * len(text.encode()) + 4
 
 
 def test_the_cheap_test_of_english_is_the_whole_one() -> None:
     chance, letters = (
         random.Random(3),
-        (*sorted(FUNCTION_WORDS)[::3], "The", "AND", "of,", "in-", "éa", "Haus", "x", "\n"),
+        (*sorted(ONLY_ENGLISH)[::2], "The", "AND", "of,", "in-", "éa", "éthe", "Haus", "x", "\n"),
     )
     texts = ["", " ", "the", *(" ".join(chance.choices(letters, k=chance.randrange(30))) for _ in range(300))]
-    texts += [" ".join(chance.choices(("the", "Haus", "geht", "zu"), (1, 3, 3, 3), k=20)) for _ in range(300)]
+    texts += [
+        " ".join(chance.choices(("the", "what", "Haus", "geht", "zu"), (1, 1, 6, 9, 9), k=20)) for _ in range(300)
+    ]
     assert clearly_english(pl.Series(texts)).to_list() == [naively_english(text) for text in texts]
     assert clearly_english(pl.Series(["", ""])).to_list() == [False, False]
     assert clearly_english(pl.Series([], dtype=pl.String)).is_empty()
     assert clearly_english(pl.Series(texts)[5:9]).to_list() == [naively_english(text) for text in texts[5:9]]
+
+
+def test_the_stage_and_the_package_agree_on_rows_that_the_thresholds_never_saw() -> None:
+    shared("multilingual/llmzoo_en100.jsonl")
+    from benchmarks.language import compared
+    from benchmarks.prose import shared_dialogues
+
+    texts = compared(list(shared_dialogues())[:660:3])
+    assert len(texts) > 200
+    assert [text for text in texts if not text.agrees and text.right != "ours" and text.ours != UNDETERMINED] == []
+    assert sum(text.agrees for text in texts) >= 0.98 * len(texts)
