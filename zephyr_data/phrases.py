@@ -5,7 +5,7 @@ import re
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.rules import Rule, Ruleset, rust
+from zephyr_data.rules import Exemption, Rule, Ruleset, rust
 from zephyr_data.stages import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
 
 NAME = "phrases"
@@ -14,7 +14,8 @@ _QUOTED = re.compile(
     r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
     r"""|['‘](?<![^\s(]['‘])[A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech, after a space
 )
-_MAY_QUOTE = r"""["“«]|(?:^|[\s(])['‘][A-Z]"""  # every text in which _QUOTED finds something, and few others
+_IN_DOUBLE_MARKS = re.compile(r"""["][^"\n]{1,400}["]""")
+_MAY_SPEAK = r"""['‘][A-Z]"""  # every text with speech in single marks, and few others
 
 
 def mark_phrases(ruleset: Ruleset) -> Stage:
@@ -75,13 +76,14 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
         [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
     )
     hits = found.join(_spared(table, found, ruleset), on=["row", "turn", "rule"], how="anti")
-    matched = [_in_context(*place) for place in hits.select("assistant", "text", "at").rows()]
-    told = hits.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
+    places = pl.concat([_places(rule, hits.filter(pl.col("rule") == rule.id)) for rule in ruleset.rules])
+    matched = [_in_context(*place) for place in places.select("assistant", "text", "at").rows()]
+    told = places.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
     return told.sort("row", "turn", "order").drop("order")
 
 
 def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, last_turn, assistant, unquoted for the replies that pass the gate once quotations are blanked.
+    """Return row, turn, last_turn, assistant, unquoted (quotations blanked) for the replies that pass the gate.
 
     Blanking lets nothing pass that did not before, but for a reply that begins with a quotation.
     """
@@ -91,52 +93,60 @@ def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
         turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
         assistant=pl.col("turns").list.gather_every(2, 1),
     )
-    begins_quoted = pl.col("assistant").str.contains(r"^\s*[\"“«'‘]")
-    passes = pl.lit(True) if ruleset.gate is None else pl.col("assistant").str.contains(rust(ruleset.gate))
-    close = replies.explode("turn", "assistant").filter(passes | begins_quoted)
-    quotes = close["assistant"].str.contains(_MAY_QUOTE)
-    texts = zip(close["assistant"], quotes, strict=True)
-    unquoted = [blank_quotes(text) if may_quote else text for text, may_quote in texts]
-    blanked = close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String))
-    return blanked if ruleset.gate is None else blanked.filter(pl.col("unquoted").str.contains(rust(ruleset.gate)))
+    said = replies.explode("turn", "assistant")
+    close = said if ruleset.gate is None else said.filter(pl.col("assistant").str.contains(_open_gate(ruleset.gate)))
+    may_speak = close["assistant"].str.contains(_MAY_SPEAK)
+    unquoted = [_without_quotes(text, speaks) for text, speaks in zip(close["assistant"], may_speak, strict=True)]
+    return close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String))
+
+
+def _open_gate(gate: str) -> str:
+    return rf"""(?:{rust(gate)})|^\s*["“«'‘]"""
 
 
 def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
-    """Return the replies that a rule hits, and where; all patterns joined would outgrow the engine's cache."""
-    pattern = rust(rule.pattern)
+    """Return the replies that a rule hits; all patterns joined would outgrow the engine's cache."""
     reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}
-    close = spoken.filter(reads[rule.turn])
-    if rule.gate is not None:
-        close = close.filter(pl.col("unquoted").str.contains(rust(rule.gate)))
-    return close.filter(pl.col("unquoted").str.contains(pattern)).select(
-        "row",
-        "turn",
-        "assistant",
-        rule=pl.lit(rule.id),
-        text=pl.col("unquoted").str.extract(f"({pattern})", 1),
-        at=pl.col("unquoted").str.find(pattern),
-    )
+    close = _matching("unquoted", rule, spoken.filter(reads[rule.turn]))
+    return close.select("row", "turn", "assistant", "unquoted", rule=pl.lit(rule.id))
+
+
+def _places(rule: Rule, hits: pl.DataFrame) -> pl.DataFrame:
+    """Return the hits of a rule with the text that it matches and where that begins, in bytes."""
+    pattern = rust(rule.pattern)
+    return hits.with_columns(text=pl.col("unquoted").str.extract(pattern, 0), at=pl.col("unquoted").str.find(pattern))
+
+
+def _matching(column: str, entry: Rule | Exemption, table: pl.DataFrame) -> pl.DataFrame:
+    gated = table if entry.gate is None else table.filter(pl.col(column).str.contains(rust(entry.gate)))
+    return gated.filter(pl.col(column).str.contains(rust(entry.pattern)))
 
 
 def _spared(table: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches."""
-    asked = table.join(found.select("row").unique(), on="row", how="semi", maintain_order="left").select(
-        "row",
-        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
-        user=pl.col("turns").list.gather_every(2, 0).list.head(pl.col("turns").list.len() // 2),
-    )
-    asked = asked.explode("turn", "user")
-    parts = [asked.head(0).select("row", "turn", rule=pl.lit("", dtype=pl.String))]
+    """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches.
+
+    An exemption reads what stands before the hits that name it and that no earlier one spared.
+    """
+    unspared, parts = found.select("row", "turn", "rule"), [found.head(0).select("row", "turn", "rule")]
+    asked = table.select("row", user=pl.col("turns").list.gather_every(2, 0))
     for exemption in ruleset.exemptions:
-        matches = pl.col("user").str.contains(rust(exemption.pattern))
-        since = matches.cast(pl.Int8).cum_max().over("row").cast(pl.Boolean)
-        spared = asked.filter(since).select("row", "turn")
-        parts += [spared.with_columns(rule=pl.lit(rule.id)) for rule in ruleset.rules if exemption.id in rule.unless]
+        naming = [rule.id for rule in ruleset.rules if exemption.id in rule.unless]
+        open_to = unspared.filter(pl.col("rule").is_in(naming))
+        last = open_to.group_by("row").agg(exchanges=(pl.col("turn").max() + 1) // 2)
+        read = (
+            asked.join(last, on="row", how="inner")
+            .with_columns(pl.col("user").list.head("exchanges"), turn=pl.int_ranges(1, 2 * pl.col("exchanges"), 2))
+            .explode("turn", "user")
+        )
+        since = _matching("user", exemption, read).group_by("row").agg(since=pl.col("turn").min())
+        spared = open_to.join(since, on="row", how="inner").filter(pl.col("turn") >= pl.col("since")).drop("since")
+        unspared = unspared.join(spared, on=["row", "turn", "rule"], how="anti")
+        parts.append(spared)
     return pl.concat(parts)
 
 
 def _in_context(reply: str, text: str, at: int) -> str:
-    start = len(reply.encode()[:at].decode("utf-8", "ignore"))
+    start = at if reply.isascii() else len(reply.encode()[:at].decode("utf-8", "ignore"))
     end = start + len(text)
     return reply[max(0, start - CONTEXT) : start] + "⟦" + reply[start:end] + "⟧" + reply[end : end + CONTEXT]
 
@@ -146,8 +156,15 @@ def blank_quotes(text: str) -> str:
 
     Somebody else's speech is not the assistant's own voice; offsets stay true to the original.
     """
-    return _QUOTED.sub(lambda quoted: _blanked(quoted[0]), text)
+    return _without_quotes(text, may_speak=True)
 
 
-def _blanked(quoted: str) -> str:
+def _without_quotes(text: str, may_speak: bool) -> str:
+    if may_speak or "“" in text or "«" in text:
+        return _QUOTED.sub(_blanked, text)
+    return _IN_DOUBLE_MARKS.sub(_blanked, text) if '"' in text else text
+
+
+def _blanked(match: re.Match[str]) -> str:
+    quoted = match[0]
     return quoted[0] + "\x1a" * len(quoted[1:-1].encode()) + quoted[-1]

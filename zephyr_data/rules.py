@@ -29,6 +29,7 @@ class Exemption:
     why: str
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
+    gate: str | None = None  # cheap pattern that whatever the exemption hits matches
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,11 @@ def contradictions(ruleset: Ruleset) -> list[str]:
             faults += [
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
             ]
-    for rule in ruleset.rules:
-        hits = pl.Series(rule.hits, dtype=pl.String)
-        for gate in (ruleset.gate, rule.gate):
+        hits = pl.Series(entry.hits, dtype=pl.String)
+        for gate in (ruleset.gate if isinstance(entry, Rule) else None, entry.gate):
             if gate is not None:
                 shut_out = hits.filter(~hits.str.contains(rust(gate)))
-                faults += [f"a gate keeps {text!r} from {rule.id}" for text in shut_out]
+                faults += [f"a gate keeps {text!r} from {entry.id}" for text in shut_out]
     return faults
 
 
@@ -157,7 +157,7 @@ def _expand(content: dict[str, Any], path: Path) -> None:
     for name, piece in content.pop("words", {}).items():
         words[name] = filled(piece)
     for entry in (entry for kind in ("drop", "cut", "unless") for entry in content.get(kind, [])):
-        entry["pattern"] = filled(entry.get("pattern"))
+        entry |= {name: filled(entry[name]) for name in ("pattern", "gate") if name in entry}
 
 
 def _piece(words: dict[str, str], name: str, path: Path) -> str:
@@ -182,9 +182,9 @@ def _rule(entry: dict[str, Any], action: str, path: Path) -> Rule:
 
 def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
     names = ("id", "pattern", "why")
-    _check_entry(entry, names, {*names, "hits", "misses"}, path)
+    _check_entry(entry, names, {*names, "hits", "misses", "gate"}, path)
     hits, misses = (tuple(entry.get(name, ())) for name in ("hits", "misses"))
-    return Exemption(entry["id"], entry["pattern"], entry["why"], hits, misses)
+    return Exemption(entry["id"], entry["pattern"], entry["why"], hits, misses, entry.get("gate"))
 
 
 def _check_entry(entry: dict[str, Any], required: tuple[str, ...], known: set[str], path: Path) -> str:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, dialogue
-from zephyr_data import rules
+from zephyr_data import phrases, rules
 from zephyr_data.errors import OptionError, RuleError
 from zephyr_data.phrases import blank_quotes, find_hits
 from zephyr_data.rule_report import score
@@ -73,6 +73,13 @@ def test_an_exemption_holds_from_its_turn_on_and_not_before() -> None:
     plain, boilerplate = "How do I clean a pan?", "As an AI language model, I suggest hot water."
     assert [turn for _, turn in hits(SHIPPED, plain, boilerplate, "Are you an AI?", boilerplate)] == [1]
     assert hits(SHIPPED, "Are you an AI?", boilerplate, plain, boilerplate) == []
+
+
+def test_an_exemption_that_one_rule_names_spares_no_other(tmp_path: Path) -> None:
+    other = RULE.replace('"a"', '"b"').replace("bad", "good")
+    text = RULE + 'unless = ["x"]\n' + other + '[[unless]]\nid = "x"\npattern = "please"\nwhy = "w"\ngate = "p"\n'
+    both = "bad and good"
+    assert hits(load(tmp_path, text), "q", both, "please", both, "q", both) == [("a", 1), ("b", 1), ("b", 3), ("b", 5)]
 
 
 def test_turn_first_and_last_read_only_theirs(tmp_path: Path) -> None:
@@ -195,6 +202,34 @@ def test_the_gate_lets_pass_whatever_a_rule_hits(rule: rules.Rule) -> None:
             assert rule.gate is None or series.str.contains(rules.rust(rule.gate)).item(), text
 
     every_hit_passes()
+
+
+@pytest.mark.parametrize("exemption", [each for each in SHIPPED.exemptions if each.gate], ids=lambda each: each.id)
+def test_an_exemption_s_gate_lets_pass_whatever_it_hits(exemption: rules.Exemption) -> None:
+    assert exemption.gate is not None
+
+    @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.from_regex(re.compile(exemption.pattern, re.ASCII)))
+    def every_hit_passes(text: str) -> None:
+        series = pl.Series([text])
+        if series.str.contains(rules.rust(exemption.pattern)).item():
+            assert series.str.contains(rules.rust(exemption.gate or "")).item(), text
+
+    every_hit_passes()
+
+
+def test_the_shipped_patterns_stay_compiled_from_block_to_block() -> None:
+    """Polars keeps 32 regexes and compiles all of them anew where more take turns; other stages need six."""
+    entries = [*SHIPPED.rules, *SHIPPED.exemptions]
+    assert len({each.pattern for each in entries} | {each.gate for each in entries} - {None}) <= 24
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from([*"\"“”«»'‘’( \n.?", "Ab", "it, ", "no", "é", "x" * 399]), max_size=24))
+def test_blanking_by_the_marks_that_a_text_has_is_blanking_by_all(parts: list[str]) -> None:
+    text = "".join(parts)
+    may_speak = pl.Series([text]).str.contains(phrases._MAY_SPEAK).item()
+    assert phrases._without_quotes(text, may_speak) == phrases._QUOTED.sub(phrases._blanked, text)
 
 
 def test_a_gate_that_shuts_out_a_hit_is_refused(tmp_path: Path) -> None:

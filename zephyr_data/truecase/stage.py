@@ -34,25 +34,29 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
     chosen = sorted(parities[role] for role in roles)
 
     def edit(table: pl.DataFrame) -> pl.DataFrame:
-        flagged = pl.col("turns").list.eval(pl.element().str.contains(FLAG))
-        in_role = [flagged.list.gather_every(2, parity).list.any() for parity in chosen]
-        suspects = table.select("row", "turns", flags=flagged).filter(pl.any_horizontal(in_role))
+        flagged = pl.element().str.contains(FLAG)
+        in_role = {str(parity): pl.col("turns").list.gather_every(2, parity).list.eval(flagged) for parity in chosen}
+        suspects = table.select("row", "turns", **in_role).filter(pl.any_horizontal(pl.col(*in_role).list.any()))
         if suspects.is_empty():
             return nothing_changed()
         counts = statistics()
-        changed = [_edit_row(row, turns, flags, chosen, counts) for row, turns, flags in suspects.rows()]
+        changed = [
+            _edit_row(row, turns, dict(zip(chosen, flags, strict=True)), counts)
+            for row, turns, *flags in suspects.rows()
+        ]
         return pl.DataFrame([row for row in changed if row], schema=schemas.REWRITES, orient="row")
 
     return rewrite(NAME, edit)
 
 
 def _edit_row(
-    row: int, turns: list[str], flags: list[bool], parities: list[int], counts: Statistics
+    row: int, turns: list[str], flags: dict[int, list[bool]], counts: Statistics
 ) -> tuple[int, list[str], list[dict[str, object]]] | None:
     edits: list[dict[str, object]] = []
-    for turn, (text, is_flagged) in enumerate(zip(turns, flags, strict=True)):
+    for turn, text in enumerate(turns):
         said = turns[turn - 1] if turn % 2 else ""
-        if is_flagged and turn % 2 in parities and not ASKS_FOR_CASE.search(said):
+        is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
+        if is_flagged and not ASKS_FOR_CASE.search(said):
             restored, changes = restore(text, counts, said)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
