@@ -26,7 +26,9 @@ def message_digests(frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
     whole, shorter = [], []
     for line in _lines(frame):
         text = bytes(line)
-        end = max(text.rfind(_NEXT_MESSAGE), text.rfind(_FIRST_MESSAGE) + 1)
+        end = text.rfind(_NEXT_MESSAGE)
+        if end < 0:  # there is only one
+            end = text.rfind(_FIRST_MESSAGE) + 1
         common = hashlib.sha256(text[:end])
         without = common.copy()
         without.update(b"]}")
