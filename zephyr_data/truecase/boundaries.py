@@ -37,7 +37,11 @@ INTERJECTIONS = frozenset(
 )
 # Names that end in a mark.
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
-_BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)\s+["“‘'«(\[*_]*\Z""")
+# Words that go on after a quotation which ends in a full stop: '"It is so." that means …'.
+_AFTER_QUOTATION = frozenset("that to from for".split())
+_BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)(\s+)["“‘'«(\[*_]*\Z""")
+_YEAR_OR_SHARE = re.compile(r"(?:1[0-9]|20)\d\d|.*[%$€£].*|\d+\.\d+")
+_ACRONYM = re.compile(r"[A-Z]{3,}")
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
 _INITIALS = re.compile(r"\w(?:\.\w)*")  # J. R. R., a.m.
 _NOT_LETTERS, _VOWEL = re.compile(r"[^a-z]"), re.compile(r"[aeiouy]")
@@ -45,36 +49,45 @@ _CODE = re.compile(r"[/\\=<>{}@_]")
 _QUOTES = "\"”’'»"
 
 
-def starts_sentence(before: str, word: str, *, is_name: bool) -> bool:
+def starts_sentence(before: str, word: str, *, is_name: bool, is_prose: bool = False) -> bool:
     """Return whether a lower-case `word` after the text `before` stands where a sentence starts.
 
-    `is_name` says that the statistics know the word as a name, which may follow any sentence end.
+    `is_name` says that the word is known as a name, which may follow any sentence end; `is_prose` that the text does not
+    speak of code, so that a full stop after a capitalised word is no dot of a dotted name.
     """
     end = _BEFORE.search(before[-120:])
-    if end is None or before.endswith("("):  # an aside
+    if end is None:
+        return False
+    is_new_line = "\n" in end[4]
+    if before.endswith("(") and not is_new_line:  # an aside
         return False
     token, marks, closers = end[1].lstrip("\"“‘'«([*_-—–"), end[2], end[3]
     if "..." in marks or marks == "..":
         return False
     if closers.strip("*_"):
-        return _after_closer(marks, closers, word)
+        return _after_closer(marks, closers, word, is_new_line=is_new_line)
     if marks == ".":
-        return _after_full_stop(before[: before.rfind(marks)], token, word, is_name=is_name)
-    return _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
+        is_open = is_prose or is_new_line
+        return _after_full_stop(before[: before.rfind(marks)], token, word, is_name=is_name, is_open=is_open)
+    return is_new_line or _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
 
 
-def _after_closer(marks: str, closers: str, word: str) -> bool:
+def _after_closer(marks: str, closers: str, word: str, *, is_new_line: bool) -> bool:
     # '"Stop!" he said' goes on; '…the end." it was' does not
-    return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS
+    if is_new_line:
+        return True
+    return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS - _AFTER_QUOTATION
 
 
-def _after_full_stop(before: str, token: str, word: str, *, is_name: bool) -> bool:
+def _after_full_stop(before: str, token: str, word: str, *, is_name: bool, is_open: bool) -> bool:
     if not token or _LIST_NUMBER.search(before) or _is_abbreviation(token) or _CODE.search(token):
         return False
-    if "." in token:  # "os.path. join" against "on example.com. it is"
+    if "." in token and not _YEAR_OR_SHARE.fullmatch(token):  # "os.path. join" against "on example.com. it is"
         return word in STARTERS
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
-        return word in STARTERS_AFTER_STOP or is_name
+        if word in STARTERS_AFTER_STOP or is_name:
+            return True
+        return is_open and (not token[0].isdigit() or bool(_YEAR_OR_SHARE.fullmatch(token)))
     return True
 
 
@@ -82,6 +95,8 @@ def _is_abbreviation(token: str) -> bool:
     lower = token.lower()
     if lower in ABBREVIATIONS or _INITIALS.fullmatch(token):
         return True
+    if _ACRONYM.fullmatch(token):
+        return False
     letters = _NOT_LETTERS.sub("", lower)
     return bool(letters) and not _VOWEL.search(letters)  # mgmt., qty.
 

@@ -1,15 +1,16 @@
 """Restore the case of one badly cased text. Case only: the folded text is equal before and after."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from zephyr_data.language import FUNCTION_WORDS, looks_english
 from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
+from zephyr_data.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
 from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.truecase.names import Names, likely_casing
+from zephyr_data.truecase.names import NAMES_TODAY, Names, is_always_name, is_mostly_name, known_casing, likely_casing
 from zephyr_data.truecase.settled import StaysLower
 from zephyr_data.truecase.statistics import Statistics
 
@@ -21,7 +22,7 @@ _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|N
 # Written in lower case by those who named them, also at a sentence start.
 LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
-    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var let const".split()
+    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var const ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
 )
 _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
 NEARBY = 12  # tokens on either side in which a word of English must stand
@@ -36,7 +37,11 @@ _VARIABLE_I = re.compile(
     r"\b(?:loops?|variables?|index(?:es)?|indices|arrays?|iterat\w+|subscripts?|imaginary|counters?|exponents?|summation)\b"
     r"|\d ?i\b|\bi ?[=×*+/^<>\[]|[=×*+/^<\[] ?i\b|\(i\)|\bi, ?(?:ii|j)\b|\bi (?:is|takes|reaches|equals|becomes)\b"
 )
+_SPEAKS_OF_CODE = re.compile(r"(?i)\b(?:code|files?|functions?|methods?|class|module|script|folder|variables?)\b")
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
+
+
+NOTHING_KNOWN: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,14 @@ class Recased:
     rule: str
 
 
-def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, list[Recased]]:
+def restore(
+    text: str, statistics: Statistics, said: str = "", known: Mapping[str, str] = NOTHING_KNOWN
+) -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
     Words in lower case are raised where a sentence starts, as the pronoun I, and as names; a text all in capitals is
     lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
+    `known` are the names of the dialogue, from lower case to their casing.
     """
     free = blank_quotations(blank_protected(text), said)
     words = [word for word in _WORD.findall(free) if word[0].isalpha()]
@@ -64,7 +72,9 @@ def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, lis
     if is_all_caps:
         free, plain = "".join(map(lower_letter, free)), "".join(map(lower_letter, text))
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
-    return _Text(text, plain, free, tokens, statistics, is_all_lower).restored("all-caps" if is_all_caps else None)
+    return _Text(text, plain, free, tokens, statistics, is_all_lower, known).restored(
+        "all-caps" if is_all_caps else None
+    )
 
 
 def shouts(text: str, words: list[str]) -> bool:
@@ -100,6 +110,7 @@ class _Text:
         tokens: list[re.Match[str]],
         statistics: Statistics,
         is_all_lower: bool,
+        known: Mapping[str, str],
     ) -> None:
         self.text = text
         self.plain = plain
@@ -108,6 +119,12 @@ class _Text:
         self.cased = [free[token.start() : token.end()] for token in tokens]
         self.names = Names.ALL_LOWER if is_all_lower else Names.CASED
         self.statistics = statistics
+        self.known = known
+        self.has_lines = is_all_lower and is_punctuated(plain)
+
+    @cached_property
+    def _is_prose(self) -> bool:
+        return "`" not in self.plain and not _SPEAKS_OF_CODE.search(self.plain)
 
     @cached_property
     def _is_i_variable(self) -> bool:
@@ -143,7 +160,7 @@ class _Text:
         plain, stays = self.plain, stays_lower(self.statistics, self.names)
         for at, word in enumerate(self.cased):
             if word.islower():
-                if stays[word]:
+                if stays[word] and word not in self.known and word not in NAMES_TODAY:
                     start = self.tokens[at].start()
                     if (
                         start > 1
@@ -167,6 +184,8 @@ class _Text:
         if word == "i":
             return ("I" if self._is_pronoun(at, end) else "i"), "lone-i"
         if len(word) == 1 and not (word == "a" and self.free[end : end + 1] == " "):
+            if continues_letters(self.plain, start, end):
+                return raise_letter(word), "line-start"
             return word, ""  # a list marker, a variable
         name = self._name(at, word)
         place = self._place(at, start, word, is_name=name != word)
@@ -176,12 +195,22 @@ class _Text:
 
     def _name(self, at: int, word: str) -> str:
         counts = self.statistics.casings.get(word, {})
+        known = known_casing(word, counts, self.known, self.names)
+        if known:
+            return known
         if word in ABBREVIATIONS and self._neighbour(at + 1) == ".":
             return word
         if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
             return word
         scores = self.statistics.scores(self._neighbour(at - 1), word, self._neighbour(at + 1, lower=True))
-        return likely_casing(word, self._neighbour(at - 1), scores, counts, self.names)
+        return likely_casing(
+            word, self._neighbour(at - 1), scores, counts, self.names, lambda: self._is_beside_name(at)
+        )
+
+    def _is_beside_name(self, at: int) -> bool:
+        previous, following = self._neighbour(at - 1) or "", self._neighbour(at + 1, lower=True) or ""
+        is_after = previous[:1].isupper() and is_mostly_name(previous.lower(), self.statistics.casings)
+        return is_after or is_always_name(self.statistics.casings.get(following, {}))
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -208,6 +237,8 @@ class _Text:
         return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
 
     def _place(self, at: int, start: int, word: str, *, is_name: bool) -> str:
+        if self.has_lines and starts_line(self.plain, start):
+            return "line-start"
         near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
         if near and near[-1] not in _ENDERS:
             return ""
@@ -216,7 +247,8 @@ class _Text:
             return "turn-start" if self._reads_as_sentence() else ""
         if self._is_verse(start):
             return ""
-        return "sentence-start" if starts_sentence(before, word, is_name=is_name) else ""
+        is_start = starts_sentence(before, word, is_name=is_name or word in self.known, is_prose=self._is_prose)
+        return "sentence-start" if is_start else ""
 
     def _is_in_english(self, at: int) -> bool:
         first, last = max(0, at - NEARBY), min(len(self.cased), at + NEARBY + 1)
@@ -224,9 +256,10 @@ class _Text:
 
     def _is_verse(self, start: int) -> bool:
         """Return whether the word begins a line of several that follow each other and begin in lower case."""
-        if not re.search(r"[^\n]\n[ \t]*\Z", self.plain[:start]):
+        previous = re.search(r"(?:\A|\n)([^\n]+)\n[ \t]*\Z", self.plain[max(0, start - 100) : start])
+        if not previous or len(previous[1]) > LONGEST_VERSE:
             return False
-        following = re.match(r"[^\n]*\n[ \t]*([^\s])", self.plain[start:])
+        following = re.match(rf"[^\n:]{{,{LONGEST_VERSE}}}\n[ \t]*([^\s])", self.plain[start : start + 100])
         return bool(following and following[1].islower())
 
     def _reads_as_sentence(self) -> bool:

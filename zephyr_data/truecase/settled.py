@@ -2,7 +2,7 @@
 
 from zephyr_data.language import FUNCTION_WORDS
 from zephyr_data.truecase.boundaries import ABBREVIATIONS
-from zephyr_data.truecase.names import COMMON_TODAY, Names, is_rare_below, likely_casing
+from zephyr_data.truecase.names import COMMON_TODAY, PARTS_OF_NAMES, Names, is_rare_below, likely_casing
 from zephyr_data.truecase.statistics import Statistics
 
 
@@ -27,6 +27,8 @@ class StaysLower(dict[str, bool]):
         if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
             return True
         if word in ABBREVIATIONS or word in COMMON_TODAY:
+            return False
+        if self.names is Names.ALL_LOWER and word in PARTS_OF_NAMES:
             return False
         if word in self.statistics.needs_context:
             return word in counts and not any(
