@@ -1,7 +1,7 @@
 """The frozen test of truecasing, as a table: `python -m benchmarks.casing`.
 
-Texts are real dialogues and prose at hand (`casing_texts.py`), in two halves by a hash of the first turn: one to tune on,
-one held back. Prose counts as assistant turns. Ours is the stage `truecase`, for both roles, on whole dialogues; the
+Texts are real dialogues and prose at hand (`casing_texts.py`), in two halves by a hash of the first turn: one to tune
+on, one held back. Prose counts as assistant turns. Ours is the stage `truecase`, for both roles, on whole dialogues; the
 package `truecase` sees every turn, its words cut by NLTK's rules and mapped back to their places.
 
 - sentence starts: of every second word (by a draw) whose one capital stood behind `.`, `!` or `?` and was lowered, those

@@ -82,7 +82,9 @@ def _raised(word: str, rule: str, known: dict[str, str]) -> str:
     return "day or month" if word in CALENDAR else "a slip of the corpus, or neighbours counted without protected text"
 
 
-def _kept(word: str, at: int, free: str, start: int, end: int, best: str, scores: dict[str, int], names: Names) -> str:
+def _kept(  # noqa: PLR0911  each return is a reason
+    word: str, at: int, free: str, start: int, end: int, best: str, scores: dict[str, int], names: Names
+) -> str:
     if at == 0 and best == word.capitalize():
         return "first word of a turn that does not read as a sentence, or is no word"
     if word in FUNCTION_WORDS or word == "i":

@@ -49,11 +49,13 @@ _CODE = re.compile(r"[/\\=<>{}@_]")
 _QUOTES = "\"”’'»"
 
 
-def starts_sentence(before: str, word: str, *, is_name: bool, is_prose: bool = False) -> bool:
+def starts_sentence(  # noqa: PLR0911  each return is a case
+    before: str, word: str, *, is_name: bool, is_prose: bool = False
+) -> bool:
     """Return whether a lower-case `word` after the text `before` stands where a sentence starts.
 
-    `is_name` says that the word is known as a name, which may follow any sentence end; `is_prose` that the text does not
-    speak of code, so that a full stop after a capitalised word is no dot of a dotted name.
+    `is_name` says that the word is known as a name, which may follow any sentence end; `is_prose` that the text does
+    not speak of code, so that a full stop after a capitalised word is no dot of a dotted name.
     """
     end = _BEFORE.search(before[-120:])
     if end is None:
@@ -62,14 +64,22 @@ def starts_sentence(before: str, word: str, *, is_name: bool, is_prose: bool = F
     if before.endswith("(") and not is_new_line:  # an aside
         return False
     token, marks, closers = end[1].lstrip("\"“‘'«([*_-—–"), end[2], end[3]
-    if "..." in marks or marks == "..":
+    if "..." in marks:
         return False
+    if marks == "..":  # a slip for one, or a short ellipsis
+        return word in STARTERS_AFTER_STOP
     if closers.strip("*_"):
         return _after_closer(marks, closers, word, is_new_line=is_new_line)
     if marks == ".":
-        is_open = is_prose or is_new_line
-        return _after_full_stop(before[: before.rfind(marks)], token, word, is_name=is_name, is_open=is_open)
-    return is_new_line or _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
+        stopped = before[: before.rfind(marks)]
+        if is_new_line and token and not _LIST_NUMBER.search(stopped):
+            return True
+        return _after_full_stop(stopped, token, word, is_name=is_name, is_prose=is_prose)
+    return (
+        is_new_line
+        or _is_question(marks, token)
+        or _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
+    )
 
 
 def _after_closer(marks: str, closers: str, word: str, *, is_new_line: bool) -> bool:
@@ -79,7 +89,7 @@ def _after_closer(marks: str, closers: str, word: str, *, is_new_line: bool) -> 
     return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS - _AFTER_QUOTATION
 
 
-def _after_full_stop(before: str, token: str, word: str, *, is_name: bool, is_open: bool) -> bool:
+def _after_full_stop(before: str, token: str, word: str, *, is_name: bool, is_prose: bool) -> bool:
     if not token or _LIST_NUMBER.search(before) or _is_abbreviation(token) or _CODE.search(token):
         return False
     if "." in token and not _YEAR_OR_SHARE.fullmatch(token):  # "os.path. join" against "on example.com. it is"
@@ -87,7 +97,7 @@ def _after_full_stop(before: str, token: str, word: str, *, is_name: bool, is_op
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
         if word in STARTERS_AFTER_STOP or is_name:
             return True
-        return is_open and (not token[0].isdigit() or bool(_YEAR_OR_SHARE.fullmatch(token)))
+        return is_prose and (not token[0].isdigit() or bool(_YEAR_OR_SHARE.fullmatch(token)))
     return True
 
 
@@ -99,6 +109,10 @@ def _is_abbreviation(token: str) -> bool:
         return False
     letters = _NOT_LETTERS.sub("", lower)
     return bool(letters) and not _VOWEL.search(letters)  # mgmt., qty.
+
+
+def _is_question(marks: str, token: str) -> bool:
+    return "?" in marks and bool(token) and token.isalpha() and token.lower() not in MARKED_NAMES
 
 
 def _after_mark(earlier: str, token: str, word: str, *, is_name: bool) -> bool:

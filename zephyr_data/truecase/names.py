@@ -40,17 +40,19 @@ NAMES_TODAY = {
     for name in """
     AI ChatGPT GPT OpenAI Google YouTube Facebook Twitter Instagram TikTok WhatsApp LinkedIn Reddit Wikipedia Netflix
     Spotify Airbnb Tesla Microsoft GitHub GitLab JavaScript TypeScript HTML CSS JSON XML SQL MySQL PostgreSQL MongoDB
-    SQLite PHP API APIs URL URLs PDF CSV CPU CPUs GPU GPUs SSD USB CEO CTO CFO SEO UI UX IoT NLP LLM LLMs COVID NASA NBA
-    NFL UEFA FIFA NASDAQ DNA RNA MRI FAQ FAQs DIY iPhone iPad iPod iOS macOS Bluetooth eBay PayPal PlayStation Xbox Nintendo
-    Kubernetes Linux Ubuntu WordPress PowerPoint Photoshop Bitcoin Ethereum NumPy Django NVIDIA ASCII HTTP HTTPS IDE JVM
-    SaaS CRM EU GDP PhD Beyonce Zuckerberg Obama Biden Zelensky Zoom Slack Hogwarts Brexit UNESCO GDPR CNN BBC ESPN HBO
-    Marvel Pokemon Minecraft Roblox Fortnite Siri Alexa
+    SQLite
+    PHP API APIs URL URLs PDF CSV CPU CPUs GPU GPUs SSD USB CEO CTO CFO SEO UI UX IoT NLP LLM LLMs COVID NASA NBA
+    NFL UEFA FIFA NASDAQ DNA RNA MRI FAQ FAQs DIY iPhone iPad iPod iOS macOS Bluetooth eBay PayPal PlayStation Xbox
+    Nintendo Kubernetes Linux Ubuntu WordPress PowerPoint Photoshop Bitcoin Ethereum NumPy Django NVIDIA ASCII HTTP HTTPS IDE JVM
+    SaaS CRM EU GDP PhD Beyonce Zuckerberg Obama Biden Zelensky Hogwarts Brexit UNESCO GDPR CNN BBC ESPN HBO
+    Python Java Pokemon Minecraft Roblox Fortnite Siri Alexa
     """.split()
-    if name not in {"Zoom", "Slack", "Marvel"}
 }
 SURE_LOWER = 20  # so many times likelier in lower case, and a casing of the dialogue is a title's, not a name's
 _SAID = re.compile(r"(?<=[a-z] )[A-Z][^\W\d_]+")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
+_NUMERAL = re.compile(r"i{2,3}|iv|vi{1,3}|ix|xi{1,3}")  # of a war, a pope
+_ADJECTIVE = re.compile(r"(?:an|ese|ish|ic|ch)\Z")
 _ROMAN = re.compile(r"[ivxlcdm]+")
 
 
@@ -58,7 +60,7 @@ class Names(Enum):
     """How much likelier than lower case a casing must be, and how often an unopposed one must have been seen."""
 
     CASED = (25, 4)  # the text is cased elsewhere, so lower case is evidence
-    ALL_LOWER = (6, 2)  # lower case says nothing
+    ALL_LOWER = (4, 1)  # lower case says nothing
 
     @property
     def margin(self) -> int:
@@ -71,7 +73,7 @@ class Names(Enum):
         return self.value[1]
 
 
-def likely_casing(
+def likely_casing(  # noqa: PLR0911  each return is a reason
     word: str,
     previous: str | None,
     scores: dict[str, int],
@@ -82,14 +84,17 @@ def likely_casing(
     """Return the casing of a lower-case word that the statistics support well enough, else the word itself.
 
     `previous` is the cased token before it, `scores` are those of `Statistics.scores`; `is_beside_name` is asked in
-    texts all in lower case only. Ties go to lower case, then to
-    the first in the alphabet.
+    texts all in lower case only. Ties go to lower case, then to the first in the alphabet.
     """
     if word in CALENDAR:
         return word.capitalize()
+    if names is Names.ALL_LOWER and word == "us" and previous in ("the", "The"):
+        return "US"
     if names is Names.ALL_LOWER and word in PARTS_OF_NAMES and is_beside_name():
         return word.capitalize()
     casing = max(sorted(scores), key=lambda candidate: (scores[candidate], candidate == word), default=word)
+    if names is Names.ALL_LOWER and casing != word and _NUMERAL.fullmatch(word) and is_beside_name():
+        return word.upper()
     if casing == word or (casing.isupper() and (len(casing) > 5 or _ROMAN.fullmatch(word))):
         return word
     margin = names.margin
@@ -100,9 +105,15 @@ def likely_casing(
             return word
         margin *= 10
     if word not in counts:
-        return casing if counts[casing] >= names.seen else word
+        return casing if counts[casing] >= names.seen and (counts[casing] > 1 or not casing.isupper()) else word
     is_slip = word not in COMMON_TODAY and is_rare_below(word, casing, counts)
     return casing if scores[casing] >= margin * scores[word] or is_slip else word
+
+
+def surname(word: str, previous: str, casings: Mapping[str, Mapping[str, int]]) -> str:
+    """Return an unknown word with a capital where it follows a name that is no adjective ("Indian"), else the word."""
+    is_after_name = previous.istitle() and not _ADJECTIVE.search(previous)
+    return word.capitalize() if is_after_name and is_always_name(casings.get(previous.lower(), {})) else word
 
 
 def is_always_name(counts: Mapping[str, int]) -> bool:
@@ -123,7 +134,7 @@ def is_rare_below(word: str, casing: str, counts: Mapping[str, int]) -> bool:
 
 
 def names_said(turns: Iterable[str]) -> dict[str, str]:
-    """Return the words that stand with a capital inside sentences of a dialogue, and never in lower case in cased turns."""
+    """Return the words that stand with a capital inside sentences of a dialogue, and in no cased turn in lower case."""
     found: dict[str, str] = {}
     cased = [turn for turn in turns if _SAID.search(turn)]
     for turn in cased:
@@ -134,7 +145,7 @@ def names_said(turns: Iterable[str]) -> dict[str, str]:
 
 
 def known_casing(word: str, counts: Mapping[str, int], known: Mapping[str, str], names: Names) -> str | None:
-    """Return the casing that the dialogue, or today's names, give to a word, if the statistics do not speak against it."""
+    """Return the casing that the dialogue or today's names give to a word that the statistics do not know as lower."""
     if names is Names.ALL_LOWER and word in NAMES_TODAY:
         return NAMES_TODAY[word]
     casing = known.get(word)

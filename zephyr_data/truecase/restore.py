@@ -10,7 +10,15 @@ from zephyr_data.language import FUNCTION_WORDS, looks_english
 from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
 from zephyr_data.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
 from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.truecase.names import NAMES_TODAY, Names, is_always_name, is_mostly_name, known_casing, likely_casing
+from zephyr_data.truecase.names import (
+    NAMES_TODAY,
+    Names,
+    is_always_name,
+    is_mostly_name,
+    known_casing,
+    likely_casing,
+    surname,
+)
 from zephyr_data.truecase.settled import StaysLower
 from zephyr_data.truecase.statistics import Statistics
 
@@ -22,7 +30,8 @@ _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|N
 # Written in lower case by those who named them, also at a sentence start.
 LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
-    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var const ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
+    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var const "
+    "ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
 )
 _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
 NEARBY = 12  # tokens on either side in which a word of English must stand
@@ -200,6 +209,8 @@ class _Text:
             return known
         if word in ABBREVIATIONS and self._neighbour(at + 1) == ".":
             return word
+        if not counts and self.names is Names.ALL_LOWER:
+            return surname(word, self._neighbour(at - 1) or "", self.statistics.casings)
         if word in FUNCTION_WORDS or not any(casing != word for casing in counts):
             return word
         scores = self.statistics.scores(self._neighbour(at - 1), word, self._neighbour(at + 1, lower=True))
@@ -259,7 +270,7 @@ class _Text:
         previous = re.search(r"(?:\A|\n)([^\n]+)\n[ \t]*\Z", self.plain[max(0, start - 100) : start])
         if not previous or len(previous[1]) > LONGEST_VERSE:
             return False
-        following = re.match(rf"[^\n:]{{,{LONGEST_VERSE}}}\n[ \t]*([^\s])", self.plain[start : start + 100])
+        following = re.match(rf"[^\n:?]{{,{LONGEST_VERSE}}}\n[ \t]*([^\s])", self.plain[start : start + 100])
         return bool(following and following[1].islower())
 
     def _reads_as_sentence(self) -> bool:

@@ -17,7 +17,9 @@ class StaysLower(dict[str, bool]):
         """Return the answer, and remember it."""
         counts = self.statistics.casings.get(word)
         if counts is None:
-            return word != "i"  # a name of today perhaps, but nobody knows
+            return (
+                word != "i" and self.names is Names.CASED
+            )  # a name of today perhaps: beside another, if case says nothing
         self[word] = self._find(word, counts)
         return self[word]
 
