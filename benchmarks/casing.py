@@ -1,18 +1,18 @@
 """The frozen test of truecasing, as a table: `python -m benchmarks.casing`.
 
 Texts are real dialogues and prose at hand (`casing_texts.py`), in two halves by a hash of the first turn: one to tune
-on, one held back. Prose counts as assistant turns. Ours is the stage `truecase`, for both roles, on whole dialogues; the
-package `truecase` sees every turn, its words cut by NLTK's rules and mapped back to their places.
+on, one held back. Prose counts as assistant turns. Ours is the stage `truecase`, for both roles, on whole
+dialogues; the package `truecase` sees every turn, its words cut by NLTK's rules and mapped back to their places.
 
-- sentence starts: of every second word (by a draw) whose one capital stood behind `.`, `!` or `?` and was lowered, those
-  that came back in their old case. Labels and list letters behind such a mark count too; a list's numbers, initials and
-  titles (Dr.) end no sentence.
+- sentence starts: of every second word (by a draw) whose one capital stood behind `.`, `!` or `?` and was lowered,
+  those that came back in their old case. Labels and list letters behind such a mark count too; a
+  list's numbers, initials and titles (Dr.) end no sentence.
 - turn starts: the same for the first word of each turn.
 - whole turns: all turns of a role were lowered, the other role's were not; of the words whose case was lost (code in
   fences apart), those that came back.
 - lone i: of the I that read as a pronoun and were lowered, those that came back.
-- raised in vain: words in lower case before the damage that the whole-turn run raises and the undamaged run does not, of
-  all words in lower case.
+- raised in vain: words in lower case before the damage that the whole-turn run raises and the undamaged run does not,
+  of all words in lower case.
 - harm: changed words of undamaged turns, of all words. Each was read and judged by hand (`tests/labelled/casing.json`:
   right, wrong or neither, such as a casing that is a matter of taste); what is not judged counts as wrong. For the
   package, which nobody judged, all changes count. "Every turn" skips the flag.
@@ -148,7 +148,7 @@ def words(part: Iterable[Row], role: str) -> int:
 
 
 def speed(part: list[Row], peer: Casing) -> tuple[float, float, int]:
-    """Return CPU-seconds of ours and of the package on the same flagged turns, both warm, and the characters of them."""
+    """Return CPU-seconds of ours and of the package on the same flagged turns, both warm, and their characters."""
     import polars as pl
 
     texts = [turn for row in part for turn in row.turns]

@@ -38,6 +38,7 @@ INTERJECTIONS = frozenset(
 # Names that end in a mark.
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
 # Words that go on after a quotation which ends in a full stop: '"It is so." that means …'.
+_AFTER_QUESTION = frozenset("can could would do did describe explain answer".split())  # titles do not go on so
 _AFTER_QUOTATION = frozenset("that to from for".split())
 _BEFORE = re.compile(r"""(\S*?)([.!?]+)(["”’'»)\]*_]*)(\s+)["“‘'«(\[*_]*\Z""")
 _YEAR_OR_SHARE = re.compile(r"(?:1[0-9]|20)\d\d|.*[%$€£].*|\d+\.\d+")
@@ -77,7 +78,7 @@ def starts_sentence(  # noqa: PLR0911  each return is a case
         return _after_full_stop(stopped, token, word, is_name=is_name, is_prose=is_prose)
     return (
         is_new_line
-        or _is_question(marks, token)
+        or ("?" in marks and word in _AFTER_QUESTION)
         or _after_mark(before[-120:][: end.start()], token, word, is_name=is_name)
     )
 
@@ -109,10 +110,6 @@ def _is_abbreviation(token: str) -> bool:
         return False
     letters = _NOT_LETTERS.sub("", lower)
     return bool(letters) and not _VOWEL.search(letters)  # mgmt., qty.
-
-
-def _is_question(marks: str, token: str) -> bool:
-    return "?" in marks and bool(token) and token.isalpha() and token.lower() not in MARKED_NAMES
 
 
 def _after_mark(earlier: str, token: str, word: str, *, is_name: bool) -> bool:

@@ -27,10 +27,7 @@ def starts_line(text: str, start: int) -> bool:
     before = text[max(0, start - _SEEN) : start]
     line = _LINE_START.search(before)
     if line is None:
-        after_colon = before.endswith((": ", ":** ", ': "', ":\t"))
-        return after_colon and bool(
-            _SENTENCE.match(text, start) or (_BEHIND_LABEL.search(before) and _words(text, start) > 2)
-        )
+        return bool(_BEHIND_LABEL.search(before)) and (_words(text, start) > 2 or bool(_SENTENCE.match(text, start)))
     previous = before[: line.start()].rstrip(" \t").rpartition("\n")[2]
     is_wrapped = len(previous) > LONGEST_VERSE and previous[-1] not in '.!?:,;"”'
     return bool(line["marker"]) or not is_wrapped or bool(_LABEL.match(text, start))

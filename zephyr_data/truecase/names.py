@@ -43,12 +43,13 @@ NAMES_TODAY = {
     SQLite
     PHP API APIs URL URLs PDF CSV CPU CPUs GPU GPUs SSD USB CEO CTO CFO SEO UI UX IoT NLP LLM LLMs COVID NASA NBA
     NFL UEFA FIFA NASDAQ DNA RNA MRI FAQ FAQs DIY iPhone iPad iPod iOS macOS Bluetooth eBay PayPal PlayStation Xbox
-    Nintendo Kubernetes Linux Ubuntu WordPress PowerPoint Photoshop Bitcoin Ethereum NumPy Django NVIDIA ASCII HTTP HTTPS IDE JVM
+    Nintendo Kubernetes Linux Ubuntu WordPress PowerPoint Photoshop Bitcoin Ethereum NumPy Django NVIDIA
+    ASCII HTTP HTTPS IDE JVM
     SaaS CRM EU GDP PhD Beyonce Zuckerberg Obama Biden Zelensky Hogwarts Brexit UNESCO GDPR CNN BBC ESPN HBO
     Python Java Pokemon Minecraft Roblox Fortnite Siri Alexa
     """.split()
 }
-SURE_LOWER = 20  # so many times likelier in lower case, and a casing of the dialogue is a title's, not a name's
+SURE_LOWER = 4  # so many times likelier in lower case, and a casing of the dialogue is a title's, not a name's
 _SAID = re.compile(r"(?<=[a-z] )[A-Z][^\W\d_]+")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
 _NUMERAL = re.compile(r"i{2,3}|iv|vi{1,3}|ix|xi{1,3}")  # of a war, a pope
