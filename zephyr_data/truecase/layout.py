@@ -24,6 +24,8 @@ def is_punctuated(text: str) -> bool:
 
 def starts_line(text: str, start: int) -> bool:
     """Return whether the word there begins an entry, a paragraph, a label or the sentence behind one."""
+    if text[start - 1 : start] == " " and text[max(0, start - 2) : start - 1].isalnum():
+        return False  # most words
     before = text[max(0, start - _SEEN) : start]
     line = _LINE_START.search(before)
     if line is None:
