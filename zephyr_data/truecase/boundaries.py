@@ -37,6 +37,11 @@ INTERJECTIONS = frozenset(
 )
 # Names that end in a mark.
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
+# Words that go on after a quotation which ends in a full stop: '"It is so." that means …'.
+_AFTER_QUESTION = frozenset("can could would do did describe explain answer".split())  # titles do not go on so
+_AFTER_QUOTATION = frozenset("that to from for".split())
+_YEAR_OR_SHARE = re.compile(r"(?:1[0-9]|20)\d\d|.*[%$€£].*|\d+\.\d+")
+_ACRONYM = re.compile(r"[A-Z]{3,}")
 _MARKS, _CLOSERS, _OPENERS = ".!?", "\"”’'»)]*_", "\"“‘'«([*_"
 _WINDOW = 120  # characters that are read back for a token
 _LIST_NUMBER = re.compile(r"(?:\A|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
@@ -46,27 +51,33 @@ _CODE = re.compile(r"[/\\=<>{}@_]")
 _QUOTES = "\"”’'»"
 
 
-def starts_sentence(text: str, start: int, word: str, *, is_name: bool) -> bool:
+def starts_sentence(text: str, start: int, word: str, *, is_name: bool, is_prose: bool = False) -> bool:
     """Return whether a lower-case `word` at `start` of the text stands where a sentence starts.
 
-    `is_name` says that the statistics know the word as a name, which may follow any sentence end.
+    `is_name` says that the word is known as a name, which may follow any sentence end; `is_prose` that the text does
+    not speak of code, so that a full stop after a capitalised word is no dot of a dotted name.
     """
     opened = text[max(0, start - _WINDOW) : start].rstrip(_OPENERS)
     closed = opened.rstrip()
     ended = closed.rstrip(_CLOSERS)
     before = ended.rstrip(_MARKS)  # … token, marks, closers, space, openers, word
-    if len(closed) == len(opened) or len(before) == len(ended) or text[start - 1] == "(":  # an aside
+    is_new_line = "\n" in opened[len(closed) :]
+    is_aside = text[start - 1] == "(" and not is_new_line
+    if len(closed) == len(opened) or len(before) == len(ended) or is_aside:
         return False
-    token, marks, closers = before[_token_start(before) :], ended[len(before) :], closed[len(ended) :]
-    if "..." in marks or marks == "..":
+    token, marks, closers = before[_token_start(before) :], ended[len(before) :], closed[len(ended) :].strip("*_")
+    if "..." in marks:
         return False
-    if closers.strip("*_"):
-        return _after_closer(marks, closers, word)
-    at = start - min(start, _WINDOW) + len(before)
-    token = token.lstrip("\"“‘'«([*_-—–")
+    if marks == "..":  # a slip for one, or a short ellipsis
+        return word in STARTERS_AFTER_STOP
+    if closers:
+        return is_new_line or _after_closer(marks, closers, word)
+    at, token = start - min(start, _WINDOW) + len(before), token.lstrip("\"“‘'«([*_-—–")
     if marks == ".":
-        return _after_full_stop(text, at, token, word, is_name=is_name)
-    return _after_mark(before[: _token_start(before)], token, word, is_name=is_name)
+        is_entry = not token or _LIST_NUMBER.search(text, max(0, at - _WINDOW), at)
+        return not is_entry and (is_new_line or _after_full_stop(token, word, is_name=is_name, is_prose=is_prose))
+    goes_on = "?" in marks and word in _AFTER_QUESTION
+    return is_new_line or goes_on or _after_mark(before[: _token_start(before)], token, word, is_name=is_name)
 
 
 def _token_start(text: str) -> int:
@@ -77,18 +88,18 @@ def _token_start(text: str) -> int:
 
 def _after_closer(marks: str, closers: str, word: str) -> bool:
     # '"Stop!" he said' goes on; '…the end." it was' does not
-    return marks == "." and closers.strip("*_")[-1] in _QUOTES and word in STARTERS
+    return marks == "." and closers[-1] in _QUOTES and word in STARTERS - _AFTER_QUOTATION
 
 
-def _after_full_stop(text: str, end: int, token: str, word: str, *, is_name: bool) -> bool:
-    if not token or _LIST_NUMBER.search(text, max(0, end - _WINDOW), end):
-        return False
+def _after_full_stop(token: str, word: str, *, is_name: bool, is_prose: bool) -> bool:
     if _is_abbreviation(token) or _CODE.search(token):
         return False
-    if "." in token:  # "os.path. join" against "on example.com. it is"
+    if "." in token and not _YEAR_OR_SHARE.fullmatch(token):  # "os.path. join" against "on example.com. it is"
         return word in STARTERS
     if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
-        return word in STARTERS_AFTER_STOP or is_name
+        if word in STARTERS_AFTER_STOP or is_name:
+            return True
+        return is_prose and (not token[0].isdigit() or bool(_YEAR_OR_SHARE.fullmatch(token)))
     return True
 
 
@@ -96,6 +107,8 @@ def _is_abbreviation(token: str) -> bool:
     lower = token.lower()
     if lower in ABBREVIATIONS or _INITIALS.fullmatch(token):
         return True
+    if _ACRONYM.fullmatch(token):
+        return False
     letters = _NOT_LETTERS.sub("", lower)
     return bool(letters) and not _VOWEL.search(letters)  # mgmt., qty.
 

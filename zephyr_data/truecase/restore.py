@@ -2,17 +2,18 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 from zephyr_data.language import FUNCTION_WORDS, looks_english
 from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
+from zephyr_data.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
 from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
 from zephyr_data.truecase.names import Names
 from zephyr_data.truecase.statistics import Statistics
-from zephyr_data.truecase.words import words_at
+from zephyr_data.truecase.words import Words, words_at
 
 _TOKEN = re.compile(rf"([^\W\d_]+|\d+|[^\w\s{HOLE}])")
 _ASCII_TOKEN = re.compile(rf"([A-Za-z]+|[0-9]+|[^\w\s{HOLE}])", re.ASCII)  # the same in ASCII text, in half the time
@@ -22,7 +23,8 @@ _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|N
 # Written in lower case by those who named them, also at a sentence start.
 LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
-    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var let const".split()
+    "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var const "
+    "ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
 )
 _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
 NEARBY = 12  # tokens on either side in which a word of English must stand
@@ -30,7 +32,9 @@ _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
 # A small letter after the end of a sentence, closed and opened: nowhere else but at the beginning one may start.
 _MAY_START = re.compile(r"[.!?][\"”’'»)\]*_“‘«(\[\s]+(?=[^\W\d_A-Z])")
-_AFTER_LINE, _NEXT_LINE = re.compile(r"[^\n]\n[ \t]*\Z"), re.compile(r"[^\n]*\n[ \t]*([^\s])")
+_LETTER_ON_LINE = re.compile(r"(?:\A|\n)[ \t]*[(\[*-]?(?=[^\W\d_A-Z][:.)])")
+_VERSE_BEFORE = re.compile(r"(?:\A|\n)([^\n]+)\n[ \t]*\Z")
+_VERSE_AFTER = re.compile(rf"[^\n:?]{{,{LONGEST_VERSE}}}\n[ \t]*([^\s])")
 _BEFORE_I = frozenset(
     "and but if when that what can should do did would could how where why may am was have so because then than as or "
     "said think will while since until before after whether sometimes which though although maybe must might".split()
@@ -40,7 +44,11 @@ _VARIABLE_I = re.compile(
     r"\b(?:loops?|variables?|index(?:es)?|indices|arrays?|iterat\w+|subscripts?|imaginary|counters?|exponents?|summation)\b"
     r"|\d ?i\b|\bi ?[=×*+/^<>\[]|[=×*+/^<\[] ?i\b|\(i\)|\bi, ?(?:ii|j)\b|\bi (?:is|takes|reaches|equals|becomes)\b"
 )
+_SPEAKS_OF_CODE = re.compile(r"(?i)\b(?:code|files?|functions?|methods?|class|module|script|folder|variables?)\b")
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
+
+
+NOTHING_KNOWN: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,14 @@ class Recased:
     rule: str
 
 
-def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, list[Recased]]:
+def restore(
+    text: str, statistics: Statistics, said: str = "", known: Mapping[str, str] = NOTHING_KNOWN
+) -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
     Words in lower case are raised where a sentence starts, as the pronoun I, and as names; a text all in capitals is
     lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
+    `known` are the names of the dialogue, from lower case to their casing.
     """
     free = blank_quotations(blank_protected(text), said)
     parts = (_ASCII_TOKEN if text.isascii() else _TOKEN).split(free)  # between, token, between, token, … between
@@ -68,7 +79,9 @@ def restore(text: str, statistics: Statistics, said: str = "") -> tuple[str, lis
     if is_all_caps:
         plain, parts = "".join(map(lower_letter, text)), ["".join(map(lower_letter, part)) for part in parts]
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
-    return _Text(text, plain, parts, statistics, is_all_lower).restored("all-caps" if is_all_caps else None)
+    words_of_kind = words_at(statistics, Names.ALL_LOWER if is_all_lower else Names.CASED)
+    has_lines = is_all_lower and is_punctuated(plain)
+    return _Text(text, plain, parts, words_of_kind, known, has_lines).restored("all-caps" if is_all_caps else None)
 
 
 def shouts(text: str, words: list[str]) -> bool:
@@ -99,17 +112,25 @@ class _Text:
     In the parts protected characters are blanked. All cased forms have the length of the token.
     """
 
-    def __init__(self, text: str, plain: str, parts: list[str], statistics: Statistics, is_all_lower: bool) -> None:
+    def __init__(
+        self, text: str, plain: str, parts: list[str], words: Words, known: Mapping[str, str], has_lines: bool
+    ) -> None:
         self.text = text
         self.plain = plain
         self.free = "".join(parts)
         self.cased = parts[1::2]
         self.ends = list(accumulate(map(len, parts)))[1::2]
-        self.words = words_at(statistics, Names.ALL_LOWER if is_all_lower else Names.CASED)
+        self.words = words
+        self.known = known
+        self.has_lines = has_lines
 
     @cached_property
     def _begins(self) -> int:
         return len(self.plain) - len(self.plain.lstrip("\"“‘'«*_ \t\r\n"))
+
+    @cached_property
+    def _is_prose(self) -> bool:
+        return "`" not in self.plain and not _SPEAKS_OF_CODE.search(self.plain)
 
     @cached_property
     def _is_i_variable(self) -> bool:
@@ -133,14 +154,27 @@ class _Text:
         return self.ends[at] - len(self.cased[at]), self.ends[at]
 
     def _open_places(self) -> Iterator[int]:
-        """Yield the tokens in lower case that may be raised: likely names, and what may begin a sentence."""
-        cased, open_words = self.cased, self.words.open_ones(self.cased)
-        starts = {bisect_right(self.ends, found.end()) for found in _MAY_START.finditer(self.plain)}
-        starts.add(bisect_right(self.ends, self._begins))
-        starts = {at for at in starts if at < len(cased) and cased[at].islower()}
+        """Yield the tokens in lower case that may be raised: likely names, and what may begin a sentence or a line."""
+        cased, open_words = self.cased, self.words.open_ones(self.cased, self.known)
+        starts = self._starts()
         for at in sorted(starts.union([at for at, word in enumerate(cased) if word in open_words])):
             if at in starts or cased[at] == "i" or self._likely(at) != cased[at]:
                 yield at
+
+    def _starts(self) -> set[int]:
+        cased, ends = self.cased, self.ends
+        if self.has_lines:
+            starts = {at for at in range(len(cased)) if not self._goes_on(at)}
+        else:
+            starts = {bisect_right(ends, found.end()) for found in _MAY_START.finditer(self.plain)}
+            starts.update(bisect_right(ends, found.end()) for found in _LETTER_ON_LINE.finditer(self.plain))
+            starts.add(bisect_right(ends, self._begins))
+        return {at for at in starts if at < len(cased) and cased[at].islower()}
+
+    def _goes_on(self, at: int) -> bool:
+        """Return whether a word surely goes on a sentence: after one space and a letter, digit or comma."""
+        before = self.plain[max(0, self._span(at)[0] - 2) : self._span(at)[0]]
+        return len(before) == 2 and before[1] == " " and (before[0].isalnum() or before[0] == ",")
 
     def _decide(self, at: int) -> str:
         """Set the casing of the token at that place; return the reason."""
@@ -156,6 +190,8 @@ class _Text:
         if word == "i":
             return ("I" if self._is_pronoun(at, end) else "i"), "lone-i"
         if len(word) == 1 and not (word == "a" and self.free[end : end + 1] == " "):
+            if continues_letters(self.plain, start, end):
+                return raise_letter(word), "line-start"
             return word, ""  # a list marker, a variable
         name = self._name(at, word)
         place = self._place(start, word, is_name=name != word)
@@ -164,10 +200,12 @@ class _Text:
         return name, "name"
 
     def _name(self, at: int, word: str) -> str:
-        return word if word in ABBREVIATIONS and self._neighbour(at + 1) == "." else self._likely(at)
+        is_shortened = word in ABBREVIATIONS and self._neighbour(at + 1) == "." and word not in self.known
+        return word if is_shortened else self._likely(at)
 
     def _likely(self, at: int) -> str:
-        return self.words.casing(self._neighbour(at - 1), self.cased[at], self._neighbour(at + 1, lower=True))
+        before, after = self._neighbour(at - 1), self._neighbour(at + 1, lower=True)
+        return self.words.name(before, self.cased[at], after, self.known)
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -194,12 +232,16 @@ class _Text:
         return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
 
     def _place(self, start: int, word: str, *, is_name: bool) -> str:
+        if self.has_lines and starts_line(self.plain, start):
+            return "line-start"
         if start <= self._begins:
             return "turn-start" if self._reads_as_sentence() else ""
         near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
         if (near and near[-1] not in _ENDERS) or self._is_verse(start):
             return ""
-        return "sentence-start" if starts_sentence(self.plain, start, word, is_name=is_name) else ""
+        is_known = is_name or word in self.known
+        is_start = starts_sentence(self.plain, start, word, is_name=is_known, is_prose=self._is_prose)
+        return "sentence-start" if is_start else ""
 
     def _is_in_english(self, at: int) -> bool:
         near = [word.lower() for word in self.cased[max(0, at - NEARBY) : at + NEARBY + 1] if word[0].isalpha()]
@@ -207,11 +249,10 @@ class _Text:
 
     def _is_verse(self, start: int) -> bool:
         """Return whether the word begins a line of several that follow each other and begin in lower case."""
-        if self.plain[max(0, start - 1) : start] not in ("\n", " ", "\t") or not _AFTER_LINE.search(
-            self.plain, self.plain.rfind("\n", 0, start) - 1, start
-        ):
+        previous = _VERSE_BEFORE.search(self.plain[max(0, start - 100) : start])
+        if not previous or len(previous[1]) > LONGEST_VERSE:
             return False
-        following = _NEXT_LINE.match(self.plain, start)
+        following = _VERSE_AFTER.match(self.plain[start : start + 100])
         return bool(following and following[1].islower())
 
     def _reads_as_sentence(self) -> bool:

@@ -7,6 +7,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.stages import Stage, nothing_changed, rewrite
+from zephyr_data.truecase.names import names_said
 from zephyr_data.truecase.restore import Recased, restore
 from zephyr_data.truecase.statistics import Statistics, statistics
 
@@ -53,11 +54,12 @@ def _edit_row(
     row: int, turns: list[str], flags: dict[int, list[bool]], counts: Statistics
 ) -> tuple[int, list[str], list[dict[str, object]]] | None:
     edits: list[dict[str, object]] = []
+    known = names_said(turns)
     for turn, text in enumerate(turns):
         said = turns[turn - 1] if turn % 2 else ""
         is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
         if is_flagged and not ASKS_FOR_CASE.search(said):
-            restored, changes = restore(text, counts, said)
+            restored, changes = restore(text, counts, said, known)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
     return (row, turns, edits) if edits else None

@@ -1,12 +1,25 @@
 """What the statistics say of a lower-case word; most are no names between any neighbours, not worth a second look."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from zephyr_data.language import FUNCTION_WORDS
 from zephyr_data.truecase.boundaries import ABBREVIATIONS
 from zephyr_data.truecase.build import PSEUDO_COUNT
-from zephyr_data.truecase.names import COMMON_TODAY, Names, is_rare_below, likely_casing
+from zephyr_data.truecase.names import (
+    CALENDAR,
+    COMMON_TODAY,
+    NAMES_TODAY,
+    NUMERAL,
+    PARTS_OF_NAMES,
+    Names,
+    is_always_name,
+    is_mostly_name,
+    is_rare_below,
+    known_casing,
+    likely_casing,
+    surname,
+)
 from zephyr_data.truecase.statistics import Statistics
 
 REMEMBERED = 100_000  # tokens that are no names, so that memory stays flat
@@ -20,35 +33,52 @@ class Words:
         self.names = names
         self.casing = lru_cache(maxsize=20_000)(self._casing)
         self._rivals = lru_cache(maxsize=20_000)(self._find_rivals)
+        only_here = PARTS_OF_NAMES | {"us"} if names is Names.ALL_LOWER else frozenset[str]()
+        self._contextual = ABBREVIATIONS | COMMON_TODAY | only_here
         self._closed: set[str] = set()
         self._open: set[str] = set()
 
-    def open_ones(self, tokens: Iterable[str]) -> set[str]:
+    def open_ones(self, tokens: Iterable[str], known: Mapping[str, str]) -> set[str]:
         """Return those of the tokens that stand in lower case and may be names."""
-        maybe = set(tokens) - self._closed
-        new = maybe - self._open
+        seen = set(tokens)
+        new = seen - self._closed - self._open
         found = {token for token in new if token.islower() and not self._stays_lower(token)}
-        self._open |= found  # words that the statistics know, so they are few
         if len(self._closed) < REMEMBERED:
             self._closed |= new - found
-        return maybe & self._open
+        self._open |= {word for word in found if word in self.statistics.casings}
+        return found | (seen & self._open) | (seen & known.keys()) | (seen & NAMES_TODAY.keys())
+
+    def name(self, previous: str | None, word: str, following: str | None, known: Mapping[str, str]) -> str:
+        """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
+        if word in known or word in NAMES_TODAY:
+            casing = known_casing(word, self.statistics.casings.get(word, {}), known, self.names)
+            if casing:
+                return casing
+        return self.casing(previous, word, following)
 
     def _casing(self, previous: str | None, word: str, following: str | None) -> str:
-        """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
-        rivals = self._rivals(word)
-        if not rivals:
+        casings = self.statistics.casings
+        counts, rivals = casings.get(word, {}), self._rivals(word)
+        if not counts and self.names is Names.ALL_LOWER:
+            return surname(word, previous or "", casings)
+        if not rivals and word not in CALENDAR:
             return word
-        counts = self.statistics.casings[word]
-        casings = (word, *rivals) if word in counts else rivals
-        scores = self.statistics.scores(previous, word, following, casings)
-        return likely_casing(word, previous, scores, counts, self.names)
+        scores = self.statistics.scores(previous, word, following, (word, *rivals) if word in counts else rivals)
+
+        def is_beside_name() -> bool:
+            is_after = (previous or "")[:1].isupper() and is_mostly_name((previous or "").lower(), casings)
+            return is_after or is_always_name(casings.get(following or "", {}))
+
+        return likely_casing(word, previous, scores, counts, self.names, is_beside_name)
 
     def _stays_lower(self, word: str) -> bool:
         """Return whether a lower-case word stays as it is inside a sentence, whatever its neighbours."""
         if len(word) == 1:
-            return word not in "ai"
-        if word in ABBREVIATIONS or word in COMMON_TODAY:
-            return word not in self.statistics.casings
+            return word != "i"
+        if word not in self.statistics.casings:
+            return self.names is Names.CASED  # a name of today perhaps: beside another, if case says nothing
+        if word in self._contextual:
+            return False
         if word in self.statistics.needs_context:
             return not self._rivals(word)
         return self._casing(None, word, None) == word
@@ -61,7 +91,11 @@ class Words:
         if word not in counts:
             return tuple(counts)
         others = tuple(casing for casing in counts if casing != word)
-        if any(is_rare_below(word, casing, counts) for casing in others):
+        if (
+            word in self._contextual
+            or NUMERAL.fullmatch(word)
+            or any(is_rare_below(word, casing, counts) for casing in others)
+        ):
             return others
         return tuple(casing for casing in others if self._may_win(casing, word, counts))
 
