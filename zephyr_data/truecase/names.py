@@ -133,6 +133,11 @@ def is_rare_below(word: str, casing: str, counts: Mapping[str, int]) -> bool:
     return counts[casing] >= SEEN_OFTEN and counts[word] <= RARE_SHARE * counts[casing]
 
 
+def has_names(text: str) -> bool:
+    """Return whether a word has a capital inside a sentence; `names_said` leaves out what is lower beside it."""
+    return _SAID.search(text) is not None
+
+
 def names_said(turns: Iterable[str]) -> dict[str, str]:
     """Return the words that stand with a capital inside sentences of a dialogue, and in no cased turn in lower case."""
     found: dict[str, str] = {}

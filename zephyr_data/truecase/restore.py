@@ -32,6 +32,8 @@ _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
 # A small letter after the end of a sentence, closed and opened: nowhere else but at the beginning one may start.
 _MAY_START = re.compile(r"[.!?][\"”’'»)\]*_“‘«(\[\s]+(?=[^\W\d_A-Z])")
+# A word that does not surely go on a sentence, as it does after one space and a letter, digit or comma.
+_NOT_GOING_ON = re.compile(r"(?<![^\W\d_])(?<![^\W_] )(?<!, )[^\W\d_A-Z]")
 _LETTER_ON_LINE = re.compile(r"(?:\A|\n)[ \t]*[(\[*-]?(?=[^\W\d_A-Z][:.)])")
 _VERSE_BEFORE = re.compile(r"(?:\A|\n)([^\n]+)\n[ \t]*\Z")
 _VERSE_AFTER = re.compile(rf"[^\n:?]{{,{LONGEST_VERSE}}}\n[ \t]*([^\s])")
@@ -44,7 +46,8 @@ _VARIABLE_I = re.compile(
     r"\b(?:loops?|variables?|index(?:es)?|indices|arrays?|iterat\w+|subscripts?|imaginary|counters?|exponents?|summation)\b"
     r"|\d ?i\b|\bi ?[=×*+/^<>\[]|[=×*+/^<\[] ?i\b|\(i\)|\bi, ?(?:ii|j)\b|\bi (?:is|takes|reaches|equals|becomes)\b"
 )
-_SPEAKS_OF_CODE = re.compile(r"(?i)\b(?:code|files?|functions?|methods?|class|module|script|folder|variables?)\b")
+_CODE_WORDS = ("code", "file", "function", "method", "class", "module", "script", "folder", "variable")
+_SPEAKS_OF_CODE = re.compile(r"\b(?:code|files?|functions?|methods?|class|module|script|folder|variables?)\b")
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
 
 
@@ -130,7 +133,8 @@ class _Text:
 
     @cached_property
     def _is_prose(self) -> bool:
-        return "`" not in self.plain and not _SPEAKS_OF_CODE.search(self.plain)
+        lower = self.plain.lower()
+        return "`" not in lower and not (any(word in lower for word in _CODE_WORDS) and _SPEAKS_OF_CODE.search(lower))
 
     @cached_property
     def _is_i_variable(self) -> bool:
@@ -164,17 +168,12 @@ class _Text:
     def _starts(self) -> set[int]:
         cased, ends = self.cased, self.ends
         if self.has_lines:
-            starts = {at for at in range(len(cased)) if not self._goes_on(at)}
+            starts = {bisect_right(ends, found.start()) for found in _NOT_GOING_ON.finditer(self.plain)}
         else:
             starts = {bisect_right(ends, found.end()) for found in _MAY_START.finditer(self.plain)}
             starts.update(bisect_right(ends, found.end()) for found in _LETTER_ON_LINE.finditer(self.plain))
             starts.add(bisect_right(ends, self._begins))
         return {at for at in starts if at < len(cased) and cased[at].islower()}
-
-    def _goes_on(self, at: int) -> bool:
-        """Return whether a word surely goes on a sentence: after one space and a letter, digit or comma."""
-        before = self.plain[max(0, self._span(at)[0] - 2) : self._span(at)[0]]
-        return len(before) == 2 and before[1] == " " and (before[0].isalnum() or before[0] == ",")
 
     def _decide(self, at: int) -> str:
         """Set the casing of the token at that place; return the reason."""

@@ -7,8 +7,8 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.stages import Stage, nothing_changed, rewrite
-from zephyr_data.truecase.names import names_said
-from zephyr_data.truecase.restore import Recased, restore
+from zephyr_data.truecase.names import has_names, names_said
+from zephyr_data.truecase.restore import NOTHING_KNOWN, Recased, restore
 from zephyr_data.truecase.statistics import Statistics, statistics
 
 NAME = "truecase"
@@ -45,7 +45,8 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
             _edit_row(row, turns, dict(zip(chosen, flags, strict=True)), counts)
             for row, turns, *flags in suspects.rows()
         ]
-        return pl.DataFrame([row for row in changed if row], schema=schemas.REWRITES, orient="row")
+        columns = zip(*[row for row in changed if row], strict=True)
+        return pl.DataFrame(dict(zip(schemas.REWRITES, columns, strict=False)), schema=schemas.REWRITES)
 
     return rewrite(NAME, edit)
 
@@ -54,11 +55,12 @@ def _edit_row(
     row: int, turns: list[str], flags: dict[int, list[bool]], counts: Statistics
 ) -> tuple[int, list[str], list[dict[str, object]]] | None:
     edits: list[dict[str, object]] = []
-    known = names_said(turns)
+    as_said = tuple(turns)
     for turn, text in enumerate(turns):
         said = turns[turn - 1] if turn % 2 else ""
         is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
         if is_flagged and not ASKS_FOR_CASE.search(said):
+            known = NOTHING_KNOWN if has_names(text) else names_said(as_said)  # its own names stand in capitals already
             restored, changes = restore(text, counts, said, known)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
