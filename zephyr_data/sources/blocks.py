@@ -20,7 +20,7 @@ from zephyr_data.errors import SourceError
 from zephyr_data.sources.files import RawFile
 
 BOM = b"\xef\xbb\xbf"
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smaller ones more time for patterns
 BLOCK_ROWS = 5_000  # Parquet
 STORED_BYTES = 2**16  # of a compressed file at a time: what a damaged place takes with it
 LONGEST_LINE = 256 * 2**20

@@ -12,6 +12,7 @@ from zephyr_data.truecase.restore import NOTHING_KNOWN, Recased, restore
 from zephyr_data.truecase.statistics import Statistics, statistics
 
 NAME = "truecase"
+EDIT_FIELDS = {field.name: field.dtype for field in schemas.EDIT.fields}
 CONTEXT = 40  # characters shown on either side of a changed word
 # A sentence end before a small letter, a lone i, a small first letter, or capitals all over the beginning.
 FLAG = (
@@ -41,22 +42,27 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
         if suspects.is_empty():
             return nothing_changed()
         counts = statistics()
-        changed = [
-            _edit_row(row, turns, dict(zip(chosen, flags, strict=True)), counts)
-            for row, turns, *flags in suspects.rows()
-        ]
-        columns = zip(*[row for row in changed if row], strict=True)
-        return pl.DataFrame(dict(zip(schemas.REWRITES, columns, strict=False)), schema=schemas.REWRITES)
+        turns: list[list[str]] = []
+        edits: list[tuple[object, ...]] = []
+        for row, texts, *flags in suspects.rows():
+            changes = _restore_row(texts, dict(zip(chosen, flags, strict=True)), counts)
+            if changes:
+                turns.append(texts)
+                edits += [(row, *change) for change in changes]
+        if not edits:
+            return nothing_changed()
+        lines = pl.DataFrame(edits, schema={"row": schemas.REWRITES["row"], **EDIT_FIELDS}, orient="row")
+        found = lines.group_by("row", maintain_order=True).agg(edits=pl.struct(*EDIT_FIELDS))
+        return found.select("row", pl.Series("turns", turns), "edits")
 
     return rewrite(NAME, edit)
 
 
-def _edit_row(
-    row: int, turns: list[str], flags: dict[int, list[bool]], counts: Statistics
-) -> tuple[int, list[str], list[dict[str, object]]] | None:
-    edits: list[dict[str, object]] = []
+def _restore_row(turns: list[str], flags: dict[int, list[bool]], counts: Statistics) -> list[tuple[object, ...]]:
+    """Restore flagged turns in their list; return the edits, each as the values of EDIT_FIELDS."""
+    edits: list[tuple[object, ...]] = []
     as_said = tuple(turns)
-    for turn, text in enumerate(turns):
+    for turn, text in enumerate(as_said):
         said = turns[turn - 1] if turn % 2 else ""
         is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
         if is_flagged and not ASKS_FOR_CASE.search(said):
@@ -64,10 +70,9 @@ def _edit_row(
             restored, changes = restore(text, counts, said, known)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
-    return (row, turns, edits) if edits else None
+    return edits
 
 
-def _edit(turn: int, change: Recased, before: str, after: str) -> dict[str, object]:
+def _edit(turn: int, change: Recased, before: str, after: str) -> tuple[object, ...]:
     span = slice(max(0, change.start - CONTEXT), change.end + CONTEXT)
-    shown = {"before": before[span], "after": after[span]}
-    return {"turn": turn, "stage": NAME, "rule": change.rule, "start": change.start, "end": change.end, **shown}
+    return turn, NAME, change.rule, change.start, change.end, before[span], after[span]
