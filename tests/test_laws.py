@@ -61,6 +61,7 @@ def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
             dropped_by=pl.when(first).then(pl.lit("read/empty-turn")),
         ),
         "dialogue",
+        42,
     )
 
 

@@ -23,7 +23,7 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files, rated_files
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.splits import assign_pair_sides
-from zephyr_data.stages import Stage, is_unread
+from zephyr_data.stages import LookUp, Stage, at_hand, is_unread
 from zephyr_data.step import SplitRows
 from zephyr_data.ultrafeedback import score_answers
 
@@ -93,7 +93,7 @@ class Binarizing:
     def settled(self, table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
         return leakage.with_benchmark_keys(table, options)
 
-    def set_stages(self, options: BinarizeOptions) -> tuple[Stage, ...]:
+    def set_stages(self, options: BinarizeOptions, look_up: LookUp = at_hand) -> tuple[Stage, ...]:
         return () if options.keep_benchmarks else (leakage.mark_copies(),)
 
     def sides(self, kept: pl.DataFrame, options: BinarizeOptions) -> pl.Series:

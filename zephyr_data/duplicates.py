@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.stages import Stage, mark
+from zephyr_data.stages import LookUp, Stage, at_hand, mark
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
@@ -19,17 +19,18 @@ _ASCII_IGNORED = bytes(
 _IGNORED = r"[\p{P}\p{Z}\p{C}&&[^\x1e]]+"
 
 
-def mark_duplicates(scope: str) -> Stage:
+def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
     """Return a stage that names every row whose `duplicate_key` a row with a smaller key holds.
 
     The survivor is the smallest row_key, between equal keys the first location; `matched` names it.
 
-    Columns in:  duplicate_key, row_key, source, file, line
+    Columns in:  duplicate_key; of duplicates also row_key, source, file, line, by `look_up`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         free = table.filter(pl.col("dropped_by").is_null())
-        groups = free.filter(pl.len().over("duplicate_key") > 1).sort("duplicate_key", "row_key", *schemas.LOCATION)
+        alike = look_up(free.filter(free["duplicate_key"].is_duplicated()), ("row_key", *schemas.LOCATION))
+        groups = alike.sort("duplicate_key", "row_key", *schemas.LOCATION)
         survivor = pl.col("row_key").first().over("duplicate_key")
         later = groups.with_columns(survivor=survivor, is_first=pl.col("duplicate_key").is_first_distinct())
         return later.filter(~pl.col("is_first")).select(

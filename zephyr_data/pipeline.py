@@ -24,12 +24,12 @@ from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.output import Output
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages import split_verdict
+from zephyr_data.stages import LookUp, split_verdict
 from zephyr_data.step import Options, Step
 from zephyr_data.work import Work, clear_disk_errors
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
-_INDEX = ("source", "file", "line", "row_key", "dropped_by", "dropped_turn", "matched", "hits")
+_INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("zephyr-toolkit", "polars", "pyarrow", "truecase", "langdetect")
 
 
@@ -136,7 +136,7 @@ def make(
         progress.say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
         index = _index(step, done, inputs)
-        for stage in step.set_stages(options):
+        for stage in step.set_stages(options, _look_up(done)):
             index = stage(index)
         _refuse_empty(index, done)
         told = step.news(index["dropped_by"].null_count(), options)
@@ -194,6 +194,19 @@ def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.Dat
     return pl.concat(parts)
 
 
+def _look_up(done: list[BlockDone]) -> LookUp:
+    """Return a function that reads columns of some rows of the index from the block results."""
+
+    def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+        parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
+        for (number,), part in rows.partition_by("block", as_dict=True).items():
+            found = pl.read_parquet(done[number].path, columns=list(columns))
+            parts.append(pl.concat([part, found[part["row_in_block"]]], how="horizontal"))
+        return pl.concat(parts, how="vertical_relaxed")
+
+    return look_up
+
+
 def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
     """Raise with the reasons when no row is left."""
     if index["dropped_by"].null_count():
@@ -217,10 +230,10 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
 
 
 def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
-    kept = index.filter(pl.col("dropped_by").is_null())
-    sides = kept.select("block", "row_in_block", side=step.sides(kept, options))
-    verdicts = index.select("block", "row_in_block", "dropped_by", "matched", "hits")
-    return verdicts.join(sides, on=["block", "row_in_block"], how="left").rename({"hits": "set_hits"})
+    kept = index["dropped_by"].is_null()
+    sides = pl.repeat(None, index.height, dtype=pl.String, eager=True)
+    sides = sides.scatter(kept.arg_true(), step.sides(index.filter(kept), options))
+    return index.select("block", "row_in_block", "dropped_by", "matched", set_hits="hits", side=sides)
 
 
 def _write(
@@ -231,12 +244,12 @@ def _write(
     dataset: Path,
     in_background: bool,
 ) -> tuple[Tally, Output]:
-    tally, by_block = Tally(), verdicts.partition_by("block", as_dict=True, include_key=False)
+    tally, ends = Tally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
     with Output(dataset, options, step.splits(options), step.tables(options), in_background) as output:
         for number, block in enumerate(done):
             table = pl.read_parquet(block.path)
-            found = by_block.get((number,))
-            table = _judged(table, found if found is not None else verdicts.clear().drop("block"))
+            start = ends[number - 1] if number else 0
+            table = _judged(table, verdicts.slice(start, ends[number] - start).drop("block"))
             tally.add(table, step.measure(table))
             kept, dropped = split_verdict(table)
             for part in step.rows(kept, options):

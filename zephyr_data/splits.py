@@ -15,18 +15,17 @@ SMALL_SET = 20_000  # prompts
 SMALL_TEST_SHARE = 0.03
 
 
-def mark_unselected(size: int, seed: int) -> Stage:
+def mark_unselected(size: int) -> Stage:
     """Return a stage that keeps `size` dialogues, as near as whole prompts allow, and names the rest `not-drawn`.
 
-    Columns in:  prompt_id
+    Columns in:  select_draw
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        free = table.filter(pl.col("dropped_by").is_null())
+        free = table.select("row", "dropped_by", "select_draw").filter(pl.col("dropped_by").is_null())
         if free.height <= size:
             return nothing_found()
-        chosen = draw_prompts(free["prompt_id"], size, seed, "select")
-        rest = free.filter(~pl.col("prompt_id").is_in(chosen.implode()))
+        rest = free.filter(~drawn_first(free["select_draw"], size))
         nothing = pl.lit(None, dtype=pl.String)
         return rest.select(
             "row",
@@ -39,10 +38,9 @@ def mark_unselected(size: int, seed: int) -> Stage:
     return mark(NAME, find)
 
 
-def assign_sides(prompt_ids: pl.Series, test_share: float, seed: int) -> pl.Series:
+def assign_sides(split_draws: pl.Series, test_share: float) -> pl.Series:
     """Return "train" or "test" for each row, the test side as near to `test_share` of the rows as prompts allow."""
-    chosen = draw_prompts(prompt_ids, round(test_share * len(prompt_ids)), seed, "split")
-    is_test = prompt_ids.is_in(chosen.implode())
+    is_test = drawn_first(split_draws, round(test_share * len(split_draws)))
     return (
         pl.DataFrame({"is_test": is_test})
         .select(pl.when("is_test").then(pl.lit("test")).otherwise(pl.lit("train")))
@@ -64,14 +62,20 @@ def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int
     return pl.DataFrame({"is_test": is_test, "is_sft": is_sft}).select(side.alias("side")).to_series()
 
 
-def draw_prompts(prompt_ids: pl.Series, rows: int, seed: int, purpose: str) -> pl.Series:
-    """Return the prompts that a keyed draw puts first, until they hold about `rows` rows."""
-    ordered = order_prompts(prompt_ids.unique(), seed, purpose)
-    counted = prompt_ids.alias("prompt_id").value_counts(name="rows")
-    sizes = pl.DataFrame({"prompt_id": ordered}).join(counted, on="prompt_id", how="left", maintain_order="left")[
-        "rows"
-    ]
-    return ordered.head(nearest_prefix(sizes.to_list(), rows))
+def prompt_draws(prompts: Sequence[str | None], seed: int, purpose: str) -> pl.Series:
+    """Return the keyed draw of each prompt_id, null for null."""
+    drawn = iter(draws(seed, purpose, (prompt for prompt in prompts if prompt is not None), _CHOICES))
+    return pl.Series([None if prompt is None else next(drawn) for prompt in prompts], dtype=pl.UInt64)
+
+
+def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
+    """Return which rows belong to the prompts drawn first that hold about `rows` rows.
+
+    A prompt is known by its draw: of a million prompts two share one once in 40 million sets.
+    """
+    sizes = prompt_draws.alias("draw").value_counts(name="rows").sort("draw")
+    count = nearest_prefix(sizes["rows"].to_list(), rows)
+    return prompt_draws.is_in(sizes["draw"].head(count).implode())
 
 
 def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:

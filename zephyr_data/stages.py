@@ -17,6 +17,8 @@ from zephyr_data import schemas
 
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
 Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
+# rows of a set stage's table, names of columns → the same rows in any order with those columns
+LookUp = Callable[[pl.DataFrame, tuple[str, ...]], pl.DataFrame]
 Edit = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.REWRITES
 
 
@@ -50,13 +52,16 @@ def mark(name: str, find: Find) -> Stage:
         )
         free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
         reason = pl.format("{}/{}", pl.lit(name), "first_rule")
-        joined = number_rows(table).join(hits, on="row", how="left", maintain_order="left")
-        return joined.with_columns(
-            dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
-            dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
-            matched=pl.when(free).then("first_matched").otherwise("matched"),
-            hits=_append("hits", "new_hits"),
-        ).select(table.columns)
+        return (
+            _beside(table, hits)
+            .with_columns(
+                dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
+                dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
+                matched=pl.when(free).then("first_matched").otherwise("matched"),
+                hits=_append("hits", "new_hits"),
+            )
+            .select(table.columns)
+        )
 
     return Stage(name, "mark", apply)
 
@@ -74,7 +79,7 @@ def rewrite(name: str, edit: Edit) -> Stage:
         if changed.is_empty():
             return table
         changed = changed.rename({"turns": "new_turns", "edits": "new_edits"})
-        joined = numbered.join(changed, on="row", how="left", maintain_order="left")
+        joined = _beside(table, changed)
         return joined.with_columns(turns=pl.coalesce("new_turns", "turns"), edits=_append("edits", "new_edits")).select(
             table.columns
         )
@@ -93,8 +98,7 @@ def fill(name: str, column: str, compute: Compute) -> Stage:
         numbered = number_rows(table)
         found, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
         found = found.select("row", pl.col(column).alias("new_value"), pl.col("edits").alias("new_edits"))
-        joined = numbered.join(found, on="row", how="left", maintain_order="left")
-        filled = joined.with_columns(
+        filled = _beside(table, found).with_columns(
             pl.coalesce("new_value", column).alias(column), edits=_append("edits", "new_edits")
         )
         return mark(name, lambda _: verdicts)(filled.select(table.columns))
@@ -106,6 +110,11 @@ def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return (kept, dropped). The only place that drops rows."""
     is_kept = pl.col("dropped_by").is_null()
     return table.filter(is_kept), table.filter(~is_kept)
+
+
+def at_hand(rows: pl.DataFrame, _: tuple[str, ...]) -> pl.DataFrame:
+    """Return the rows as they are: a table that holds all columns already."""
+    return rows
 
 
 def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
@@ -132,6 +141,13 @@ def nothing_found() -> pl.DataFrame:
 def nothing_changed() -> pl.DataFrame:
     """Return rewrites of no row."""
     return pl.DataFrame(schema=schemas.REWRITES)
+
+
+def _beside(table: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the other columns of `found`, whose `row` names rows; the table's own are not copied."""
+    rows = pl.DataFrame({"row": pl.int_range(table.height, dtype=pl.UInt32, eager=True)})
+    aligned = rows.join(found, on="row", how="left", maintain_order="left").drop("row")
+    return pl.concat([table, aligned], how="horizontal")
 
 
 def _append(old: str, new: str) -> pl.Expr:

@@ -12,7 +12,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages import Stage
+from zephyr_data.stages import LookUp, Stage, at_hand
 
 Options = TypeVar("Options", bound=StepOptions)
 
@@ -50,7 +50,7 @@ class Step(Protocol[Options]):
 
     @property
     def index(self) -> tuple[str, ...]:
-        """Return the columns that set stages and sides read, besides key, place and verdict.
+        """Return the columns that set stages and sides read, besides place and verdict.
 
         Rows in which the first of them is null, such as dropped ones, are not seen by set stages.
         """
@@ -76,8 +76,11 @@ class Step(Protocol[Options]):
     def settled(self, table: pl.DataFrame, options: Options) -> pl.DataFrame:
         """Return the table as a block's result: with the index columns, without texts that nobody will read."""
 
-    def set_stages(self, options: Options) -> tuple[Stage, ...]:
-        """Return the stages that look at the whole set: at keys and places, never at texts."""
+    def set_stages(self, options: Options, look_up: LookUp = at_hand) -> tuple[Stage, ...]:
+        """Return the stages that look at the whole set: at keys and places, never at texts.
+
+        They see the index columns of all rows; `look_up` adds others to the few rows that need them.
+        """
 
     def sides(self, kept: pl.DataFrame, options: Options) -> pl.Series:
         """Return the side of each kept row; `kept` holds the index columns."""

@@ -20,8 +20,8 @@ from zephyr_data.rules import Ruleset
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files
 from zephyr_data.sources.parse import parse
-from zephyr_data.splits import assign_sides, mark_unselected
-from zephyr_data.stages import Stage, edits_of, number_rows
+from zephyr_data.splits import assign_sides, mark_unselected, prompt_draws
+from zephyr_data.stages import LookUp, Stage, at_hand, edits_of, number_rows
 from zephyr_data.step import SplitRows
 from zephyr_data.truecase.stage import truecase
 from zephyr_data.turns import messages
@@ -41,7 +41,7 @@ class Cleaning:
     name: str = "clean-ultrachat"
     kind: str = "dialogues"
     options: type[CleanOptions] = CleanOptions
-    index: tuple[str, ...] = ("prompt_id", "duplicate_key")
+    index: tuple[str, ...] = ("select_draw", "split_draw", "duplicate_key")
 
     def settle(self, resolved: Resolved[CleanOptions]) -> Resolved[CleanOptions]:
         return resolved
@@ -53,7 +53,7 @@ class Cleaning:
         return ruleset(options).digests
 
     def plan(self, options: CleanOptions) -> dict[str, Any]:
-        names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "keep_dropped")
+        names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "seed", "keep_dropped")
         return {name: getattr(options, name) for name in names}
 
     def parse(self, block: Block) -> tuple[pl.DataFrame, str | None]:
@@ -65,15 +65,15 @@ class Cleaning:
 
     def settled(self, table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
         kept = pl.col("dropped_by").is_null()
-        keyed = with_keys(table, options.duplicates)
+        keyed = with_keys(table, options.duplicates, options.seed)
         return with_digests(keyed.with_columns(pl.when(kept).then("turns")))
 
-    def set_stages(self, options: CleanOptions) -> tuple[Stage, ...]:
-        same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates),)
-        return *same, mark_unselected(options.size, options.seed)
+    def set_stages(self, options: CleanOptions, look_up: LookUp = at_hand) -> tuple[Stage, ...]:
+        same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates, look_up),)
+        return *same, mark_unselected(options.size)
 
     def sides(self, kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
-        return assign_sides(kept["prompt_id"], options.test_share, options.seed)
+        return assign_sides(kept["split_draw"], options.test_share)
 
     def news(self, kept_rows: int, options: CleanOptions) -> str | None:
         if kept_rows >= options.size:
@@ -116,13 +116,15 @@ class Cleaning:
 CLEANING = Cleaning()
 
 
-def with_keys(table: pl.DataFrame, scope: str) -> pl.DataFrame:
-    """Return the table with prompt_id and duplicate_key, null on dropped rows."""
+def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
+    """Return the table with prompt_id, its draws for selection and split, and duplicate_key, null on dropped rows."""
     kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
-    prompts = kept.list.first().to_list()
+    prompts = [None if text is None else text_key(text) for text in kept.list.first().to_list()]
     return table.with_columns(
-        prompt_id=pl.Series([None if text is None else text_key(text) for text in prompts], dtype=pl.String),
+        prompt_id=pl.Series(prompts, dtype=pl.String),
         duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
+        select_draw=prompt_draws(prompts, seed, "select"),
+        split_draw=prompt_draws(prompts, seed, "split"),
     )
 
 

@@ -14,7 +14,7 @@ from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
 from zephyr_data.duplicates import normalised
 from zephyr_data.options import CleanOptions
-from zephyr_data.splits import assign_sides, draw_prompts, nearest_prefix
+from zephyr_data.splits import assign_sides, drawn_first, nearest_prefix, prompt_draws
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -99,16 +99,17 @@ def test_nearest_prefix_is_the_nearest(sizes: list[int], target: int) -> None:
 )
 def test_sides_hang_on_the_prompt_not_on_the_order(prompts: list[str], share: float, shuffler: random.Random) -> None:
     keys = [text_key(prompt) for prompt in prompts]
-    sides = dict(zip(keys, assign_sides(pl.Series(keys), share, 42), strict=True))
+    sides = dict(zip(keys, assign_sides(prompt_draws(keys, 42, "split"), share), strict=True))
     shuffler.shuffle(keys)
-    again = assign_sides(pl.Series(keys), share, 42).to_list()
+    again = assign_sides(prompt_draws(keys, 42, "split"), share).to_list()
     assert [sides[key] for key in keys] == again
 
 
 def test_the_draw_of_the_test_side_is_not_that_of_the_selection() -> None:
-    keys = pl.Series([text_key(str(number)) for number in range(1000)])
-    selected, tested = (set(draw_prompts(keys, 500, 42, purpose)) for purpose in ("select", "split"))
-    assert 200 < len(selected & tested) < 300
+    keys = [text_key(str(number)) for number in range(1000)]
+    selected, tested = (drawn_first(prompt_draws(keys, 42, purpose), 500) for purpose in ("select", "split"))
+    assert selected.sum() == tested.sum() == 500
+    assert 200 < (selected & tested).sum() < 300
 
 
 def test_size_and_share(write: Write, clean: Clean, tmp_path: Path) -> None:
