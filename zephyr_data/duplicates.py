@@ -24,12 +24,16 @@ def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
 
     The survivor is the smallest row_key, between equal keys the first location; `matched` names it.
 
-    Columns in:  duplicate_key; of duplicates also row_key, source, file, line, by `look_up`
+    Columns in:  duplicate_hash; of rows with an equal one also duplicate_key, row_key, source, file, line, by `look_up`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        free = table.filter(pl.col("dropped_by").is_null())
-        alike = look_up(free.filter(free["duplicate_key"].is_duplicated()), ("row_key", *schemas.LOCATION))
+        free = table.select("dropped_by", "duplicate_hash").filter(pl.col("dropped_by").is_null())
+        ordered = free["duplicate_hash"].sort()
+        shared = ordered.filter(ordered == ordered.shift())
+        suspects = table.filter(pl.col("dropped_by").is_null() & pl.col("duplicate_hash").is_in(shared.implode()))
+        located = look_up(suspects, ("duplicate_key", "row_key", *schemas.LOCATION))
+        alike = located.filter(pl.len().over("duplicate_key") > 1)
         groups = alike.sort("duplicate_key", "row_key", *schemas.LOCATION)
         survivor = pl.col("row_key").first().over("duplicate_key")
         later = groups.with_columns(survivor=survivor, is_first=pl.col("duplicate_key").is_first_distinct())

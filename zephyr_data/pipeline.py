@@ -200,8 +200,11 @@ def _look_up(done: list[BlockDone]) -> LookUp:
     def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
         parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
         for (number,), part in rows.partition_by("block", as_dict=True).items():
-            found = pl.read_parquet(done[number].path, columns=list(columns))
-            parts.append(pl.concat([part, found[part["row_in_block"]]], how="horizontal"))
+            found = pl.read_parquet(done[number].path, columns=list(columns))[part["row_in_block"]]
+            copied = pl.DataFrame(
+                found.rows(), schema=found.schema, orient="row"
+            )  # else the whole column stays in memory
+            parts.append(pl.concat([part, copied], how="horizontal"))
         return pl.concat(parts, how="vertical_relaxed")
 
     return look_up

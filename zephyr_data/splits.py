@@ -69,28 +69,20 @@ def prompt_draws(prompts: Sequence[str | None], seed: int, purpose: str) -> pl.S
 
 
 def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
-    """Return which rows belong to the prompts drawn first that hold about `rows` rows.
+    """Return which rows belong to the prompts drawn first: as near to `rows` rows as whole prompts allow, or fewer.
 
     A prompt is known by its draw: of a million prompts two share one once in 40 million sets.
     """
-    sizes = prompt_draws.alias("draw").value_counts(name="rows").sort("draw")
-    count = nearest_prefix(sizes["rows"].to_list(), rows)
-    return prompt_draws.is_in(sizes["draw"].head(count).implode())
+    if rows >= len(prompt_draws):
+        return pl.repeat(True, len(prompt_draws), eager=True)
+    ordered = prompt_draws.sort()
+    last = ordered[rows]  # the draw of the prompt that is in part among so many rows
+    fewer, more = (ordered.search_sorted(last, side=side) for side in ("left", "right"))
+    drawn = prompt_draws < last if rows - fewer <= more - rows else prompt_draws <= last
+    return pl.Series(drawn)
 
 
 def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:
     """Return different prompts in the order of a keyed draw."""
     drawn = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
     return pl.DataFrame({"prompt_id": prompts, "draw": drawn}).sort("draw", "prompt_id")["prompt_id"]
-
-
-def nearest_prefix(sizes: Sequence[int], target: int) -> int:
-    """Return how many leading sizes sum up nearest to `target`; of two equally near, the fewer."""
-    total, best, best_miss = 0, 0, abs(target)
-    for count, size in enumerate(sizes, start=1):
-        total += size
-        if abs(total - target) < best_miss:
-            best, best_miss = count, abs(total - target)
-        if total >= target:
-            break
-    return best

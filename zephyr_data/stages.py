@@ -53,12 +53,12 @@ def mark(name: str, find: Find) -> Stage:
         free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
         reason = pl.format("{}/{}", pl.lit(name), "first_rule")
         return (
-            _beside(table, hits)
+            _beside(table, _extended(table, hits, "hits", "new_hits"))
             .with_columns(
                 dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
                 dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
                 matched=pl.when(free).then("first_matched").otherwise("matched"),
-                hits=_append("hits", "new_hits"),
+                hits=pl.coalesce("new_hits", "hits"),
             )
             .select(table.columns)
         )
@@ -79,10 +79,10 @@ def rewrite(name: str, edit: Edit) -> Stage:
         if changed.is_empty():
             return table
         changed = changed.rename({"turns": "new_turns", "edits": "new_edits"})
-        joined = _beside(table, changed)
-        return joined.with_columns(turns=pl.coalesce("new_turns", "turns"), edits=_append("edits", "new_edits")).select(
-            table.columns
-        )
+        joined = _beside(table, _extended(table, changed, "edits", "new_edits"))
+        return joined.with_columns(
+            turns=pl.coalesce("new_turns", "turns"), edits=pl.coalesce("new_edits", "edits")
+        ).select(table.columns)
 
     return Stage(name, "rewrite", apply)
 
@@ -98,8 +98,8 @@ def fill(name: str, column: str, compute: Compute) -> Stage:
         numbered = number_rows(table)
         found, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
         found = found.select("row", pl.col(column).alias("new_value"), pl.col("edits").alias("new_edits"))
-        filled = _beside(table, found).with_columns(
-            pl.coalesce("new_value", column).alias(column), edits=_append("edits", "new_edits")
+        filled = _beside(table, _extended(table, found, "edits", "new_edits")).with_columns(
+            pl.coalesce("new_value", column).alias(column), edits=pl.coalesce("new_edits", "edits")
         )
         return mark(name, lambda _: verdicts)(filled.select(table.columns))
 
@@ -150,6 +150,9 @@ def _beside(table: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([table, aligned], how="horizontal")
 
 
-def _append(old: str, new: str) -> pl.Expr:
+def _extended(table: pl.DataFrame, found: pl.DataFrame, old: str, new: str) -> pl.DataFrame:
+    """Return `found` with its lists `new` behind the lists `old` of the rows that it names."""
+    before = pl.concat([table.select(old)[found["row"]], found.select(new)], how="horizontal")
     missing = pl.col(new).is_null()
-    return pl.when(missing).then(old).when(pl.col(old).is_null()).then(new).otherwise(pl.concat_list(old, new))
+    joined = pl.when(missing).then(old).when(pl.col(old).is_null()).then(new).otherwise(pl.concat_list(old, new))
+    return found.with_columns(before.select(joined.alias(new)))

@@ -41,7 +41,7 @@ class Cleaning:
     name: str = "clean-ultrachat"
     kind: str = "dialogues"
     options: type[CleanOptions] = CleanOptions
-    index: tuple[str, ...] = ("select_draw", "split_draw", "duplicate_key")
+    index: tuple[str, ...] = ("select_draw", "split_draw", "duplicate_hash")
 
     def settle(self, resolved: Resolved[CleanOptions]) -> Resolved[CleanOptions]:
         return resolved
@@ -117,12 +117,14 @@ CLEANING = Cleaning()
 
 
 def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
-    """Return the table with prompt_id, its draws for selection and split, and duplicate_key, null on dropped rows."""
+    """Return the table with prompt_id, its draws, duplicate_key and the first bytes of that; null on dropped rows."""
     kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
     prompts = [None if text is None else text_key(text) for text in kept.list.first().to_list()]
+    keys = duplicate_keys(kept, scope)
     return table.with_columns(
         prompt_id=pl.Series(prompts, dtype=pl.String),
-        duplicate_key=pl.Series(duplicate_keys(kept, scope), dtype=pl.Binary),
+        duplicate_key=pl.Series(keys, dtype=pl.Binary),
+        duplicate_hash=pl.Series([key and int.from_bytes(key[:8]) for key in keys], dtype=pl.UInt64),
         select_draw=prompt_draws(prompts, seed, "select"),
         split_draw=prompt_draws(prompts, seed, "split"),
     )

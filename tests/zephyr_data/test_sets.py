@@ -14,7 +14,7 @@ from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
 from zephyr_data.duplicates import normalised
 from zephyr_data.options import CleanOptions
-from zephyr_data.splits import assign_sides, drawn_first, nearest_prefix, prompt_draws
+from zephyr_data.splits import assign_sides, drawn_first, prompt_draws
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -88,10 +88,14 @@ def test_the_quick_way_for_ascii_is_the_slow_way(text: str) -> None:
     assert quick + "é".encode() == slow or quick == text.encode()
 
 
-@given(st.lists(st.integers(1, 5), max_size=30), st.integers(0, 60))
-def test_nearest_prefix_is_the_nearest(sizes: list[int], target: int) -> None:
-    misses = [abs(sum(sizes[:count]) - target) for count in range(len(sizes) + 1)]
-    assert nearest_prefix(sizes, target) == misses.index(min(misses))
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=30), st.integers(0, 40))
+def test_whole_prompts_are_drawn_as_near_as_they_allow(prompts: list[int], rows: int) -> None:
+    sums = [sum(prompt < limit for prompt in prompts) for limit in range(10)]
+    nearest = min(sums, key=lambda total: (abs(total - rows), total))
+    drawn = drawn_first(pl.Series(prompts, dtype=pl.UInt64), rows).to_list()
+    assert sum(drawn) == nearest
+    chosen = {prompt for prompt, is_drawn in zip(prompts, drawn, strict=True) if is_drawn}
+    assert chosen == set(sorted(set(prompts))[: len(chosen)])
 
 
 @given(
