@@ -166,20 +166,17 @@ def speed(part: list[Row], peer: Casing) -> tuple[float, float, int]:
 
 
 def main() -> None:
-    """Print the tables."""
-    everything = rows()
-    peer = package()
-    for name, part in (
-        ("Tuned on", [row for row in everything if not row.is_held]),
-        ("Held", [row for row in everything if row.is_held]),
-    ):
-        print(f"\n### {name}: {len(part)} dialogues\n")
-        print(*_table(["figure", "turns", "ours", "the package"], _body(part, peer)), sep="\n")
-        own, other, size = speed(part, peer)
-        print(f"\nSpeed on the {size / 1e6:.2f} MB of flagged turns: {other / own:.1f} × ({own:.2f} s, {other:.2f} s)")
-        print("\nDecisions on flagged turns that differ from the package's statistics:\n")
-        found = decisions(part)
-        print(*_table(["reason", "words"], ([reason, f"{count:,}"] for reason, count in found.most_common())), sep="\n")
+    """Print the tables of the held half; `rows` has both."""
+    part, peer = [row for row in rows() if row.is_held], package()
+    print(f"{len(part):,} held dialogues and pieces of prose.\n")
+    print(*_table(["figure", "turns", "ours", "the package"], _body(part, peer)), sep="\n")
+    own, other, size = speed(part, peer)
+    print(
+        f"\nOn the {size / 1e6:.2f} MB of flagged turns, both warm: {other / own:.1f} × ({own:.2f} s, {other:.2f} s)."
+    )
+    print("\nWords of flagged turns that differ from the likeliest by the package's statistics:\n")
+    found = decisions(part)
+    print(*_table(["reason", "words"], ([reason, f"{count:,}"] for reason, count in found.most_common())), sep="\n")
 
 
 def _table(head: list[str], body: Iterable[list[str]]) -> Iterator[str]:

@@ -47,15 +47,16 @@ def main(rows: int, lines: Path | None) -> None:
 
 
 def _tell(costs: dict[str, list[Cost]]) -> None:
-    def line(name: str, seconds: list[float], megabytes: float | None = None) -> None:
-        memory = "" if megabytes is None else f"{megabytes:,.0f} MB"
-        print(f"{name:<28}{statistics.median(seconds):>8.2f} s  {min(seconds):.2f}-{max(seconds):.2f}  {memory}")
+    print(f"| | CPU-s | spread of {RUNS} runs | anonymous memory, MB |\n|---|---|---|---|")
+
+    def line(name: str, seconds: list[float], megabytes: str) -> None:
+        print(f"| {name} | {statistics.median(seconds):.2f} | {min(seconds):.2f}–{max(seconds):.2f} | {megabytes} |")
 
     for part in ("datasets.map", "zephyr, core"):
-        line(f"{part}, in memory", [float(run.printed) for run in costs[part]])
+        line(f"{part}, in memory", [float(run.printed) for run in costs[part]], "")
     for name, runs in costs.items():
         if name != "zephyr, core":
-            line(f"{name}, whole", [run.seconds for run in runs], max(run.megabytes for run in runs))
+            line(f"{name}, whole", [run.seconds for run in runs], f"{max(run.megabytes for run in runs):,.0f}")
 
 
 def copy(source: str, target: str) -> None:

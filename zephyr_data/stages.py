@@ -15,6 +15,7 @@ import polars as pl
 
 from zephyr_data import schemas
 
+SLICE = 50_000  # rows that are judged at once: a set has many
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
 Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
 # rows of a set stage's table, names of columns → the same rows in any order with those columns
@@ -46,24 +47,29 @@ def mark(name: str, find: Find) -> Stage:
         verdicts = find(number_rows(table))
         if verdicts.is_empty():
             return table
-        hits = verdicts.group_by("row", maintain_order=True).agg(
-            pl.struct(pl.lit(name).alias("stage"), "rule", "turn").alias("new_hits"),
-            pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
-        )
-        free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
-        reason = pl.format("{}/{}", pl.lit(name), "first_rule")
-        return (
-            _beside(table, _extended(table, hits, "hits", "new_hits"))
-            .with_columns(
-                dropped_by=pl.when(free).then(reason).otherwise("dropped_by"),
-                dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
-                matched=pl.when(free).then("first_matched").otherwise("matched"),
-                hits=pl.coalesce("new_hits", "hits"),
-            )
-            .select(table.columns)
-        )
+        parts = []
+        for start in range(0, table.height, SLICE):
+            here = verdicts.filter(pl.col("row").is_between(start, start + SLICE - 1))
+            parts.append(_marked(name, table.slice(start, SLICE), here.with_columns(pl.col("row") - start)))
+        return pl.concat(parts)
 
     return Stage(name, "mark", apply)
+
+
+def _marked(name: str, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    hits = verdicts.group_by("row", maintain_order=True).agg(
+        pl.struct(pl.lit(name).alias("stage"), "rule", "turn").alias("new_hits"),
+        pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
+    )
+    free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
+    judged = _beside(table, hits).select(
+        "row",
+        dropped_by=pl.when(free).then(pl.format("{}/{}", pl.lit(name), "first_rule")).otherwise("dropped_by"),
+        dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
+        matched=pl.when(free).then("first_matched").otherwise("matched"),
+        hits=_append("hits", "new_hits"),
+    )
+    return _with_rows(table, judged)
 
 
 def rewrite(name: str, edit: Edit) -> Stage:
@@ -78,11 +84,9 @@ def rewrite(name: str, edit: Edit) -> Stage:
         changed = edit(numbered.filter(pl.col("dropped_by").is_null()))
         if changed.is_empty():
             return table
-        changed = changed.rename({"turns": "new_turns", "edits": "new_edits"})
-        joined = _beside(table, _extended(table, changed, "edits", "new_edits"))
-        return joined.with_columns(
-            turns=pl.coalesce("new_turns", "turns"), edits=pl.coalesce("new_edits", "edits")
-        ).select(table.columns)
+        changed = changed.rename({"edits": "new_edits"})
+        beside = _beside(table.drop("turns"), changed)
+        return _with_rows(table, beside.select("row", "turns", edits=_append("edits", "new_edits")))
 
     return Stage(name, "rewrite", apply)
 
@@ -97,11 +101,9 @@ def fill(name: str, column: str, compute: Compute) -> Stage:
     def apply(table: pl.DataFrame) -> pl.DataFrame:
         numbered = number_rows(table)
         found, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
-        found = found.select("row", pl.col(column).alias("new_value"), pl.col("edits").alias("new_edits"))
-        filled = _beside(table, _extended(table, found, "edits", "new_edits")).with_columns(
-            pl.coalesce("new_value", column).alias(column), edits=pl.coalesce("new_edits", "edits")
-        )
-        return mark(name, lambda _: verdicts)(filled.select(table.columns))
+        filled = _beside(table.drop(column), found.select("row", column, new_edits="edits"))
+        filled = filled.select("row", column, edits=_append("edits", "new_edits"))
+        return mark(name, lambda _: verdicts)(_with_rows(table, filled))
 
     return Stage(name, "fill", apply)
 
@@ -144,15 +146,19 @@ def nothing_changed() -> pl.DataFrame:
 
 
 def _beside(table: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with the other columns of `found`, whose `row` names rows; the table's own are not copied."""
-    rows = pl.DataFrame({"row": pl.int_range(table.height, dtype=pl.UInt32, eager=True)})
-    aligned = rows.join(found, on="row", how="left", maintain_order="left").drop("row")
-    return pl.concat([table, aligned], how="horizontal")
+    """Return `found`, one line for each row that it names, with the columns of those rows of the table."""
+    return pl.concat([found, table[found["row"]]], how="horizontal")
 
 
-def _extended(table: pl.DataFrame, found: pl.DataFrame, old: str, new: str) -> pl.DataFrame:
-    """Return `found` with its lists `new` behind the lists `old` of the rows that it names."""
-    before = pl.concat([table.select(old)[found["row"]], found.select(new)], how="horizontal")
+def _with_rows(table: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the values of `new` in the rows that it names; all else is neither copied nor looked at."""
+    places = pl.int_range(table.height, table.height + new.height, dtype=pl.UInt32, eager=True)
+    taken = pl.int_range(table.height, dtype=pl.UInt32, eager=True).scatter(new["row"], places)
+    columns = [name for name in new.columns if name != "row"]
+    replaced = [pl.concat([table[name], new[name].cast(table.schema[name])]).gather(taken) for name in columns]
+    return table.with_columns(replaced)
+
+
+def _append(old: str, new: str) -> pl.Expr:
     missing = pl.col(new).is_null()
-    joined = pl.when(missing).then(old).when(pl.col(old).is_null()).then(new).otherwise(pl.concat_list(old, new))
-    return found.with_columns(before.select(joined.alias(new)))
+    return pl.when(missing).then(old).when(pl.col(old).is_null()).then(new).otherwise(pl.concat_list(old, new))
