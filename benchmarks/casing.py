@@ -19,6 +19,7 @@ dialogues; the package `truecase` sees every turn, its words cut by NLTK's rules
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,7 @@ DAMAGES: dict[str, Damage] = {
     "whole turns": whole_turns,
     "lone i": pronouns,
 }
+_SENTENCE = re.compile(r"\S(?:[^\n]*?[.!?][\"”’')]*(?=\s)|[^\n]*)")
 Dialogues = list[list[str]]
 Casing = Callable[[Dialogues], Dialogues]
 
@@ -74,22 +76,25 @@ def every_turn(dialogues: Dialogues) -> Dialogues:
 
 
 def package() -> Casing:
-    """Return the peer: the package on every turn."""
+    """Return the peer: the package on every sentence of every turn."""
     from nltk.tokenize import NLTKWordTokenizer
     from truecase.TrueCaser import TrueCaser
 
     caser, cutter = TrueCaser(), NLTKWordTokenizer()
 
     def cased(turn: str) -> str:
-        try:
-            spans = list(cutter.span_tokenize(turn))
-        except ValueError:  # the cutter does not find its own quotation marks again
-            spans = [match.span() for match in WORD.finditer(turn)]
-        words = caser.get_true_case_from_tokens([turn[start:end] for start, end in spans], "as-is")
         pieces, done = [], 0
-        for (start, end), word in zip(spans, words, strict=True):
-            pieces += [turn[done:start], word if len(word) == end - start else turn[start:end]]
-            done = end
+        for sentence in _SENTENCE.finditer(turn):  # its first word is what the package raises in any case
+            first = sentence.start()
+            try:
+                found = list(cutter.span_tokenize(sentence[0]))
+            except ValueError:  # the cutter does not find its own quotation marks again
+                found = [match.span() for match in WORD.finditer(sentence[0])]
+            spans = [(first + start, first + end) for start, end in found]
+            words = caser.get_true_case_from_tokens([turn[start:end] for start, end in spans], "as-is")
+            for (start, end), word in zip(spans, words, strict=True):
+                pieces += [turn[done:start], word if len(word) == end - start else turn[start:end]]
+                done = end
         return "".join([*pieces, turn[done:]])
 
     return lambda dialogues: [[cased(turn) for turn in turns] for turns in dialogues]

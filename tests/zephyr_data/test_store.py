@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zephyr_core.keys import canonical_json, row_key
 from zephyr_data import schemas
-from zephyr_data.json_digests import list_keys
+from zephyr_data.json_digests import list_keys, message_digests
 from zephyr_data.store import row_digests, table_digests
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -72,3 +72,31 @@ def test_slices_and_chunks(rows: int) -> None:
     assert table_digests(pl.DataFrame(part.to_pylist(), schema=pl.DataFrame(whole).schema).to_arrow()) == table_digests(
         part
     )
+
+
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.text(max_size=20) | st.just('","content":"[{,{'), min_size=1, max_size=5), max_size=5))
+def test_rows_without_their_last_message_have_the_digests_of_rows_encoded_anew(dialogues: list[list[str]]) -> None:
+    def rows(without: int) -> list[dict[str, Any]]:
+        shown = [turns[: len(turns) - without] for turns in dialogues]
+        return [
+            {
+                "prompt": turns[0],
+                "prompt_id": "p",
+                "messages": [
+                    {"content": text, "role": ("user", "assistant")[place % 2]} for place, text in enumerate(part)
+                ],
+            }
+            for turns, part in zip(dialogues, shown, strict=True)
+        ]
+
+    frame = pl.DataFrame(
+        rows(0),
+        schema={
+            "prompt": pl.String,
+            "prompt_id": pl.String,
+            "messages": pl.List(pl.Struct({"content": pl.String, "role": pl.String})),
+        },
+        orient="row",
+    )
+    assert message_digests(frame) == (row_digests(rows(0)), row_digests(rows(1)))
