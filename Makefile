@@ -11,7 +11,7 @@ help:
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
 	@echo "make docs    write docs/cli.md from the commands' help"
-	@echo "make bench-data   measure cleaning against a peer and the hard limit, write docs/benchmarks.md (minutes)"
+	@echo "make bench-data   measure everything against peers, write docs/benchmarks.md (a quarter of an hour)"
 	@echo "make setup   only the set-up that the others do themselves"
 
 setup: $(READY)
