@@ -9,11 +9,10 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core.keys import rows_digest
 from zephyr_data import schemas
 from zephyr_data.options import StepOptions
 from zephyr_data.step import SplitRows
-from zephyr_data.store import DROPPED_CONTENT, ShardWriter, table_digests, to_arrow
+from zephyr_data.store import DROPPED_CONTENT, ShardWriter, packed_rows_digest, table_digests, to_arrow
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 
@@ -62,7 +61,7 @@ class Output:
             self.kept.write(to_arrow(part.origins.with_columns(split=pl.lit(part.split), row=place), schemas.KEPT))
         table = to_arrow(part.rows, writer.schema)
         writer.write(table)
-        writer.digests += table_digests(table) if part.digests is None else part.digests.to_list()
+        writer.digests += b"".join(table_digests(table) if part.digests is None else part.digests)
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
         """Append rows to one of the step's further tables."""
@@ -73,7 +72,7 @@ class Output:
         self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
         table = to_arrow(reasons, schemas.DROPPED)
         self.dropped.write(table)
-        self.dropped.digests += table_digests(table.select(list(DROPPED_CONTENT)))
+        self.dropped.digests += b"".join(table_digests(table.select(list(DROPPED_CONTENT))))
         if self.dropped_rows is not None:
             self.dropped_rows.write(to_arrow(dropped, schemas.DROPPED_ROWS))
 
@@ -86,10 +85,10 @@ class Output:
     def digests(self) -> dict[str, Any]:
         """Return rows and digest of each split, and the digest of the drops."""
         found = {
-            name: {"rows": writer.rows, "rows_digest": rows_digest(writer.digests)}
+            name: {"rows": writer.rows, "rows_digest": packed_rows_digest(writer.digests)}
             for name, writer in self.splits.items()
         }
-        return {"splits": found, "dropped_digest": rows_digest(self.dropped.digests)}
+        return {"splits": found, "dropped_digest": packed_rows_digest(self.dropped.digests)}
 
     def _writers(self) -> list[ShardWriter]:
         extra = [self.dropped_rows] if self.dropped_rows is not None else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -33,7 +34,7 @@ class ShardWriter:
     schema: pa.Schema
     shard_rows: int | None = None
     pool: ThreadPoolExecutor | None = None
-    digests: list[bytes] = field(default_factory=list)
+    digests: bytearray = field(default_factory=bytearray)  # of the rows, 32 bytes each
     rows: int = 0
     _pending: Future[None] | None = None
     _shards: list[Path] = field(default_factory=list)
@@ -91,6 +92,12 @@ class ShardWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def packed_rows_digest(digests: bytearray) -> str:
+    """Return `zephyr_core.keys.rows_digest` of digests that stand one behind the other; sorts them in place."""
+    np.frombuffer(digests, dtype="S32").sort()
+    return hashlib.sha256(digests).hexdigest()
 
 
 def row_digests(rows: list[dict[str, Any]]) -> list[bytes]:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zephyr_core.keys import canonical_json, row_key
+from zephyr_core.keys import canonical_json, row_key, rows_digest
 from zephyr_data import schemas
 from zephyr_data.json_digests import list_keys, message_digests
-from zephyr_data.store import row_digests, table_digests
+from zephyr_data.store import packed_rows_digest, row_digests, table_digests
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NUMBER = st.one_of(
@@ -100,3 +100,9 @@ def test_rows_without_their_last_message_have_the_digests_of_rows_encoded_anew(d
         orient="row",
     )
     assert message_digests(frame) == (row_digests(rows(0)), row_digests(rows(1)))
+
+
+@given(st.lists(st.binary(min_size=30, max_size=30), max_size=20))
+def test_packed_digests_give_the_digest_of_the_list(beginnings: list[bytes]) -> None:
+    digests = [digest + end for digest in beginnings for end in (b"\0\0", b"\0\1", b"\xff\0")]
+    assert packed_rows_digest(bytearray(b"".join(digests))) == rows_digest(digests)
