@@ -135,15 +135,8 @@ def make(
     with clear_disk_errors(out), work.held():
         progress.say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
-        index = _index(step, done, inputs)
-        for stage in step.set_stages(options, _look_up(done)):
-            index = stage(index)
-        _refuse_empty(index, done)
-        told = step.news(index["dropped_by"].null_count(), options)
-        if told:
-            progress.say(told)
-        sided = _with_sides(step, index, options)
-        tally, output = _write(step, done, sided, options, work.dataset, in_background=workers > 1)
+        verdicts = _judge_set(step, done, inputs, options, progress)
+        tally, output = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
         content = {
             "kind": step.kind,
             "step": step.name,
@@ -178,6 +171,20 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
         rows += done.rows
         progress.advance(inputs.bytes_read, rows)
         yield done
+
+
+def _judge_set(
+    step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options, progress: Progress
+) -> pl.DataFrame:
+    """Return place, verdict of the set stages and side of the rows that they look at."""
+    index = _index(step, done, inputs)
+    for stage in step.set_stages(options, _look_up(done)):
+        index = stage(index)
+    _refuse_empty(index, done)
+    told = step.news(index["dropped_by"].null_count(), options)
+    if told:
+        progress.say(told)
+    return _with_sides(step, index, options)
 
 
 def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
