@@ -1,10 +1,12 @@
 """Compare the language stage with `langdetect` on held-out text, and their cost: `python -m benchmarks.language`.
 
-Prints Markdown. What a disagreeing text really is was judged by reading and stands in tests/labelled/language.json.
+Prints Markdown; texts are named by their hash, with `--texts` by their beginnings. What a disagreeing text really is
+was judged by reading and stands in tests/labelled/language.json.
 """
 
 import hashlib
 import json
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -117,7 +119,7 @@ def agreement(texts: list[Compared]) -> Iterator[str]:
     )
     yield from ("", "| source | text | ours | langdetect | is | right |", "|---|---|---|---|---|---|")
     for text in apart:
-        shown = " ".join(text.text.split())[:60].replace("|", "\\|")
+        shown = " ".join(text.text.split())[:60] if "--texts" in sys.argv else digest(text.text)
         yield f"| {text.source} | {shown} | {text.ours} | {text.theirs} | {text.truth or '?'} | {text.right} |"
 
 
