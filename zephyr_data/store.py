@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,11 @@ class ShardWriter:
         """Close what is open without finishing it."""
         if self.pool is not None:
             self.pool.shutdown()
-        self._close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(OSError):  # a full disk, which has been told
+                writer.close()
+            writer.is_open = False  # else it tries again when it is forgotten, and tells of that
 
     def _open(self) -> pq.ParquetWriter:
         path = self.folder / f".{self.stem}-{len(self._shards)}.tmp"
