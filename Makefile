@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 
 .PHONY: help setup demo test check fix docs bench-data
 help:
-	@echo "make demo    clean the embedded dialogues, make pairs of the embedded ratings, show audits and stories of rows"
+	@echo "make demo    clean the embedded dialogues, make pairs of the embedded ratings, train a small model on both"
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
@@ -19,7 +19,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train]'
 	touch $(READY)
 
 demo: $(READY)
@@ -38,6 +38,13 @@ demo: $(READY)
 	@echo; echo "== the story of a pair"
 	$(BIN)/zephyr data why r-069 --recipe tiny --step binarize
 	@echo; $(BIN)/zephyr data verify --recipe tiny --step binarize
+	@echo; echo "== dSFT: a small model learns from the dialogues"
+	$(BIN)/zephyr train sft --recipe tiny --fresh
+	@echo; echo "== dDPO: it learns from the pairs, held by its own frozen start"
+	$(BIN)/zephyr train dpo --recipe tiny --fresh
+	@echo; echo "== pairs that training could not agree with"
+	$(BIN)/zephyr train suspects runs/tiny/dpo --top 3
+	@echo; echo "curves: runs/tiny/sft/curves.png and runs/tiny/dpo/curves.png; models: runs/tiny/sft/model, runs/tiny/dpo/model"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
@@ -48,12 +55,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_cli.py --check
+	$(BIN)/python docs/make_fields.py --check
 
 bench-data: $(READY)
 	$(BIN)/python -m benchmarks.data
 
 docs: $(READY)
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_fields.py
 
 fix: $(READY)
 	$(BIN)/ruff format .

@@ -11,13 +11,22 @@ from zephyr_core import recipe_report
 from zephyr_core.errors import ZephyrError
 from zephyr_data import commands as data
 from zephyr_data.options import BinarizeOptions, CleanOptions
+from zephyr_train import commands as train
+from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
 
-STEPS = {"clean-ultrachat": CleanOptions, "binarize": BinarizeOptions}
+STEPS = {
+    "clean-ultrachat": CleanOptions,
+    "binarize": BinarizeOptions,
+    "student": StudentOptions,
+    "sft": SFTOptions,
+    "dpo": DPOOptions,
+}
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 recipe_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Recipes: what a run's values are, and why.")
 app.add_typer(data.app, name="data")
 app.add_typer(data.rules_app, name="rules")
+app.add_typer(train.app, name="train")
 app.add_typer(recipe_app, name="recipe")
 
 

@@ -192,9 +192,13 @@ def test_recipe_list_show_diff() -> None:
     assert "tiny" in zephyr("recipe", "list").stdout
     shown = zephyr("recipe", "show", "tiny").stdout
     assert "sources" in shown and "# recipe tiny" in shown and "deviations" in shown and "decision 0005" in shown
-    assert zephyr("recipe", "diff", "tiny", "zephyr-7b-beta").stdout == (
+    assert zephyr("recipe", "diff", "tiny", "zephyr-7b-beta").stdout.startswith(
         "clean-ultrachat.sources: ('samples:ultrachat',) → ('stingning/ultrachat',)\n"
         "binarize.sources: ('samples:ultrafeedback',) → ('openbmb/UltraFeedback',)\n"
+        "student.source: 'new' → 'mistralai/Mistral-7B-v0.1'\n"
+    )
+    assert zephyr("recipe", "diff", "zephyr-7b-beta", "zephyr-7b-beta-2024").stdout == (
+        "sft.loss_on: 'assistant' → 'all'\ndpo.epochs: 3 → 1\ndpo.schedule: 'linear' → 'cosine'\ndpo.beta: 0.1 → 0.01\n"
     )
     assert "resolve to the same" in zephyr("recipe", "diff", "tiny", "tiny").stdout
     assert zephyr("recipe", "show", "tony").returncode == 2

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT
 from tests.zephyr_data.rated import rated_table
@@ -13,6 +16,7 @@ from zephyr_data.options import POLICIES, BinarizeOptions
 from zephyr_data.policies import choose_pairs
 from zephyr_data.rules import Ruleset
 from zephyr_data.store import row_digests
+from zephyr_train.reader import open_data
 
 PAIRS = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "docs" / "dataset.md").read_text(encoding="utf-8")
@@ -49,6 +53,25 @@ def test_the_columns_listed_are_those_written() -> None:
     ):
         listed = re.search(rf"audit/{name}\.parquet +(.*)", TEXT)
         assert listed and listed[1].split(", ") == schema.names
+
+
+def test_training_reads_what_cleaning_and_pairing_write(
+    clean: Callable[..., dict[str, Any]], binarize: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    for made, folder, kind, split in (
+        (clean(), "out", "dialogues", "sft"),
+        (binarize(), "pairs", "pairs", "prefs"),
+        (binarize(out="h4", layout="h4"), "h4", "pairs", "prefs"),
+    ):
+        source = open_data(str(tmp_path / folder), kind)
+        for side in ("train", "test"):
+            assert source.table(side).num_rows == made["splits"][f"{side}_{split}"]["rows"]
+        assert source.dropped == {}
+        assert source.repeated_prompts() == 0
+    ours, published = (open_data(str(tmp_path / folder), "pairs").table("train") for folder in ("pairs", "h4"))
+    assert sorted(map(str, ours.to_pylist())) == sorted(map(str, published.to_pylist())), (
+        "both layouts are the same pairs"
+    )
 
 
 def test_ten_rows_of_pairs() -> None:

@@ -1,0 +1,118 @@
+"""A small world for training tests: embedded rows, a student of a few thousand weights, real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import zephyr
+
+RECIPE = """
+extends = "tiny"
+about = "for tests"
+[student]
+vocabulary = 384
+hidden_size = 32
+intermediate_size = 64
+layers = 2
+[sft]
+epochs = 1
+max_length = 256
+save_every = 4
+[dpo]
+epochs = 2
+max_length = 256
+max_prompt_length = 128
+save_every = 4
+learning_rate = 1e-3
+"""
+
+
+@dataclass
+class World:
+    """A folder with a recipe and its datasets, in which commands run."""
+
+    folder: Path
+
+    def zephyr(
+        self, *arguments: object, fails: bool = False, recipe: str = "quick.toml"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with the recipe; it must end with 0, or not, when `fails`."""
+        named = () if "suspects" in arguments else ("--recipe", recipe)
+        done = zephyr(*arguments, *named, cwd=self.folder, OMP_NUM_THREADS="1")
+        assert (done.returncode != 0) == fails, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def run(self, name: str) -> Path:
+        return self.folder / "runs" / "quick" / name
+
+    def metrics(self, out: Path | str, split: str = "train") -> list[dict[str, Any]]:
+        lines = (self.folder / out / "metrics.jsonl").read_text().splitlines()
+        return [row for row in map(json.loads, lines) if row["split"] == split]
+
+    def kill_when(self, arguments: list[object], reached: Callable[[], bool]) -> None:
+        """Start a command and kill it -9 as soon as `reached`; its workers must be gone soon after."""
+        command = [sys.executable, "-c", "import cli; cli.main()", *map(str, arguments), "--recipe", "quick.toml"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        told = self.folder / "killed.txt"
+        with told.open("w") as log:
+            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, env=environment)
+        deadline = time.monotonic() + 120
+        while not reached():
+            assert process.poll() is None, "it ended before it could be killed: " + told.read_text()
+            assert time.monotonic() < deadline, "it did not get that far"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+PROMPTS = ("Name a river", "Name a tree", "Count to three", "Say hello", "What is rain", "Who bakes bread")
+GOOD = ("Gladly: {} is a fine thing to ask, and here is a whole sentence about it.", "Of course. {}? Here you are.")
+BAD = ("no", "{}? go away", "dunno dunno dunno dunno dunno")
+
+
+@pytest.fixture(scope="session")
+def published_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 pairs in the columns of the published set, in one file: no test split, and whole steps of 8."""
+    file = tmp_path_factory.mktemp("published") / "pairs.jsonl"
+    with file.open("w") as stream:
+        for number in range(48):
+            prompt = f"{PROMPTS[number % 6]}, please ({number})."
+            good, bad = GOOD[number % 2].format(prompt), BAD[number % 3].format(prompt)
+            asked = {"role": "user", "content": prompt}
+            chosen, rejected = ([asked, {"role": "assistant", "content": text}] for text in (good, bad))
+            row = {"prompt": prompt, "prompt_id": f"{number:064x}", "chosen": chosen, "rejected": rejected}
+            stream.write(json.dumps({**row, "messages": chosen, "score_chosen": 8.0, "score_rejected": 2.0}) + "\n")
+    return file
+
+
+def weights(out: Path) -> bytes:
+    """Return the bytes of a run's weight file."""
+    return (out / "model" / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The two datasets of the embedded samples, and a dSFT model."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "quick.toml").write_text(RECIPE)
+    made = World(folder)
+    made.zephyr("data", "clean-ultrachat")
+    made.zephyr("data", "binarize")
+    made.zephyr("train", "sft")
+    return made
+
+
+@pytest.fixture(scope="session")
+def aligned(world: World) -> World:
+    """The same with a dDPO model."""
+    world.zephyr("train", "dpo")
+    return world

@@ -1,0 +1,39 @@
+"""Jobs for tests that need no dataset."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from zephyr_train.job import Job
+from zephyr_train.options import DPOOptions, SFTOptions
+
+
+def job(out: Path, step: str = "dpo", **changes: Any) -> Job:
+    """Return a job with the paper's options, on one CPU process; `options` overrides some of them."""
+    options = dataclasses.asdict((SFTOptions if step == "sft" else DPOOptions)()) | changes.pop("options", {})
+    options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    values: dict[str, Any] = {
+        "step": step,
+        "recipe": "test",
+        "options": options,
+        "origins": dict.fromkeys(options, "default"),
+        "settings": {},
+        "out": str(out),
+        "model": str(out / "start"),
+        "model_digest": "m",
+        "tokens": str(out / "tokens"),
+        "tokens_digest": "t",
+        "template_digest": "c",
+        "reference": None,
+        "reference_digest": None,
+        "backend": "single",
+        "world": 1,
+        "cpu": True,
+        "numerics": "fp32",
+        "micro_batch_size": 2,
+        "accumulation": 1,
+        "steps": 10,
+        "warmup_steps": 1,
+        "versions": {},
+    }
+    return Job(**{**values, **changes})

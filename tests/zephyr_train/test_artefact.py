@@ -1,0 +1,111 @@
+"""What is not whole is never taken for it: killed, damaged, overtaken or unwritable builds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.zephyr_train.small_chat import SmallSource, small_chat
+from tests.zephyr_train.test_token_sets import CUT, TEST, TRAIN, build, stream
+from zephyr_core import manifest
+from zephyr_train.errors import NoSpace
+from zephyr_train.tokenizing.token_sets import token_set
+
+
+def damaged(folder: Path, how: str) -> None:
+    path = folder / "train.arrow"
+    if how == "no manifest":
+        (folder / manifest.NAME).unlink()
+    elif how == "truncated":
+        os.truncate(path, path.stat().st_size - 8)
+    elif how == "one byte":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif how == "absent":
+        path.unlink()
+    elif how == "other digest":
+        content = json.loads((folder / manifest.NAME).read_text())
+        (folder / manifest.NAME).write_text(json.dumps({**content, "digest": "0" * 64}))
+
+
+@pytest.mark.parametrize("how", ["no manifest", "truncated", "one byte", "absent", "other digest"])
+def test_what_is_not_whole_is_built_again_and_said(tmp_path, how: str):
+    first, _ = build(tmp_path)
+    damaged(first.path, how)
+    again, said = build(tmp_path)
+    assert again.manifest["files"] == first.manifest["files"] == manifest.list_files(first.path)
+    assert any("built again" in line for line in said)
+    assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
+
+
+class Rival(SmallSource):
+    """While its rows are read, another process finishes the same set."""
+
+    def table(self, split: str) -> pa.Table:
+        if split == "test" and not self.name.startswith("done"):
+            self.name = "done"
+            self.first = token_set(SmallSource("pairs", self.tables), small_chat(), CUT, self.folder, lambda line: None)
+            (self.first.path / "theirs").touch()
+        return super().table(split)
+
+
+def test_when_another_process_was_first_its_files_are_used(tmp_path):
+    source = Rival("pairs", {"train": TRAIN, "test": TEST})
+    source.folder = tmp_path
+    found, said = build(tmp_path, source)
+    assert found.path == source.first.path
+    assert (found.path / "theirs").exists()
+    assert any("another process" in line for line in said)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.zephyr_train import test_token_sets as here
+from tests.zephyr_train.small_chat import SmallSource
+
+class Killed(SmallSource):
+    def table(self, split):
+        if split == "test":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().table(split)
+
+here.build(Path(sys.argv[1]), Killed("pairs", {"train": here.TRAIN, "test": here.TEST}))
+"""
+
+
+def test_what_a_killed_process_left_is_never_taken_for_whole(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    assert (left / "train.arrow").is_file(), "the process did not get as far as this test needs"
+    alive = left.with_name(left.name.replace(left.name.split(".")[-2], str(os.getppid())))
+    shutil.copytree(left, alive)
+    found, _ = build(tmp_path)
+    assert stream(found.train_file).num_rows == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, found.path.name])
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NoSpace, match="cannot be written") as fault:
+        build(tmp_path / "file")
+    assert "another folder" in fault.value.hint
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+    class Unreadable(SmallSource):
+        def table(self, split: str) -> pa.Table:
+            raise OSError(5, "input/output error")
+
+    with pytest.raises(OSError, match="input/output"):
+        build(tmp_path, Unreadable("pairs", {"train": TRAIN}))
+    assert list(tmp_path.iterdir()) == []

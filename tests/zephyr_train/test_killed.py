@@ -1,0 +1,105 @@
+"""kill -9 in dSFT, in the reference pass and in dDPO: the same command continues, to the weights of an undisturbed run."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.zephyr_train.conftest import World, weights
+
+pytestmark = pytest.mark.slow
+
+
+def has_checkpoint(out: Path) -> bool:
+    return any(out.with_name(out.name + ".state").glob("checkpoint-*/complete.json"))
+
+
+def workers_of(out: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if "zephyr_train.worker" in line and str(out) in line:
+            found.append(line)
+    return found
+
+
+def all_gone(out: Path) -> bool:
+    deadline = time.monotonic() + 10
+    while workers_of(out) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not workers_of(out)
+
+
+def test_dsft_killed_after_a_checkpoint_ends_with_the_undisturbed_weights_and_metrics(world: World) -> None:
+    out = world.folder / "killed-sft"
+    command = ["train", "sft", "--out", out]
+    world.kill_when(command, lambda: has_checkpoint(out))
+    assert all_gone(out), "a worker outlives the command that started it"
+    assert not (out / "manifest.json").exists()
+    done = world.zephyr(*command)
+    assert "continuing the run" in done.stderr
+    assert weights(out) == weights(world.run("sft"))
+    assert world.metrics(out) == world.metrics(world.run("sft"))
+    assert world.metrics(out, "test") == world.metrics(world.run("sft"), "test")
+
+
+def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path / "runs"))
+    inputs = ["--model", world.run("sft"), "--data", world.run("binarize")]
+    command = ["train", "dpo", *inputs, "--out", tmp_path / "killed"]
+    artefacts = tmp_path / "runs" / "artefacts"
+
+    world.kill_when(command, lambda: any(artefacts.glob("reference-*.partial/run.json")))
+    assert all_gone(artefacts)
+    assert not [folder for folder in artefacts.glob("reference-*") if not folder.name.endswith(".partial")]
+
+    world.kill_when(command, lambda: has_checkpoint(tmp_path / "killed"))
+    assert all_gone(tmp_path / "killed")
+    assert "continuing the run" in world.zephyr(*command).stderr
+
+    world.zephyr("train", "dpo", *inputs, "--out", undisturbed)
+    assert weights(tmp_path / "killed") == weights(undisturbed)
+    assert world.metrics(tmp_path / "killed") == world.metrics(undisturbed)
+    for epoch in (1, 2):
+        margins = [
+            (out / "margins" / f"epoch-{epoch}.parquet").read_bytes() for out in (tmp_path / "killed", undisturbed)
+        ]
+        assert margins[0] == margins[1], "each row's margin is kept across the kill"
+
+
+def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
+    out = world.folder / "stopped"
+    command = ["train", "sft", "--out", out]
+    world.kill_when(command, lambda: has_checkpoint(out))
+    assert all_gone(out)
+    for change, named in (
+        (["--gpus", 2], "backend, world, gpus"),
+        (["--zero", 3], "backend, zero"),
+        (["--seed", 1], "seed"),
+        (["--set", "max_grad_norm=0.5"], "settings"),
+        (["--data", Path(__file__).parent / "two_dialogues.jsonl"], "tokens_digest"),
+    ):
+        done = world.zephyr(*command, *change, fails=True)
+        assert "made otherwise; different are " in done.stderr
+        assert named in done.stderr
+    (out / "run.json").write_text((out / "run.json").read_text().replace(template(out), "another"))
+    assert "template_digest" in world.zephyr(*command, fails=True).stderr
+    assert world.zephyr(*command, "--resume", "--fresh", fails=True).returncode == 2
+    world.zephyr(*command, "--fresh")
+    assert weights(out) == weights(world.run("sft"))
+
+
+def template(out: Path) -> str:
+    return str(json.loads((out / "run.json").read_text())["template_digest"])
+
+
+def test_resume_wants_something_to_continue(world: World) -> None:
+    done = world.zephyr("train", "sft", "--out", world.folder / "nothing", "--resume", fails=True)
+    assert "holds no run to continue" in done.stderr

@@ -1,0 +1,112 @@
+"""The generated command and config, and how a worker's failure comes back."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.zephyr_train.jobs import job
+from zephyr_core.errors import ZephyrError
+from zephyr_train import launch
+from zephyr_train.job import FAILURE, PARENT
+
+
+def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs() -> None:
+    config = launch.accelerate_config(job(Path("run"), world=16, backend="deepspeed-3", cpu=False, numerics="bf16"))
+    assert config["distributed_type"] == "DEEPSPEED"
+    assert config["deepspeed_config"]["zero_stage"] == 3
+    assert config["deepspeed_config"]["zero3_save_16bit_model"] is True
+    assert config["deepspeed_config"]["zero3_init_flag"] is True
+    assert (config["num_processes"], config["mixed_precision"], config["use_cpu"]) == (16, "bf16", False)
+
+
+def test_several_machines_take_rank_and_address_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_RANK", "1")
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1234")
+    two = job(Path("run"), world=16, backend="deepspeed-3", cpu=False, options={"nodes": 2})
+    config = launch.accelerate_config(two)
+    assert (config["num_machines"], config["machine_rank"], config["main_process_ip"]) == (2, 1, "10.0.0.1")
+    assert launch.command(two)[-5:] == ["--main_process_port", "1234", "-m", "zephyr_train.worker", "run"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "started"),
+    [
+        ({}, ["-m", "zephyr_train.worker"]),
+        ({"world": 2, "backend": "ddp"}, ["-m", "torch.distributed.run"]),
+        ({"world": 2, "backend": "ddp", "cpu": False}, ["-m", "accelerate.commands.launch"]),
+        ({"world": 2, "backend": "deepspeed-3"}, ["-m", "accelerate.commands.launch"]),
+        ({"world": 1, "backend": "deepspeed-2"}, ["-m", "accelerate.commands.launch"]),
+    ],
+)
+def test_each_back_end_has_its_launcher(changes: dict[str, object], started: list[str]) -> None:
+    assert launch.command(job(Path("run"), **changes))[:3] == [sys.executable, *started]
+
+
+def test_workers_are_offline_silent_and_do_not_turn_deepspeed_off() -> None:
+    environment = launch.environment(job(Path("run"), world=2, backend="deepspeed-3"))
+    assert environment["HF_HUB_OFFLINE"] == environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment[PARENT] == str(os.getpid())
+    assert "ACCELERATE_USE_CPU" not in environment
+
+
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", code])
+    launch.run_workers(job(tmp_path), lambda: None)
+
+
+def test_a_workers_own_words_come_back_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = '{"message": "the loss is nan", "hint": "lower it", "exit_code": 5}'
+    code = f"import sys, pathlib; pathlib.Path({str(tmp_path / FAILURE)!r}).write_text('{content}'); sys.exit(5)"
+    with pytest.raises(ZephyrError, match="the loss is nan") as caught:
+        start(tmp_path, monkeypatch, code)
+    assert (caught.value.exit_code, caught.value.hint) == (5, "lower it")
+
+
+def test_a_worker_that_says_nothing_is_told_by_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ZephyrError, match="out of memory") as caught:
+        start(tmp_path, monkeypatch, "raise RuntimeError('out of memory')")
+    assert caught.value.exit_code == 1
+    assert yaml.safe_load((tmp_path / launch.CONFIG).read_text())["num_processes"] == 1
+
+
+def test_the_last_words_in_the_log_count_when_the_disk_took_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ZephyrError, match=r"^no space left$") as caught:
+        start(tmp_path, monkeypatch, "import sys; print('error: no space left'); sys.exit(4)")
+    assert caught.value.exit_code == 4
+
+
+def test_each_of_several_machines_has_its_own_config_and_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launch.own_file("launch.yaml") == "launch.yaml"
+    monkeypatch.setenv("NODE_RANK", "2")
+    assert [launch.own_file(name) for name in ("launch.yaml", ".dpo.lock")] == ["launch-node2.yaml", ".dpo-node2.lock"]
+
+
+def test_an_older_failure_does_not_speak_for_a_later_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / FAILURE).write_text('{"message": "old", "hint": null, "exit_code": 5}')
+    start(tmp_path, monkeypatch, "print('fine')")
+    assert not (tmp_path / FAILURE).exists()
+
+
+def test_what_tells_and_saves_may_differ_and_what_trains_may_not(tmp_path: Path) -> None:
+    one = job(tmp_path)
+    assert one.differences(job(tmp_path, options={"save_every": 7, "tensorboard": True})) == []
+    assert one.differences(job(tmp_path, recipe="other", versions={"trl": "9"})) == []
+    assert one.differences(job(tmp_path, options={"beta": 0.5}, cpu=False, world=2)) == ["world", "cpu", "beta"]
+
+
+def test_one_process_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert launch.environment(job(Path("run"), cpu=False))["CUDA_VISIBLE_DEVICES"] == "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert launch.environment(job(Path("run"), cpu=False))["CUDA_VISIBLE_DEVICES"] == "3"
+    two = launch.environment(job(Path("run"), cpu=False, world=2, backend="ddp"))
+    assert two["CUDA_VISIBLE_DEVICES"] == "3,5"

@@ -1,0 +1,184 @@
+"""What this machine has: GPUs as nvidia-smi tells them, packages, disk; each lack by name with what to do."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.preflight import machine
+from zephyr_train.preflight.machine import Gpu, disk_fault, gpus_here, machine_faults
+
+A100 = Gpu("NVIDIA A100-SXM4-80GB", 8.0, 85.9, "GPU-a")
+V100 = Gpu("Tesla V100", 7.0, 17.2, "GPU-v")
+CPU = DPOOptions(attention="sdpa", gpus=2, zero=0, precision="fp32")
+
+THREE = """NVIDIA A100-SXM4-80GB, GPU-aa11, 8.0, 81920
+GB10, the small one, GPU-bb22, 12.1, [N/A]
+Tesla V100, GPU-cc33, 7.0, 16384
+Quadro, GPU-dd44, [N/A], 4096
+"""
+
+
+@pytest.fixture
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put an nvidia-smi on the PATH that prints lines and ends with a code."""
+
+    def install(printed: str, code: int = 0) -> None:
+        tool = tmp_path / "bin" / "nvidia-smi"
+        tool.parent.mkdir(exist_ok=True)
+        (tmp_path / "printed").write_text(printed)
+        tool.write_text(f'#!/bin/sh\ncase "$1" in --query-gpu=name,uuid,compute_cap,memory.total) ;; *) exit 9;; esac\n'
+                        f'cat {tmp_path / "printed"}\nexit {code}\n')  # fmt: skip
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    return install
+
+
+def test_gpus_are_read_off_the_tool(smi: Callable[..., None]) -> None:
+    smi(THREE)
+    found = gpus_here()
+    assert [(gpu.name, gpu.capability, gpu.uuid) for gpu in found] == [
+        ("NVIDIA A100-SXM4-80GB", 8.0, "GPU-aa11"),
+        ("GB10, the small one", 12.1, "GPU-bb22"),
+        ("Tesla V100", 7.0, "GPU-cc33"),
+    ]
+    assert found[0].memory == pytest.approx(85.9, abs=0.01), "MiB to GB"
+    assert found[1].memory is None
+
+
+@pytest.mark.parametrize(("printed", "code"), [("", 0), ("No devices were found\n", 0), (THREE, 6)])
+def test_without_a_driver_or_device_there_is_no_gpu(smi: Callable[..., None], printed: str, code: int) -> None:
+    smi(printed, code)
+    assert gpus_here() == []
+
+
+def test_without_the_tool_there_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus_here() == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "capabilities"),
+    [
+        ("0,2", [8.0, 7.0]),
+        ("2", [7.0]),
+        ("2, 0", [7.0, 8.0]),
+        ("", []),
+        ("-1", []),
+        ("0,9,2", [8.0]),
+        ("3,0", []),
+        ("GPU-cc", [7.0]),
+        ("GPU-cc33,GPU-aa11", [7.0, 8.0]),
+        ("MIG-77", [8.0]),
+    ],
+)
+def test_cuda_visible_devices_hides_and_orders(
+    smi: Callable[..., None], monkeypatch: pytest.MonkeyPatch, visible: str, capabilities: list[float]
+) -> None:
+    smi(THREE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [gpu.capability for gpu in gpus_here()] == capabilities
+
+
+def names(options: DPOOptions | SFTOptions, gpus: list[Gpu]) -> list[str]:
+    return [str(fault) for fault in machine_faults(options, gpus)]
+
+
+@pytest.fixture(autouse=True)
+def packages(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of packages that are not installed, and of commands that are not there; all others are."""
+    missing: set[str] = set()
+    monkeypatch.setattr(machine, "find_spec", lambda name: None if name in missing else machine)
+    which = shutil.which
+    monkeypatch.setattr(
+        machine.shutil, "which", lambda name: None if name in missing else "/" if name == "g++" else which(name)
+    )
+    return missing
+
+
+def test_a_cpu_with_sdpa_and_enough_gpus_lack_nothing() -> None:
+    assert names(CPU, []) == []
+    assert names(DPOOptions(gpus=2), [A100, A100]) == []
+    assert names(DPOOptions(gpus=4, nodes=2), [A100, A100]) == []
+
+
+def test_too_few_gpus_are_counted_per_node() -> None:
+    [told] = names(DPOOptions(gpus=16, nodes=2), [A100] * 4)
+    assert told == "missing-gpu: 16 GPUs on 2 node(s) are 8 on each; this machine shows 4"
+    [fault] = machine_faults(DPOOptions(gpus=16), [A100] * 4)
+    assert fault.hint.startswith("--gpus 4 ") and "sdpa" not in fault.hint
+    assert "--attention sdpa" in machine_faults(DPOOptions(gpus=16), [])[0].hint
+
+
+def test_capability_below_8_is_refused_for_bf16_and_for_flash_attention() -> None:
+    old = dataclasses.replace(CPU, gpus=1)
+    assert names(old, [V100]) == []
+    for change in ({"precision": "bf16"}, {"attention": "flash_attention_2"}):
+        [told] = names(dataclasses.replace(old, **change), [V100])
+        assert told.startswith("missing-gpu: Tesla V100 has compute capability 7.0")
+        assert names(dataclasses.replace(old, **change), [A100]) == []
+
+
+def test_zero_on_a_cpu_needs_a_compiler(packages: set[str]) -> None:
+    packages.add("g++")
+    [told] = names(dataclasses.replace(CPU, zero=3), [])
+    assert told.startswith("missing-package: ") and "g++" in told
+    assert names(CPU, []) == []
+    assert names(dataclasses.replace(CPU, zero=3), [A100, A100]) == []
+
+
+@pytest.mark.parametrize(
+    ("attention", "package"), [("flash_attention_2", "flash_attn"), ("flash_attention_3", "flash_attn_interface")]
+)
+def test_flash_attention_is_not_replaced_and_its_install_line_named(
+    packages: set[str], attention: str, package: str
+) -> None:
+    packages.add(package)
+    [fault] = machine_faults(DPOOptions(attention=attention, gpus=1), [A100])
+    assert fault.name == "missing-package" and f"{package} is not installed" in fault.message
+    assert "zephyr-toolkit[gpu]' --no-build-isolation" in fault.hint and "--attention sdpa" in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("package", "needed_by"),
+    [
+        ("torch", {}),
+        ("trl", {}),
+        ("deepspeed", {"zero": 2}),
+        ("peft", {"lora": True}),
+        ("tensorboard", {"tensorboard": True}),
+    ],
+)
+def test_packages_are_missed_where_they_are_needed(
+    packages: set[str], package: str, needed_by: dict[str, object]
+) -> None:
+    packages.add(package)
+    [told] = names(dataclasses.replace(CPU, **needed_by), [])
+    assert told == f"missing-package: {package} not installed"
+    assert (names(CPU, []) == []) == bool(needed_by)
+
+
+def test_disk_is_looked_at_where_the_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def usage(place: Path) -> "shutil._ntuple_diskusage":
+        asked.append(place)
+        return shutil._ntuple_diskusage(0, 0, 2_000_000_000)
+
+    monkeypatch.setattr(machine.shutil, "disk_usage", usage)
+    assert disk_fault(tmp_path / "runs" / "new", 2e9) is None
+    full = disk_fault(tmp_path / "runs" / "new", 2e9 + 1)
+    assert full is not None and full.name == "no-disk" and "2.0 GB are free" in full.message
+    assert asked == [tmp_path, tmp_path]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "access", lambda place, mode: False)
+    told = disk_fault(tmp_path / "new", 0)
+    assert told is not None and told.name == "no-disk" and f"{tmp_path} cannot be written" in told.message

@@ -1,0 +1,72 @@
+"""The first step's check, exact test means, per-epoch margins."""
+
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from zephyr_train.errors import InvariantBroken
+from zephyr_train.training.margins import Margins
+
+
+def book(numerics: str = "fp32", beta: float = 0.1) -> Margins:
+    return Margins(beta, numerics, ["a", "b", "c"], ["p", "q", "r"])
+
+
+def test_a_policy_that_is_its_own_reference_passes_the_first_step() -> None:
+    book().add("train", 0, [0, 1], [1e-4, 0.0], [0.0, -1e-4])
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [([0.4, 0.4], [0.0, 0.0]), ([0.4, -0.4], [0.0, 0.0])])
+def test_log_probs_of_another_model_stop_the_run_at_the_first_step(chosen: list[float], rejected: list[float]) -> None:
+    with pytest.raises(InvariantBroken, match=r"not ln 2 = 0\.69315"):
+        book().add("train", 0, [0, 1], chosen, rejected)
+
+
+def test_bf16_noise_passes_and_the_loss_of_a_stale_reference_does_not() -> None:
+    """The loss that the lab saw with another model's log-probs was 0.715; a margin of −0.0432 gives it."""
+    book("bf16").add("train", 0, [0, 1], [0.2, -0.2], [0.0, 0.0])
+    margin = -math.log(math.exp(0.715) - 1)
+    with pytest.raises(InvariantBroken):
+        book("bf16").add("train", 0, [0, 1], [margin / 0.1] * 2, [0.0, 0.0])
+
+
+def test_a_number_that_is_none_stops_the_run_at_the_first_step() -> None:
+    with pytest.raises(InvariantBroken):
+        book().add("train", 0, [0], [float("nan")], [0.0])
+
+
+def test_later_steps_and_test_rows_may_differ() -> None:
+    margins = book()
+    margins.add("train", 1, [0], [5.0], [0.0])
+    margins.add("test", 0, [0], [5.0], [0.0])
+
+
+def test_each_test_row_counts_once_and_batches_do_not_matter() -> None:
+    margins = book(beta=0.5)
+    margins.add("test", 3, [0, 1], [2.0, -2.0], [0.0, 0.0])
+    margins.add("test", 3, [2, 0], [4.0, 2.0], [0.0, 0.0])  # row 0 fills up the last batch
+    assert margins.test_means() == {
+        "rewards/accuracies": pytest.approx(2 / 3),
+        "rewards/margins": pytest.approx((1 - 1 + 2) / 3),
+        "rewards/chosen": pytest.approx((1 - 1 + 2) / 3),
+        "rewards/rejected": 0.0,
+    }
+    assert margins.test_means() == {}
+
+
+def test_an_epoch_is_written_by_row_and_a_checkpoint_carries_the_running_one(tmp_path: Path) -> None:
+    margins = book()
+    margins.add("train", 1, [2], [3.0], [1.0])
+    margins.save(tmp_path)
+    resumed = book()
+    resumed.load(tmp_path)
+    resumed.add("train", 2, [0], [1.0], [3.0])
+    resumed.finish_epoch(tmp_path / "margins" / "epoch-1.parquet")
+    table = pq.read_table(tmp_path / "margins" / "epoch-1.parquet").to_pydict()
+    assert table["key"] == ["a", "c"]
+    assert table["prompt_id"] == ["p", "r"]
+    assert table["margin"] == pytest.approx([-0.2, 0.2])
+    resumed.finish_epoch(tmp_path / "margins" / "epoch-2.parquet")
+    assert pq.read_table(tmp_path / "margins" / "epoch-2.parquet").num_rows == 0

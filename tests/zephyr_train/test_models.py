@@ -1,0 +1,196 @@
+"""Which model a step begins with, and what is said when there is none; its tokenizer is AutoTokenizer's."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zephyr_core import manifest
+from zephyr_train import models
+from zephyr_train import student as students
+from zephyr_train.errors import InvariantBroken, ModelUnreachable
+from zephyr_train.models import cached_model, hub_model, is_hub_id, local_model, step_before
+from zephyr_train.options import StudentOptions
+from zephyr_train.preflight import tokenizer
+from zephyr_train.preflight.tokenizer import tokenizer_of
+from zephyr_train.safetensor_headers import INDEX, shapes, weight_files
+from zephyr_train.training.weights import model_digest, require_whole
+
+SMALL = StudentOptions(
+    source="new", vocabulary=300, hidden_size=16, intermediate_size=24, layers=1, heads=4, kv_heads=2, positions=64
+)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "student"
+    students.build(SMALL, ["the plum is ripe", "the pear is not"], folder)
+    return folder
+
+
+def refused(name: Path) -> str:
+    with pytest.raises(ModelUnreachable) as fault:
+        local_model(str(name))
+    assert fault.value.hint
+    return str(fault.value)
+
+
+def test_a_folder_is_a_model_by_its_config(tmp_path: Path) -> None:
+    assert local_model(str(tmp_path / "none")) is None
+    assert "holds no model: it has no config.json" in refused(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    found = local_model(str(tmp_path))
+    assert found is not None and (found.folder, found.commit) == (tmp_path.resolve(), None)
+
+
+def test_of_a_run_its_model_is_taken_once_it_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    assert "is not finished" in refused(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert "is not finished" in refused(tmp_path)
+    manifest.write(tmp_path, {"kind": "sft"})
+    found = local_model(str(tmp_path))
+    assert found is not None and found.folder == (tmp_path / "model").resolve()
+
+
+def test_an_adapter_without_its_base_is_named(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert "a LoRA adapter without its base" in refused(tmp_path)
+
+
+def test_the_step_before_is_named_with_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
+    for step, command in (
+        ("sft", "zephyr train sft --recipe tiny"),
+        ("binarize", "zephyr data binarize --recipe tiny"),
+    ):
+        with pytest.raises(ModelUnreachable) as fault:
+            step_before("tiny", step, "result")
+        assert f"`{command}`" in str(fault.value.hint)
+    (tmp_path / "tiny" / "sft").mkdir(parents=True)
+    manifest.write(tmp_path / "tiny" / "sft", {"kind": "sft"})
+    assert step_before("tiny", "sft", "result") == tmp_path / "tiny" / "sft"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mistralai/Mistral-7B-v0.1", True),
+        ("a_b/c", True),
+        ("gpt2", False),
+        ("./a/b", False),
+        ("../b", False),
+        ("a/b/c", False),
+        ("/a", False),
+        ("data/pairs.jsonl", False),
+        ("data/pairs.parquet", False),
+    ],
+)
+def test_a_hub_id_has_an_owner_and_a_name_and_is_no_file(text: str, expected: bool) -> None:
+    assert is_hub_id(text) == expected
+
+
+def _cache(home: Path, *names: str) -> None:
+    snapshot = home / "models--owner--name" / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (home / "models--owner--name" / "refs").mkdir(exist_ok=True)
+    (home / "models--owner--name" / "refs" / "main").write_text("c" * 40)
+    for name in names:
+        (snapshot / name).write_text("{}")
+
+
+def test_a_hub_model_without_a_network_comes_from_the_cache_or_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert cached_model("owner/name", "main") == models.Model("owner/name", None)
+    _cache(tmp_path, "tokenizer.json")
+    for revision in ("main", "other"):
+        with pytest.raises(ModelUnreachable, match=f"HF_HUB_OFFLINE.*does not hold revision {revision}") as fault:
+            hub_model("owner/name", revision)
+        assert "--model" in str(fault.value.hint)
+    _cache(tmp_path, "config.json")
+    found = hub_model("owner/name", "main")
+    assert found.folder is not None and found.folder.name == found.commit == "c" * 40
+    assert cached_model("owner/name", "main") == found
+
+
+def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
+    with pytest.raises(ModelUnreachable, match="owner/name cannot be fetched from the Hub: OSError"):
+        hub_model("owner/name", "main")
+
+
+def test_the_tokenizer_is_that_of_autotokenizer(student: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    mine, theirs = tokenizer_of(student), AutoTokenizer.from_pretrained(student)
+    assert type(mine) is type(theirs)
+    assert mine.backend_tokenizer.to_str() == theirs.backend_tokenizer.to_str()
+    for name, one in (("mine", mine), ("theirs", theirs)):
+        one.save_pretrained(tmp_path / name)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "LlamaTokenizer"}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["a.B", None]}}),
+        ("config.json", {"model_type": "qwen2"}),
+        ("tekken.json", {}),
+    ],
+)
+def test_a_folder_that_leaves_a_choice_leaves_it_to_autotokenizer(
+    student: Path, tmp_path: Path, file: str, change: dict[str, object]
+) -> None:
+    copy = shutil.copytree(student, tmp_path / "copy")
+    assert tokenizer._is_plain(copy)
+    told = json.loads((copy / file).read_text()) if (copy / file).exists() else {}
+    (copy / file).write_text(json.dumps(told | change))
+    assert not tokenizer._is_plain(copy)
+
+
+def test_headers_are_those_that_safetensors_reads(student: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(student / "model.safetensors", "pt") as file:
+        expected = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    assert shapes(student) == expected and len(expected) > 5
+    assert require_whole(student) == len(expected)
+
+
+def test_files_that_are_not_whole_are_refused_by_plan_and_run(student: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(student, tmp_path / "copy")
+    whole = (copy / "model.safetensors").read_bytes()
+    for wrong in (whole[:-1], whole + b" ", whole[:100], b""):
+        (copy / "model.safetensors").write_bytes(wrong)
+        with pytest.raises(ModelUnreachable, match=r"model\.safetensors is .*cut short"):
+            shapes(copy)
+        with pytest.raises(InvariantBroken, match="cut short"):
+            require_whole(copy)
+    (copy / INDEX).write_text(json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
+    with pytest.raises(ModelUnreachable, match=r"one.safetensors is missing and 1 more"):
+        weight_files(copy)
+
+
+def test_a_model_is_named_by_its_weight_files_and_config(student: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(student, tmp_path / "copy")
+    (copy / "tokenizer.json").unlink()
+    assert model_digest(copy) == model_digest(student)
+    (copy / "config.json").write_text("{}")
+    assert model_digest(copy) != model_digest(student)
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelUnreachable, match=r"holds no .*safetensors"):
+        model_digest(copy)

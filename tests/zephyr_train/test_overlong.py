@@ -1,0 +1,199 @@
+"""Rows too long, without a loss or without a difference: cut, dropped or refused as told, and each of them counted."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.zephyr_train.small_chat import dialogue_table, pair_table, small_chat, turns
+from zephyr_train.tokenizing.packing import IGNORED
+from zephyr_train.tokenizing.tokens import Limits, Tokenized, tokenize_dialogues, tokenize_pairs
+
+FREE = Limits(10_000, 5_000, "cut-prompt")
+SHORT, LONG = ("Q?", "aaaa", "b"), ("Question " * 9, "Answer " * 9, "No. " * 12)
+
+
+def names(found: Tokenized) -> list[str]:
+    return [fault.name for fault in found.faults]
+
+
+def changes(found: Tokenized) -> list[tuple[str, int, int]]:
+    return [(line["what"], line["before_tokens"], line["after_tokens"]) for line in found.changed.to_pylist()]
+
+
+def counts(found: Tokenized, *wanted: str) -> list[int]:
+    return [found.counts[f"{name}_rows"] for name in wanted]
+
+
+def lengths(*pair: str) -> tuple[int, int, int]:
+    """The tokens of prompt, chosen and rejected."""
+    [row] = tokenize_pairs(small_chat(), pair_table(pair), FREE).table.to_pylist()
+    return row["prompt_tokens"], row["chosen_tokens"], row["rejected_tokens"]
+
+
+def test_a_prompt_keeps_its_end_and_completions_their_beginning():
+    prompt, chosen, rejected = lengths(*LONG)
+    whole, cut = (
+        tokenize_pairs(small_chat(), pair_table(LONG, SHORT), limits) for limits in (FREE, Limits(40, 12, "cut-prompt"))
+    )
+    [before] = [row for row in whole.table.to_pylist() if row["prompt_tokens"] == prompt]
+    [after] = [row for row in cut.table.to_pylist() if row["key"] == before["key"]]
+    assert after["prompt_ids"] == before["prompt_ids"][-12:]
+    assert after["chosen_ids"] == before["chosen_ids"][:28]
+    assert after["rejected_ids"] == before["rejected_ids"][:28]
+    assert changes(cut) == [("prompt-cut", prompt, 12), ("chosen-cut", chosen, 28), ("rejected-cut", rejected, 28)]
+    assert counts(cut, "read", "kept", "overlong", "prompt_cut", "completion_cut", "no_eos") == [2, 2, 1, 1, 1, 1]
+    assert cut.counts["tokens"] == cut.table["prompt_tokens"].to_numpy().sum() + sum(
+        cut.table[name].to_numpy().sum() for name in ("chosen_tokens", "rejected_tokens")
+    )
+    assert names(cut) == []
+
+
+def test_the_longer_completion_decides_and_a_pair_that_just_fits_is_untouched():
+    prompt, chosen, rejected = lengths(*LONG)
+    fits, is_longer = prompt + chosen, prompt + chosen - 1
+    assert chosen > rejected
+    assert tokenize_pairs(small_chat(), pair_table(LONG), Limits(fits, 1, "cut-prompt")).changed.num_rows == 0
+    cut = tokenize_pairs(small_chat(), pair_table(LONG), Limits(is_longer, prompt - 1, "cut-prompt"))
+    assert changes(cut) == [("prompt-cut", prompt, prompt - 1)]
+    assert counts(cut, "completion_cut", "no_eos", "kept") == [0, 0, 1]
+
+
+def test_a_prompt_within_its_length_is_not_cut_and_the_shorter_completion_keeps_its_eos():
+    prompt, chosen, rejected = lengths(*LONG)
+    chat = small_chat()
+    limits = Limits(prompt + rejected, prompt, "cut-prompt")
+    cut = tokenize_pairs(chat, pair_table(LONG, SHORT), limits)
+    assert changes(cut) == [("chosen-cut", chosen, rejected)]
+    assert counts(cut, "prompt_cut", "completion_cut", "no_eos") == [0, 1, 1]
+    turned = tokenize_pairs(chat, pair_table((LONG[0], LONG[2], LONG[1]), SHORT), limits)
+    assert counts(turned, "prompt_cut", "completion_cut", "no_eos") == [0, 1, 1]
+    [row] = [row for row in cut.table.to_pylist() if row["prompt_tokens"] == prompt]
+    eos = chat.tokenizer.eos_token_id
+    assert (row["rejected_ids"][-1] == eos, row["chosen_ids"][-1] == eos) == (True, False)
+
+
+def test_drop_takes_the_row_and_lists_it():
+    prompt, chosen, _ = lengths(*LONG)
+    found = tokenize_pairs(small_chat(), pair_table(LONG, SHORT), Limits(prompt + chosen - 1, 9, "drop"))
+    assert counts(found, "read", "kept", "dropped_overlong") == [2, 1, 1]
+    assert changes(found) == [("dropped-overlong", prompt + chosen, 0)]
+    assert names(found) == []
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dialogues"])
+def test_error_refuses_by_name(kind: str):
+    find, table = {
+        "pairs": (tokenize_pairs, pair_table(LONG, SHORT)),
+        "dialogues": (tokenize_dialogues, dialogue_table(turns(*LONG[:2]), turns(*SHORT[:2]))),
+    }[kind]
+    found = find(small_chat(), table, Limits(35, 9, "error"))
+    assert names(found) == ["overlong"]
+    assert counts(found, "faulty", "kept") == [1, 1]
+    assert "max_length 35" in found.faults[0].message
+
+
+def test_a_pair_without_a_difference_is_dropped():
+    prompt, chosen, _ = lengths(*LONG)
+    same_head = (LONG[0], LONG[1] + "one", LONG[1] + "two")
+    found = tokenize_pairs(
+        small_chat(), pair_table(same_head, ("Q?", "x", "x"), SHORT), Limits(prompt + chosen - 2, prompt, "cut-prompt")
+    )
+    assert counts(found, "read", "kept", "dropped_equal_after_cut") == [3, 1, 2]
+    assert [line[0] for line in changes(found)].count("dropped-equal-after-cut") == 2
+
+
+@pytest.mark.parametrize(("policy", "said"), [("cut-prompt", "lose their EOS"), ("drop", "are dropped")])
+@pytest.mark.parametrize("kind", ["pairs", "dialogues"])
+def test_all_rows_overlong_is_a_fault(kind: str, policy: str, said: str):
+    one = {
+        "pairs": lambda *rows: tokenize_pairs(small_chat(), pair_table(*rows), Limits(35, 9, policy)),
+        "dialogues": lambda *rows: tokenize_dialogues(
+            small_chat(), dialogue_table(*(turns(*row[:2]) for row in rows)), Limits(35, None, policy)
+        ),
+    }[kind]
+    assert names(one(LONG, SHORT)) == []
+    assert names(one(LONG, (LONG[0] + "!", *LONG[1:]))) == ["all-overlong"]
+    assert said in one(LONG).faults[0].message
+
+
+def test_a_dialogue_keeps_its_first_tokens():
+    chat = small_chat()
+    dialogue = turns("Q?", "Yes.", "And then?", "Answer " * 20)
+    [whole] = tokenize_dialogues(chat, dialogue_table(dialogue), FREE).table.to_pylist()
+    room = len(whole["input_ids"]) - 10
+    found = tokenize_dialogues(chat, dialogue_table(dialogue, turns("a", "b")), Limits(room, None, "cut"))
+    [row] = [row for row in found.table.to_pylist() if row["key"] == whole["key"]]
+    assert (row["input_ids"], row["labels"]) == (whole["input_ids"][:room], whole["labels"][:room])
+    assert counts(found, "overlong", "cut", "no_eos", "kept") == [1, 1, 0, 2]
+    assert changes(found) == [("cut", room + 10, room)]
+    fits = tokenize_dialogues(chat, dialogue_table(dialogue), Limits(room + 10, None, "drop"))
+    assert counts(fits, "overlong", "kept") == [0, 1]
+
+
+def test_a_dialogue_that_packing_will_split_is_whole():
+    dialogue = turns(*LONG[:2])
+    found = tokenize_dialogues(small_chat(), dialogue_table(dialogue), Limits(25, None, "split", packed=True))
+    whole = tokenize_dialogues(small_chat(), dialogue_table(dialogue), FREE)
+    assert found.table.equals(whole.table)
+    assert counts(found, "overlong", "kept") == [1, 1]
+    assert names(found) == []
+
+
+def test_turns_behind_the_last_reply_are_cut_off():
+    found, without = (
+        tokenize_dialogues(small_chat(), dialogue_table(dialogue, turns("a", "b")), FREE)
+        for dialogue in (turns("Q?", "A.", "Thanks.") + turns("Bye."), turns("Q?", "A."))
+    )
+    assert sorted(map(tuple, found.table["input_ids"].to_pylist())) == sorted(
+        map(tuple, without.table["input_ids"].to_pylist())
+    )
+    assert counts(found, "trailing_turn", "kept") == [1, 2]
+    assert [line[0] for line in changes(found)] == ["trailing-turns-cut"]
+
+
+def test_a_dialogue_without_loss_is_dropped():
+    prompt_alone = turns("Question " * 30, "A.")
+    limits = Limits(35, None, "cut")
+    found = tokenize_dialogues(
+        small_chat(), dialogue_table(turns("Nobody there?"), prompt_alone, turns("a", "b")), limits
+    )
+    assert counts(found, "read", "kept", "dropped_no_loss") == [3, 1, 2]
+    assert set(found.table["labels"].to_pylist()[0]) != {IGNORED}
+
+
+def test_a_label_on_the_first_token_is_no_loss():
+    chat = small_chat("{% for m in messages %}{{ m['content'] + eos_token }}{% endfor %}")
+    alone = [{"role": "assistant", "content": ""}]
+    assert counts(tokenize_dialogues(chat, dialogue_table(alone), FREE), "kept", "dropped_no_loss") == [0, 1]
+
+
+def test_no_row_left_is_a_fault():
+    assert names(tokenize_dialogues(small_chat(), dialogue_table(turns("Nobody?")), FREE)) == ["no-rows"]
+    assert names(tokenize_pairs(small_chat(), pair_table(("Q?", "x", "x")), FREE)) == ["no-rows"]
+
+
+def test_escaped_and_stripped_rows_are_counted_and_listed():
+    dialogues = tokenize_dialogues(small_chat(), dialogue_table(turns("</s><s>", "\n\na"), turns("a", "b")), FREE)
+    pairs = tokenize_pairs(small_chat(), pair_table(("Q?", "\nx", "</s>"), ("<s>", "a", "b"), SHORT), FREE)
+    assert counts(dialogues, "escaped", "stripped") == [1, 1]
+    assert counts(pairs, "escaped", "stripped") == [2, 1]
+    assert changes(dialogues) == [("escaped", None, None), ("stripped", None, None)]
+
+
+@pytest.mark.parametrize("policy", ["cut-prompt", "drop", "error"])
+@pytest.mark.parametrize("max_length", [12, 28, 40, 10_000])
+@pytest.mark.parametrize("find", [tokenize_dialogues, tokenize_pairs])
+def test_nothing_vanishes(find: Callable[..., Tokenized], max_length: int, policy: str):
+    table = {
+        tokenize_dialogues: dialogue_table(turns("a", "b", "c"), turns(*LONG[:2]), turns("x"), turns(*SHORT)),
+        tokenize_pairs: pair_table(SHORT, LONG, ("Q?", "x", "x"), (LONG[0], "a", "b"), ("a", LONG[1], LONG[1] + "!")),
+    }[find]
+    found = find(small_chat(), table, Limits(max_length, max_length // 2, policy))
+    out = [rows for name, rows in found.counts.items() if name.startswith("dropped_")]
+    assert (
+        table.num_rows
+        == found.counts["read_rows"]
+        == found.counts["kept_rows"] + found.counts["faulty_rows"] + sum(out)
+    )
+    assert found.counts["kept_rows"] == found.table.num_rows
+    assert [line[0].startswith("dropped-") for line in changes(found)].count(True) == sum(out)

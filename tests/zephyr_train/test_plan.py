@@ -1,0 +1,181 @@
+"""A plan is arithmetic: it agrees with transformers' schedules, with counting by hand, and with the paper's figures."""
+
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from zephyr_train.errors import OptionError
+from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
+from zephyr_train.planning.plan import (
+    Rows,
+    batch,
+    batch_line,
+    learning_rate_at,
+    make_plan,
+    steps_per_epoch,
+    warmup_steps,
+)
+from zephyr_train.planning.plan_text import large, plan_text
+from zephyr_train.planning.shape import shape_of
+from zephyr_train.planning.token_statistics import token_statistics
+
+MISTRAL = shape_of(None, StudentOptions())
+
+
+def test_accumulation_holds_the_global_batch() -> None:
+    for gpus, micro in itertools.product((1, 2, 4, 16), (1, 2)):
+        assert batch(32, micro, gpus) * micro * gpus == 32
+    assert batch_line(32, 2, 16) == "32 = 2/GPU × 16 GPUs × 1"
+    assert batch_line(32, 2, 1) == "32 = 2/GPU × 1 GPU × 16"
+
+
+def test_a_batch_that_does_not_divide_shows_its_arithmetic_and_what_would() -> None:
+    with pytest.raises(OptionError) as fault:
+        batch(32, 2, 5)
+    assert str(fault.value) == "10 = 2/GPU × 5 GPUs does not divide 32"
+    assert "with micro_batch_size 2 it takes 1, 2, 4, 8, 16 GPUs; with 5 GPUs micro_batch_size nothing" in str(
+        fault.value.hint
+    )
+    with pytest.raises(OptionError, match="64 = 4/GPU × 16 GPUs does not divide 32"):
+        batch(32, 4, 16)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2), (65, 3), (61_135, 1_911)])
+def test_the_last_step_of_an_epoch_may_be_smaller(rows: int, steps: int) -> None:
+    assert steps_per_epoch(rows, 32) == steps
+
+
+@pytest.mark.parametrize(("ratio", "total"), [(0.1, 5_733), (0.1, 30), (0.07, 100), (0.0, 9), (0.999, 7)])
+def test_warm_up_rounds_as_transformers_does(ratio: float, total: int) -> None:
+    from transformers import TrainingArguments
+
+    assert warmup_steps(ratio, total) == TrainingArguments(warmup_steps=ratio, use_cpu=True).get_warmup_steps(total)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0, 1, 7, 20])
+def test_learning_rates_are_those_of_transformers_at_every_step(schedule: str, warmup: int) -> None:
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=5e-7)
+    name = "constant_with_warmup" if schedule == "constant" else schedule
+    scheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=20)
+    for step in range(21):
+        assert learning_rate_at(step, schedule, 5e-7, warmup, 20) == pytest.approx(
+            optimizer.param_groups[0]["lr"], rel=1e-12, abs=1e-22
+        )
+        optimizer.step()
+        scheduler.step()
+
+
+def test_padding_in_random_order_is_the_mean_over_all_micro_batches() -> None:
+    lengths = [3, 9, 4, 4, 7, 1]
+    longest = statistics.mean(max(drawn) for drawn in itertools.combinations(lengths, 2))
+    found = token_statistics(lengths, 2, max_length=100)
+    assert found.padding_share == pytest.approx(1 - statistics.mean(lengths) / longest)
+    assert (found.rows, found.tokens, found.longest_tokens, found.estimated) == (6, 28, 9, False)
+    assert found.packed_rows is None
+    assert token_statistics(lengths, 1, max_length=100).padding_share == pytest.approx(0)
+    assert token_statistics(lengths, 99, max_length=100).padding_share == pytest.approx(
+        1 - statistics.mean(lengths) / 9
+    )
+
+
+def test_a_pair_is_two_sequences_padded_together() -> None:
+    pairs = [(3, 9), (4, 4), (7, 1)]
+    longest = statistics.mean(max(*left, *right) for left, right in itertools.combinations(pairs, 2))
+    found = token_statistics(pairs, 2, max_length=100)
+    assert found.padding_share == pytest.approx(1 - statistics.mean(itertools.chain(*pairs)) / longest)
+    assert (found.rows, found.tokens) == (3, 28)
+
+
+def test_long_rows_are_padded_as_cut_and_packed_whole() -> None:
+    found = token_statistics([4, 10], 2, max_length=5, packing=True)
+    assert found.padding_share == pytest.approx(1 - 4.5 / 5)
+    assert (found.tokens, found.packed_rows) == (14, 3)
+    assert found.packing_fill_share == pytest.approx(14 / 15)
+
+
+def test_a_sample_is_scaled_up_and_says_so() -> None:
+    found = token_statistics([5, 5, 3], 2, max_length=5, packing=True, whole_rows=300)
+    assert (found.rows, found.tokens, found.packed_rows, found.estimated) == (300, 1_300, 300, True)
+    assert found.mean_tokens == pytest.approx(13 / 3)
+
+
+def test_no_rows_have_no_tokens() -> None:
+    found = token_statistics([], 2, max_length=5, packing=True)
+    assert (found.tokens, found.padding_share, found.packed_rows, found.packing_fill_share) == (0, 0.0, 0, 0.0)
+
+
+def test_the_papers_plan_of_ddpo() -> None:
+    plan = make_plan(DPOOptions(), MISTRAL, model="dsft")
+    assert (plan.steps_per_epoch, plan.steps, plan.warmup_steps) == (1_911, 5_733, 574)
+    text = plan_text(plan)
+    for said in (
+        "32 = 2/GPU × 16 GPUs × 1",
+        "61,135 pairs (not counted here: card of HuggingFaceH4/ultrafeedback_binarized",
+        "5,733 = 1,911 × 3 epochs, 574 of them warm-up",
+        "unknown until the dataset and tokenizer are here",
+        "7.24 B parameters",
+    ):
+        assert said in text
+    marked = [line.split() for line in text.splitlines() if "→" in line]
+    assert marked == [["→", "3", "cached", "yes", "15.8", "fits"]]
+
+
+def test_the_papers_plan_of_dsft_knows_no_packed_rows_before_tokens() -> None:
+    plan = make_plan(SFTOptions(), MISTRAL, model="mistral")
+    assert (plan.steps, plan.rows.rows, plan.accumulation) == (None, None, 2)
+    assert "207,865 dialogues" in plan_text(plan)
+    assert make_plan(SFTOptions(packing="off", on_overlong="cut"), MISTRAL, model="mistral").steps == -(-207_865 // 512)
+
+
+def test_counted_rows_and_tokens_are_told() -> None:
+    tokens = token_statistics([1_000, 2_000], 16, max_length=2_048, packing=True)
+    plan = make_plan(SFTOptions(), MISTRAL, model="m", rows=Rows(1_025, "packed rows", "my set"), tokens=tokens)
+    assert plan.steps == 3
+    text = plan_text(plan)
+    assert "1,025 packed rows (my set)" in text and "3.00 k an epoch" in text and "packing leaves 26.8% empty" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(999, "999"), (1_000, "1.00 k"), (7_241_732_096, "7.24 B"), (999_960, "1.00 M"), (238_022_698, "238 M"), (0, "0")],
+)
+def test_numbers_keep_three_digits(number: int, shown: str) -> None:
+    assert large(number) == shown
+
+
+def test_another_micro_batch_keeps_the_global_one() -> None:
+    plan = make_plan(SFTOptions(), MISTRAL, model="m", micro_batch_size=1)
+    assert (plan.accumulation, plan.memory[0].setting.micro_rows) == (32, 1)
+    with pytest.raises(OptionError):
+        make_plan(DPOOptions(gpus=3), MISTRAL, model="m")
+
+
+def test_the_record_is_json_and_whole() -> None:
+    plan = make_plan(DPOOptions(), MISTRAL, model="m")
+    record = json.loads(json.dumps(plan.record()))
+    assert record["batch"] == "32 = 2/GPU × 16 GPUs × 1"
+    assert (record["steps"], record["shape"]["parameters"]) == (5_733, 7_241_732_096)
+    assert len(record["memory"]) == 16 and record["memory"][0]["total"] == plan.memory[0].total
+
+
+def test_a_plan_without_a_dataset_loads_nothing_heavy() -> None:
+    code = """
+import sys
+from zephyr_train.options import DPOOptions, StudentOptions
+from zephyr_train.planning.plan import make_plan
+from zephyr_train.planning.plan_text import large, plan_text
+from zephyr_train.planning.shape import shape_of
+plan_text(make_plan(DPOOptions(), shape_of(None, StudentOptions()), model="m"))
+heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,318 @@
+"""Preflight finds each fault by its name, all of them in one message, before anything is written or trained."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.zephyr_train.jobs import job
+from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
+from zephyr_core import manifest
+from zephyr_train import student as students
+from zephyr_train.asked import Asked
+from zephyr_train.errors import PreflightFailed
+from zephyr_train.faults import Fault
+from zephyr_train.options import StudentOptions
+from zephyr_train.preflight import machine
+from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.examine import examine
+from zephyr_train.rows import row_files
+from zephyr_train.run import run
+
+SMALL = StudentOptions(
+    source="new", vocabulary=320, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=256
+)
+SENTENCES = ["Which plum is ripe?", "The blue one is ripe, and the green one is not yet."]
+PAIRS = [trainer_pair(f"Which plum is ripe, {number}?", "The blue one.", "I do not know.") for number in range(8)]
+TALKS = [
+    {"messages": [turn("user", f"Hello, {number}!"), turn("assistant", "Good morning to you, dear friend.")]}
+    for number in range(8)
+]
+ROWS = {"dpo": PAIRS, "sft": TALKS}
+SOUND = {
+    "recipe": "tiny",
+    "max_length": 96,
+    "global_batch_size": 4,
+    "micro_batch_size": 1,
+    "attention": "sdpa",
+    "precision": "fp32",
+    "gpus": 1,
+    "zero": 0,
+}
+OF_STEP = {"sft": {"packing": "off", "on_overlong": "cut"}, "dpo": {"max_prompt_length": 48}}
+TURNS = "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
+ASK = "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+NO_EOS = TURNS + ASK
+BOS_TWICE = "{{ bos_token }}{{ bos_token }}" + TURNS + "{{ eos_token }}" + ASK
+OTHER_PROMPT = TURNS + "{{ eos_token }}" + ASK.replace("<|assistant|>", "<|assistant|> <think>")
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("preflight") / "student"
+    students.build(SMALL, SENTENCES * 3, folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder on a machine without a GPU."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(machine, "gpus_here", list)
+    yield folder
+
+
+Look = Callable[..., Examination]
+
+
+@pytest.fixture
+def look(student: Path, tmp_path: Path) -> Look:
+    """Examine a sound run, with changes."""
+
+    def look(step: str, *, dry: bool = True, **changes: Any) -> Examination:
+        rows = changes.pop("rows", ROWS[step])
+        data = write_lines(tmp_path / "rows.jsonl", rows) if rows else None
+        given = SOUND | OF_STEP[step] | {"model": str(student), "data": str(data)} | changes
+        return examine(Asked.typed(step, given), print, dry=dry)
+
+    return look
+
+
+def names(found: Examination) -> list[str]:
+    return [fault.name for fault in found.faults]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize("step", ["sft", "dpo"])
+def test_a_sound_run_has_no_fault_and_a_plan(look: Look, step: str, dry: bool) -> None:
+    found = look(step, dry=dry)
+    assert (found.faults, found.lacks) == ([], [])
+    assert found.plan is not None and found.plan.steps == 2 * found.plan.epochs
+    found.refuse()
+
+
+FAULTS = {
+    "missing-input": {"data": "nowhere.jsonl"},
+    "all-overlong": {"max_length": 12, "max_prompt_length": 4, "on_overlong": "drop"},
+    "overlong": {"max_length": 12, "max_prompt_length": 4, "on_overlong": "error"},
+    "batch-does-not-divide": {"micro_batch_size": 3},
+    "renamed-option": {"settings": ("tokenizer=x",)},
+    "unknown-option": {"settings": ("no_such_thing=1",)},
+    "owned-option": {"settings": ("learning_rate=1",)},
+    "refused-option": {"settings": ("report_to=wandb",)},
+    "no-template": {"template": "model"},
+}
+
+
+@pytest.mark.parametrize("step", ["sft", "dpo"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: str) -> None:
+    found = look(step, **FAULTS[name])
+    assert names(found) == [name]
+    with pytest.raises(PreflightFailed, match=f"preflight found 1 fault:\n  {name}: "):
+        found.refuse()
+
+
+@pytest.mark.parametrize("step", ["sft", "dpo"])
+def test_absent_columns_and_other_unfit_rows_have_names_of_their_own(look: Look, step: str) -> None:
+    column = {"sft": "messages", "dpo": "chosen"}[step]
+    without = [{name: value for name, value in row.items() if name != column} | {"x": 1} for row in ROWS[step]]
+    absent = look(step, rows=without)
+    assert names(absent) == ["missing-column"]
+    assert f"column '{column}' is absent" in absent.faults[0].message
+    other = look(step, rows=[row | {column: 7} for row in ROWS[step]])
+    assert names(other) == ["unfit-rows"] and f"'{column}'" in other.faults[0].message
+    assert absent.plan is not None and not absent.plan.rows.known, "nobody's rows are counted"
+
+
+@pytest.mark.parametrize("step", ["sft", "dpo"])
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [("eos-not-in-loss", NO_EOS), ("double-bos", BOS_TWICE), ("prompt-not-prefix", OTHER_PROMPT)],
+)
+def test_faults_of_a_models_own_template_are_found(
+    look: Look, student: Path, tmp_path: Path, step: str, name: str, template: str
+) -> None:
+    own = shutil.copytree(student, tmp_path / "own")
+    marks = "{% generation %}{{ message['content'] }}{% endgeneration %}"
+    spoken = "{% if message['role'] == 'assistant' %}" + marks + "{% else %}{{ message['content'] }}{% endif %}"
+    (own / "chat_template.jinja").write_text(template.replace("{{ message['content'] }}", spoken))
+    found = look(step, model=str(own), template="model")
+    assert names(found) == [name]
+    assert "8 of 8 rows" in found.faults[0].message
+
+
+@pytest.mark.parametrize("step", ["sft", "dpo"])
+def test_prompts_of_the_test_split_in_train_are_counted(look: Look, tmp_path: Path, step: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    write_lines(folder / "train.jsonl", ROWS[step][:6])
+    write_lines(folder / "test.jsonl", ROWS[step][4:])
+    found = look(step, data=str(folder))
+    assert names(found) == ["test-in-train"] and found.faults[0].message.startswith("2 prompts")
+    write_lines(folder / "train.jsonl", ROWS[step][:4])
+    assert names(look(step, data=str(folder))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "lack"),
+    [
+        ("no-disk", {}),
+        ("missing-gpu", {"attention": "flash_attention_2"}),
+        ("missing-package", {"attention": "flash_attention_3"}),
+    ],
+)
+def test_what_the_machine_lacks_is_a_fault_of_a_run_and_only_told_of_a_plan(
+    look: Look, monkeypatch: pytest.MonkeyPatch, name: str, lack: dict[str, Any]
+) -> None:
+    if name == "no-disk":
+        monkeypatch.setattr(machine.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(9, 8, 1))
+    planned, real = look("dpo", **lack), look("dpo", dry=False, **lack)
+    assert names(planned) == [] and name in [fault.name for fault in planned.lacks]
+    assert f"on this machine it would not run:\n  {planned.lacks[0]}" in planned.text()
+    assert name in names(real) and real.lacks == []
+    with pytest.raises(PreflightFailed, match=f"{name}: "):
+        real.refuse()
+
+
+def test_a_smaller_card_than_the_plans_is_noted(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory, noted in ((25.8, True), (85.9, False), (None, False)):
+        monkeypatch.setattr(machine, "gpus_here", lambda memory=memory: [machine.Gpu("card", 8.9, memory)])
+        assert ("a GPU here has 26 GB, the plan's has 80" in look("dpo", dry=False).text()) == noted
+        assert "a GPU here" not in look("dpo").text(), "a plan may be for another machine"
+
+
+def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: Look) -> None:
+    planned = look("dpo", data=None, model=None, rows=None)
+    assert names(planned) == [] and "zephyr data binarize" in planned.text()
+    assert planned.plan is not None and planned.plan.rows.rows == 61_135
+    assert names(look("dpo", dry=False, data=None, model=None, rows=None)) == ["missing-input"] * 2
+
+
+def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
+    for changes in ({"data": "sets/none.parquet"}, {"model": "nothing"}, {"model": "./deep/nothing"}):
+        assert names(look("dpo", **changes)) == ["missing-input"], changes
+    found = look("dpo", data="owner/set", model="owner/model")
+    assert names(found) == [] and found.plan is not None
+    assert "owner/set" in found.text() and "sizes of the recipe's student" in found.text()
+    assert names(look("dpo", dry=False, data="owner/set", model="owner/model")) == ["missing-input"] * 2
+
+
+def test_a_damaged_model_is_found_before_it_is_loaded(look: Look, student: Path, tmp_path: Path) -> None:
+    cut = shutil.copytree(student, tmp_path / "cut")
+    whole = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(whole[:-1])
+    assert names(look("dpo", model=str(cut))) == ["broken-model"]
+    (cut / "model.safetensors").write_bytes(whole)
+    (cut / "tokenizer.json").write_text("{")
+    assert names(look("dpo", model=str(cut))) == ["no-tokenizer"]
+    (cut / "config.json").unlink()
+    assert names(look("dpo", model=str(cut))) == ["missing-input"]
+
+
+def test_a_folder_of_something_else_is_never_the_output(look: Look, here: Path) -> None:
+    out = here / "out"
+    out.mkdir()
+    assert names(look("dpo", out=out)) == []
+    (out / "thesis.tex").touch()
+    for fresh in (False, True):
+        found = look("dpo", out=out, fresh=fresh)
+        assert names(found) == ["foreign-output"] and "holds other files, no run" in found.faults[0].message
+    manifest.write(out, {"kind": "pairs"})
+    assert "holds pairs, no run" in look("dpo", out=out, fresh=True).faults[0].message
+    assert "is a file" in look("dpo", out=out / "thesis.tex").faults[0].message
+
+
+def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(look: Look, here: Path) -> None:
+    out = here / "out"
+    for recipe, step, expected in (
+        ("tiny", "dpo", []),
+        ("tiny", "sft", ["foreign-output"]),
+        ("x", "dpo", ["foreign-output"]),
+    ):
+        job(out, step, recipe=recipe).write(out)
+        assert names(look("dpo", out=out)) == expected
+        assert names(look("dpo", out=out, fresh=True)) == []
+    (out / "run.json").write_text("{}")
+    assert names(look("dpo", out=out)) == ["foreign-output"]
+
+
+def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
+    (here / "out").touch()
+    found = look("dpo", micro_batch_size=3, settings=("no_such=1", "tokenizer=x"), template="model", out=here / "out")
+    with pytest.raises(PreflightFailed) as told:
+        found.refuse()
+    listed = ["unknown-option", "renamed-option", "no-template", "batch-does-not-divide", "foreign-output"]
+    assert names(found) == listed
+    assert str(told.value).startswith("preflight found 5 faults:\n")
+    assert all(f"\n  {fault}\n    → {fault.hint}" in str(told.value) for fault in found.faults)
+    assert told.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (["no-disk", "missing-gpu"], 4),
+        (["missing-package", "batch-does-not-divide"], 2),
+        (["owned-option"], 2),
+        (["missing-package", "double-bos", "unknown-option"], 5),
+    ],
+)
+def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[str], code: int) -> None:
+    examined = look("dpo")
+    examined.faults = [Fault(name, "seen", "do") for name in found]
+    with pytest.raises(PreflightFailed) as told:
+        examined.refuse()
+    assert told.value.exit_code == code
+
+
+def test_a_fault_beyond_the_sample_stops_the_run_when_all_rows_are_tokens(
+    look: Look, student: Path, tmp_path: Path, here: Path
+) -> None:
+    rows = [trainer_pair("A plum?", "Yes.", "No.") | {"prompt_id": f"{number:064x}"} for number in range(1_001)]
+    rows[-1]["chosen"] = [turn("assistant", "Certainly. " * 60)]
+    assert names(look("dpo", rows=rows, on_overlong="error")) == []
+    asked = Asked.typed(
+        "dpo",
+        SOUND | OF_STEP["dpo"] | {"model": str(student), "data": str(tmp_path / "rows.jsonl"), "on_overlong": "error"},
+    )
+    with pytest.raises(PreflightFailed, match=r"overlong: train: .*: 1 of 1,001 rows"):
+        run(asked)
+    assert not asked.out.exists(), "nothing was trained"
+
+
+def test_table_files_are_opened_once(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name, rows in (("train", PAIRS[:6]), ("test", PAIRS[6:])):
+        write_lines(folder / f"{name}.jsonl", rows)
+    opened: list[str] = []
+    rows_of = row_files._json_rows
+    monkeypatch.setattr(row_files, "_json_rows", lambda path: opened.append(path.stem) or rows_of(path))
+    found = look("dpo", data=str(folder))
+    assert found.source is not None and sorted(opened) == ["test", "train"]
+    assert found.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train"]
+    found.source.let_go()
+    assert found.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train", "train"]
+
+
+def test_a_new_student_is_planned_without_weights_and_as_it_would_be_built(
+    look: Look, here: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    planned = look("sft", model="new")
+    assert planned.faults == [] and planned.model is not None and planned.model.folder is not None
+    assert list(planned.model.folder.glob("*.safetensors")) == [] and list(here.iterdir()) == []
+    real = look("sft", model="new", dry=False)
+    assert real.model is not None and real.model.folder is not None and real.plan and planned.plan
+    assert planned.plan.shape.parameters == real.plan.shape.parameters
+    assert (planned.plan.tokens, planned.plan.steps) == (real.plan.tokens, real.plan.steps)
+    told = capfd.readouterr()
+    assert told.err == "" and told.out.startswith("building a student"), "no bars, no warnings"
+    assert len(told.out.splitlines()) == 1

@@ -1,0 +1,32 @@
+"""dDPO on real pairs, and on rows in exactly the published columns."""
+
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import shared
+from tests.zephyr_train.conftest import World
+from zephyr_core import manifest
+
+pytestmark = pytest.mark.slow
+
+
+def test_real_pairs_train_and_what_cannot_be_trained_on_is_named(world: World) -> None:
+    file = shared("ultrafeedback/uf_binarized_trl_000-699.jsonl")
+    done = world.zephyr("train", "dpo", "--data", file, "--epochs", 1, "--out", "real")
+    plan = manifest.read(world.folder / "real")["plan"]
+    assert "2 rows of" in done.stderr, "two pairs of equal texts"
+    assert "1 rows of" in done.stderr, "one with an empty side"
+    assert plan["steps"] == math.ceil(plan["rows"]["rows"] / 8)
+    rows = world.metrics("real")
+    assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    margins = pq.read_table(world.folder / "real" / "margins" / "epoch-1.parquet")
+    assert margins.num_rows == plan["rows"]["rows"], "one epoch sees each pair once"
+
+
+def test_the_published_columns_train(world: World) -> None:
+    file = shared("ultrafeedback/h4_ultrafeedback_binarized_16.jsonl")
+    world.zephyr("train", "dpo", "--data", file, "--out", "published")
+    assert manifest.read(world.folder / "published")["plan"]["rows"]["rows"] == 16
+    assert world.metrics("published")[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)

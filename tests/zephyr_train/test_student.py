@@ -1,0 +1,132 @@
+"""A new student is decided by its options and the set of its texts, and by nothing else."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from zephyr_core import manifest
+from zephyr_train import student as students
+from zephyr_train.errors import ForeignRun, OptionError
+from zephyr_train.options import StudentOptions
+
+SMALL = StudentOptions(
+    source="new", vocabulary=300, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=64,
+    sliding_window=32,
+)  # fmt: skip
+TEXTS = ["the plum is ripe", "the pear is not", "the plum and the pear", "naïve 你好 😀\n\tend"]
+
+
+def _files(folder: Path) -> dict[str, str]:
+    names = ("model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("student") / "student"
+    students.build(SMALL, TEXTS, folder)
+    return folder
+
+
+def test_order_and_repeats_of_texts_do_not_matter(built: Path, tmp_path: Path) -> None:
+    students.build(SMALL, [*reversed(TEXTS), TEXTS[0]], tmp_path / "other")
+    assert _files(tmp_path / "other") == _files(built)
+    assert manifest.read(tmp_path / "other")["texts"] == manifest.read(built)["texts"]
+
+
+def test_another_seed_gives_other_weights_and_the_same_tokenizer(built: Path, tmp_path: Path) -> None:
+    students.build(dataclasses.replace(SMALL, seed=43), TEXTS, tmp_path / "other")
+    mine, other = _files(built), _files(tmp_path / "other")
+    assert mine["model.safetensors"] != other["model.safetensors"]
+    assert mine["tokenizer.json"] == other["tokenizer.json"]
+
+
+def test_building_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    import torch
+
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    students.build(SMALL, TEXTS, tmp_path / "student")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_tokenizer_keeps_every_text_and_has_mistrals_special_tokens(built: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(built)
+    for text in [*TEXTS, "unseen: żółw ☂ \x00 \r\n  ", "</", "<s", "a . b , do n't"]:
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+    assert (tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 1, 2)
+    assert tokenizer.pad_token is None
+    assert tokenizer.model_max_length == 64
+    assert tokenizer("the plum").input_ids[0] == 1 and tokenizer("the plum").input_ids.count(1) == 1
+    assert tokenizer.encode("a</s>", add_special_tokens=False)[-1] == 2
+    assert len(tokenizer) <= SMALL.vocabulary
+
+
+def test_model_has_the_sizes_of_the_options(built: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(built)
+    config = json.loads((built / "config.json").read_text())
+    assert config["vocab_size"] == manifest.read(built)["vocabulary"] == model.get_input_embeddings().weight.shape[0]
+    assert config["sliding_window"] == 32
+    assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert model.lm_head.weight is not model.model.embed_tokens.weight
+    assert float(model.model.layers[0].mlp.up_proj.weight.detach().std()) == pytest.approx(0.02, rel=0.3)
+
+
+def test_tied_embeddings_are_one_tensor(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    students.build(dataclasses.replace(SMALL, tied=True), TEXTS, tmp_path / "tied")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "tied")
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_a_built_student_is_found_again_without_reading_texts(built: Path) -> None:
+    def unread() -> list[str]:
+        raise AssertionError("the texts were read again")
+
+    said: list[str] = []
+    assert students.student(SMALL, unread, built, said.append) == built
+    renamed = dataclasses.replace(SMALL, source="another", revision="x")
+    assert students.student(renamed, unread, built, said.append) == built
+    assert said == []
+
+
+def test_an_absent_student_is_built_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = students.student(SMALL, lambda: TEXTS, tmp_path / "deep" / "student", said.append)
+    assert manifest.is_whole(folder) and "2 layers of 16" in said[0]
+    assert [path.name for path in folder.parent.iterdir()] == ["student"]
+
+
+def test_a_student_of_other_options_is_refused(built: Path) -> None:
+    with pytest.raises(ForeignRun, match="layers 2 → 3, seed 42 → 1"):
+        students.student(dataclasses.replace(SMALL, layers=3, seed=1), list, built, print)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ForeignRun, match="something else"):
+        students.student(SMALL, lambda: TEXTS, tmp_path, print)
+    manifest.write(tmp_path, {"kind": "pairs"})
+    with pytest.raises(ForeignRun, match="holds a pairs"):
+        students.student(SMALL, lambda: TEXTS, tmp_path, print)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_vocabulary_below_the_bytes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="need 259"):
+        students.build(dataclasses.replace(SMALL, vocabulary=258), TEXTS, tmp_path / "student")
+    assert not (tmp_path / "student").exists()

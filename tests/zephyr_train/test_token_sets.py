@@ -1,0 +1,137 @@
+"""A token set is built once and found by what it was made of."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+from transformers import AutoTokenizer
+
+from tests.zephyr_train.small_chat import SmallSource, dialogue_table, pair_table, small_chat, turns
+from zephyr_core import manifest
+from zephyr_train.tokenizing.packing import packed_rows, packing_counts
+from zephyr_train.tokenizing.token_checks import sample_checks
+from zephyr_train.tokenizing.token_sets import TokenSet, token_set, token_set_digest
+from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs
+
+CUT = Limits(64, 32, "cut-prompt")
+PACKED = Limits(32, None, "split", packed=True)
+TRAIN = pair_table(
+    ("How long?", "Six minutes.", "No."), ("Hot?", "Yes.", "</s>"), ("Q " * 99, "a", "b"), ("x", "y", "y")
+)
+TEST = pair_table(("Salt?", "A little.", "Never."))
+TALK = dialogue_table(turns("How long?", "Six minutes. " * 20), turns("a", "b"), turns("c", "d", "e", "f"))
+
+
+def pairs(**changed: object) -> SmallSource:
+    return SmallSource("pairs", {"train": TRAIN, "test": TEST}, **changed)
+
+
+def build(folder: Path, source: SmallSource | None = None, limits: Limits = CUT) -> tuple[TokenSet, list[str]]:
+    said: list[str] = []
+    return token_set(source or pairs(), small_chat(), limits, folder, said.append), said
+
+
+def stream(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_stream(file).read_all()
+
+
+def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
+    found, _ = build(tmp_path)
+    expected = tokenize_pairs(small_chat(), TRAIN, CUT)
+    dataset = Dataset.from_file(str(found.train_file))
+    assert dataset.to_list() == expected.table.to_pylist()
+    assert dataset.cache_files == [{"filename": str(found.train_file)}]
+    assert (
+        Dataset.from_file(str(found.test_file)).to_list() == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
+    )
+    assert found.path == tmp_path / f"tokens-{found.digest[:16]}"
+
+
+def test_the_manifest_says_what_became_of_each_row(tmp_path):
+    found, _ = build(tmp_path, pairs(dropped={"empty-prompt": 3}))
+    content = json.loads((found.path / manifest.NAME).read_text())
+    assert (content["kind"], content["digest"]) == ("tokens", found.digest)
+    assert content["splits"]["train"]["rows"] == 3
+    assert (
+        content["splits"]["train"]["counts"] == tokenize_pairs(small_chat(), TRAIN, CUT).counts == found.counts["train"]
+    )
+    assert content["dropped_when_read"] == {"empty-prompt": 3}
+    assert content["chat"]["template_digest"] == small_chat().digest
+    changed = pq.read_table(found.path / "changed.parquet")
+    assert changed.column_names == ["split", "key", "prompt_id", "what", "before_tokens", "after_tokens"]
+    assert sorted(changed["what"].to_pylist()) == ["dropped-equal-after-cut", "escaped", "prompt-cut"]
+
+
+def test_the_tokenizer_is_kept_as_it_was_used(tmp_path):
+    found, _ = build(tmp_path)
+    saved = AutoTokenizer.from_pretrained(found.path)
+    assert (saved.chat_template, saved.pad_token) == (small_chat().template, "</s>")
+
+
+def test_a_set_is_found_again_without_reading_a_row(tmp_path):
+    first, _ = build(tmp_path)
+    source = pairs()
+    again, said = build(tmp_path, source)
+    assert (again.path, again.manifest) == (first.path, first.manifest)
+    assert source.read == []
+    assert said == [f"found {first.path}"]
+
+
+def test_every_thing_that_tokens_hang_on_is_in_the_digest():
+    chat, source = small_chat(), pairs()
+    bos = small_chat("{{ bos_token }}")
+    other = small_chat(texts=["zebra"] * 9)
+    ended = small_chat()
+    ended.tokenizer.eos_token = ended.tokenizer.bos_token
+    limits = [Limits(65, 32, "cut-prompt"), Limits(64, 31, "cut-prompt"), Limits(64, 32, "drop")]
+    limits += [Limits(64, 32, "cut-prompt", "all"), Limits(64, 32, "cut-prompt", packed=True)]
+    digests = [token_set_digest(source, each, CUT) for each in (chat, bos, other, ended)]
+    digests += [token_set_digest(source, chat, each) for each in limits]
+    digests += [token_set_digest(pairs(digest="01"), chat, CUT)]
+    digests += [token_set_digest(SmallSource("dialogues", {}), chat, CUT)]
+    assert len(set(digests)) == len(digests)
+    assert token_set_digest(source, small_chat(), CUT) == token_set_digest(pairs(name="else"), chat, CUT)
+
+
+def test_rows_in_another_order_give_the_same_files(tmp_path):
+    first, _ = build(tmp_path / "a")
+    turned = SmallSource("pairs", {"train": TRAIN.take([3, 1, 0, 2]), "test": TEST})
+    second, _ = build(tmp_path / "b", turned)
+    files = [name for name in first.manifest["files"] if name.endswith(".arrow") or name == "changed.parquet"]
+    assert len(files) == 3
+    assert all(first.manifest["files"][name] == second.manifest["files"][name] for name in files)
+
+
+def test_packed_rows_lie_beside_the_rows(tmp_path):
+    found, _ = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
+    rows = tokenize_dialogues(small_chat(), TALK, PACKED).table
+    assert stream(found.train_file).to_pylist() == rows.to_pylist()
+    packed = packed_rows(rows, 32)
+    assert Dataset.from_file(str(found.path / "train-packed.arrow")).to_list() == packed.to_pylist()
+    assert found.manifest["splits"]["train"]["packing"] == packing_counts(packed)
+    assert found.test_file is None
+
+
+def test_faults_are_kept_with_the_set(tmp_path):
+    two = [{"role": "assistant", "content": text} for text in "ab"]
+    broken = TEST.set_column(2, "chosen", pa.array([two], TEST.schema.field("chosen").type))
+    source = SmallSource("pairs", {"train": TRAIN, "test": broken})
+    found, _ = build(tmp_path, source)
+    again, _ = build(tmp_path, source)
+    assert [fault.name for fault in found.faults] == ["not-one-reply"]
+    assert found.faults[0].message.startswith("test: ")
+    assert again.faults == found.faults
+    assert stream(found.test_file).num_rows == 0
+    assert len(Dataset.from_file(str(found.test_file))) == 0
+
+
+def test_the_sample_finds_what_the_whole_set_would():
+    source = pairs()
+    found, faults = sample_checks(source, small_chat(), CUT)
+    assert found == tokenize_pairs(small_chat(), TRAIN, CUT).counts
+    assert faults == []
+    assert source.read == ["train"]
+    assert sample_checks(source, small_chat(), CUT, rows=2)[0]["read_rows"] == 2

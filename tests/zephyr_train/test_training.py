@@ -1,0 +1,139 @@
+"""Both commands on the embedded datasets, as a user runs them: what is in the run directory, and what it proves."""
+
+import json
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.zephyr_train.conftest import World, weights
+from zephyr_core import manifest
+
+pytestmark = pytest.mark.slow
+
+
+def test_dsft_makes_a_whole_verified_model_and_learns(world: World) -> None:
+    out = world.run("sft")
+    content = manifest.read(out)
+    assert content["verified"]["rows"] == 4
+    assert content["verified"]["logps_difference"] < 1e-5
+    rows, tests = world.metrics(out), world.metrics(out, "test")
+    assert [row["step"] for row in rows] == list(range(1, content["plan"]["steps"] + 1))
+    assert tests[-1]["loss"] < tests[0]["loss"]
+    assert not out.with_name("sft.state").exists(), "checkpoints of a finished run go"
+
+
+def test_dpo_begins_at_ln_2_with_no_margin_and_learns_the_pairs(aligned: World) -> None:
+    out = aligned.run("dpo")
+    rows = aligned.metrics(out)
+    assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert rows[0]["margin"] == pytest.approx(0, abs=1e-4)
+    assert rows[-1]["loss"] < 0.66
+    assert rows[-1]["margin"] > 0.05
+    assert [row["step"] for row in rows] == list(range(1, manifest.read(out)["plan"]["steps"] + 1))
+
+
+def test_the_learning_rate_is_the_recipes(aligned: World) -> None:
+    """Linear with 10 % warm-up, by hand: 20 steps, 2 of them warm-up."""
+    rates = [row["learning_rate"] for row in aligned.metrics(aligned.run("dpo"))]
+    steps, warmup = len(rates), math.ceil(len(rates) / 10)
+    expected = [1e-3 * (step / warmup if step < warmup else (steps - step) / (steps - warmup)) for step in range(steps)]
+    assert rates == pytest.approx(expected)
+
+
+def test_the_run_directory_holds_everything_that_a_reader_asks_for(aligned: World) -> None:
+    out = aligned.run("dpo")
+    names = {path.name for path in out.iterdir()}
+    assert {
+        "run.json",
+        "plan.json",
+        "launch.yaml",
+        "metrics.jsonl",
+        "curves.svg",
+        "curves.png",
+        "margins",
+        "model",
+    } <= names
+    job = json.loads((out / "run.json").read_text())
+    assert job["origins"]["beta"].startswith("default, paper §4.4")
+    assert job["origins"]["max_length"] == "file quick.toml"
+    assert job["versions"]["trl"].startswith("1.")
+    files = manifest.read(out)["files"]
+    assert files["model/model.safetensors"]["sha256"] == manifest.file_digest(out / "model" / "model.safetensors")
+    card = (out / "model" / "README.md").read_text()
+    assert "strictly lower score" in card
+    assert "| beta | 0.1 | default, paper §4.4 |" in card
+
+
+def test_the_saved_model_answers_in_training_bytes_and_stops_at_its_eos(aligned: World) -> None:
+    from transformers import AutoTokenizer, GenerationConfig
+
+    model = aligned.run("dpo") / "model"
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
+    )
+    assert text == "<|user|>\nHi</s>\n<|assistant|>\n"
+    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    first = pq.read_table(aligned.run("dpo") / "margins" / "epoch-1.parquet")
+    assert first.num_rows == manifest.read(Path(job["tokens"]))["splits"]["train"]["rows"]
+    assert GenerationConfig.from_pretrained(model).eos_token_id == tokenizer.eos_token_id
+
+
+def test_the_same_command_again_has_nothing_to_do(aligned: World) -> None:
+    before = weights(aligned.run("dpo"))
+    assert "nothing to do" in aligned.zephyr("train", "dpo").stdout
+    assert weights(aligned.run("dpo")) == before
+
+
+def test_other_options_in_the_same_folder_are_refused_by_name(aligned: World) -> None:
+    done = aligned.zephyr("train", "dpo", "--beta", 0.5, "--seed", 7, fails=True)
+    assert done.returncode == 2
+    assert "different are beta, seed" in done.stderr
+
+
+def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:
+    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    found = json.loads(aligned.zephyr("train", "reference", "--json").stdout)
+    assert found["folder"] == job["reference"]
+    assert found["digest"] == job["reference_digest"]
+    table = pq.read_table(Path(found["folder"]) / "reference.parquet")
+    assert table.column_names == ["split", "row", "key", "chosen", "rejected"]
+    assert max(table["chosen"].to_pylist()) < 0, "log-probs"
+
+
+def test_a_sweep_over_beta_computes_the_reference_once(aligned: World) -> None:
+    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    folder = Path(job["reference"])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    losses = {}
+    for beta in (0.01, 0.05, 0.5):
+        done = aligned.zephyr("train", "dpo", "--beta", beta, "--epochs", 1, "--out", f"beta-{beta}")
+        assert f"found in {folder}" in done.stderr
+        rows = aligned.metrics(f"beta-{beta}")
+        assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+        losses[beta] = rows[-1]["loss"]
+    assert len(set(losses.values())) == 3
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    made = [manifest.read(path) for path in folder.parent.glob("reference-*")]
+    alike = [(content["model"], content["tokens"], content["numerics"]) for content in made]
+    assert alike.count((job["model_digest"], job["tokens_digest"], job["numerics"])) == 1
+
+
+def test_two_runs_with_one_seed_give_equal_weights_and_another_seed_others(world: World) -> None:
+    world.zephyr("train", "sft", "--out", "again")
+    assert weights(world.folder / "again") == weights(world.run("sft"))
+    world.zephyr("train", "sft", "--out", "other", "--seed", 7)
+    assert weights(world.folder / "other") != weights(world.run("sft"))
+
+
+def test_suspects_lists_the_pairs_with_the_lowest_margins(aligned: World) -> None:
+    done = aligned.zephyr("train", "suspects", aligned.run("dpo"), "--top", 3, "--json")
+    found = json.loads(done.stdout)
+    margins = [pq.read_table(file).to_pydict() for file in sorted((aligned.run("dpo") / "margins").iterdir())]
+    mean = {
+        key: sum(dict(zip(table["key"], table["margin"], strict=True))[key] for table in margins) / len(margins)
+        for key in margins[0]["key"]
+    }
+    assert [row["key"] for row in found] == sorted(mean, key=lambda key: (mean[key], key))[:3]

@@ -1,0 +1,192 @@
+"""The one place that renders a chat: training text is made by the template that the saved tokenizer carries.
+
+The text of a turn is escaped before it is rendered, because it could otherwise say things that only the template may
+say: end a turn, or begin one.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from zephyr_core.keys import canonical_json, text_key
+from zephyr_train.errors import OptionError
+from zephyr_train.faults import Fault
+
+Message = dict[str, str]
+
+# One line a turn's head, one its text. The markers around a reply and its EOS add no byte; they let transformers and
+# TRL say which tokens are the assistant's.
+ZEPHYR_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+    "{% else %}"
+    "{{ message['content'] + eos_token }}"
+    "{% endif %}"
+    "{{ '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
+
+# To the tokenizer a role marker is plain text. At the beginning of a line nothing but the escape tells it from a new
+# turn of the template; inside a line it cannot be taken for one.
+_ROLE_MARKER = re.compile(r"^<(?=\|(?:system|user|assistant)\|>)", re.MULTILINE)
+_LEADING_BLANK = re.compile(r"\A\s+")  # it would merge with the template's line break
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What `Chat.clean` did to one dialogue: literals escaped, replies whose leading blank lines went."""
+
+    escaped: int = 0
+    stripped_turns: int = 0
+
+
+def chat_fault(tokenizer: Any, template: str) -> Fault | None:
+    """Return why `tokenizer` cannot render and tokenize chats with that template, or None."""
+    if template == "model" and not tokenizer.chat_template:
+        return Fault(
+            "no-template",
+            "the model's tokenizer carries no chat template",
+            'write `template = "zephyr"` under [sft] and [dpo] of the recipe',
+        )
+    if tokenizer.eos_token is None:
+        return Fault(
+            "eos-not-in-loss",
+            "the tokenizer names no EOS token, so no turn can end",
+            "set `eos_token` in the model's tokenizer_config.json",
+        )
+    if not tokenizer.is_fast:
+        return Fault(
+            "no-fast-tokenizer",
+            f"{type(tokenizer).__name__} is a slow tokenizer: it does not say where its tokens lie in the text",
+            "use a model whose folder holds a tokenizer.json",
+        )
+    return None
+
+
+class Chat:
+    """A tokenizer with its template; `template` is "zephyr", or "model" for the one that it came with.
+
+    The tokenizer is changed in place, so that saving it saves what training used: its chat template, and its pad
+    token where it had none (EOS; harmless, since labels and masks are made here and never read off the pad token).
+
+    Raises:
+        OptionError: the tokenizer has no template, no EOS token, or no offsets.
+    """
+
+    def __init__(self, tokenizer: Any, template: str = "zephyr") -> None:
+        if fault := chat_fault(tokenizer, template):
+            raise OptionError(str(fault), fault.hint)
+        if template == "zephyr":
+            tokenizer.chat_template = ZEPHYR_TEMPLATE
+        self.pad_added = tokenizer.pad_token is None
+        if self.pad_added:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.tokenizer = tokenizer
+        self.template: str = tokenizer.get_chat_template()
+        self.digest = text_key(self.template)
+        self.is_zephyr = template == "zephyr"
+        self._literals = _literal_pattern(tokenizer)
+
+    @property
+    def eos(self) -> str:
+        """Return the text of the EOS token."""
+        return str(self.tokenizer.eos_token)
+
+    def record(self) -> dict[str, object]:
+        """Return what a run writes down about its chat format."""
+        pad = {"pad": self.tokenizer.pad_token, "pad_added": self.pad_added}
+        digests = {"template_digest": self.digest, "tokenizer_digest": self.tokenizer_digest}
+        return {"template": self.template, "eos": self.eos, **pad, **digests}
+
+    def render(self, messages: Sequence[Message], *, generation: bool) -> str:
+        """Return the text of a dialogue; with `generation`, up to where the assistant begins to speak."""
+        return self.render_all([messages], generation=generation)[0]
+
+    def render_all(self, dialogues: Sequence[Sequence[Message]], *, generation: bool) -> list[str]:
+        """Return the text of each dialogue.
+
+        Raises:
+            jinja2.TemplateError: the template refuses one of them.
+        """
+        if not dialogues:
+            return []
+        texts: list[str] = self.tokenizer.apply_chat_template(
+            [list(messages) for messages in dialogues], tokenize=False, add_generation_prompt=generation
+        )
+        return texts
+
+    def encode(self, texts: Sequence[str]) -> list[Any]:
+        """Return the tokenizers.Encoding of each rendered text: no BOS is added, nothing cut or padded.
+
+        Offsets count characters and cover every one of them.
+        """
+        encodings: list[Any] = self._exact.encode_batch(list(texts), add_special_tokens=False)
+        return encodings
+
+    def clean(self, messages: Sequence[Message]) -> tuple[list[Message], Cleaned]:
+        """Return the messages with nothing in them that the template alone may say, and how much was changed.
+
+        A literal special token (`</s>`) would become a real one, and a role marker at a line's beginning would read
+        as a turn: both get a space behind their first character. White space at the head of a reply would merge with
+        the template's line break and move the end of the prompt: they go.
+        """
+        cleaned: list[Message] = []
+        escaped = stripped = 0
+        for message in messages:
+            content = message["content"]
+            if message["role"] == "assistant":
+                content, times = _LEADING_BLANK.subn("", content)
+                stripped += times
+            content, times = self._escape(content)
+            escaped += times
+            cleaned.append({"role": message["role"], "content": content})
+        return cleaned, Cleaned(escaped, stripped)
+
+    def _escape(self, text: str) -> tuple[str, int]:
+        text, times = self._literals.subn(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        if self.is_zephyr and "<|" in text:
+            text, markers = _ROLE_MARKER.subn("< ", text)
+            times += markers
+        return text, times
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """Return the hex sha256 of the tokenizer's definition, without the state that calls leave in it."""
+        return hashlib.sha256(canonical_json(self._definition)).hexdigest()
+
+    @cached_property
+    def _definition(self) -> dict[str, Any]:
+        definition: dict[str, Any] = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        return {**definition, "truncation": None, "padding": None}
+
+    @cached_property
+    def _exact(self) -> Any:
+        """Return the tokenizer with whole offsets: a token that begins with a space says so."""
+        from tokenizers import Tokenizer
+
+        parts = {name: _untrimmed(self._definition.get(name)) for name in ("pre_tokenizer", "post_processor")}
+        exact = Tokenizer.from_str(json.dumps({**self._definition, **parts}))
+        exact.encode_special_tokens = bool(self.tokenizer.split_special_tokens)
+        return exact
+
+
+def _literal_pattern(tokenizer: Any) -> re.Pattern[str]:
+    """Return a pattern of the special tokens' texts. One of a single character cannot be escaped and is left."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    literals = {text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1}
+    return re.compile("|".join(re.escape(text) for text in sorted(literals, key=lambda text: (-len(text), text))))
+
+
+def _untrimmed(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_untrimmed(inner) for inner in part]
+    if isinstance(part, dict):
+        return {key: False if key == "trim_offsets" else _untrimmed(value) for key, value in part.items()}
+    return part

@@ -1,0 +1,22 @@
+"""A fault found before weights load: a name to look up, what was seen, and what to do about it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that would waste the run. `name` is kebab-case and names the fault, never the wish: `double-bos`."""
+
+    name: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        """Return the fault as one line, its name first."""
+        return f"{self.name}: {self.message}"
+
+
+def keys_line(keys: list[str], most: int = 3) -> str:
+    """Return the first few row keys as text; the rest as a number."""
+    shown = ", ".join(key[:16] for key in keys[:most])
+    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"

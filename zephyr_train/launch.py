@@ -1,0 +1,167 @@
+"""Starting the processes of a run, and following them: the accelerate command with a generated config that is kept."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from zephyr_core.errors import ZephyrError
+from zephyr_train.job import FAILURE, PARENT, Job
+
+CONFIG = "launch.yaml"
+LOG = "log.txt"
+TAIL_LINES = 15
+TOLD = (2, 4, 5)  # exit codes that a worker chose, though it could not leave its words
+
+
+def node_rank() -> int:
+    """Return which of several machines this is; the first one, 0, writes what all share."""
+    return int(os.environ.get("NODE_RANK", "0"))
+
+
+def own_file(name: str) -> str:
+    """Return the name of a file that every machine writes for itself: launch.yaml, launch-node1.yaml."""
+    stem, _, suffix = name.rpartition(".")
+    return name if node_rank() == 0 else f"{stem}-node{node_rank()}.{suffix}"
+
+
+def accelerate_config(job: Job) -> dict[str, Any]:
+    """Return the accelerate configuration of a run; each key is accelerate's own.
+
+    On several machines NODE_RANK and MASTER_ADDR in the environment say which one this is and where the first one is.
+    """
+    deepspeed = job.backend.startswith("deepspeed")
+    nodes = job.options["nodes"]
+    content: dict[str, Any] = {
+        "compute_environment": "LOCAL_MACHINE",
+        "distributed_type": "DEEPSPEED" if deepspeed else "MULTI_GPU" if job.world > 1 else "NO",
+        "num_processes": job.world,
+        "num_machines": nodes,
+        "machine_rank": node_rank() if nodes > 1 else 0,
+        "mixed_precision": "no" if job.numerics == "fp32" else "bf16",
+        "use_cpu": job.cpu,
+        "main_training_function": "main",
+        "rdzv_backend": "static",
+        "same_network": True,
+    }
+    if nodes > 1:
+        content["main_process_ip"] = os.environ.get("MASTER_ADDR", "127.0.0.1")
+    if deepspeed:
+        stage = int(job.backend.rsplit("-", 1)[1])
+        content["deepspeed_config"] = {
+            "zero_stage": stage,
+            "zero3_init_flag": stage == 3,
+            "zero3_save_16bit_model": True,  # without it ZeRO-3 leaves no weights that can be loaded
+            "offload_optimizer_device": "none",
+            "offload_param_device": "none",
+        }
+    return content
+
+
+def command(job: Job) -> list[str]:
+    """Return the command that starts the run's processes on this machine."""
+    work = ["-m", "zephyr_train.worker", job.out]
+    if job.world == 1 and not job.backend.startswith("deepspeed"):
+        return [sys.executable, *work]
+    if job.cpu and not job.backend.startswith("deepspeed"):  # there accelerate would start only one process
+        count = f"--nproc-per-node={job.world}"
+        return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
+    port = os.environ.get("MASTER_PORT", "29500") if job.options["nodes"] > 1 else _free_port()
+    options = ["--config_file", str(job.folder / own_file(CONFIG)), "--main_process_port", port]
+    return [sys.executable, "-m", "accelerate.commands.launch", *options, *work]
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def environment(job: Job) -> dict[str, str]:
+    """Return the workers' environment: offline, since all that they read is here, and telling nobody."""
+    own = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        PARENT: str(os.getpid()),
+    }
+    if job.cpu:
+        # Not ACCELERATE_USE_CPU: with it DeepSpeed is left out without a word. One thread a process: sums come out the
+        # same on every machine, and processes that share a core do not wait for each other's threads.
+        own |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    elif job.world == 1:  # else transformers would spread the batch over every GPU it sees
+        own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+    if job.options["tensorboard"]:
+        own |= {"TENSORBOARD_LOGGING_DIR": str(job.folder / "tensorboard")}
+    return {**os.environ, **own}
+
+
+def run_workers(job: Job, watch: Callable[[], None]) -> None:
+    """Write the run's record and configuration, start its processes, and call `watch` until they are done.
+
+    Raises:
+        ZephyrError: what a worker left behind, or the end of its log.
+    """
+    import yaml
+
+    if node_rank() == 0:
+        job.write(job.folder)
+        (job.folder / FAILURE).unlink(missing_ok=True)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    (job.folder / own_file(CONFIG)).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
+    _follow(job, command(job), watch)
+
+
+def run_alone(job: Job, module: str) -> None:
+    """Run a module on the run directory in one fresh process.
+
+    Raises:
+        ZephyrError: what it left behind, or the end of its log.
+    """
+    (job.folder / FAILURE).unlink(missing_ok=True)
+    _follow(job, [sys.executable, "-m", module, job.out], lambda: None)
+
+
+def _follow(job: Job, started: list[str], watch: Callable[[], None]) -> None:
+    with (job.folder / own_file(LOG)).open("ab") as log:
+        process = subprocess.Popen(started, stdout=log, stderr=log, env=environment(job))
+        try:
+            while process.poll() is None:
+                time.sleep(0.2)
+                watch()
+        except BaseException:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+            process.kill()
+            raise
+    watch()
+    if process.returncode != 0:
+        raise _failure(job, process.returncode)
+
+
+def _failure(job: Job, code: int) -> ZephyrError:
+    file = job.folder / FAILURE
+    if file.is_file():
+        content = json.loads(file.read_text())
+        fault = ZephyrError(content["message"], content["hint"])
+        fault.exit_code = content["exit_code"]
+        return fault
+    log = job.folder / own_file(LOG)
+    lines = log.read_text(errors="replace").rstrip().split("\n")
+    if code in TOLD and lines[-1].startswith("error: "):
+        fault = ZephyrError(lines[-1].removeprefix("error: "), "the same command continues where it stopped")
+        fault.exit_code = code
+        return fault
+    tail = "\n  ".join(lines[-TAIL_LINES:])
+    fault = ZephyrError(
+        f"a worker ended with {code}; the end of {log}:\n  {tail}", "the same command continues where it stopped"
+    )
+    fault.exit_code = 1
+    return fault

@@ -1,0 +1,170 @@
+"""Memory per GPU and disk, worked out from a model's shape; nothing is measured or loaded.
+
+Shapes: N parameters, L layers, h hidden size, V vocabulary; T tokens of a micro-batch. Units: bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from zephyr_train.planning.shape import Shape
+
+CONTEXT = 1.5 * 2**30  # of CUDA and its libraries
+WINDOW = 1_000_000_000  # parameters that ZeRO-3 holds gathered at once, at most
+BUCKET = 500_000_000  # elements; ZeRO has one to reduce and one to gather
+INNER = 29.5  # numbers a token and hidden unit that a layer keeps for its backward pass, with FlashAttention
+HEAD_TOKENS = 4_096  # whose logits are held at once, at most
+KEPT_CHECKPOINTS = 2
+GB = 1_000_000_000
+TIGHT_SHARE = 0.9  # of the card; above it fragments decide
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What memory hangs on beside the model's shape."""
+
+    kind: str  # dialogues | pairs
+    zero: int  # 0..3
+    world: int  # processes
+    micro_rows: int  # dialogues (packed rows) or pairs per GPU and forward
+    max_length: int  # tokens
+    precision: str = "bf16"  # bf16 (with fp32 master weights) | fp32
+    checkpointing: bool = True
+    cached_reference: bool = True
+    adapter_parameters: int | None = None  # of LoRA; None when all parameters are trained
+
+    @property
+    def number(self) -> int:
+        """Return the bytes of a number in a forward pass."""
+        return 2 if self.precision == "bf16" else 4
+
+    @property
+    def tokens(self) -> int:
+        """Return the most tokens of a micro-batch; a pair has two rows."""
+        return self.micro_rows * self.max_length * (2 if self.kind == "pairs" else 1)
+
+    def shared_by(self, stage: int) -> int:
+        """Return among how many processes ZeRO shares what it shares from that stage on."""
+        return self.world if self.zero >= stage else 1
+
+
+def weights(shape: Shape, setting: Setting) -> float:
+    """Return the weights of the forward pass, shared at ZeRO-3; adapters come on top."""
+    return setting.number * (shape.parameters + (setting.adapter_parameters or 0)) / setting.shared_by(3)
+
+
+def gradients(shape: Shape, setting: Setting) -> float:
+    """Return one number for each trained parameter, shared from ZeRO-2 on."""
+    return setting.number * _trained(shape, setting) / setting.shared_by(2)
+
+
+def optimizer(shape: Shape, setting: Setting) -> float:
+    """Return AdamW's two fp32 moments, and beside bf16 weights the fp32 master copy; shared from ZeRO-1 on."""
+    return (12 if setting.precision == "bf16" else 8) * _trained(shape, setting) / setting.shared_by(1)
+
+
+def reference(shape: Shape, setting: Setting) -> float:
+    """Return the frozen reference model of pairs, shared at ZeRO-3; nothing when its log-probs are cached."""
+    if setting.kind != "pairs" or setting.cached_reference:
+        return 0.0
+    return setting.number * shape.parameters / setting.shared_by(3)
+
+
+def gathered(shape: Shape, setting: Setting) -> float:
+    """Return the window of parameters that ZeRO-3 holds gathered."""
+    return min(WINDOW, shape.parameters) * setting.number if setting.zero == 3 else 0.0
+
+
+def buckets(shape: Shape, setting: Setting) -> float:
+    """Return the two buckets that ZeRO communicates with."""
+    return 2 * min(BUCKET, shape.parameters) * setting.number if setting.zero else 0.0
+
+
+def activations(shape: Shape, setting: Setting) -> float:
+    """Return what layers keep for the backward pass; with checkpointing each its input, and one layer the rest."""
+    states = setting.tokens * shape.hidden_size * setting.number  # bytes of one state of all tokens
+    if setting.checkpointing:
+        return (shape.layers + INNER) * states
+    return shape.layers * INNER * states
+
+
+def head(shape: Shape, setting: Setting) -> float:
+    """Return the logits of a slice of tokens in bf16 and fp32, and the last states with their gradients."""
+    return min(setting.tokens, HEAD_TOKENS) * shape.vocabulary * 6 + setting.tokens * shape.hidden_size * 4
+
+
+def context(shape: Shape, setting: Setting) -> float:
+    """Return what the GPU's libraries take before anything is loaded."""
+    return CONTEXT
+
+
+PARTS = (weights, gradients, optimizer, reference, gathered, buckets, activations, head, context)
+
+
+def breakdown(shape: Shape, setting: Setting) -> dict[str, int]:
+    """Return part → bytes per GPU."""
+    return {part.__name__: round(part(shape, setting)) for part in PARTS}
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """One line of the table: a setting, its bytes per GPU, and whether a card takes them."""
+
+    setting: Setting
+    parts: dict[str, int]
+    verdict: str  # fits | tight | does not fit
+    planned: bool  # whether it is what the run would do
+
+    @property
+    def total(self) -> int:
+        """Return the bytes per GPU."""
+        return sum(self.parts.values())
+
+
+def memory_table(shape: Shape, planned: Setting, card: float) -> list[MemoryRow]:
+    """Return a row for ZeRO 0..3, with and without reference (pairs) and activation checkpointing; card in GB (1e9)."""
+    rows = []
+    for setting in _settings(planned):
+        parts = breakdown(shape, setting)
+        rows.append(MemoryRow(setting, parts, verdict(sum(parts.values()), card), setting == planned))
+    return rows
+
+
+def verdict(total: float, card: float) -> str:
+    """Return what a card of that many GB (1e9 bytes) says to a total in bytes."""
+    if total > card * GB:
+        return "does not fit"
+    return "tight" if total > card * GB * TIGHT_SHARE else "fits"
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes that a run needs at its fullest: one more checkpoint than it keeps, while that is written."""
+
+    checkpoint: int
+    kept_checkpoints: int
+    model: int
+
+    @property
+    def total(self) -> int:
+        """Return the bytes at the fullest moment."""
+        return self.checkpoint * (self.kept_checkpoints + 1) + self.model
+
+
+def disk_need(shape: Shape, setting: Setting) -> DiskNeed:
+    """Return the disk of a run: 14 bytes a trained parameter for the optimizer, 2 for weights; and the model."""
+    adapter = setting.adapter_parameters
+    number = setting.number if setting.zero else 4  # without ZeRO the weights themselves are the fp32 masters
+    model = number * (shape.parameters + (adapter or 0))
+    return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, model)
+
+
+def _settings(planned: Setting) -> Iterator[Setting]:
+    references = (True, False) if planned.kind == "pairs" else (planned.cached_reference,)
+    for zero in range(4):
+        for cached in references:
+            for checkpointing in (True, False):
+                yield replace(planned, zero=zero, cached_reference=cached, checkpointing=checkpointing)
+
+
+def _trained(shape: Shape, setting: Setting) -> int:
+    return shape.parameters if setting.adapter_parameters is None else setting.adapter_parameters

@@ -1,0 +1,82 @@
+"""A plan as people read it."""
+
+from zephyr_train.planning.memory import GB, MemoryRow
+from zephyr_train.planning.plan import Plan, batch_line
+from zephyr_train.planning.token_statistics import TokenStatistics
+
+UNKNOWN = "unknown until the dataset and tokenizer are here"
+
+
+def plan_text(plan: Plan) -> str:
+    """Return the plan: a line for each matter, then the table of memory."""
+    lines = {
+        "model": f"{plan.model}: {large(plan.shape.parameters)} parameters ({plan.shape.source})",
+        "rows": _rows(plan),
+        "batch": batch_line(plan.global_batch_size, plan.micro_batch_size, plan.gpus),
+        "steps": _steps(plan),
+        "rate": f"peak {plan.learning_rate:g}, {plan.schedule} after the warm-up",
+        "tokens": UNKNOWN if plan.tokens is None else _tokens(plan.tokens, plan.epochs),
+        "disk": _disk(plan),
+    }
+    told = [f"{name:<8}{line}" for name, line in lines.items()]
+    return "\n".join([f"plan of {plan.step}", *told, "", *_memory(plan)])
+
+
+def _rows(plan: Plan) -> str:
+    about = "" if plan.rows.known else "not counted here: "
+    number = "unknown number of" if plan.rows.rows is None else f"{plan.rows.rows:,}"
+    return f"{number} {plan.rows.unit} ({about}{plan.rows.source})"
+
+
+def _steps(plan: Plan) -> str:
+    if plan.steps is None or plan.steps_per_epoch is None:
+        return UNKNOWN
+    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
+    return f"{plan.steps:,} = {plan.steps_per_epoch:,} × {epochs}, {plan.warmup_steps:,} of them warm-up"
+
+
+def _tokens(tokens: TokenStatistics, epochs: int) -> str:
+    about = "about " if tokens.estimated else ""
+    share = f"plain padding makes up {tokens.padding_share:.1%} of a batch"
+    if tokens.packing_fill_share is not None:
+        share = f"packing leaves {1 - tokens.packing_fill_share:.1%} empty, {share}"
+    return (
+        f"{about}{large(tokens.tokens)} an epoch, {large(tokens.tokens * epochs)} in all; "
+        f"a sequence {tokens.mean_tokens:,.0f} on average, {tokens.longest_tokens:,} at most; {share}"
+    )
+
+
+def _disk(plan: Plan) -> str:
+    total, checkpoint, model = (size / GB for size in (plan.disk.total, plan.disk.checkpoint, plan.disk.model))
+    return (
+        f"{total:,.1f} GB at most: {plan.disk.kept_checkpoints} checkpoints of {checkpoint:,.1f} GB are kept, "
+        f"one more stands while it is written; the model has {model:,.1f} GB"
+    )
+
+
+def _memory(plan: Plan) -> list[str]:
+    setting = plan.memory[0].setting
+    rows = "pairs" if setting.kind == "pairs" else "rows"
+    lines = [
+        f"memory per GPU, worked out and not measured: {setting.micro_rows} {rows} of {setting.max_length:,} tokens, "
+        f"{setting.precision}, {setting.world} × {plan.gpu_memory:g} GB",
+        f"    {'ZeRO':<6}{'reference':<12}{'checkpointing':<15}{'GB':>8}",
+    ]
+    return lines + [_memory_line(row) for row in plan.memory]
+
+
+def _memory_line(row: MemoryRow) -> str:
+    setting = row.setting
+    reference = "none" if setting.kind != "pairs" else "cached" if setting.cached_reference else "in memory"
+    checkpointing = "yes" if setting.checkpointing else "no"
+    mark = "→" if row.planned else " "
+    return f"  {mark} {setting.zero:<6}{reference:<12}{checkpointing:<15}{row.total / GB:>8.1f}  {row.verdict}"
+
+
+def large(number: float) -> str:
+    """Return a number with three digits that count: 7.24 B."""
+    for size, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        value = number / size
+        if value >= 0.9995:
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {name}"
+    return f"{number:,.0f}"

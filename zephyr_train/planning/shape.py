@@ -1,0 +1,131 @@
+"""How large a model is: from its files' headers, its config, or the recipe's sizes; no weights are read."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zephyr_train import safetensor_headers
+from zephyr_train.errors import ModelUnreachable
+from zephyr_train.models import local_model
+from zephyr_train.options import StudentOptions
+
+KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
+_PROJECTION = re.compile(r".*\blayers\.0\..*?(\w+)\.weight")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes that memory, disk and time hang on."""
+
+    parameters: int
+    layers: int
+    hidden_size: int
+    vocabulary: int
+    source: str  # where the sizes come from, for people
+    projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # a layer's linear maps: name → out, in
+
+    def adapter_parameters(self, rank: int, targets: tuple[str, ...]) -> int:
+        """Return the parameters of LoRA adapters of that rank on those projections of every layer."""
+        sides = (sum(self.projections[name]) for name in targets if name in self.projections)
+        return self.layers * rank * sum(sides)
+
+
+def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
+    """Return the shape of a model folder, run or Hub id; None is the student.
+
+    A Hub id is looked up in the local cache; the student's own then falls back on the recipe's sizes.
+
+    Raises:
+        ModelUnreachable: nothing here tells the sizes.
+    """
+    name = str(model) if model is not None else student.source
+    if name == "new":
+        return _of_options(student)
+    local = local_model(name)
+    folder = local.folder if local else _cached(name, student.revision if name == student.source else "main")
+    if folder is not None:
+        return _of_folder(folder)
+    if name == student.source:
+        return _of_options(student)
+    raise ModelUnreachable(
+        f"the sizes of {name} are not known here: it is no local folder, and not in the Hub's cache",
+        "give a local folder, or fetch it once with a network",
+    )
+
+
+def _of_options(student: StudentOptions) -> Shape:
+    config = {
+        "vocab_size": student.vocabulary,
+        "hidden_size": student.hidden_size,
+        "intermediate_size": student.intermediate_size,
+        "num_hidden_layers": student.layers,
+        "num_attention_heads": student.heads,
+        "num_key_value_heads": student.kv_heads,
+        "tie_word_embeddings": student.tied,
+    }
+    return _of_config(config, f"sizes of {student.source} as the recipe states them")
+
+
+def _of_folder(folder: Path) -> Shape:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    tensors = safetensor_headers.shapes(folder)
+    if not tensors:
+        if config.get("model_type") not in KNOWN_TYPES:
+            raise ModelUnreachable(
+                f"{folder} has no safetensors files, and its type {config.get('model_type')!r} is not one we can count",
+                "save its weights as safetensors",
+            )
+        return _of_config(config, f"config of {folder}")
+    projections = {
+        found.group(1): (sides[0], sides[1])
+        for name, sides in tensors.items()
+        if len(sides) == 2 and (found := _PROJECTION.fullmatch(name))
+    }
+    return Shape(
+        sum(math.prod(sides) for sides in tensors.values()),
+        config["num_hidden_layers"],
+        config["hidden_size"],
+        config["vocab_size"],
+        f"weight files of {folder}",
+        projections,
+    )
+
+
+def _of_config(config: Mapping[str, Any], source: str) -> Shape:
+    """Return the shape of a Mistral or Llama without biases."""
+    hidden, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
+    head_size = config.get("head_dim") or hidden // heads
+    inner, keys = config["intermediate_size"], (config.get("num_key_value_heads") or heads) * head_size
+    projections = {
+        "q_proj": (heads * head_size, hidden),
+        "k_proj": (keys, hidden),
+        "v_proj": (keys, hidden),
+        "o_proj": (hidden, heads * head_size),
+        "gate_proj": (inner, hidden),
+        "up_proj": (inner, hidden),
+        "down_proj": (hidden, inner),
+    }
+    layer = sum(rows * columns for rows, columns in projections.values()) + 2 * hidden  # and two norms
+    embeddings = config["vocab_size"] * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    parameters = embeddings + layers * layer + hidden
+    return Shape(parameters, layers, hidden, config["vocab_size"], source, projections)
+
+
+def _cached(name: str, revision: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(name, "config.json", revision=revision)
+    except ValueError:  # no name of a repository
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def record(shape: Shape) -> dict[str, Any]:
+    """Return the shape JSON-ready, without the projections."""
+    return {key: value for key, value in asdict(shape).items() if key != "projections"}

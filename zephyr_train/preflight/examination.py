@@ -1,0 +1,98 @@
+"""What preflight found about a run, and how it is told."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zephyr_train.asked import Asked
+from zephyr_train.errors import PreflightFailed
+from zephyr_train.faults import Fault
+from zephyr_train.models import Model
+from zephyr_train.planning.plan import Plan
+from zephyr_train.planning.plan_text import plan_text
+from zephyr_train.reader import Source
+
+SEVERITY = (4, 2, 5)
+LACKING = ("missing-input", "missing-package", "missing-gpu", "no-disk")
+USAGE = ("batch-does-not-divide", "foreign-output", "no-template")
+
+if TYPE_CHECKING:
+    from zephyr_train.chat import Chat
+
+
+@dataclass
+class Examination:
+    """What preflight found. `lacks` are faults of this machine, which a plan for others only notes."""
+
+    asked: Asked
+    dry: bool = False
+    faults: list[Fault] = field(default_factory=list)
+    lacks: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    cpu: bool = False
+    micro_batch_size: int = 1
+    source: Source | None = None
+    rows: int | None = None  # of the train split
+    model: Model | None = None
+    chat: "Chat | None" = None
+    plan: Plan | None = None
+
+    def add(self, *faults: Fault) -> None:
+        """Take in faults; one that is known already is not told again."""
+        self.faults += [fault for fault in faults if fault not in self.faults]
+
+    def lacking(self, *faults: Fault) -> None:
+        """Take in faults of this machine: a plan alone is not held up by them."""
+        if self.dry:
+            self.lacks += [fault for fault in faults if fault not in self.lacks]
+        else:
+            self.add(*faults)
+
+    def refuse(self) -> None:
+        """Raise when there is a fault: all of them in one message.
+
+        The exit code is 5 when a row, model or template is at fault, else 2 when an option is, else 4.
+
+        Raises:
+            PreflightFailed: with each fault's name, what was seen, and what to do.
+        """
+        if not self.faults:
+            return
+        failed = PreflightFailed(listed(self.faults), "nothing was trained; mend them and run the command again")
+        failed.exit_code = max((_code(fault) for fault in self.faults), key=SEVERITY.index)
+        raise failed
+
+    def record(self) -> dict[str, Any]:
+        """Return everything JSON-ready."""
+        told = {name: [dataclasses.asdict(fault) for fault in getattr(self, name)] for name in ("faults", "lacks")}
+        return {"plan": self.plan.record() if self.plan else None, "notes": self.notes, **told}
+
+    def inputs(self) -> dict[str, str]:
+        """Return what the run is made of, for people; digests are in the job."""
+        assert self.source is not None and self.model is not None
+        return {
+            "model": _named(self.model.name, self.model.commit),
+            "rows": _named(self.source.name, self.source.commit),
+        }
+
+    def text(self) -> str:
+        """Return the plan, the notes, and what this machine lacks, for a person."""
+        parts = [plan_text(self.plan)] if self.plan else []
+        parts += ["\n".join(f"note    {note}" for note in self.notes)] if self.notes else []
+        parts += ["on this machine it would not run:\n  " + "\n  ".join(map(str, self.lacks))] if self.lacks else []
+        return "\n\n".join(parts)
+
+
+def _code(fault: Fault) -> int:
+    return 4 if fault.name in LACKING else 2 if fault.name in USAGE or fault.name.endswith("-option") else 5
+
+
+def _named(what: str, commit: str | None) -> str:
+    return what if commit is None else f"{what} at {commit}"
+
+
+def listed(faults: list[Fault]) -> str:
+    """Return the faults as one message."""
+    lines = [f"{fault}\n    → {fault.hint}" for fault in faults]
+    return "\n  ".join([f"preflight found {len(faults)} fault{'s' * (len(faults) != 1)}:", *lines])

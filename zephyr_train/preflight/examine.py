@@ -1,0 +1,138 @@
+"""Everything that can be known before weights load: inputs found, all faults collected, the plan. No torch, no TRL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zephyr_core.errors import DataError, UsageError
+from zephyr_train.asked import Asked
+from zephyr_train.errors import ModelUnreachable, OptionError
+from zephyr_train.faults import Fault
+from zephyr_train.models import is_hub_id
+from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.planning.plan import Rows, batch, make_plan
+from zephyr_train.planning.shape import Shape, shape_of
+from zephyr_train.preflight import machine
+from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.inputs import find_model, find_rows
+from zephyr_train.preflight.output import examine_output
+from zephyr_train.preflight.row_checks import examine_rows, rows_fault
+from zephyr_train.preflight.settings import settings
+
+if TYPE_CHECKING:
+    from zephyr_train.planning.token_statistics import TokenStatistics
+
+
+def examine(asked: Asked, say: Callable[[str], None], *, dry: bool) -> Examination:
+    """Return what can be known beforehand.
+
+    With `dry`, what this machine lacks and inputs that nobody named are no faults: the plan may be for another machine.
+    """
+    found = Examination(asked, dry)
+    found.settings, unusable = settings(asked.step, asked.options.set)
+    found.faults += unusable
+    _examine_machine(found)
+    _find_inputs(found, say)
+    statistics = examine_rows(found)
+    _make_plan(found, statistics)
+    examine_output(found)
+    return found
+
+
+def _examine_machine(found: Examination) -> None:
+    options = found.asked.options
+    gpus = machine.gpus_here()
+    found.cpu = not gpus and options.attention not in machine.FLASH
+    faults = machine.machine_faults(options, gpus)
+    found.lacking(*faults)
+    if found.cpu and not faults:
+        found.notes.append(f"no GPU here: {options.gpus} CPU process(es)")
+    least = min((gpu.memory for gpu in gpus if gpu.memory), default=options.gpu_memory)
+    if least < 0.9 * options.gpu_memory and not found.dry:
+        found.notes.append(f"a GPU here has {least:.0f} GB, the plan's has {options.gpu_memory:g} (gpu_memory)")
+    found.micro_batch_size = _micro_batch_size(found)
+
+
+def _micro_batch_size(found: Examination) -> int:
+    """Return the rows per GPU and forward: 1 where a forward's packed rows would be one quadratic row."""
+    options = found.asked.options
+    flat = isinstance(options, SFTOptions) and options.packing == "best-fit" and options.attention in ("sdpa", "eager")
+    if not flat or options.micro_batch_size == 1:
+        return options.micro_batch_size
+    found.notes.append(
+        f"micro_batch_size is 1, not {options.micro_batch_size}: packed rows of one forward are laid end to end,"
+        f" and the cost of {options.attention} grows with the square of that; the global batch is held"
+    )
+    return 1
+
+
+def _find_inputs(found: Examination, say: Callable[[str], None]) -> None:
+    asked = found.asked
+    with _told(found, asked.options.data):
+        found.source = find_rows(asked)
+    with _told(found, asked.options.model or (asked.student.source if asked.step == "sft" else None)):
+        found.model = find_model(asked, found.source, say, dry=found.dry)
+
+
+@contextmanager
+def _told(found: Examination, named: str | None) -> Iterator[None]:
+    """Turn an input's absence into a fault; into a note where a plan needs it not: unnamed, or on the Hub."""
+    try:
+        yield
+    except ModelUnreachable as fault:
+        if found.dry and (named is None or (is_hub_id(named) and not Path(named).exists())):
+            found.notes.append(f"not looked at: {fault}; {fault.hint}")
+        else:
+            found.add(Fault("missing-input", str(fault), fault.hint or ""))
+    except DataError as fault:
+        found.add(rows_fault(fault))
+    except UsageError as fault:
+        found.add(Fault("unfit-student", str(fault), fault.hint or ""))
+    except ImportError as fault:
+        found.lacking(machine.import_fault(fault))
+
+
+def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None:
+    options = found.asked.options
+    assert isinstance(options, SFTOptions | DPOOptions)
+    try:
+        batch(options.global_batch_size, found.micro_batch_size, options.gpus)
+    except OptionError as fault:
+        found.add(Fault("batch-does-not-divide", str(fault), fault.hint or ""))
+        return
+    shape = _shape(found)
+    if shape is not None:
+        found.plan = make_plan(
+            options,
+            shape,
+            model=found.model.name if found.model else options.model or "unknown",
+            rows=_rows(found, statistics),
+            tokens=statistics,
+            micro_batch_size=found.micro_batch_size,
+        )
+
+
+def _shape(found: Examination) -> Shape | None:
+    """Return the model's sizes; of one that is not here those of the recipe's student, and a note says so."""
+    options, student, model = found.asked.options, found.asked.student, found.model
+    folder = model.folder if model else None
+    try:
+        return shape_of(folder or options.model, student)
+    except ModelUnreachable as fault:
+        if folder is not None and model is not None and model.commit is None:
+            found.add(Fault("broken-model", str(fault), fault.hint or ""))
+            return None
+        found.notes.append(f"the plan reckons with the sizes of the recipe's student: {fault}")
+        return shape_of("new", student)
+
+
+def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | None:
+    """Return the rows of an epoch, as far as they are known before all rows are tokens."""
+    options, source = found.asked.options, found.source
+    if found.rows is None or source is None:
+        return None
+    if isinstance(options, SFTOptions) and options.packing == "best-fit":
+        packed = statistics.packed_rows if statistics else None
+        return Rows(packed, "packed rows", f"{source.name}, by a sample" if packed else source.name, known=False)
+    return Rows(found.rows, "pairs" if found.asked.step == "dpo" else "dialogues", source.name)

@@ -1,0 +1,131 @@
+"""What this machine has: packages, GPUs and their capability, disk; without torch."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from zephyr_train.faults import Fault
+from zephyr_train.options import TrainOptions
+
+FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
+INSTALL = "pip install 'zephyr-toolkit[train]'"
+INSTALL_FLASH = "pip install 'zephyr-toolkit[gpu]' --no-build-isolation   (needs nvcc)"
+AMPERE = 8.0  # compute capability from which bf16 and FlashAttention-2 work
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU of this machine."""
+
+    name: str
+    capability: float
+    memory: float | None  # GB; None where the driver does not say, as of memory shared with the CPU
+    uuid: str = ""
+
+
+def gpus_here() -> list[Gpu]:
+    """Return the GPUs that this machine shows, by nvidia-smi; CUDA_VISIBLE_DEVICES may hide some."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name,uuid,compute_cap,memory.total", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        return []
+    lines = (line.rsplit(",", 3) for line in answer.stdout.splitlines())
+    found = [gpu for line in lines if (gpu := _gpu(line)) is not None]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return found if visible is None else list(_visible(found, visible))
+
+
+def _gpu(fields: list[str]) -> Gpu | None:
+    """Return the GPU of a line of the tool: name, uuid, compute capability, memory in MiB; None of other lines."""
+    if len(fields) != 4:
+        return None
+    name, uuid, capability, memory = (field.strip() for field in fields)
+    if not re.fullmatch(r"\d+\.\d+", capability):
+        return None
+    return Gpu(name, float(capability), float(memory) * 2**20 / 1e9 if memory.isdigit() else None, uuid)
+
+
+def _visible(found: list[Gpu], named: str) -> Iterator[Gpu]:
+    """Yield the GPUs that CUDA_VISIBLE_DEVICES names, by number or uuid; as CUDA, none behind one that is not there."""
+    for part in (part.strip() for part in named.split(",")):
+        if part.isdigit() and int(part) < len(found):
+            yield found[int(part)]
+        elif part.startswith("MIG-") and found:
+            yield found[0]  # a slice; the tool does not say of which
+        elif (gpu := next((gpu for gpu in found if part and gpu.uuid.startswith(part)), None)) is not None:
+            yield gpu
+        else:
+            return
+
+
+def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Fault]:
+    """Return what this machine lacks for these options."""
+    return [*_package_faults(options), *_gpu_faults(options, gpus)]
+
+
+def import_fault(fault: ImportError) -> Fault:
+    """Return the fault of a package that is needed to look at inputs, and cannot be imported."""
+    return Fault("missing-package", f"the inputs are not looked at: {fault}", INSTALL)
+
+
+def _package_faults(options: TrainOptions) -> Iterator[Fault]:
+    wanted = ["torch", "transformers", "trl", "accelerate"]
+    wanted += ["deepspeed"] if options.zero else []
+    wanted += ["peft"] if options.lora else []
+    wanted += ["tensorboard"] if options.tensorboard else []
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        yield Fault("missing-package", f"{', '.join(missing)} not installed", INSTALL)
+    flash = FLASH.get(options.attention)
+    if flash is not None and find_spec(flash) is None:
+        yield Fault(
+            "missing-package",
+            f"attention is {options.attention}, and {flash} is not installed",
+            f"{INSTALL_FLASH}; or say `--attention sdpa`, which goes on record",
+        )
+
+
+def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Fault]:
+    on_cpu = not gpus and options.attention not in FLASH
+    if on_cpu:
+        if options.zero and shutil.which("g++") is None:
+            yield Fault("missing-package", "DeepSpeed on a CPU compiles one operation and needs g++", "install g++")
+        return
+    here = -(-options.gpus // options.nodes)
+    if len(gpus) < here:
+        yield Fault(
+            "missing-gpu",
+            f"{options.gpus} GPUs on {options.nodes} node(s) are {here} on each; this machine shows {len(gpus)}",
+            f"--gpus {max(len(gpus), 1)} holds the global batch by accumulating"
+            + ("" if gpus else "; on a CPU say `--attention sdpa` too"),
+        )
+    weak = [gpu for gpu in gpus if gpu.capability < AMPERE]
+    if weak and (options.precision == "bf16" or options.attention in FLASH):
+        yield Fault(
+            "missing-gpu",
+            f"{weak[0].name} has compute capability {weak[0].capability}: bf16 and FlashAttention-2 need {AMPERE}",
+            "use a newer card, or precision fp32 with `--attention sdpa`",
+        )
+
+
+def disk_fault(place: Path, needed_bytes: float) -> Fault | None:
+    """Return the fault of a place that cannot be written, or whose disk has less room than needed."""
+    existing = next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.is_dir())
+    if not os.access(existing, os.W_OK):
+        return Fault("no-disk", f"{existing} cannot be written: permission denied", "give a writable folder with --out")
+    free = shutil.disk_usage(existing).free
+    if needed_bytes <= free:
+        return None
+    return Fault(
+        "no-disk",
+        f"about {needed_bytes / 1e9:,.1f} GB are needed at {existing}, {free / 1e9:,.1f} GB are free",
+        "free some, or give a folder on a larger disk with --out",
+    )

@@ -1,0 +1,54 @@
+"""The output folder: nobody else's work in it, and room on its disk."""
+
+from pathlib import Path
+
+from zephyr_core import manifest
+from zephyr_core.errors import DataError
+from zephyr_train.asked import Asked
+from zephyr_train.faults import Fault
+from zephyr_train.job import NAME, Job
+from zephyr_train.preflight import machine
+from zephyr_train.preflight.examination import Examination
+
+ELSEWHERE = "give another folder with --out"
+
+
+def examine_output(found: Examination) -> None:
+    """Look for another's work in the output folder, and for room."""
+    foreign = _foreign(found.asked)
+    if foreign is not None:
+        found.add(foreign)
+    elif found.plan is not None:
+        full = machine.disk_fault(found.asked.out, found.plan.disk.total)
+        found.lacking(*[full] if full else [])
+
+
+def _foreign(asked: Asked) -> Fault | None:
+    """Return the fault of a folder that is not this run's. `--fresh` may discard another run, and nothing else."""
+    out = asked.out
+    if out.is_file():
+        return Fault("foreign-output", f"{out} is a file", ELSEWHERE)
+    if not out.is_dir() or not any(out.iterdir()):
+        return None
+    if not (out / NAME).is_file():
+        return Fault("foreign-output", f"{out} holds {_content(out)}, no run", ELSEWHERE)
+    other = None if asked.fresh else _other_run(asked)
+    return Fault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
+
+
+def _other_run(asked: Asked) -> str | None:
+    """Return what the run in the folder is, when it is of another recipe or step."""
+    try:
+        there = Job.read(asked.out)
+    except (ValueError, TypeError):
+        return f"{asked.out / NAME} is not of this version of zephyr"
+    same = (there.recipe, there.step) == (asked.recipe.name, asked.step)
+    return None if same else f"{asked.out} holds a run of {there.step} with the recipe {there.recipe}"
+
+
+def _content(folder: Path) -> str:
+    """Return what a folder that is no run holds, for people."""
+    try:
+        return str(manifest.read(folder).get("kind", "something else"))
+    except DataError:
+        return "other files"

@@ -1,0 +1,102 @@
+"""From what preflight found and the token rows to the job: exact rows, steps, digests, versions."""
+
+import dataclasses
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import zephyr_core
+from zephyr_train.job import Job
+from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_train.planning.plan import Plan, Rows, make_plan
+from zephyr_train.planning.shape import shape_of
+from zephyr_train.preflight.examination import Examination
+from zephyr_train.reference import reference_digest
+from zephyr_train.tokenizing.token_sets import TokenSet
+from zephyr_train.training.weights import model_digest
+
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "deepspeed", "peft", "datasets", "tokenizers", "flash-attn")
+# Options that say where things are or how much is told, and change nothing in the weights; inputs go by digest.
+NOT_IN_JOB = ("model", "data", "revision", "gpu_memory", "set")
+
+
+def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
+    """Return the plan of the token rows as they are."""
+    options = found.asked.options
+    assert isinstance(options, SFTOptions | DPOOptions) and found.model is not None and found.source is not None
+    counts = tokens.counts["train"]
+    packed = "packed_rows" in counts
+    unit = "packed rows" if packed else "pairs" if found.asked.step == "dpo" else "dialogues"
+    rows = Rows(counts["packed_rows"] if packed else counts["kept_rows"], unit, found.source.name)
+    return make_plan(
+        options,
+        shape_of(found.model.folder, found.asked.student),
+        model=found.model.name,
+        rows=rows,
+        tokens=_statistics(tokens, options, found.micro_batch_size),
+        micro_batch_size=found.micro_batch_size,
+    )
+
+
+def _statistics(tokens: TokenSet, options: TrainOptions, micro_rows: int) -> Any:
+    import pyarrow as pa
+
+    from zephyr_train.planning.token_statistics import lengths_of, token_statistics
+
+    with pa.memory_map(str(tokens.train_file)) as stream:
+        lengths = lengths_of(pa.ipc.open_stream(stream).read_all())
+    packing = isinstance(options, SFTOptions) and options.packing == "best-fit"
+    return token_statistics(lengths, micro_rows, max_length=options.max_length, packing=packing)
+
+
+def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
+    """Return the job of a run, without its reference. The rows are let go: from here on their tokens are read."""
+    asked = found.asked
+    options = asked.options
+    assert found.model is not None and found.model.folder is not None and found.chat is not None
+    assert plan.steps is not None and plan.warmup_steps is not None
+    if found.source is not None:
+        found.source.let_go()
+    values = {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_IN_JOB}
+    job = Job(
+        step=asked.step,
+        recipe=asked.recipe.name,
+        options=values,
+        origins={name: asked.resolved.origins[name] for name in values},
+        settings=found.settings,
+        out=str(asked.out),
+        model=str(found.model.folder),
+        model_digest=model_digest(found.model.folder),
+        tokens=str(tokens.path),
+        tokens_digest=tokens.digest,
+        template_digest=found.chat.digest,
+        reference=None,
+        reference_digest=None,
+        backend=f"deepspeed-{options.zero}" if options.zero else "ddp" if options.gpus > 1 else "single",
+        world=options.gpus,
+        cpu=found.cpu,
+        numerics=numerics(options),
+        micro_batch_size=found.micro_batch_size,
+        accumulation=plan.accumulation,
+        steps=plan.steps,
+        warmup_steps=plan.warmup_steps,
+        versions=_versions(),
+    )
+    return replace(job, reference_digest=reference_digest(job)) if asked.step == "dpo" else job
+
+
+def numerics(options: TrainOptions) -> str:
+    """Return how numbers are held: DeepSpeed keeps its own fp32 masters; without it the weights are fp32."""
+    if options.precision == "fp32":
+        return "fp32"
+    return "bf16" if options.zero else "bf16-autocast"
+
+
+def _versions() -> dict[str, str]:
+    found = {"zephyr-toolkit": zephyr_core.__version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,107 @@
+"""The rows as training would see them: columns, splits, and the tokens of a sample."""
+
+from typing import TYPE_CHECKING
+
+from zephyr_core.errors import ZephyrError
+from zephyr_train.errors import RowsUnfit
+from zephyr_train.faults import Fault
+from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_train.preflight import machine
+from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.tokenizer import tokenizer_of
+from zephyr_train.reader import Source
+from zephyr_train.tokenizing.limits import Limits
+
+if TYPE_CHECKING:
+    from zephyr_train.chat import Chat
+    from zephyr_train.planning.token_statistics import TokenStatistics
+
+UNCHANGED = ("read_rows", "kept_rows")  # counts of rows to which nothing happened
+
+
+def limits_of(options: TrainOptions) -> Limits:
+    """Return what may become of a row."""
+    if isinstance(options, DPOOptions):
+        return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
+    assert isinstance(options, SFTOptions)
+    packed = options.packing == "best-fit"
+    return Limits(options.max_length, None, options.on_overlong, options.loss_on, packed)
+
+
+def rows_fault(fault: ZephyrError) -> Fault:
+    """Return why rows cannot be trained on, by name."""
+    absent = str(fault).startswith("column ") and " is absent;" in str(fault)
+    return Fault("missing-column" if absent else "unfit-rows", str(fault), fault.hint or "")
+
+
+def examine_rows(found: Examination) -> "TokenStatistics | None":
+    """Look at the rows; return what the lengths of a sample say, where there is a tokenizer."""
+    source = found.source
+    if source is None:
+        return None
+    try:
+        found.rows = source.table("train").num_rows
+        repeated = source.repeated_prompts()
+    except RowsUnfit as fault:
+        found.add(rows_fault(fault))
+        return None
+    if repeated:
+        message = f"{repeated:,} prompts of the test split stand in train too"
+        found.add(Fault("test-in-train", message, "split by prompt anew"))
+    for reason, dropped in source.dropped.items():
+        found.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
+    if not source.has_test:
+        found.notes.append(f"{source.name} has no test split: nothing is evaluated")
+    found.chat = _chat(found)
+    return None if found.chat is None else _examine_tokens(found, source, found.chat)
+
+
+def _chat(found: Examination) -> "Chat | None":
+    """Return the model's tokenizer with the template of the options; None where there is none, which is told."""
+    from zephyr_train.chat import Chat, chat_fault
+
+    folder = found.model.folder if found.model else None
+    if folder is None:
+        found.notes.append("the tokenizer is not here: tokens, template and lengths are not checked")
+        return None
+    try:
+        tokenizer = tokenizer_of(folder)
+    except ImportError as fault:
+        found.lacking(machine.import_fault(fault))
+        return None
+    except Exception as fault:  # whatever a damaged file leads transformers to
+        first = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        message = f"{folder} holds no tokenizer that can be loaded: {first}"
+        found.add(Fault("no-tokenizer", message, "copy the tokenizer's files beside the weights"))
+        return None
+    unfit = chat_fault(tokenizer, found.asked.options.template)
+    if unfit is not None:
+        found.add(unfit)
+        return None
+    return Chat(tokenizer, found.asked.options.template)
+
+
+def _examine_tokens(found: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":
+    """Add the faults of a sample of token rows, note what became of it, and return what its lengths say."""
+    from zephyr_train.planning.token_statistics import lengths_of, token_statistics
+    from zephyr_train.tokenizing.token_checks import tokenized_sample
+
+    options, limits = found.asked.options, limits_of(found.asked.options)
+    sample = tokenized_sample(source, chat, limits)
+    found.add(*sample.faults)
+    told = [
+        f"{count:,} {name.removesuffix('_rows').replace('_', ' ')}"
+        for name, count in sample.counts.items()
+        if name.endswith("_rows") and name not in UNCHANGED and count
+    ]
+    if told:
+        found.notes.append(f"of {sample.counts['read_rows']:,} rows looked at: {', '.join(told)}")
+    if not sample.table.num_rows:
+        return None
+    return token_statistics(
+        lengths_of(sample.table),
+        found.micro_batch_size,
+        max_length=options.max_length,
+        packing=limits.packed,
+        whole_rows=found.rows,
+    )

@@ -1,0 +1,100 @@
+"""A text of `--set key=value` as a value of its field's type; a field is a line of fields.json."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Field = dict[str, Any]  # kinds, default, choices where there are any
+
+
+class Unreadable(ValueError):
+    """A text is not of its field's type; the message says what the field takes."""
+
+
+def parse(text: str, field: Field) -> Any:
+    """Return the text as a value of the field's type.
+
+    Raises:
+        Unreadable: it is none; the message says what the field takes.
+    """
+    kinds: list[str] = field["kinds"]
+    if text in ("none", "null") and "none" in kinds and field["default"] != text:
+        return None
+    for kind in _order(kinds):
+        value = _READERS[kind](text, field)
+        if value is not _NOT:
+            return value
+    raise Unreadable(_takes(field))
+
+
+_NOT = object()  # the text is not of that kind
+
+
+def _boolean(text: str, field: Field) -> Any:
+    return {"true": True, "false": False}.get(text.lower(), _NOT)
+
+
+def _integer(text: str, field: Field) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        return _NOT
+
+
+def _number(text: str, field: Field) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        return _NOT
+    return value if math.isfinite(value) else _NOT
+
+
+def _text(text: str, field: Field) -> Any:
+    return text if text and text in field.get("choices", [text]) else _NOT
+
+
+def _json(text: str, field: Field) -> Any:
+    """Return the JSON list or object; a bare word where the field lists texts is a list of one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        is_word = "list[str]" in field["kinds"] and "str" not in field["kinds"] and text and text[0] not in '[{"'
+        return [text] if is_word else _NOT
+    if isinstance(value, dict):
+        return value if "dict" in field["kinds"] else _NOT
+    member = _MEMBERS[next(iter({"list[str]", "list[float]"} & set(field["kinds"])), "")]
+    return value if isinstance(value, list) and all(type(one) in member for one in value) else _NOT
+
+
+_MEMBERS: dict[str, tuple[type, ...]] = {"list[str]": (str,), "list[float]": (float, int), "": ()}
+_READERS: dict[str, Callable[[str, Field], Any]] = {
+    "bool": _boolean,
+    "int": _integer,
+    "float": _number,
+    "dict": _json,
+    "list[str]": _json,
+    "list[float]": _json,
+    "str": _text,
+}
+_WORDS = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "dict": "a JSON object",
+    "str": "text",
+    "list[str]": 'a JSON list such as ["a", "b"]',
+    "list[float]": "a JSON list of numbers",
+    "none": "none",
+}
+
+
+def _order(kinds: Sequence[str]) -> list[str]:
+    """Return the kinds in the order in which a text is tried; a field of dicts takes no name of a file."""
+    return [kind for kind in _READERS if kind in kinds and not (kind == "str" and "dict" in kinds)]
+
+
+def _takes(field: Field) -> str:
+    words = [_WORDS[kind] for kind in _order(field["kinds"]) if kind != "str" or "choices" not in field]
+    words += field.get("choices", [])
+    return " or ".join([*words, "none"] if "none" in field["kinds"] else words)

@@ -1,0 +1,138 @@
+"""Further options of TRL's trainers, `--set key=value`: checked against the pinned TRL without importing it.
+
+fields.json   every field of SFTConfig and DPOConfig with its types and default (docs/make_fields.py writes it)
+renamed.toml  names of yesterday, each with what to use instead
+refused.toml  names that zephyr sets itself, or that break one of its promises
+"""
+
+import dataclasses
+import difflib
+import functools
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zephyr_train.faults import Fault
+from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.preflight import setting_values
+
+OPTIONS = {"sft": SFTOptions, "dpo": DPOOptions}
+FLAGS = ("epochs", "model", "data", "out", "seed", "gpus", "zero", "attention", "lora", "resume", "beta")
+_FOLDER = Path(__file__).parent
+
+
+def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the trainer's options that `key=value` texts name, typed, and a fault for each text that cannot be used.
+
+    A key may be written with hyphens. Lists and dicts are JSON; `none` stands for no value.
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for text in texts:
+        key, found = _setting(step, text)
+        if isinstance(found, Fault):
+            faults.append(found)
+        elif key in values and values[key] != found:
+            faults.append(
+                Fault("repeated-option", f"--set {key} is given twice: {values[key]!r}, {found!r}", "keep one of them")
+            )
+        else:
+            values[key] = found
+    return values, faults
+
+
+def _setting(step: str, text: str) -> tuple[str, Any]:
+    """Return the key and its value, or the fault in place of the value."""
+    written, equals, value = text.partition("=")
+    key = written.strip().replace("-", "_")
+    if not key or not equals:
+        hint = "write it as --set max_grad_norm=0.5"
+        return key, Fault("unreadable-option", f"--set {text!r} is not of the form KEY=VALUE", hint)
+    for check in (_renamed, _owned, _unknown):
+        fault = check(step, key)
+        if fault is not None:
+            return key, fault
+    try:
+        parsed: Any = setting_values.parse(value.strip(), known_fields(step)[key])
+    except setting_values.Unreadable as takes:
+        message = f"--set {key}={value.strip()}: it takes {takes}"
+        parsed = Fault("unreadable-option", message, "write a value of that type")
+    return key, _refused(step, key, parsed) or parsed
+
+
+def known_fields(step: str) -> dict[str, dict[str, Any]]:
+    """Return the fields of the step's config: name → kinds, default, and choices where there are any."""
+    fields: dict[str, dict[str, Any]] = _fields()[step]
+    return fields
+
+
+@functools.cache
+def _fields() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((_FOLDER / "fields.json").read_text(encoding="utf-8"))
+    return content
+
+
+@functools.cache
+def _rules(name: str) -> dict[str, Any]:
+    return tomllib.loads((_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _renamed(step: str, key: str) -> Fault | None:
+    for rule in _rules("renamed.toml")["renamed"]:
+        if rule["name"] == key:
+            return Fault("renamed-option", f"--set {key}: the trainers call it {rule['now']} today", rule["instead"])
+    for rule in _rules("renamed.toml")["gone"]:
+        if rule["name"] == key:
+            return Fault("renamed-option", f"--set {key}: it is gone; {rule['why']}", rule["instead"])
+    return None
+
+
+def _owned(step: str, key: str) -> Fault | None:
+    names = {field.name for field in dataclasses.fields(OPTIONS[step])}
+    for option, theirs in _rules("refused.toml")["owned"].items():
+        is_of_step = option in names or option in ("out", "resume")
+        if is_of_step and key in theirs and key in known_fields(step):
+            return Fault(
+                "owned-option", f"--set {key}: zephyr sets it from its own option {option}", _place(step, option)
+            )
+    if key in names and key not in known_fields(step):
+        return Fault("owned-option", f"--set {key}: it is an option of zephyr's, not of the trainer", _place(step, key))
+    return None
+
+
+def _place(step: str, option: str) -> str:
+    """Return where one of zephyr's own options is given."""
+    flag = f"give --{option}" if option in FLAGS else ""
+    if option in ("out", "resume"):
+        return flag
+    recipe = f"write `{option} = …` under [{step}] of the recipe"
+    return f"{flag}, or {recipe}" if flag else recipe
+
+
+def _unknown(step: str, key: str) -> Fault | None:
+    if key in known_fields(step):
+        return None
+    other = {"sft": "dpo", "dpo": "sft"}[step]
+    versions = _fields()["versions"]
+    names = [*known_fields(step), *(field.name for field in dataclasses.fields(OPTIONS[step]))]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    elif key in known_fields(other):
+        hint = f"only `zephyr train {other}` has it"
+    else:
+        hint = f"the names are those of TRL {versions['trl']} and transformers {versions['transformers']}"
+    return Fault("unknown-option", f"--set {key}: the trainer of {step} has no such option", hint)
+
+
+def _refused(step: str, key: str, value: Any) -> Fault | None:
+    for rule in _rules("refused.toml")["refused"]:
+        if key in rule["names"] and step in rule.get("steps", OPTIONS) and not _among(value, rule.get("allowed", [])):
+            return Fault("refused-option", f"--set {key}: {rule['why']}", rule["instead"])
+    return None
+
+
+def _among(value: Any, allowed: Sequence[Any]) -> bool:
+    return any(type(value) is type(one) and value == one for one in allowed)

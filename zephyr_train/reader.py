@@ -1,0 +1,200 @@
+"""Open rows to train on: our dataset directory, a published set (local or on the Hub), or a file of rows."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import keys, manifest
+from zephyr_train.errors import ModelUnreachable, RowsUnfit
+from zephyr_train.models import is_hub_id
+from zephyr_train.rows import hub, layouts
+from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
+
+SPLITS = {
+    "dialogues": {"train": ("train_sft", "train"), "test": ("test_sft", "test", "validation", "eval")},
+    "pairs": {"train": ("train_prefs", "train"), "test": ("test_prefs", "test", "validation", "eval")},
+}
+COMMANDS = {"dialogues": "zephyr data clean-ultrachat", "pairs": "zephyr data binarize"}
+READ_AS = 1  # of how rows are normalised: part of the digest, so that what is derived from rows is made anew
+
+
+@dataclass(frozen=True)
+class DroppedRow:
+    """A row that cannot be trained on, and where it stands; rows of a file are numbered from 1."""
+
+    split: str
+    reason: str
+    file: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows to train on, found and not yet read."""
+
+    name: str  # as typed
+    kind: str  # dialogues | pairs
+    layout: str  # zephyr: our dataset directory | published: splits named as the published sets' | rows: others
+    commit: str | None  # of a Hub dataset
+    files: dict[str, tuple[Path, ...]]  # "train" and, where there is one, "test"
+    digest: str  # hex sha256 that names the rows
+    _dropped: dict[str, list[DroppedRow]] = field(default_factory=dict, repr=False, compare=False)
+    _tables: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def has_test(self) -> bool:
+        """Return whether there is a test split."""
+        return "test" in self.files
+
+    @property
+    def dropped_rows(self) -> list[DroppedRow]:
+        """Return the rows left out of the tables read so far, in the order of splits, files and rows."""
+        return [row for split in sorted(self._dropped, reverse=True) for row in self._dropped[split]]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Return reason → number of rows left out of the tables read so far."""
+        return dict(Counter(row.reason for row in self.dropped_rows))
+
+    def table(self, split: str) -> Any:
+        """Return the rows of "train" or "test" that can be trained on, a pyarrow Table; it is read once and kept.
+
+        Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions alone).
+        Messages are list<struct<role, content>>.
+
+        Raises:
+            KeyError: there is no such split.
+            RowsUnfit: the rows are not of this kind, a file is damaged, or no row of "train" can be trained on.
+        """
+        if split not in self._tables:
+            self._tables[split] = self._read(split)
+        return self._tables[split]
+
+    def let_go(self) -> None:
+        """Free the tables read so far; what was dropped from them is still known."""
+        self._tables.clear()
+
+    def _read(self, split: str) -> Any:
+        import pyarrow as pa
+
+        tables, dropped = [layouts.empty(self.kind)], []
+        for path in self.files[split]:
+            for chunk, place in chunks(path, layouts.COLUMNS[self.kind]):
+                part = layouts.normalise(self.kind, chunk, place)
+                tables.append(part.table)
+                out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
+                dropped += [DroppedRow(split, reason, place.file, place.rows[row]) for row, reason in out]
+        self._dropped[split] = dropped
+        whole = pa.concat_tables(tables)
+        if split == "train" and not whole.num_rows:
+            reasons = Counter(row.reason for row in dropped)
+            listed = ", ".join(f"{rows} {reason}" for reason, rows in reasons.items()) or "the split is empty"
+            raise RowsUnfit(
+                f"no row of {self.name} can be trained on: {listed}", f"make it anew: `{COMMANDS[self.kind]}`"
+            )
+        return whole
+
+    def repeated_prompts(self) -> int:
+        """Return the number of prompt_ids of the test split that stand in train too; 0 without a test split."""
+        import pyarrow.compute as pc
+
+        if not self.has_test:
+            return 0
+        train, test = (pc.unique(self.table(split)["prompt_id"]) for split in ("train", "test"))
+        return int(pc.sum(pc.is_in(test, train)).as_py() or 0)
+
+
+def open_data(source: str, kind: str, revision: str = "main") -> Source:
+    """Return the rows of a dataset directory, a folder or file of rows, or a Hub dataset; no row is read yet.
+
+    Args:
+        source: a path, or the id of a Hub dataset, owner/name.
+        kind: dialogues | pairs.
+        revision: of a Hub dataset; resolved once to its commit.
+
+    Raises:
+        RowsUnfit: it holds no rows of that kind, or some of its files are missing.
+        ModelUnreachable: there is no such path, or the Hub does not answer.
+    """
+    path = Path(source)
+    if path.is_dir() and manifest.is_whole(path):
+        return _ours(source, kind, path)
+    if path.is_dir():
+        names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+        return _foreign(source, kind, None, {name: path / name for name in _chosen(source, kind, names)})
+    if path.is_file():
+        if not path.name.endswith(SUFFIXES):
+            raise RowsUnfit(f"{source} is no file of rows", f"rows are read from {', '.join(SUFFIXES)}")
+        return Source(
+            source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
+        )
+    if is_hub_id(source) and not path.with_name(path.name + ".partial").exists():
+        fetched = hub.fetch(source, revision, lambda names: _chosen(source, kind, names))
+        return _foreign(source, kind, fetched.commit, fetched.files)
+    raise ModelUnreachable(
+        f"{source}: no such file or folder, and no id of a Hub dataset",
+        f"`{COMMANDS[kind]}` makes a dataset; a run that was interrupted goes on where it stopped",
+    )
+
+
+def _ours(source: str, kind: str, folder: Path) -> Source:
+    content = manifest.read(folder)
+    counts: dict[str, dict[str, Any]] = content.get("splits", {})
+    if content.get("kind") not in SPLITS:
+        raise RowsUnfit(f"{source} holds no dataset but a {content.get('kind')}", f"`{COMMANDS[kind]}` makes one")
+    names = [name for name in content["files"] if name.startswith("data/")]
+    _check_sizes(source, folder, content["files"], names)
+    filled = {split: parts for split, parts in splits_of(names).items() if counts.get(split, {}).get("rows")}
+    picked = _pick(source, kind, filled)
+    files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
+    digest = _digest(kind, {side: [counts[split]["rows_digest"]] for side, (split, _) in picked.items()})
+    return Source(source, kind, "zephyr", None, files, digest)
+
+
+def _foreign(source: str, kind: str, commit: str | None, paths: Mapping[str, Path]) -> Source:
+    picked = _pick(source, kind, splits_of(paths))
+    files = {side: tuple(paths[name] for name in names) for side, (_, names) in picked.items()}
+    digest = _digest(kind, {side: [manifest.file_digest(path) for path in paths] for side, paths in files.items()})
+    layout = "published" if "_" in picked["train"][0] else "rows"
+    return Source(source, kind, layout, commit, files, digest)
+
+
+def _chosen(source: str, kind: str, names: Iterable[str]) -> list[str]:
+    return [name for _, files in _pick(source, kind, splits_of(names)).values() for name in files]
+
+
+def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, tuple[str, list[str]]]:
+    """Return "train" and, where there is one, "test" → the split's own name and its files."""
+    picked = {}
+    for side, names in SPLITS[kind].items():
+        name = next((name for name in names if name in splits), None)
+        if name is not None:
+            picked[side] = (name, splits[name])
+    if "train" not in picked:
+        found = f"its splits with rows are {', '.join(splits)}" if splits else "it holds no file of rows"
+        raise RowsUnfit(
+            f"{source} has no split {SPLITS[kind]['train'][0]}: {found}", f"`{COMMANDS[kind]}` makes a set that has it"
+        )
+    missing = missing_shards(name for _, files in picked.values() for name in files)
+    if missing:
+        raise RowsUnfit(f"{source} lacks {', '.join(missing)}", "fetch the set again; all shards of a split are needed")
+    return picked
+
+
+def _check_sizes(source: str, folder: Path, recorded: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a dataset whose files are not those that its manifest tells of; sizes only, to be quick."""
+    for name in names:
+        path = folder / name
+        size = path.stat().st_size if path.is_file() else None
+        if size != recorded[name]["bytes"]:
+            found = "is missing" if size is None else f"has {size:,} bytes, not {recorded[name]['bytes']:,}"
+            raise RowsUnfit(
+                f"{name} of {source} {found}", f"see `zephyr data verify {source}`, then make the set again"
+            )
+
+
+def _digest(kind: str, content: Mapping[str, list[str]]) -> str:
+    return hashlib.sha256(keys.canonical_json([READ_AS, kind, dict(content)])).hexdigest()

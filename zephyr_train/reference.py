@@ -1,0 +1,183 @@
+"""Reference log-probs as an artefact on disk: complete, of these weights and these rows, or refused.
+
+One row for each pair: split, row, key, chosen, rejected (log-probs in nats, summed over completion tokens, of the
+frozen dSFT model). Keyed by the digests of the weight files and of the token rows, and by the arithmetic (fp32, bf16,
+autocast); so epochs, sweeps over β or the learning rate, resumed runs and other machines share it.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from zephyr_core import manifest
+from zephyr_core.keys import canonical_json, text_key
+from zephyr_train.errors import ReferenceBroken
+from zephyr_train.job import Job
+
+FORMAT = 1
+FILE = "reference.parquet"
+AWAITED = 600.0  # seconds that one machine waits for the others
+CHUNK_ROWS = 256  # pairs; the unit that a stopped pass does not do again
+REBUILD = "remove the folder and run `zephyr train reference` again"
+
+
+def reference_digest(job: Job) -> str:
+    """Return the hex sha256 of everything that the log-probs hang on."""
+    content = {"format": FORMAT, "model": job.model_digest, "tokens": job.tokens_digest, "numerics": job.numerics}
+    return text_key(canonical_json(content).decode())
+
+
+def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
+    """Return (split, start, stop) of each chunk, given the rows of each split."""
+    return [
+        (split, start, min(start + CHUNK_ROWS, count))
+        for split, count in rows.items()
+        for start in range(0, count, CHUNK_ROWS)
+    ]
+
+
+def part_file(folder: Path, chunk: tuple[str, int, int]) -> Path:
+    """Return where a chunk's log-probs are kept until all are there."""
+    return folder / "parts" / f"{chunk[0]}-{chunk[1]:09d}.parquet"
+
+
+def ensure_reference(
+    job: Job, artefacts: Path, start: Callable[[Job], None], say: Callable[[str], None], *, is_first: bool = True
+) -> Job:
+    """Return the job with its reference: found by its digest, or computed by `start`, which runs the forward passes.
+
+    Of several machines only the first puts the parts together; the others wait for it.
+
+    Raises:
+        ReferenceBroken: what is there, or what came out, is not complete.
+    """
+    digest = reference_digest(job)
+    folder = artefacts / f"reference-{digest[:16]}"
+    whole = replace(job, reference=str(folder), reference_digest=digest)
+    if not manifest.is_whole(folder) and is_first:
+        artefacts.mkdir(parents=True, exist_ok=True)
+        with FileLock(artefacts / f".{folder.name}.lock"):  # two runs that need the same: one computes, one waits
+            if not manifest.is_whole(folder):
+                _compute(whole, folder, start, say)
+                return whole
+    elif not manifest.is_whole(folder):
+        start(replace(whole, step="reference", out=str(partial_of(folder))))
+        _await(lambda: manifest.is_whole(folder), folder)
+        return whole
+    check_reference(folder, digest)
+    say(f"reference log-probs: found in {folder}")
+    return whole
+
+
+def partial_of(folder: Path) -> Path:
+    """Return where a pass keeps its parts until the reference is whole."""
+    return folder.with_name(folder.name + ".partial")
+
+
+def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callable[[str], None]) -> None:
+    rows = {split: entry["rows"] for split, entry in manifest.read(Path(whole.tokens))["splits"].items()}
+    partial = partial_of(folder)
+    done = sum(part_file(partial, chunk).is_file() for chunk in chunks(rows))
+    say(f"reference log-probs: {sum(rows.values()):,} pairs" + (f", continuing after {done} chunks" if done else ""))
+    (partial / "parts").mkdir(parents=True, exist_ok=True)
+    start(replace(whole, step="reference", out=str(partial)))
+    if whole.options["nodes"] > 1:
+        _await(lambda: all(part_file(partial, chunk).is_file() for chunk in chunks(rows)), partial)
+    _join(partial, rows, whole)
+    partial.rename(folder)
+
+
+def _await(is_done: Callable[[], bool], folder: Path) -> None:
+    """Wait for what other machines do.
+
+    Raises:
+        ReferenceBroken: they take too long.
+    """
+    deadline = time.monotonic() + AWAITED
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise ReferenceBroken(f"{folder} was not finished by the other machines", "see their messages")
+        time.sleep(1)
+
+
+def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
+    """Write the one file and the manifest of a finished pass; the parts go."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = [pq.read_table(part_file(partial, chunk)) for chunk in chunks(rows) if part_file(partial, chunk).is_file()]
+    table = pa.concat_tables(tables)
+    expected = sum(rows.values())
+    if table.num_rows != expected:
+        raise ReferenceBroken(
+            f"{partial} holds log-probs of {table.num_rows:,} of {expected:,} pairs",
+            "run the command again: it continues",
+        )
+    _require_finite(table.column("chosen").to_pylist() + table.column("rejected").to_pylist(), partial)
+    temporary = partial / (FILE + ".tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(partial / FILE)
+    shutil.rmtree(partial / "parts")
+    for name in ("run.json", "log.txt", "launch.yaml"):
+        (partial / name).unlink(missing_ok=True)
+    content: dict[str, object] = {
+        "kind": "reference",
+        "digest": whole.reference_digest,
+        "rows": rows,
+        "model": whole.model_digest,
+    }
+    content |= {"tokens": whole.tokens_digest, "numerics": whole.numerics, "versions": whole.versions}
+    manifest.write(partial, content)
+
+
+def _require_finite(values: Sequence[float | None], folder: Path) -> None:
+    if not all(value is not None and math.isfinite(value) for value in values):
+        raise ReferenceBroken(f"{folder} holds a log-prob that is not a number", REBUILD)
+
+
+def check_reference(folder: Path, digest: str | None) -> None:
+    """Raise unless the folder is whole and holds the log-probs with that digest.
+
+    Raises:
+        ReferenceBroken: it is of other weights, rows or arithmetic, or its file has changed.
+    """
+    content = manifest.read(folder)
+    if content.get("digest") != digest:
+        raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or another arithmetic", REBUILD)
+    recorded = content["files"].get(FILE, {}).get("sha256")
+    if not (folder / FILE).is_file() or manifest.file_digest(folder / FILE) != recorded:
+        raise ReferenceBroken(f"{folder / FILE} is not the file that its manifest names", REBUILD)
+
+
+def read_reference(
+    folder: Path, digest: str | None, split: str, keys: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """Return the log-probs of chosen and rejected for the token rows with these keys, in their order.
+
+    Raises:
+        ReferenceBroken: a row has none, or the keys are not these.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    check_reference(folder, digest)
+    table = pq.read_table(folder / FILE)
+    table = table.filter(pc.equal(table["split"], split)).sort_by("row")
+    if table["key"].to_pylist() != list(keys):
+        raise ReferenceBroken(
+            f"{folder} does not hold exactly the {len(keys):,} rows of {split}: it has {table.num_rows:,}", REBUILD
+        )
+    chosen, rejected = table["chosen"].to_pylist(), table["rejected"].to_pylist()
+    _require_finite([*chosen, *rejected], folder)
+    return chosen, rejected
+
+
+def missing_chunks(folder: Path, rows: dict[str, int], rank: int, world: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the chunks that this rank has to score: every `world`-th of those not there yet."""
+    todo = [chunk for chunk in chunks(rows) if not part_file(folder, chunk).is_file()]
+    yield from todo[rank::world]

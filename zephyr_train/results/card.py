@@ -1,0 +1,76 @@
+"""The model's card: what was trained on what, how, every figure with its source, every deviation from the paper."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from zephyr_train.job import Job
+
+TITLES = {"sft": "dSFT model", "dpo": "dDPO model"}
+RESULTS = {  # of the last evaluation
+    "loss": "test loss",
+    "accuracy": "test accuracy of the implicit reward",
+    "margin": "mean test margin (β × difference of log ratios)",
+    "token_accuracy": "test token accuracy",
+}
+
+
+def text(
+    job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], results: Mapping[str, Any], notes: Sequence[str]
+) -> str:
+    """Return README.md of a trained model."""
+    options = "\n".join(
+        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.options.items()
+    )
+    figures = "\n".join(f"| {label} | {results[key]:.4f} |" for key, label in RESULTS.items() if key in results)
+    listed = "\n".join(f"- {note}" for note in notes) or "- none"
+    places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
+    versions = ", ".join(f"{name} {version}" for name, version in job.versions.items())
+    metadata = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["zephyr", job.step]}
+    return f"""---
+{yaml.safe_dump(metadata, sort_keys=False).strip()}
+---
+
+# {TITLES[job.step]}
+
+Made by `zephyr train {job.step}` with the recipe `{job.recipe}`. The chat template is in `chat_template.jinja`, and
+training saw the same bytes that it renders.
+
+## Inputs
+
+{places}
+
+## Plan, held to
+
+{plan["batch"]} · {job.steps:,} steps, {job.warmup_steps:,} of them warm-up · {job.backend}, {job.world} process(es) ·
+{job.numerics}
+
+## Results
+
+| figure | value |
+|---|---|
+{figures or "| no test split | |"}
+
+Every logged step is in `metrics.jsonl` of the run directory, the curves beside it.
+
+## Deviations from the paper, and interpretations of it
+
+{listed}
+
+## Every option and where its value comes from
+
+| option | value | from |
+|---|---|---|
+{options}
+
+Versions: {versions}.
+"""
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

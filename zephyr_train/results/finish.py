@@ -1,0 +1,73 @@
+"""The end of a run: verified weights become `model/` with template and card; the manifest is last."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import manifest
+from zephyr_core.recipe import Recipe
+from zephyr_train.errors import InvariantBroken
+from zephyr_train.job import Job
+from zephyr_train.results import card, curves
+from zephyr_train.training import metrics
+
+TEMPLATE = "chat_template.jinja"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", TEMPLATE)
+LEFT_BEHIND = ("training_args.bin", "README.md")  # a pickle, and TRL's own card
+
+
+def finish(job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the manifest of the finished run directory."""
+    folder = job.folder
+    rows = metrics.read(folder)
+    verified = json.loads((folder / "verified.json").read_text())
+    results = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1] if rows else {})
+    _complete_model(job, folder / "weights")
+    notes = [note["what"] for kind in ("deviations", "interpretations") for note in recipe.notes(kind)]
+    (folder / "weights" / "README.md").write_text(card.text(job, inputs, plan, results, [*notes, *_own_notes(job)]))
+    curves.draw(rows, folder)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    (folder / "weights").rename(folder / "model")
+    (folder / "verified.json").unlink()
+    content = {"kind": "model", "step": job.step, "recipe": job.recipe, "inputs": dict(inputs), "plan": dict(plan)}
+    manifest.write(folder, {**content, "verified": verified, "results": results, "versions": job.versions})
+    shutil.rmtree(job.state, ignore_errors=True)
+    return manifest.read(folder)
+
+
+def _own_notes(job: Job) -> Sequence[str]:
+    """Return what this run does otherwise than its recipe: values that a flag, a file or the environment set."""
+    return [
+        f"{name} = {job.options[name]} ({origin})"
+        for name, origin in job.origins.items()
+        if origin.startswith(("flag", "environment", "file")) and name in job.options
+    ]
+
+
+def _complete_model(job: Job, weights: Path) -> None:
+    """Put tokenizer, template and generation config beside the weights, and check that they are training's own.
+
+    Raises:
+        InvariantBroken: the saved template is not the one that training rendered with.
+    """
+    from zephyr_core.keys import text_key
+
+    for name in LEFT_BEHIND:
+        (weights / name).unlink(missing_ok=True)
+    for name in TOKENIZER:
+        source = Path(job.tokens) / name
+        if source.is_file():
+            shutil.copyfile(source, weights / name)
+    template = weights / TEMPLATE
+    if not template.is_file() or text_key(template.read_text(encoding="utf-8")) != job.template_digest:
+        raise InvariantBroken(
+            f"{template} is not the template of the training rows", "run the command again with --fresh"
+        )
+    config = json.loads((weights / "config.json").read_text())
+    generation_file = weights / "generation_config.json"
+    generation = json.loads(generation_file.read_text()) if generation_file.is_file() else {}
+    generation |= {name: config[name] for name in ("bos_token_id", "eos_token_id") if config.get(name) is not None}
+    generation["pad_token_id"] = generation.get("pad_token_id") or config.get("eos_token_id")
+    generation_file.write_text(json.dumps(generation, indent=2) + "\n")

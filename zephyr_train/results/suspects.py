@@ -1,0 +1,139 @@
+"""Pairs that training could not agree with: probable label errors, by their margins in each epoch.
+
+A pair's margin is β·[(log π − log π_ref)(chosen) − (log π − log π_ref)(rejected)], as seen when the pair was trained.
+Pairs are ranked by its mean over epochs, the area under the margin (Pleiss et al. 2020): what others teach the model
+about pairs like this one speaks against its label, until the model learns the label by heart.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr_train import job
+from zephyr_train.errors import OptionError, RowsUnfit
+
+SHOWN = 160  # characters of a text
+Texts = Callable[[str], Mapping[str, str] | None]  # key → prompt, chosen, rejected; None for an unknown key
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A pair whose mean margin is below 0. Margins are log-probs in nats × β; None for an epoch that lacks the pair."""
+
+    rank: int
+    key: str
+    prompt_id: str
+    margins: tuple[float | None, ...]  # by epoch
+    mean: float
+
+    @property
+    def is_wrong_to_the_end(self) -> bool:
+        """Return whether the margin was below 0 when the pair was last trained."""
+        return [margin for margin in self.margins if margin is not None][-1] < 0
+
+
+def suspects(run: Path, top: int) -> list[Suspect]:
+    """Return the `top` pairs with the lowest mean margins below 0, the lowest first.
+
+    Raises:
+        RowsUnfit: the run kept no margins, or one that is no number.
+        OptionError: `top` is below 1.
+    """
+    return _ranked(_margins(run))[: _at_least_one(top)]
+
+
+def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[str, Any]], str]:
+    """Return the suspects as JSON-ready rows and as text; with their texts, where the run's token rows are at hand."""
+    rows = _margins(run)
+    ranked = _ranked(rows)
+    found = ranked[: _at_least_one(top)]
+    texts = texts or trained_texts(run, {suspect.key for suspect in found})
+    written = [
+        {**asdict(suspect), "wrong_to_the_end": suspect.is_wrong_to_the_end, **(texts(suspect.key) or {})}
+        for suspect in found
+    ]
+    wrong = sum(suspect.is_wrong_to_the_end for suspect in ranked)
+    head = f"{len(ranked):,} of {len(rows):,} pairs have a mean margin below 0; {wrong:,} of them are wrong to the end"
+    return written, "\n\n".join([head, *([suspects_text(found, texts)] if found else [])])
+
+
+def suspects_text(found: list[Suspect], texts: Texts | None = None) -> str:
+    """Return a table of suspects; below each its prompt, chosen and rejected text, where `texts` knows them."""
+    epochs = len(found[0].margins) if found else 0
+    head = ["rank", "mean", *(f"epoch {epoch}" for epoch in range(1, epochs + 1)), "key"]
+    lines = ["  ".join([f"{name:>8}" for name in head[:-1]] + head[-1:])]
+    for suspect in found:
+        numbers = [f"{suspect.rank:>8}", *(_number(margin) for margin in (suspect.mean, *suspect.margins))]
+        lines.append("  ".join([*numbers, suspect.key[:16]]))
+        told = (texts(suspect.key) if texts else None) or {}
+        lines += [f"{side:>10}: {_one_line(text)}" for side, text in told.items()]
+    return "\n".join(lines)
+
+
+def _number(margin: float | None) -> str:
+    return f"{'–':>8}" if margin is None else f"{margin:>8.3f}"
+
+
+def _one_line(text: str) -> str:
+    whole = " ".join(text.split())
+    return whole if len(whole) <= SHOWN else whole[: SHOWN - 1] + "…"
+
+
+def _at_least_one(top: int) -> int:
+    if top < 1:
+        raise OptionError(f"top is {top}: it must be at least 1")
+    return top
+
+
+def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    """Return the margins of each (key, prompt_id), by epoch."""
+    import pyarrow.parquet as pq
+
+    files = sorted((run / "margins").glob("epoch-*.parquet"), key=lambda file: int(file.stem.removeprefix("epoch-")))
+    if not files:
+        raise RowsUnfit(f"{run} kept no margins", "name a run directory of `zephyr train dpo` with an epoch done")
+    rows: dict[tuple[str, str], list[float | None]] = {}
+    for epoch, file in enumerate(files):
+        columns = pq.read_table(file, columns=["key", "prompt_id", "margin"]).to_pydict()
+        for key, prompt_id, margin in zip(*columns.values(), strict=True):
+            if margin is None or not math.isfinite(margin):
+                raise RowsUnfit(f"{file}: the margin of {key} is {margin}", "train the run anew with --fresh")
+            rows.setdefault((key, prompt_id), [None] * len(files))[epoch] = margin
+    return {name: tuple(margins) for name, margins in rows.items()}
+
+
+def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Suspect]:
+    """Return every pair with a mean margin below 0, the lowest first; equal ones by key."""
+    means = []
+    for (key, prompt_id), margins in rows.items():
+        seen = [margin for margin in margins if margin is not None]
+        means.append((math.fsum(seen) / len(seen), key, prompt_id, margins))
+    below = sorted(row for row in means if row[0] < 0)
+    return [
+        Suspect(rank, key, prompt_id, margins, mean) for rank, (mean, key, prompt_id, margins) in enumerate(below, 1)
+    ]
+
+
+def trained_texts(run: Path, keys: set[str]) -> Texts:
+    """Return the texts of those keys as the run's token rows spell them; of none, where the token rows are gone."""
+    record = run / job.NAME
+    folder = Path(json.loads(record.read_text(encoding="utf-8"))["tokens"]) if record.is_file() else run
+    rows, tokenizer = folder / "train.arrow", folder / "tokenizer.json"
+    if not (rows.is_file() and tokenizer.is_file()):
+        return lambda key: None
+    import pyarrow as pa
+    from tokenizers import Tokenizer
+
+    spell = Tokenizer.from_file(str(tokenizer)).decode
+    known: dict[str, Mapping[str, str]] = {}
+    with pa.memory_map(str(rows)) as source:
+        for batch in pa.ipc.open_stream(source):
+            names = batch.column("key").to_pylist()
+            for at in (at for at, name in enumerate(names) if name in keys):
+                known[names[at]] = {
+                    side: spell(batch.column(f"{side}_ids")[at].as_py()) for side in ("prompt", "chosen", "rejected")
+                }
+    return known.get

@@ -1,0 +1,1 @@
+"""Rows to train on, from whatever holds them, in one shape."""

@@ -1,0 +1,121 @@
+"""The column shapes that rows come in, brought to the one that our steps read."""
+
+from typing import Any
+
+from zephyr_train.errors import RowsUnfit
+from zephyr_train.rows.messages import Messages, Place
+from zephyr_train.rows.row_chunk import Chunk, Normalised, kept
+
+COLUMNS = {
+    "dialogues": ("prompt_id", "messages", "conversations"),
+    "pairs": ("prompt_id", "prompt", "conversations", "chosen", "rejected"),
+}
+
+
+def empty(kind: str) -> Any:
+    """Return our columns of that kind without a row, a pyarrow Table."""
+    import pyarrow as pa
+
+    messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    columns = ("messages",) if kind == "dialogues" else ("prompt", "chosen", "rejected")
+    return pa.schema([("prompt_id", pa.string()), *((name, messages) for name in columns)]).empty_table()
+
+
+def normalise(kind: str, chunk: Any, place: Place) -> Normalised:
+    """Return the rows of a chunk (a pyarrow Table) that can be trained on.
+
+    Columns in:  dialogues: messages | conversations; prompt_id if there
+                 pairs: chosen and rejected as text, message or messages; prompt as text or messages, or conversations,
+                 or neither where chosen and rejected are whole conversations; prompt_id if there
+    Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions alone)
+
+    Raises:
+        RowsUnfit: a column is absent or of another type, a role unknown, or the two sides have different prompts.
+    """
+    return (_dialogues if kind == "dialogues" else _pairs)(Chunk(chunk, place))
+
+
+def _dialogues(chunk: Chunk) -> Normalised:
+    name = "messages" if "messages" in chunk or "conversations" not in chunk else "conversations"
+    messages = chunk.messages(name, "user")
+    spoken = messages.has_role("assistant") & ~messages.is_blank()
+    reasons = {
+        "null-turn": messages.rows_with(messages.is_null()),
+        "no-assistant-text": ~messages.rows_with(spoken),
+    }
+    return kept(chunk, {"messages": messages}, lambda: _until_first_user(messages), reasons)
+
+
+def _until_first_user(messages: Messages) -> Messages:
+    """Return the messages up to the first user turn: the prompt of a dialogue; all of them where there is none."""
+    import numpy as np
+
+    stops = messages.lengths.copy()
+    users = np.flatnonzero(messages.has_role("user"))[::-1]  # backwards, so that the first of a row stands last
+    owners = messages.owners()[users]
+    stops[owners] = users - messages.offsets[owners] + 1
+    return messages.cut(np.zeros_like(stops), stops)
+
+
+def _pairs(chunk: Chunk) -> Normalised:
+    chosen, rejected = chunk.messages("chosen", "assistant"), chunk.messages("rejected", "assistant")
+    has_prompt_messages = chunk.is_list("prompt") or chunk.is_list("conversations")
+    if chunk.is_list("chosen") and chunk.is_list("rejected") and not has_prompt_messages:
+        prompt, chosen, rejected = _split_whole(chosen, rejected, chunk.place)
+    else:
+        name = "prompt" if "prompt" in chunk or "conversations" not in chunk else "conversations"
+        prompt = chunk.messages(name, "user")
+    reasons = {
+        "no-prompt": prompt.lengths == 0,
+        "empty-chosen": ~chosen.rows_with(~chosen.is_blank()),
+        "empty-rejected": ~rejected.rows_with(~rejected.is_blank()),
+        "null-turn": sum(side.rows_with(side.is_null()) for side in (prompt, chosen, rejected)) > 0,
+        "identical-texts": ~chosen.differ(rejected, trimmed=True),
+    }
+    rest = kept(chunk, {"prompt": prompt, "chosen": chosen, "rejected": rejected}, lambda: prompt, reasons)
+    _check_roles(prompt, chosen, rejected, rest.dropped, chunk.place)
+    return rest
+
+
+def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Messages, Messages, Messages]:
+    """Return the common prompt and the last message of each of two whole conversations.
+
+    Raises:
+        RowsUnfit: a row whose two sides have different prompts.
+    """
+    import numpy as np
+
+    sides = (chosen, rejected)
+    prompts = [side.cut(side.lengths * 0, np.maximum(side.lengths - 1, 0)) for side in sides]
+    both = (chosen.lengths > 0) & (rejected.lengths > 0)
+    unlike = np.flatnonzero(prompts[0].differ(prompts[1]) & both)
+    if len(unlike):
+        raise RowsUnfit(
+            f"{place.row(unlike[0])}: 'chosen' and 'rejected' have different prompts ({len(unlike)} such rows near it)",
+            "all messages but the last are the prompt, and must be equal in both",
+        )
+    answers = [side.cut(np.maximum(side.lengths - 1, 0), side.lengths) for side in sides]
+    return prompts[0], answers[0], answers[1]
+
+
+def _check_roles(
+    prompt: Messages, chosen: Messages, rejected: Messages, dropped: dict[str, list[int]], place: Place
+) -> None:
+    """Refuse answers that hold another turn than the assistant's, and prompts that end with one of those."""
+    import numpy as np
+
+    out = np.zeros(len(prompt.lengths), bool)
+    out[[row for rows in dropped.values() for row in rows]] = True
+    for name, side in (("chosen", chosen), ("rejected", rejected)):
+        wrong = np.flatnonzero(side.rows_with(~side.has_role("assistant")) & ~out)
+        if len(wrong):
+            raise RowsUnfit(
+                f"{place.row(wrong[0])}: {name!r} holds another turn than the assistant's",
+                "beside a column with the prompt's messages it holds the completion alone",
+            )
+    ends = prompt.cut(np.maximum(prompt.lengths - 1, 0), prompt.lengths)
+    wrong = np.flatnonzero(ends.rows_with(ends.has_role("assistant")) & ~out)
+    if len(wrong):
+        raise RowsUnfit(
+            f"{place.row(wrong[0])}: the prompt ends with an assistant turn", "cut the answer off the prompt"
+        )

@@ -1,0 +1,190 @@
+"""Lists of messages as flat columns with offsets: cut, compared and looked at without a loop over rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zephyr_train.errors import RowsUnfit
+
+ROLES = {
+    "system": "system",
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+}  # as docs/dataset.md reads them, in any case of letters
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of a chunk stand: for messages to people."""
+
+    file: str
+    rows: Sequence[int]  # the number of each row in its file, from 1; in JSON Lines the line
+    columns: tuple[str, ...] = ()  # all that the file has
+
+    def row(self, index: int) -> str:
+        """Return the name of the chunk's row `index`."""
+        return f"{self.file}, row {self.rows[index]}"
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The message lists of n rows: row i holds messages offsets[i] .. offsets[i + 1]."""
+
+    offsets: Any  # numpy int64 (n + 1), from 0
+    roles: Any  # pyarrow string (messages): user, assistant or system; null as read
+    contents: Any  # pyarrow string (messages); null as read
+
+    @property
+    def lengths(self) -> Any:
+        """Return the number of messages of each row, numpy int64 (n)."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def owners(self) -> Any:
+        """Return the row of each message, numpy int64 (messages)."""
+        import numpy as np
+
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
+    def number(self, marked: Any) -> Any:
+        """Return how many messages of each row are marked: numpy bool (messages) → int64 (n)."""
+        import numpy as np
+
+        return np.bincount(self.owners()[marked], minlength=len(self.offsets) - 1)
+
+    def rows_with(self, marked: Any) -> Any:
+        """Return which rows hold a marked message: numpy bool (messages) → (n)."""
+        return self.number(marked) > 0
+
+    def cut(self, starts: Any, stops: Any) -> "Messages":
+        """Return messages starts[i] .. stops[i] of each row, numbers relative to the row; numpy int64 (n) each."""
+        import numpy as np
+
+        wanted = stops - starts
+        offsets = np.concatenate(([0], np.cumsum(wanted)))
+        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], wanted)
+        indices = np.repeat(self.offsets[:-1] + starts, wanted) + inside
+        return Messages(offsets, self.roles.take(indices), self.contents.take(indices))
+
+    def is_null(self) -> Any:
+        """Return which messages lack a role or a text, numpy bool (messages)."""
+        return _numpy(self.roles.is_null()) | _numpy(self.contents.is_null())
+
+    def is_blank(self) -> Any:
+        """Return which messages hold white space only, or nothing, numpy bool (messages)."""
+        import pyarrow.compute as pc
+
+        texts = self.contents.fill_null("")
+        return _numpy(pc.equal(texts, "")) | _numpy(pc.utf8_is_space(texts))
+
+    def has_role(self, role: str) -> Any:
+        """Return which messages are of that role, numpy bool (messages)."""
+        import pyarrow.compute as pc
+
+        return _numpy(pc.equal(self.roles.fill_null(""), role))
+
+    def differ(self, other: "Messages", *, trimmed: bool = False) -> Any:
+        """Return in which rows the two differ in number, roles or texts (`trimmed`: but for outer white space)."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        unlike = self.lengths != other.lengths
+        mine, theirs = self, other
+        if unlike.any():
+            both = np.where(unlike, 0, self.lengths)
+            mine, theirs = self.cut(both * 0, both), other.cut(both * 0, both)
+        texts = [messages.contents.fill_null("") for messages in (mine, theirs)]
+        if trimmed:
+            texts = [pc.utf8_trim_whitespace(text) for text in texts]
+        roles = pc.not_equal(mine.roles.fill_null(""), theirs.roles.fill_null(""))
+        return unlike | mine.rows_with(_numpy(pc.not_equal(*texts)) | _numpy(roles))
+
+    def array(self) -> Any:
+        """Return the rows as a pyarrow list<struct<role, content>>."""
+        import pyarrow as pa
+
+        structs = pa.StructArray.from_arrays([self.roles, self.contents], names=["role", "content"])
+        return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), structs)
+
+
+def from_texts(texts: Any, role: str) -> Messages:
+    """Return one message of that role for each text (pyarrow string)."""
+    import numpy as np
+    import pyarrow as pa
+
+    return Messages(np.arange(len(texts) + 1), pa.repeat(pa.scalar(role), len(texts)), texts.cast(pa.string()))
+
+
+def from_column(column: Any, role: str, name: str, place: Place) -> Messages:
+    """Return the messages of a column of texts (each one message of `role`), of messages, or of lists of them.
+
+    Raises:
+        RowsUnfit: the column has another type, or a role that no template knows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if _is_text(column.type):
+        return from_texts(column, role)
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        lengths, structs = _numpy(column.value_lengths().fill_null(0)), column.flatten()
+    else:
+        lengths, structs = np.ones(len(column), np.int64), column
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    if pa.types.is_null(structs.type):
+        nothing = pa.nulls(len(structs), pa.string())
+        return Messages(offsets, nothing, nothing)
+    roles = _field(structs, ("role", "from"), name, place)
+    contents = _field(structs, ("content", "value"), name, place)
+    return Messages(offsets, _known(roles, offsets, name, place), contents)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_null))
+
+
+def _field(structs: Any, names: tuple[str, str], column: str, place: Place) -> Any:
+    """Return the first of the fields that the messages have, as text; a null message has null fields."""
+    import pyarrow as pa
+
+    hint = "a message is {role, content} or {from, value}, both text"
+    if not pa.types.is_struct(structs.type):
+        raise RowsUnfit(f"column {column!r} of {place.file} holds {structs.type}; text or messages are expected", hint)
+    fields = {structs.type.field(index).name: index for index in range(structs.type.num_fields)}
+    found = next((fields[name] for name in names if name in fields), None)
+    if found is None:
+        raise RowsUnfit(
+            f"messages of column {column!r} of {place.file} have no {names[0]!r}; found {_list(fields)}", hint
+        )
+    if not _is_text(structs.type.field(found).type):
+        kind = structs.type.field(found).type
+        raise RowsUnfit(f"messages of column {column!r} of {place.file} hold {kind} where text is expected", hint)
+    return structs.flatten()[found].cast(pa.string())
+
+
+def _known(roles: Any, offsets: Any, column: str, place: Place) -> Any:
+    """Return the roles by the names that templates know; null stays null."""
+    import numpy as np
+    import pyarrow as pa
+
+    coded = roles.dictionary_encode()
+    read = coded.dictionary.to_pylist()
+    known = [ROLES.get(role.lower()) for role in read]
+    if None in known:
+        strange = known.index(None)
+        first = int(np.flatnonzero(_numpy(coded.indices.fill_null(-1)) == strange)[0])
+        where = place.row(int(np.searchsorted(offsets, first, side="right")) - 1)
+        raise RowsUnfit(
+            f"{where}: a message of column {column!r} has the role {read[strange]!r}",
+            "roles are user, assistant and system; convert or leave out such rows",
+        )
+    return roles if known == read else pa.array(known, pa.string()).take(coded.indices)
+
+
+def _numpy(array: Any) -> Any:
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,113 @@
+"""A chunk of rows on its way to our columns, and the rows of it that cannot be trained on."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from zephyr_core import keys
+from zephyr_train.errors import RowsUnfit
+from zephyr_train.rows.messages import Messages, Place, from_column
+
+HINTS = {
+    "data": "raw UltraChat: run `zephyr data clean-ultrachat` on it first",
+    "completions": "rated answers: run `zephyr data binarize` on them first",
+    "candidates": "rated answers: run `zephyr data binarize` on them first",
+    "messages": "dialogues: `zephyr train sft` trains on them; pairs have prompt, chosen and rejected",
+    "chosen": "pairs: `zephyr train dpo` trains on them; dialogues have a column of messages",
+}
+OTHERWISE = "dialogues have messages; pairs have prompt, chosen and rejected"
+
+
+@dataclass
+class Normalised:
+    """A chunk in our columns, and the rows that cannot be trained on: reason → their numbers in the chunk."""
+
+    table: Any
+    dropped: dict[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows as read, with the columns that matter of those that the file has."""
+
+    table: Any
+    place: Place
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.column_names
+
+    def messages(self, name: str, role: str) -> Messages:
+        """Return a column as messages; a text is one of that role.
+
+        Raises:
+            RowsUnfit: the column is absent or of another type.
+        """
+        if name not in self:
+            raise absent(name, self.place)
+        return from_column(self.table[name].combine_chunks(), role, name, self.place)
+
+    def is_list(self, name: str) -> bool:
+        """Return whether the column is there and holds lists."""
+        import pyarrow as pa
+
+        return name in self and (
+            pa.types.is_list(self.table[name].type) or pa.types.is_large_list(self.table[name].type)
+        )
+
+
+def absent(name: str, place: Place) -> RowsUnfit:
+    """Return the fault of a missing column, with what the columns that are there say about the rows."""
+    known = (hint for column, hint in HINTS.items() if column in place.columns)
+    listed = ", ".join(repr(column) for column in place.columns)
+    return RowsUnfit(f"column {name!r} is absent; found {listed} in {place.file}", next(known, OTHERWISE))
+
+
+def kept(
+    chunk: Chunk, columns: dict[str, Messages], prompt_of: Callable[[], Messages], reasons: dict[str, Any]
+) -> Normalised:
+    """Return the rows without a reason to drop them; each other row counts under its first reason."""
+    import numpy as np
+    import pyarrow as pa
+
+    out = np.zeros(chunk.table.num_rows, bool)
+    dropped = {}
+    for reason, marked in reasons.items():
+        rows = np.flatnonzero(marked & ~out)
+        if len(rows):
+            dropped[reason] = rows.tolist()
+        out |= marked
+    arrays = {"prompt_id": _prompt_ids(chunk, prompt_of)} | {name: rows.array() for name, rows in columns.items()}
+    table = pa.table(arrays)
+    return Normalised(table.filter(pa.array(~out)) if out.any() else table, dropped)
+
+
+def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:
+    """Return the column prompt_id; where it is absent or null, the sha256 of the prompt.
+
+    Of a prompt of one message its text is hashed, of another the canonical JSON of its messages.
+    """
+    import pyarrow as pa
+
+    given = [None] * chunk.table.num_rows
+    if "prompt_id" in chunk:
+        column = chunk.table["prompt_id"].combine_chunks().cast(pa.string())
+        if not column.null_count:
+            return column
+        given = column.to_pylist()
+    prompts = prompt_of()
+    roles, texts, bounds = prompts.roles.to_pylist(), prompts.contents.to_pylist(), prompts.offsets.tolist()
+    return pa.array(
+        [
+            _prompt_id(roles[start:stop], texts[start:stop]) if identity is None else identity
+            for identity, start, stop in zip(given, bounds, bounds[1:], strict=False)
+        ],
+        pa.string(),
+    )
+
+
+def _prompt_id(roles: list[str], texts: list[str]) -> str:
+    if len(texts) == 1 and texts[0] is not None:
+        return keys.text_key(texts[0])
+    messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+    return hashlib.sha256(keys.canonical_json(messages)).hexdigest()

@@ -1,0 +1,154 @@
+"""Files of rows: which split their names say, and their rows chunk by chunk."""
+
+import bisect
+import gzip
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from zephyr_train.errors import RowsUnfit
+from zephyr_train.rows.messages import Place
+
+SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
+CHUNK_ROWS = 8_192
+_SPLIT = re.compile(r"(train|test|validation|eval)(_[a-z]+)?(?=[^a-z]|$)")
+HINT = "the file is damaged or cut short: fetch or make it again; JSON holds one object a line, or one list"
+_SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(.*)")
+
+
+def is_rows_file(name: str) -> bool:
+    """Return whether a file name is one of rows; hidden ones are not."""
+    return name.endswith(SUFFIXES) and not any(part.startswith((".", "_")) for part in Path(name).parts)
+
+
+def splits_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return split → file names in order; a split is what the file's name, or else its folder's, begins with.
+
+    Where no name tells a split, all files are "train".
+    """
+    splits: dict[str, list[str]] = {}
+    ordered = sorted(name for name in names if is_rows_file(name))
+    for name in ordered:
+        path = Path(name)
+        found = _SPLIT.match(path.name) or _SPLIT.match(path.parent.name)
+        if found:
+            splits.setdefault(found.group(0), []).append(name)
+    return splits or ({"train": ordered} if ordered else {})
+
+
+def missing_shards(names: Iterable[str]) -> list[str]:
+    """Return the shards that `…-00000-of-0000N` names promise and that are not there."""
+    sets: dict[tuple[str, str], set[int]] = {}
+    for name in names:
+        found = _SHARD.fullmatch(name)
+        if found:
+            sets.setdefault((found.group(1), found.group(3)), set()).add(int(found.group(2)))
+    return [
+        f"{stem}-{number:05}-of-{total}"
+        for (stem, total), there in sets.items()
+        for number in sorted(set(range(int(total))) - there)
+    ]
+
+
+def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+    """Yield tables of at most CHUNK_ROWS rows, with those of the columns that the file has, and where they stand.
+
+    Raises:
+        RowsUnfit: the file is cut short or damaged; it and the row are named.
+    """
+    return _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
+
+
+def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            found = tuple(file.schema_arrow.names)
+            wanted = [name for name in columns if name in found]
+            for batch in file.iter_batches(CHUNK_ROWS, columns=wanted):
+                yield pa.Table.from_batches([batch]), Place(path.name, range(row + 1, row + batch.num_rows + 1), found)
+                row += batch.num_rows
+    except (OSError, pa.ArrowException) as fault:
+        raise RowsUnfit(f"{path} cannot be read beyond row {row}: {_first_line(fault)}", HINT) from None
+
+
+def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+    rows = _json_rows(path)
+    while part := list(itertools.islice(rows, CHUNK_ROWS)):
+        place = Place(
+            path.name, [number for number, _ in part], tuple(dict.fromkeys(name for _, row in part for name in row))
+        )
+        yield _table([row for _, row in part], [name for name in columns if name in place.columns], place), place
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield row number (the line, or in a list the place, from 1) and row; blank lines are counted and left out."""
+    number = 0
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
+            for number, row in _json_values(stream, path):
+                if not isinstance(row, dict):
+                    raise RowsUnfit(f"{path}, row {number}: not an object but {type(row).__name__}", HINT)
+                yield number, row
+    except (OSError, EOFError, zlib.error) as fault:
+        raise RowsUnfit(f"{path} cannot be read beyond row {number}: {_first_line(fault)}", HINT) from None
+
+
+def _json_values(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, Any]]:
+    for number, read in enumerate(stream, start=1):
+        line = read.removeprefix(b"\xef\xbb\xbf") if number == 1 else read
+        if number == 1 and line.lstrip().startswith(b"["):
+            yield from enumerate(_parse(line + b"".join(stream), f"{path}, a list,"), start=1)
+        elif line.strip():
+            yield number, _parse(line, f"{path}, row {number}")
+
+
+def _parse(text: bytes, where: str) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        try:
+            return json.loads(text)  # takes NaN, which tables of scores hold
+        except ValueError as fault:
+            raise RowsUnfit(f"{where} is not JSON: {_first_line(fault)}", HINT) from None
+
+
+def _table(rows: list[dict[str, Any]], columns: list[str], place: Place) -> Any:
+    import pyarrow as pa
+
+    arrays = {}
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        try:
+            arrays[name] = pa.array(values)
+        except (pa.ArrowException, ValueError, OverflowError):
+            where = place.row(_first_odd(values))
+            raise RowsUnfit(f"{where}: column {name!r} is of another type than in the rows before it", HINT) from None
+    return pa.table(arrays)
+
+
+def _first_odd(values: list[Any]) -> int:
+    """Return the index of the first value that does not fit those before it."""
+    import pyarrow as pa
+
+    def fits(number: int) -> bool:
+        try:
+            pa.array(values[:number])
+        except (pa.ArrowException, ValueError, OverflowError):
+            return False
+        return True
+
+    return bisect.bisect_left(range(len(values)), True, key=lambda index: not fits(index + 1))
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0]

@@ -1,0 +1,189 @@
+"""Entry point of `zephyr train`: from what was typed to a verified model, or to a plan."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from zephyr_core import manifest, paths
+from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.manifest import write_text_whole
+from zephyr_train.asked import Asked
+from zephyr_train.errors import ForeignRun, PreflightFailed, RunInProgress
+from zephyr_train.job import NAME, Job
+from zephyr_train.planning.plan import Plan
+from zephyr_train.preflight.examination import Examination, listed
+from zephyr_train.preflight.examine import examine
+from zephyr_train.preflight.row_checks import limits_of
+from zephyr_train.training.progress import following, say
+
+Show = Callable[[Any, str, bool], None]
+
+
+def answer(step: str, parameters: dict[str, Any], show: Show) -> None:
+    """Carry out a command: say where a value comes from, plan, or train."""
+    asked = Asked.typed(step, parameters)
+    if parameters["explain"] is not None:
+        line = asked.resolved.explain(parameters["explain"].replace("-", "_"))
+        show({"explained": line}, line, parameters["as_json"])
+    elif parameters["dry_run"]:
+        found = examine(asked, say, dry=True)
+        show(found.record(), found.text(), parameters["as_json"])
+        found.refuse()
+    else:
+        show(*run(asked), parameters["as_json"])
+
+
+def answer_reference(parameters: dict[str, Any], show: Show) -> None:
+    """Compute the reference log-probs of a dDPO run, or find them."""
+    asked = Asked.typed("dpo", parameters)
+    found = examine(asked, say, dry=False)
+    found.refuse()
+    job = _with_reference(_job(found))
+    content = manifest.read(Path(str(job.reference)))
+    show(
+        {"folder": job.reference, **content},
+        f"{job.reference}: {sum(content['rows'].values()):,} pairs",
+        parameters["as_json"],
+    )
+
+
+def run(asked: Asked) -> tuple[dict[str, Any], str]:
+    """Return the manifest of the trained run and the lines that tell it to a person.
+
+    Raises:
+        ZephyrError: with what to do about it.
+    """
+    found = examine(asked, say, dry=False)
+    found.refuse()
+    with _held(asked.out):
+        job = _job(found)
+        say(found.text())
+        _refuse_other(asked, job)
+        if manifest.is_whole(asked.out):
+            return manifest.read(asked.out), f"{asked.out}: nothing to do, it is whole and made of the same"
+        if job.step == "dpo":
+            job = _with_reference(job)
+        content = _train(asked, job, found)
+    return content, _closing(asked.out, content)
+
+
+def artefacts() -> Path:
+    """Return the folder of what runs share: token rows and reference log-probs, named by their digests."""
+    return paths.run_directory("artefacts", "").resolve()
+
+
+def _job(found: Examination) -> Job:
+    """Return the job, its token rows made or found; the plan becomes that of all rows.
+
+    Raises:
+        PreflightFailed: a fault that only some rows have.
+    """
+    from zephyr_train.preflight.prepare import exact_plan, prepare
+    from zephyr_train.tokenizing.token_sets import token_set
+
+    assert found.source is not None and found.chat is not None
+    tokens = token_set(found.source, found.chat, limits_of(found.asked.options), artefacts(), say)
+    if tokens.faults:
+        raise PreflightFailed(listed(tokens.faults), "nothing was trained")
+    found.plan = exact_plan(found, tokens)
+    found.notes += _odd_rows(found.plan)
+    return prepare(found, tokens, found.plan)
+
+
+def _odd_rows(plan: Plan) -> list[str]:
+    """Return what happens at an epoch's end when its rows do not fill the last step."""
+    assert plan.rows.rows is not None
+    rest = plan.rows.rows % plan.global_batch_size
+    filled = -rest % (plan.micro_batch_size * plan.gpus) if plan.gpus > 1 else 0
+    if not rest:
+        return []
+    seen = f", filled up with {filled} seen before, so that all processes have work" if filled else ""
+    return [f"the last step of each epoch has {rest} {plan.rows.unit}{seen}"]
+
+
+def _with_reference(job: Job) -> Job:
+    from zephyr_train.launch import node_rank, run_workers
+    from zephyr_train.reference import ensure_reference
+
+    def start(passes: Job) -> None:
+        zero_free = replace(passes, backend="ddp" if passes.world > 1 else "single")
+        run_workers(zero_free, lambda: None)
+
+    return ensure_reference(job, artefacts(), start, say, is_first=node_rank() == 0)
+
+
+def _refuse_other(asked: Asked, job: Job) -> None:
+    """Discard what is in the output folder with `--fresh`, else refuse to go on with another run's work.
+
+    Raises:
+        ForeignRun: what is there was made, or begun, otherwise.
+        UsageError: `--resume`, and there is nothing to continue.
+    """
+    import shutil
+
+    from zephyr_train.launch import node_rank
+
+    recorded = asked.out / NAME
+    if asked.fresh and node_rank() == 0:
+        shutil.rmtree(asked.out, ignore_errors=True)
+        shutil.rmtree(job.state, ignore_errors=True)
+    if not recorded.is_file():
+        if asked.resume:
+            raise UsageError(f"{asked.out} holds no run to continue", "leave --resume out to begin one")
+        return
+    differs = Job.read(asked.out).differences(job)
+    if differs:
+        raise ForeignRun(
+            f"{asked.out} holds a run made otherwise; different are {', '.join(differs)}",
+            "give another --out, or discard it with --fresh",
+        )
+    if not manifest.is_whole(asked.out):
+        say(f"continuing the run in {asked.out}")
+
+
+def _train(asked: Asked, job: Job, found: Examination) -> dict[str, Any]:
+    from zephyr_train.launch import node_rank, run_alone, run_workers
+    from zephyr_train.results.finish import finish
+
+    assert found.plan is not None
+    job.write(job.folder)  # first of all: by it the folder is known as this run's
+    write_text_whole(job.folder / "plan.json", json.dumps(found.plan.record(), indent=2, ensure_ascii=False))
+    with following(job) as follower:
+        run_workers(job, follower)
+    if node_rank() > 0:
+        raise PartlyDone(f"machine {node_rank()} has done its part; the first one finishes {asked.out}")
+    run_alone(job, "zephyr_train.training.probe")
+    return finish(job, found.inputs(), found.plan.record(), asked.recipe)
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """Hold the output against other runs; the lock goes with the process, however it ends.
+
+    Raises:
+        RunInProgress: another run holds it.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    from zephyr_train.launch import own_file
+
+    lock = FileLock(out.with_name(own_file(f".{out.name}.lock")), timeout=2)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunInProgress(f"another run is writing to {out}", "wait for it, or give another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _closing(out: Path, content: dict[str, Any]) -> str:
+    results = content["results"]
+    shown = ", ".join(f"{name} {results[name]:.4f}" for name in ("loss", "accuracy", "margin") if name in results)
+    split = results.get("split", "train")
+    return f"{out / 'model'}: {content['step']} done; {split} {shown}; weights whole and equal after reloading"

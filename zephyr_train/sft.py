@@ -1,0 +1,50 @@
+"""dSFT: what TRL's SFTTrainer is told. Rows come tokenized, labelled and packed; TRL's own preparation is skipped."""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+from zephyr_train.job import Job
+from zephyr_train.training.arguments import shared
+from zephyr_train.training.lora import lora_config
+
+
+def config(job: Job) -> SFTConfig:
+    """Return TRL's configuration of a dSFT run."""
+    packed = job.options["packing"] == "best-fit"
+    return SFTConfig(
+        **{
+            **shared(job),
+            "dataset_kwargs": {"skip_prepare_dataset": True},  # tokenized, labelled and packed by us, once
+            "packing": packed,  # TRL then feeds flat rows with positions, so attention stays within documents
+            "packing_strategy": "bfd_split",
+            "eval_packing": packed,
+            "completion_only_loss": False,  # the labels are in the rows
+            "loss_type": "nll",
+            **job.settings,
+        }
+    )
+
+
+def rows(job: Job, split: str) -> Dataset | None:
+    """Return the rows of a split: packed ones when packing is on; None without such a split."""
+    packed = job.options["packing"] == "best-fit"
+    file = Path(job.tokens) / (f"{split}-packed.arrow" if packed else f"{split}.arrow")
+    return Dataset.from_file(str(file)) if file.is_file() else None
+
+
+def trainer(job: Job, callbacks: list[Any]) -> SFTTrainer:
+    """Return the trainer of a run."""
+    tokenizer = AutoTokenizer.from_pretrained(job.tokens)
+    return SFTTrainer(
+        model=job.model,
+        args=config(job),
+        train_dataset=rows(job, "train"),
+        eval_dataset=rows(job, "test"),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        peft_config=lora_config(job),
+    )

@@ -1,0 +1,174 @@
+"""A new student: a byte-level tokenizer learned from texts, and a Mistral with random weights (`source = "new"`)."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import zephyr_core
+from zephyr_core import keys, manifest
+from zephyr_train.errors import ForeignRun, NoSpace, OptionError
+from zephyr_train.options import StudentOptions
+
+SPECIALS = ("<unk>", "<s>", "</s>")
+BYTES = 256  # tokens that a byte-level vocabulary holds before anything is learned
+LEAST = len(SPECIALS) + BYTES
+NOT_BUILT_FROM = ("source", "revision")
+
+
+def student(
+    options: StudentOptions, texts_of: Callable[[], Iterable[str]], folder: Path, say: Callable[[str], None]
+) -> Path:
+    """Return the folder of the new student; it is built when absent, and `texts_of` is called only then.
+
+    Raises:
+        ForeignRun: the folder holds a student of other options, or something else.
+        NoSpace: it cannot be written.
+    """
+    if manifest.is_whole(folder):
+        _check_made_of(options, folder)
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise ForeignRun(f"{folder} holds files of something else than a student", "name another folder or remove it")
+    say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
+    build(options, texts_of(), folder)
+    return folder
+
+
+def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
+    """Write tokenizer, model, config and manifest; `folder` is whole or absent.
+
+    The same options and set of texts give byte-equal weights and tokenizer, whatever the order of the texts.
+
+    Raises:
+        OptionError: a vocabulary too small to hold every byte.
+        NoSpace: the folder cannot be written.
+    """
+    if options.vocabulary < LEAST:
+        raise OptionError(
+            f"vocabulary is {options.vocabulary}: {BYTES} bytes and {len(SPECIALS)} special tokens need {LEAST}",
+            f"set student.vocabulary to {LEAST} or more",
+        )
+    distinct = sorted(set(texts))
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        tokenizer = new_tokenizer(distinct, options.vocabulary, options.positions)
+        tokenizer.save_pretrained(partial)
+        _save(new_model(options, tokenizer), partial)
+        manifest.write(partial, _record(options, distinct, len(tokenizer)))
+        partial.rename(folder)
+    except OSError as fault:
+        raise NoSpace(f"{folder} cannot be written: {fault}", "free some space, or name another folder") from fault
+
+
+def new_tokenizer(texts: list[str], vocabulary: int, positions: int) -> Any:
+    """Return a tokenizer of at most `vocabulary` tokens; as Mistral's, plain text gets `<s>` and there is no pad."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    names = dict(zip(("unk_token", "bos_token", "eos_token"), SPECIALS, strict=True))
+    inner = Tokenizer(models.BPE(unk_token=SPECIALS[0]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    inner.train_from_iterator(texts, trainer)
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", inner.token_to_id("<s>"))]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=positions, **names)
+
+
+def build_for_plan(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
+    """Write a student without its weights: the same tokenizer and sizes, for a plan. No torch."""
+    tokenizer = new_tokenizer(sorted(set(texts)), options.vocabulary, options.positions)
+    tokenizer.save_pretrained(folder)
+    content = {"model_type": "mistral", **_sizes(options, tokenizer)}
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def new_model(options: StudentOptions, tokenizer: Any) -> Any:
+    """Return a Mistral of the options' sizes with fp32 weights drawn from `options.seed`."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(**_sizes(options, tokenizer), dtype="float32", architectures=["MistralForCausalLM"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        return MistralForCausalLM(config).float()
+
+
+def _sizes(options: StudentOptions, tokenizer: Any) -> dict[str, Any]:
+    """Return what a Mistral's config says of the student."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": options.hidden_size,
+        "intermediate_size": options.intermediate_size,
+        "num_hidden_layers": options.layers,
+        "num_attention_heads": options.heads,
+        "num_key_value_heads": options.kv_heads,
+        "head_dim": options.hidden_size // options.heads,
+        "max_position_embeddings": options.positions,
+        "sliding_window": options.sliding_window,
+        "tie_word_embeddings": options.tied,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": None,
+    }
+
+
+def _save(model: Any, folder: Path) -> None:
+    """Write weights and configs; the model's own `save_pretrained` imports DeepSpeed, which prints on stdout."""
+    from safetensors.torch import save_file
+
+    tied = model._tied_weights_keys if model.config.tie_word_embeddings else ()
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+
+
+def _made_of(options: StudentOptions) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_BUILT_FROM}
+
+
+def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str, Any]:
+    digests = (bytes.fromhex(keys.text_key(text)) for text in texts)
+    return {
+        "kind": "student",
+        "options": {"values": _made_of(options)},
+        "texts": {"rows": len(texts), "digest": keys.rows_digest(digests)},
+        "vocabulary": tokens,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"zephyr-toolkit": zephyr_core.__version__} | {
+        name: version(name) for name in ("tokenizers", "transformers", "torch")
+    }
+
+
+def _check_made_of(options: StudentOptions, folder: Path) -> None:
+    content = manifest.read(folder)
+    if content.get("kind") != "student":
+        raise ForeignRun(f"{folder} holds a {content.get('kind')}, no student", "name another folder")
+    before = content["options"]["values"]
+    changed = [
+        f"{name} {before.get(name)} → {value}" for name, value in _made_of(options).items() if before.get(name) != value
+    ]
+    if changed:
+        raise ForeignRun(
+            f"the student in {folder} was made of other options: {', '.join(changed)}",
+            "name another folder, or remove this one to build it anew",
+        )

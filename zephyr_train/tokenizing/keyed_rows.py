@@ -1,0 +1,89 @@
+"""Rows in the order of their keys: what training sees does not hang on the order of rows, shards or files."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zephyr_core.keys import canonical_json, text_key
+
+if TYPE_CHECKING:
+    import pyarrow
+
+BATCH_ROWS = 2_000
+CONTENT = {"dialogues": ("messages",), "pairs": ("prompt", "chosen", "rejected")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as read: its key, its prompt_id, and a list of messages for each content column of its kind."""
+
+    key: str
+    prompt_id: str | None
+    content: tuple[list[dict[str, str]], ...]
+
+    @property
+    def name(self) -> tuple[str, str | None]:
+        """Return what the row is listed under."""
+        return self.key, self.prompt_id
+
+
+def row_key(content: Sequence[Sequence[dict[str, str]]]) -> str:
+    """Return the hex sha256 of the compact JSON of the content columns, each a list of [role, text] pairs."""
+    columns = [[[message["role"], message["content"]] for message in messages] for messages in content]
+    return text_key(canonical_json(columns).decode())
+
+
+def keyed_rows(table: "pyarrow.Table", kind: str) -> list[Row]:
+    """Return the rows of a table of that kind, in its order.
+
+    Columns in: prompt_id, and messages | prompt, chosen, rejected
+    """
+    columns = zip(*(table[name].to_pylist() for name in CONTENT[kind]), strict=True)
+    return [
+        Row(row_key(content), prompt_id, content)
+        for prompt_id, content in zip(table["prompt_id"].to_pylist(), columns, strict=True)
+    ]
+
+
+def batches_by_key(table: "pyarrow.Table", kind: str, batch_rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
+    """Yield all rows of a table, by key and then prompt_id. Equal ones stay as many as they are.
+
+    The table is read twice and never held as Python objects beyond a batch: once for the keys, once in their order.
+    """
+    parts = table.select(["prompt_id", *CONTENT[kind]]).to_batches(max_chunksize=batch_rows)
+    order = sorted(
+        (row.key, row.prompt_id or "", number, index)
+        for number, part in enumerate(parts)
+        for index, row in enumerate(keyed_rows(part, kind))
+    )
+    for start in range(0, len(order), batch_rows):
+        yield _gathered(parts, kind, [(number, index) for _, _, number, index in order[start : start + batch_rows]])
+
+
+def _gathered(parts: Sequence[Any], kind: str, places: Sequence[tuple[int, int]]) -> list[Row]:
+    """Return the rows at (part, index), in that order."""
+    wanted: dict[int, list[int]] = defaultdict(list)
+    for number, index in places:
+        wanted[number].append(index)
+    found = {
+        (number, index): row
+        for number, indices in wanted.items()
+        for index, row in zip(indices, keyed_rows(parts[number].take(indices), kind), strict=True)
+    }
+    return [found[place] for place in places]
+
+
+def sample(table: "pyarrow.Table", kind: str, rows: int) -> list[Row]:
+    """Return the `rows` rows with the smallest prompt_id, by key where those are equal.
+
+    A prompt_id is a sha256: its order is a draw that no order of rows or files changes.
+    """
+    import pyarrow.compute as pc
+
+    identities = table["prompt_id"].fill_null("")
+    if table.num_rows > rows:
+        last = identities.take(pc.select_k_unstable(identities, rows, [("", "ascending")]))
+        table = table.filter(pc.less_equal(identities, pc.max(last)))
+    drawn = sorted(keyed_rows(table, kind), key=lambda row: (row.prompt_id or "", row.key))
+    return drawn[:rows]

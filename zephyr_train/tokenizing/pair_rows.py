@@ -1,0 +1,147 @@
+"""Pairs to token rows: a prompt, and two completions that end at their EOS."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zephyr_train.chat import Chat, Message
+from zephyr_train.tokenizing.keyed_rows import Row
+from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.tally import Tally
+from zephyr_train.tokenizing.token_columns import CHECK_EVERY, list_column, note_cleaned, token_schema
+from zephyr_train.tokenizing.turn_spans import Rendered, RowFault, check_bos, check_inference, render_spans, token_spans
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class _Pair:
+    row: Row
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+
+    @property
+    def longer(self) -> int:
+        """Return the length of the longer completion."""
+        return max(len(self.chosen), len(self.rejected))
+
+    @property
+    def tokens(self) -> int:
+        return len(self.prompt) + self.longer
+
+
+def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarrow.RecordBatch", Tally]:
+    """Return the token rows that are kept, in the order of `rows`, and what became of the others.
+
+    The line break that the template writes behind a reply's EOS is no part of a completion: a user never sees the
+    model write it, and Eq. (1) has the log-prob of the reply alone.
+
+    Columns out: key, prompt_id, prompt_ids, chosen_ids, rejected_ids (list<int32>), prompt_tokens, chosen_tokens,
+                 rejected_tokens (int32)
+
+    Raises:
+        ValueError: pairs are to be cut, and max_prompt_length is not given.
+    """
+    if limits.on_overlong == "cut-prompt" and not limits.max_prompt_length:
+        raise ValueError("what is left of a cut prompt needs a length")
+    tally = Tally("pairs")
+    tally.counts["read_rows"] = len(rows)
+    spoken = [(row, dialogues) for row in rows if (dialogues := _dialogues(chat, row, tally))]
+    flat = [dialogue for _, dialogues in spoken for dialogue in dialogues]
+    rendered = render_spans(chat, flat, [[len(dialogue) - 1] for dialogue in flat])
+    encodings = chat.encode([each.text for each in rendered])
+    kept: list[_Pair] = []
+    for number, (row, dialogues) in enumerate(spoken):
+        both = slice(2 * number, 2 * number + 2)
+        try:
+            sides = [
+                _sides(chat, dialogue, text, encoding, check=not number % CHECK_EVERY)
+                for dialogue, text, encoding in zip(dialogues, rendered[both], encodings[both], strict=True)
+            ]
+            if pair := _fitted(_joined(row, *sides), limits, tally):
+                kept.append(pair)
+        except RowFault as fault:
+            tally.fault(row.key, str(fault))
+    return _batch(kept, tally), tally
+
+
+def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
+    """Return the clean dialogue of each side; none, and a fault, where a side is not one reply."""
+    if any([message["role"] for message in side] != ["assistant"] for side in row.content[1:]):
+        tally.fault(row.key, "not-one-reply")
+        return []
+    texts, cleaned = zip(*(chat.clean(messages) for messages in row.content), strict=True)
+    note_cleaned(tally, row, cleaned)
+    return [texts[0] + texts[1], texts[0] + texts[2]]
+
+
+def _sides(
+    chat: Chat, messages: list[Message], rendered: Rendered, encoding: Any, *, check: bool
+) -> tuple[list[int], list[int]]:
+    """Return the tokens of a prompt and of the reply to it."""
+    if rendered.fault:
+        raise RowFault(rendered.fault)
+    [(start, stop)] = token_spans(chat, encoding, rendered.spans)
+    ids = encoding.ids
+    check_bos(ids, chat.tokenizer.bos_token_id, chat.tokenizer.eos_token_id)
+    if check:
+        check_inference(chat, messages, ids, start, len(messages) - 1)
+    return ids[:start], ids[start:stop]
+
+
+def _joined(row: Row, chosen: tuple[list[int], list[int]], rejected: tuple[list[int], list[int]]) -> _Pair:
+    if chosen[0] != rejected[0]:
+        raise RowFault("prompt-not-prefix")
+    return _Pair(row, chosen[0], chosen[1], rejected[1])
+
+
+def _fitted(pair: _Pair, limits: Limits, tally: Tally) -> _Pair | None:
+    """Return the pair within its limits, or None and the reason in the tally."""
+    if pair.tokens > limits.max_length:
+        tally.counts["overlong_rows"] += 1
+        if limits.on_overlong == "error":
+            raise RowFault("overlong")
+        if limits.on_overlong == "drop":
+            tally.drop(pair.row.name, "overlong", pair.tokens)
+            return None
+        pair = _cut(pair, limits.max_length, limits.max_prompt_length or 0, tally)
+    if pair.chosen == pair.rejected:
+        tally.drop(pair.row.name, "equal-after-cut", pair.tokens)
+        return None
+    return pair
+
+
+def _cut(pair: _Pair, max_length: int, max_prompt_length: int, tally: Tally) -> _Pair:
+    """Return the pair with the prompt's last tokens, and as many of each reply's first as then fit."""
+    prompt = pair.prompt[-max_prompt_length:]
+    if len(prompt) < len(pair.prompt):
+        tally.counts["prompt_cut_rows"] += 1
+        tally.change(pair.row.name, "prompt-cut", len(pair.prompt), len(prompt))
+    room = max_length - len(prompt)
+    for side, ids in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+        if len(ids) > room:
+            tally.change(pair.row.name, f"{side}-cut", len(ids), room)
+    if pair.longer > room:
+        tally.counts["completion_cut_rows"] += 1
+        tally.counts["no_eos_rows"] += 1
+    return _Pair(pair.row, prompt, pair.chosen[:room], pair.rejected[:room])
+
+
+def _batch(kept: list[_Pair], tally: Tally) -> "pyarrow.RecordBatch":
+    import numpy as np
+    import pyarrow as pa
+
+    sides = [[getattr(pair, name) for pair in kept] for name in ("prompt", "chosen", "rejected")]
+    lengths = [[len(ids) for ids in side] for side in sides]
+    tally.counts["kept_rows"] = len(kept)
+    tally.counts["tokens"] = sum(map(sum, lengths))
+    tally.counts["loss_tokens"] = sum(map(sum, lengths[1:]))
+    columns = [
+        pa.array([pair.row.key for pair in kept], pa.string()),
+        pa.array([pair.row.prompt_id for pair in kept], pa.string()),
+        *(list_column([np.array(ids, np.int32) for ids in side]) for side in sides),
+        *(pa.array(each, pa.int32()) for each in lengths),
+    ]
+    return pa.record_batch(columns, schema=token_schema("pairs"))

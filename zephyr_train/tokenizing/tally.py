@@ -1,0 +1,134 @@
+"""What became of rows on their way to tokens: counts, a line for each changed row, and the keys of faulty ones."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zephyr_train.faults import Fault, keys_line
+from zephyr_train.tokenizing.limits import Limits
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# name → (what was seen, what to do); {max_length} is filled in
+_FAULTS = {
+    "template-refuses": (
+        "the chat template refuses the dialogue",
+        "use a template that takes its roles and their order (`zephyr` takes any), or leave the row out",
+    ),
+    "prompt-not-prefix": (
+        "the prompt's tokens are not the first ones of prompt and reply: training would not see what inference does",
+        "a token reaches across the reply's beginning, or the template renders a prompt differently when a reply"
+        " follows: use `zephyr`, or take white space off the reply's beginning",
+    ),
+    "eos-not-in-loss": (
+        "a reply does not end in the tokenizer's EOS token, so the model would not learn to stop",
+        "use the template `zephyr`, or name as eos_token the token that ends a turn of the model's own template",
+    ),
+    "double-bos": (
+        "BOS stands twice, or within the row",
+        "take BOS out of the chat template, or let it be rendered once, at the beginning",
+    ),
+    "inference-differs": (
+        "the tokens are not those that apply_chat_template of the saved tokenizer gives",
+        "report it with the name of the model: this is a fault of zephyr",
+    ),
+    "not-one-reply": (
+        "a completion is not exactly one assistant message",
+        "make the pairs with `zephyr data binarize`, or trim `chosen` and `rejected` to the reply",
+    ),
+    "overlong": (
+        "the row is longer than max_length {max_length} tokens, and on_overlong is `error`",
+        "raise max_length, or say `--on-overlong drop`, or let it be cut (docs/training.md)",
+    ),
+}
+_DIALOGUE_COUNTS = ("trailing_turn_rows", "cut_rows", "no_eos_rows", "dropped_no_loss_rows")
+_PAIR_COUNTS = ("prompt_cut_rows", "completion_cut_rows", "no_eos_rows", "dropped_equal_after_cut_rows")
+_COUNTS = (
+    "read_rows",
+    "kept_rows",
+    "faulty_rows",
+    "tokens",
+    "loss_tokens",
+    "escaped_rows",
+    "stripped_rows",
+    "overlong_rows",
+    "dropped_overlong_rows",
+)
+
+
+@dataclass
+class Tally:
+    """Adds up over batches of one split; `kind` is dialogues or pairs.
+
+    read_rows = kept_rows + faulty_rows + each dropped_*_rows. Rows are also counted under what was done to them:
+    escaped, stripped, trailing_turn (turns behind the last reply cut off), overlong (longer than max_length as they
+    came), prompt_cut, completion_cut, cut, no_eos (no reply is left whole; of a pair, not both).
+    """
+
+    kind: str
+    counts: Counter[str] = field(default_factory=Counter)
+    changed: list[tuple[str, str | None, str, int | None, int | None]] = field(default_factory=list)
+    faulty: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def change(
+        self, row: tuple[str, str | None], what: str, before: int | None = None, after: int | None = None
+    ) -> None:
+        """Note what was done to the row (key, prompt_id); its length before and after, in tokens where it changed."""
+        self.changed.append((*row, what, before, after))
+
+    def drop(self, row: tuple[str, str | None], reason: str, tokens: int) -> None:
+        """Count and note a dropped row and the tokens that went with it."""
+        self.counts[f"dropped_{reason.replace('-', '_')}_rows"] += 1
+        self.change(row, f"dropped-{reason}", tokens, 0)
+
+    def fault(self, key: str, name: str) -> None:
+        """Count a faulty row."""
+        self.counts["faulty_rows"] += 1
+        self.faulty[name].append(key)
+
+    def add(self, other: "Tally") -> None:
+        """Take in the tally of another batch."""
+        self.counts.update(other.counts)
+        self.changed += other.changed
+        for name, keys in other.faulty.items():
+            self.faulty[name] += keys
+
+    def all_counts(self) -> dict[str, int]:
+        """Return every count of the kind, those of nothing too."""
+        names = (*_COUNTS, *(_DIALOGUE_COUNTS if self.kind == "dialogues" else _PAIR_COUNTS))
+        return {**dict.fromkeys(names, 0), **self.counts}
+
+    def faults(self, limits: Limits) -> list[Fault]:
+        """Return the faults of all rows together, with the keys of the first few."""
+        found = []
+        for name, (seen, hint) in _FAULTS.items():
+            if keys := self.faulty.get(name):
+                seen_here = seen.format(max_length=limits.max_length)
+                rows = f"{len(keys):,} of {self.counts['read_rows']:,} rows"
+                found.append(Fault(name, f"{seen_here}: {rows} (keys {keys_line(sorted(keys))})", hint))
+        lost = self.counts["dropped_overlong_rows"] + self.counts["no_eos_rows"]
+        if lost and lost == self.counts["read_rows"] - self.counts["faulty_rows"]:
+            found.append(self._all_overlong(limits))
+        if not found and self.counts["read_rows"] and not self.counts["kept_rows"]:
+            reasons = ", ".join(f"{rows:,} {name}" for name, rows in self.counts.items() if name.startswith("dropped_"))
+            found.append(Fault("no-rows", f"no row is left to train on: {reasons}", "look at the rows of the dataset"))
+        return found
+
+    def _all_overlong(self, limits: Limits) -> Fault:
+        rows = f"all {self.counts['read_rows']:,} rows are longer than max_length {limits.max_length} tokens"
+        left = "are dropped" if self.counts["dropped_overlong_rows"] else "lose their EOS"
+        return Fault("all-overlong", f"{rows} and {left}", "raise max_length; look at the lengths with `--dry-run`")
+
+    def changed_table(self) -> "pyarrow.Table":
+        """Return a line for each change of a row.
+
+        Columns: key, prompt_id, what (string), before_tokens, after_tokens (int32, null where no length changed)
+        """
+        import pyarrow as pa
+
+        names = ("key", "prompt_id", "what", "before_tokens", "after_tokens")
+        types = (pa.string(), pa.string(), pa.string(), pa.int32(), pa.int32())
+        columns: Iterable[tuple[object, ...]] = zip(*self.changed, strict=True) if self.changed else ((),) * 5
+        return pa.table([pa.array(column, kind) for column, kind in zip(columns, types, strict=True)], names=names)

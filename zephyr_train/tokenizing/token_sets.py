@@ -1,0 +1,163 @@
+"""Token rows as an artefact on disk: made once for the same rows, chat format and limits, and found again by them.
+
+    tokens-<16 hex>/train.arrow, test.arrow                  token rows by key (columns: token_columns.token_schema)
+                    train-packed.arrow, test-packed.arrow    packed rows, where dialogues are packed
+                    changed.parquet                          split and a line for each changed row (Tally.changed_table)
+                    tokenizer.json, chat_template.jinja, …   the tokenizer as it was used
+                    manifest.json                            written last
+
+The Arrow files are streams that `datasets.Dataset.from_file` maps into memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import manifest
+from zephyr_core.keys import canonical_json, text_key
+from zephyr_train.chat import Chat
+from zephyr_train.faults import Fault
+from zephyr_train.reader import Source
+from zephyr_train.tokenizing.artefact import find_or_build
+from zephyr_train.tokenizing.keyed_rows import BATCH_ROWS, batches_by_key
+from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.packing import packed_batches, packed_schema
+from zephyr_train.tokenizing.tally import Tally
+from zephyr_train.tokenizing.token_columns import token_schema
+from zephyr_train.tokenizing.tokens import token_batches
+
+FORMAT = 1  # of the files and of how rows become tokens: what was made otherwise is not found
+_SAY_EVERY = 10 * BATCH_ROWS
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """A whole token set."""
+
+    path: Path
+    digest: str
+    manifest: dict[str, Any]
+
+    @property
+    def train_file(self) -> Path:
+        """Return the Arrow stream of the train split's token rows, unpacked."""
+        return self.path / "train.arrow"
+
+    @property
+    def test_file(self) -> Path | None:
+        """Return that of the test split, where there is one."""
+        return self.path / "test.arrow" if "test" in self.manifest["splits"] else None
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return split → what became of its rows (Tally), and of packing (packing.packing_counts) where there is."""
+        return {split: entry["counts"] | entry.get("packing", {}) for split, entry in self.manifest["splits"].items()}
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Return what was wrong with rows.
+
+        A set with faults is kept, so that they are looked for once; no run may use it.
+        """
+        return [Fault(**fault) for fault in self.manifest["faults"]]
+
+
+def token_set_digest(source: Source, chat: Chat, limits: Limits) -> str:
+    """Return the hex sha256 of everything that the token rows hang on."""
+    return text_key(canonical_json(_made_of(source, chat, limits)).decode())
+
+
+def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Callable[[str], None]) -> TokenSet:
+    """Return the token rows of a source: found in `folder`, or built there.
+
+    Raises:
+        NoSpace: the folder cannot be written.
+        RowsUnfit: the rows of the source cannot be read.
+    """
+    digest = token_set_digest(source, chat, limits)
+
+    def build(partial: Path) -> None:
+        splits, faults = _write_splits(source, chat, limits, partial, say)
+        chat.tokenizer.save_pretrained(partial)
+        made_of = _made_of(source, chat, limits)
+        record = {"kind": "tokens", "digest": digest, "made_of": made_of, "source": source.name, "chat": chat.record()}
+        dropped = {"dropped_when_read": dict(source.dropped)}
+        manifest.write(partial, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
+
+    path = find_or_build(folder / f"tokens-{digest[:16]}", digest, build, say)
+    return TokenSet(path, digest, manifest.read(path))
+
+
+def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "source": source.digest,
+        "kind": source.kind,
+        "tokenizer": chat.tokenizer_digest,
+        "template": chat.digest,
+        "eos": chat.eos,
+        "pad": str(chat.tokenizer.pad_token),
+        "limits": limits.record(),
+    }
+
+
+def _write_splits(
+    source: Source, chat: Chat, limits: Limits, partial: Path, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Write the files of each split; return its counts, and the faults of all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    splits: dict[str, Any] = {}
+    faults: list[dict[str, str]] = []
+    changed = []
+    for split in ("train", "test"):
+        if split not in source.files:
+            continue
+        tally = _write_tokens(source, split, chat, limits, partial / f"{split}.arrow", say)
+        splits[split] = {"rows": tally.counts["kept_rows"], "counts": tally.all_counts()}
+        if limits.packed:
+            splits[split]["packing"] = _write_packed(partial, split, limits.max_length)
+            say(f"tokens: {split}, packed into {splits[split]['packing']['packed_rows']:,} rows")
+        found = [replace(fault, message=f"{split}: {fault.message}") for fault in tally.faults(limits)]
+        faults.extend(asdict(fault) for fault in found)
+        rows = tally.changed_table()
+        changed.append(rows.add_column(0, "split", pa.array([split] * rows.num_rows, pa.string())))
+    pq.write_table(pa.concat_tables(changed), partial / "changed.parquet")
+    return splits, faults
+
+
+def _write_tokens(
+    source: Source, split: str, chat: Chat, limits: Limits, path: Path, say: Callable[[str], None]
+) -> Tally:
+    import pyarrow as pa
+
+    table, tally = source.table(split), Tally(source.kind)
+    batches = batches_by_key(table, source.kind)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, token_schema(source.kind)) as writer:
+        for batch in token_batches(chat, source.kind, batches, limits, tally):
+            writer.write_batch(batch)
+            read = tally.counts["read_rows"]
+            if not read % _SAY_EVERY or read == table.num_rows:
+                say(f"tokens: {split}, {read:,} of {table.num_rows:,} rows")
+    return tally
+
+
+def _write_packed(partial: Path, split: str, max_length: int) -> dict[str, int]:
+    """Write the packed rows of a split's token rows, which stay on disk meanwhile; return what packing counted."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(partial / f"{split}.arrow")) as stream:
+        batches, counts = packed_batches(pa.ipc.open_stream(stream).read_all(), max_length)
+        path = partial / f"{split}-packed.arrow"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, packed_schema()) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    return counts
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("tokenizers", "transformers", "pyarrow")}

@@ -1,0 +1,96 @@
+"""A few rows' log-probs by the trained model, and by the saved one in a fresh process: equal, or refused.
+
+`python -m zephyr_train.training.probe RUN_DIRECTORY` is that fresh process. It merges a LoRA adapter first.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zephyr_core import manifest
+from zephyr_core.errors import ZephyrError
+from zephyr_train.errors import InvariantBroken
+from zephyr_train.job import FAILURE, Job
+from zephyr_train.training.arguments import DTYPES
+
+NAME = "probe.json"
+ROWS = 4
+# Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in another order; bf16 rounds.
+ALLOWED = {"fp32": 1e-4, "bf16": 0.02, "bf16-autocast": 0.02}
+
+
+def write_probe(trainer: Any, job: Job) -> None:
+    """Write the log-probs of the first rows by the model as trained; every rank takes part."""
+    from datasets import Dataset
+
+    dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
+    rows = dataset.select(range(min(ROWS, len(dataset))))
+    texts = [row["input_ids"] if "input_ids" in row else row["prompt_ids"] + row["chosen_ids"] for row in rows]
+    texts = [ids[: job.options["max_length"]] for ids in texts]
+    device = trainer.accelerator.device
+    trainer.model_wrapped.eval()
+    sums = [_sum_logps(trainer.model_wrapped, ids, device, job.numerics) for ids in texts]
+    if trainer.is_world_process_zero():
+        manifest.write_text_whole(job.folder / NAME, json.dumps({"input_ids": texts, "logps": sums}))
+
+
+def _sum_logps(model: Any, ids: list[int], device: Any, numerics: str) -> float:
+    """Return the summed log-prob of a text's tokens after the first, in nats."""
+    tokens = torch.tensor([ids], device=device)
+    mixed = numerics == "bf16-autocast"
+    with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
+        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+    return float(torch.log_softmax(logits, dim=-1).gather(1, tokens[0, 1:, None]).sum())
+
+
+def verify(folder: Path) -> dict[str, float]:
+    """Return the largest difference between trained and saved model; merge an adapter first.
+
+    Raises:
+        InvariantBroken: the saved weights are not whole, or they are not the trained ones.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from zephyr_train.training.lora import merge
+    from zephyr_train.training.weights import require_whole
+
+    job = Job.read(folder)
+    if job.options["lora"]:
+        merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
+    require_whole(folder / "weights")
+    device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(
+        folder / "weights", dtype="auto", attn_implementation=job.options["attention"]
+    )
+    model.to(device).eval()
+    probe = json.loads((folder / NAME).read_text())
+    worst = 0.0
+    for ids, trained in zip(probe["input_ids"], probe["logps"], strict=True):
+        saved = _sum_logps(model, ids, device, job.numerics)
+        worst = max(worst, abs(saved - trained) / max(1.0, abs(trained)))
+    if not worst <= ALLOWED[job.numerics]:
+        raise InvariantBroken(
+            f"the saved model gives other log-probs than the trained one: they differ by {worst:.2e} of their size,"
+            f" allowed are {ALLOWED[job.numerics]:.0e}",
+            f"the checkpoints are still in {job.state}; run the command again to save anew",
+        )
+    return {"logps_difference": worst, "rows": len(probe["logps"])}
+
+
+def main() -> None:
+    """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
+    folder = Path(sys.argv[1])
+    try:
+        result = verify(folder)
+    except ZephyrError as fault:
+        content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
+        manifest.write_text_whole(folder / FAILURE, json.dumps(content))
+        sys.exit(fault.exit_code)
+    manifest.write_text_whole(folder / "verified.json", json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

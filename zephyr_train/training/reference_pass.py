@@ -1,0 +1,83 @@
+"""The forward passes behind the reference log-probs: each rank holds the frozen model and scores its own chunks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zephyr_core import manifest
+from zephyr_train.job import Job
+from zephyr_train.reference import missing_chunks, part_file
+from zephyr_train.training.arguments import DTYPES
+
+
+def score(job: Job) -> None:
+    """Write a Parquet file (split, row, key, chosen, rejected) for each chunk of this rank that is not there yet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rows = {split: entry["rows"] for split, entry in manifest.read(Path(job.tokens))["splits"].items()}
+    todo = list(missing_chunks(job.folder, rows, rank, world))
+    if not todo:
+        return
+    model, device = _frozen(job)
+    pad = AutoTokenizer.from_pretrained(job.tokens).pad_token_id
+    sets = {split: Dataset.from_file(str(Path(job.tokens) / f"{split}.arrow")) for split in rows}
+    for split, start, stop in todo:
+        part = sets[split][start:stop]
+        pairs = [
+            dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), ids, strict=True))
+            for ids in zip(part["prompt_ids"], part["chosen_ids"], part["rejected_ids"], strict=True)
+        ]
+        chosen, rejected = _scores(model, pairs, pad, device, job)
+        columns = {"row": list(range(start, stop)), "key": part["key"], "chosen": chosen, "rejected": rejected}
+        table = pa.table({"split": [split] * (stop - start), **columns})
+        file = part_file(job.folder, (split, start, stop))
+        temporary = file.with_name(f"{file.name}.{rank}.tmp")
+        pq.write_table(table, temporary)
+        temporary.replace(file)
+
+
+def _frozen(job: Job) -> tuple[Any, torch.device]:
+    from transformers import AutoModelForCausalLM
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cpu") if job.cpu else torch.device("cuda", local)
+    model = AutoModelForCausalLM.from_pretrained(
+        job.model, dtype=getattr(torch, DTYPES[job.numerics]), attn_implementation=job.options["attention"]
+    )
+    return model.to(device).eval().requires_grad_(False), device
+
+
+def _scores(
+    model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job
+) -> tuple[list[float], list[float]]:
+    """Return the log-probs of the pairs in their order; pairs of like length are scored together."""
+    from zephyr_train.logps import pair_logps
+
+    chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
+    mixed = job.numerics == "bf16-autocast"
+    for batch in _batches(pairs, 2 * job.micro_batch_size * job.options["max_length"]):
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            better, worse = pair_logps(model, [pairs[number] for number in batch], pad, device)
+        for number, first, second in zip(batch, better, worse, strict=True):
+            chosen[number], rejected[number] = first, second
+    return chosen, rejected
+
+
+def _batches(pairs: list[dict[str, Any]], tokens: int) -> Iterator[list[int]]:
+    """Yield row numbers, longest first, so that a padded batch of both completions holds at most so many tokens."""
+    lengths = [len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"])) for pair in pairs]
+    batch: list[int] = []
+    for number in sorted(range(len(pairs)), key=lambda number: (-lengths[number], number)):
+        if batch and 2 * (len(batch) + 1) * lengths[batch[0]] > tokens:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

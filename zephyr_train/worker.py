@@ -1,0 +1,144 @@
+"""What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY`, started by launch.py."""
+
+import errno
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import manifest
+from zephyr_core.errors import ZephyrError
+from zephyr_train.errors import InvariantBroken, NoSpace
+from zephyr_train.job import FAILURE, PARENT, Job
+from zephyr_train.training import checkpoints
+
+
+def main() -> None:
+    """Do the step of the run directory given on the command line; an error is left where the parent finds it."""
+    folder = Path(sys.argv[1])
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    try:
+        job = Job.read(folder)
+        if job.step == "reference":
+            from zephyr_train.training.reference_pass import score
+
+            score(job)
+        else:
+            train(job)
+    except ZephyrError as fault:
+        fail(folder, fault)
+    except Exception as fault:  # safetensors and pyarrow have errors of their own for it
+        if os.strerror(errno.ENOSPC) in str(fault):
+            fail(
+                folder,
+                NoSpace(f"no space left while writing {folder}", "free some and run the command again: it continues"),
+            )
+        raise
+
+
+def fail(folder: Path, fault: ZephyrError) -> None:
+    """Leave the error where the parent finds it, as far as the disk allows, and end with its exit code."""
+    content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
+    with suppress(OSError):
+        manifest.write_text_whole(folder / FAILURE, json.dumps(content))
+    print(f"error: {fault}", flush=True)
+    os._exit(fault.exit_code)  # not sys.exit: another rank may be waiting in a collective
+
+
+def _follow_parent() -> None:
+    """End this process when the one that started the run is gone, however it went."""
+    parent = int(os.environ.get(PARENT, "0"))
+    while parent:
+        time.sleep(0.5)
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os._exit(1)
+
+
+def train(job: Job) -> None:
+    """Train from the last whole checkpoint, or from the start; save the model and what proves it."""
+    from zephyr_train.training.probe import write_probe
+    from zephyr_train.training.watch import Watch
+
+    checkpoint = checkpoints.latest_complete(job.state, lambda line: print(line, flush=True))
+    callbacks: list[Any] = []
+    made: Any
+    if job.step == "dpo":
+        from zephyr_train import dpo
+
+        margins = dpo.margins_of(job)
+        callbacks.append(Watch(job, margins, checkpoint))
+        made = dpo.trainer(job, callbacks, margins)
+    else:
+        from zephyr_train import sft
+
+        callbacks.append(Watch(job, None, checkpoint))
+        made = sft.trainer(job, callbacks)
+    require_backend(made, job)
+    require_master_weights(made, job)
+    if checkpoint is not None:
+        made._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
+    made.args.eval_on_start = checkpoint is None and made.eval_dataset is not None
+    made.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    made.save_model(str(job.folder / ("adapter" if job.options["lora"] else "weights")))
+    write_probe(made, job)
+
+
+def _tokens_seen(checkpoint: Path) -> int:
+    history = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    return int(max((logs.get("num_tokens", 0) for logs in history), default=0))
+
+
+def require_backend(trainer: Any, job: Job) -> None:
+    """Raise when accelerate set up another back end, or another number of processes, than the plan says.
+
+    Raises:
+        InvariantBroken: with both.
+    """
+    accelerator = trainer.accelerator
+    plugin = accelerator.state.deepspeed_plugin
+    if plugin is not None and accelerator.distributed_type == "DEEPSPEED":
+        found = f"deepspeed-{plugin.zero_stage}"
+    else:
+        found = "single" if accelerator.num_processes == 1 else "ddp"
+    if job.cpu != (accelerator.device.type == "cpu"):
+        raise InvariantBroken(
+            f"the plan is for {'a CPU' if job.cpu else 'GPUs'}, torch uses {accelerator.device}",
+            "the installed torch does not fit this machine: see `torch.cuda.is_available()`",
+        )
+    if (found, accelerator.num_processes) != (job.backend, job.world):
+        raise InvariantBroken(
+            f"the plan says {job.backend} with {job.world} processes, accelerate set up {found} with"
+            f" {accelerator.num_processes}",
+            "a variable ACCELERATE_… in the environment overrides the generated launch.yaml; unset it",
+        )
+
+
+def require_master_weights(trainer: Any, job: Job) -> None:
+    """Raise when the optimiser would step in bf16: at 5e-7 such weights do not move.
+
+    DeepSpeed keeps its own fp32 copies; without it the trained weights themselves must be fp32.
+
+    Raises:
+        InvariantBroken: with the first weight that is not.
+    """
+    import torch
+
+    if job.backend.startswith("deepspeed"):
+        return
+    for name, weight in trainer.model.named_parameters():
+        if weight.requires_grad and weight.dtype != torch.float32:
+            raise InvariantBroken(
+                f"{name} is {weight.dtype}: without fp32 master weights a learning rate of"
+                f" {job.options['learning_rate']} does not move it",
+                "give --zero 1, 2 or 3 (which keep them), or leave the dtype to zephyr",
+            )
+
+
+if __name__ == "__main__":
+    main()
