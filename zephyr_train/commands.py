@@ -107,6 +107,7 @@ def reference(
     nodes: NodesOption = None,
     zero: ZeroOption = None,
     attention: AttentionOption = None,
+    on_overlong: OverlongOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute the reference log-probs that `zephyr train dpo` with the same options would use; it finds them."""

@@ -51,7 +51,11 @@ def rows(job: Job, split: str) -> Dataset | None:
 def margins_of(job: Job) -> Margins:
     """Return the empty book of the run's margins."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
-    return Margins(job.options["beta"], job.numerics, dataset["key"], dataset["prompt_id"])
+    first = min(job.options["global_batch_size"], len(dataset))
+    return Margins(job.options["beta"], job.numerics, dataset["key"], dataset["prompt_id"], first)
+
+
+REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
 
 
 class RowCollator(DataCollatorForPreference):  # type: ignore[misc]
@@ -79,6 +83,12 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         super()._set_signature_columns_if_needed()
         columns: list[str] = self._signature_columns  # type: ignore[has-type]
         self._signature_columns = columns if "row" in columns else [*columns, "row"]
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device; the reference stays fp32: rounded to bf16 with it, 300 nats become 302."""
+        known = {name: inputs[name] for name in REFERENCE}
+        moved: dict[str, Any] = super()._prepare_inputs({k: v for k, v in inputs.items() if k not in known})
+        return moved | {name: value.to(self.args.device, torch.float32) for name, value in known.items()}
 
     def _compute_loss(self, model: Callable[..., Any], inputs: dict[str, Any], return_outputs: bool) -> Any:
         """Return TRL's loss; on the way the pairs' log-probs are read off the model's output."""

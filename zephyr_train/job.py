@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.keys import canonical_json, text_key
 
 NAME = "run.json"
 FAILURE = "failure.json"  # beside it: what a worker that gave up has to say
@@ -53,6 +54,7 @@ class Job:
     steps: int
     warmup_steps: int
     versions: dict[str, str]
+    checkpoint: str | None = None  # to continue from
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
@@ -66,10 +68,18 @@ class Job:
 
     def differences(self, other: "Job") -> list[str]:
         """Return the names of what makes the other one another run."""
-        mine, others = (json.loads(json.dumps(asdict(job))) for job in (self, other))
-        names = [name for name in COMPARED if name != "options" and mine[name] != others[name]]
-        keys = mine["options"].keys() | others["options"].keys()
-        return names + sorted(key for key in keys - set(FREE) if mine["options"].get(key) != others["options"].get(key))
+        mine, others = self._compared(), other._compared()
+        return [name for name in {**mine, **others} if mine.get(name) != others.get(name)]
+
+    @property
+    def digest(self) -> str:
+        """Return the hex sha256 of what makes this run what it is."""
+        return text_key(canonical_json(self._compared()).decode())
+
+    def _compared(self) -> dict[str, Any]:
+        content = json.loads(json.dumps(asdict(self)))
+        options = {name: value for name, value in sorted(content["options"].items()) if name not in FREE}
+        return {**{name: content[name] for name in COMPARED if name != "options"}, **options}
 
     @property
     def folder(self) -> Path:

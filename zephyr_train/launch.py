@@ -59,6 +59,7 @@ def accelerate_config(job: Job) -> dict[str, Any]:
             "zero3_save_16bit_model": True,  # without it ZeRO-3 leaves no weights that can be loaded
             "offload_optimizer_device": "none",
             "offload_param_device": "none",
+            "deepspeed_multinode_launcher": "standard",  # each node starts its own processes; the default is pdsh
         }
     return content
 

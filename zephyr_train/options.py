@@ -104,6 +104,12 @@ class TrainOptions:
                 f"save_every {self.save_every} is no multiple of log_every {self.log_every}",
                 "a run that continues from a checkpoint would log other means",
             )
+        if self.precision == "fp32" and self.attention.startswith("flash"):
+            raise OptionError(
+                f"{self.attention} computes in bf16, and precision is fp32", "say `--attention sdpa`, or precision bf16"
+            )
+        if self.gpus % self.nodes:
+            raise OptionError(f"{self.gpus} GPUs do not divide among {self.nodes} nodes", "each node has as many")
         if self.zero not in range(4):
             raise OptionError(f"zero is {self.zero}: it can be 0, 1, 2 or 3")
         if not 0 <= self.warmup_ratio <= 1:

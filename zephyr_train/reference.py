@@ -82,6 +82,9 @@ def partial_of(folder: Path) -> Path:
 def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callable[[str], None]) -> None:
     rows = {split: entry["rows"] for split, entry in manifest.read(Path(whole.tokens))["splits"].items()}
     partial = partial_of(folder)
+    if manifest.is_whole(partial):  # killed before the rename
+        partial.rename(folder)
+        return
     done = sum(part_file(partial, chunk).is_file() for chunk in chunks(rows))
     say(f"reference log-probs: {sum(rows.values()):,} pairs" + (f", continuing after {done} chunks" if done else ""))
     (partial / "parts").mkdir(parents=True, exist_ok=True)
@@ -178,6 +181,5 @@ def read_reference(
 
 
 def missing_chunks(folder: Path, rows: dict[str, int], rank: int, world: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the chunks that this rank has to score: every `world`-th of those not there yet."""
-    todo = [chunk for chunk in chunks(rows) if not part_file(folder, chunk).is_file()]
-    yield from todo[rank::world]
+    """Yield the chunks that this rank has to score: every `world`-th, as far as it is not there yet."""
+    yield from (chunk for chunk in chunks(rows)[rank::world] if not part_file(folder, chunk).is_file())

@@ -1,6 +1,7 @@
 """Entry point of `zephyr train`: from what was typed to a verified model, or to a plan."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,7 +42,7 @@ def answer(step: str, parameters: dict[str, Any], show: Show) -> None:
 def answer_reference(parameters: dict[str, Any], show: Show) -> None:
     """Compute the reference log-probs of a dDPO run, or find them."""
     asked = Asked.typed("dpo", parameters)
-    found = examine(asked, say, dry=False)
+    found = examine(asked, say, dry=False, writes_run=False)
     found.refuse()
     job = _with_reference(_job(found))
     content = manifest.read(Path(str(job.reference)))
@@ -65,6 +66,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         say(found.text())
         _refuse_other(asked, job)
         if manifest.is_whole(asked.out):
+            shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read(asked.out), f"{asked.out}: nothing to do, it is whole and made of the same"
         if job.step == "dpo":
             job = _with_reference(job)
@@ -103,7 +105,7 @@ def _odd_rows(plan: Plan) -> list[str]:
     if not rest:
         return []
     seen = f", filled up with {filled} seen before, so that all processes have work" if filled else ""
-    return [f"the last step of each epoch has {rest} {plan.rows.unit}{seen}"]
+    return [f"the last step of each epoch has {rest} of {plan.global_batch_size} {plan.rows.unit}{seen}"]
 
 
 def _with_reference(job: Job) -> Job:
@@ -124,14 +126,16 @@ def _refuse_other(asked: Asked, job: Job) -> None:
         ForeignRun: what is there was made, or begun, otherwise.
         UsageError: `--resume`, and there is nothing to continue.
     """
-    import shutil
-
     from zephyr_train.launch import node_rank
 
     recorded = asked.out / NAME
     if asked.fresh and node_rank() == 0:
-        shutil.rmtree(asked.out, ignore_errors=True)
-        shutil.rmtree(job.state, ignore_errors=True)
+        for folder in (asked.out, job.state):
+            aside = folder.with_name(f".{folder.name}.discarded")  # first out of the way: half of a run is nobody's
+            shutil.rmtree(aside, ignore_errors=True)
+            if folder.exists():
+                folder.rename(aside)
+                shutil.rmtree(aside)
     if not recorded.is_file():
         if asked.resume:
             raise UsageError(f"{asked.out} holds no run to continue", "leave --resume out to begin one")
@@ -149,10 +153,13 @@ def _refuse_other(asked: Asked, job: Job) -> None:
 def _train(asked: Asked, job: Job, found: Examination) -> dict[str, Any]:
     from zephyr_train.launch import node_rank, run_alone, run_workers
     from zephyr_train.results.finish import finish
+    from zephyr_train.training.checkpoints import latest_complete
 
     assert found.plan is not None
     job.write(job.folder)  # first of all: by it the folder is known as this run's
     write_text_whole(job.folder / "plan.json", json.dumps(found.plan.record(), indent=2, ensure_ascii=False))
+    last = latest_complete(job.state, job.digest, say) if node_rank() == 0 else None
+    job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:
         run_workers(job, follower)
     if node_rank() > 0:

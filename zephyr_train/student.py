@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 import zephyr_core
 from zephyr_core import keys, manifest
 from zephyr_train.errors import ForeignRun, NoSpace, OptionError
@@ -32,8 +34,11 @@ def student(
         return folder
     if folder.exists() and any(folder.iterdir()):
         raise ForeignRun(f"{folder} holds files of something else than a student", "name another folder or remove it")
-    say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
-    build(options, texts_of(), folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):  # of two first commands one builds, the other waits
+        if not manifest.is_whole(folder):
+            say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
+            build(options, texts_of(), folder)
     return folder
 
 

@@ -4,23 +4,19 @@ import errno
 import json
 import os
 import sys
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest
 from zephyr_core.errors import ZephyrError
 from zephyr_train.errors import InvariantBroken, NoSpace
-from zephyr_train.job import FAILURE, PARENT, Job
-from zephyr_train.training import checkpoints
+from zephyr_train.job import Job
+from zephyr_train.training.lifeline import fail, hold_on
 
 
 def main() -> None:
     """Do the step of the run directory given on the command line; an error is left where the parent finds it."""
     folder = Path(sys.argv[1])
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    hold_on()
     try:
         job = Job.read(folder)
         if job.step == "reference":
@@ -40,32 +36,12 @@ def main() -> None:
         raise
 
 
-def fail(folder: Path, fault: ZephyrError) -> None:
-    """Leave the error where the parent finds it, as far as the disk allows, and end with its exit code."""
-    content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
-    with suppress(OSError):
-        manifest.write_text_whole(folder / FAILURE, json.dumps(content))
-    print(f"error: {fault}", flush=True)
-    os._exit(fault.exit_code)  # not sys.exit: another rank may be waiting in a collective
-
-
-def _follow_parent() -> None:
-    """End this process when the one that started the run is gone, however it went."""
-    parent = int(os.environ.get(PARENT, "0"))
-    while parent:
-        time.sleep(0.5)
-        try:
-            os.kill(parent, 0)
-        except ProcessLookupError:
-            os._exit(1)
-
-
 def train(job: Job) -> None:
     """Train from the last whole checkpoint, or from the start; save the model and what proves it."""
     from zephyr_train.training.probe import write_probe
     from zephyr_train.training.watch import Watch
 
-    checkpoint = checkpoints.latest_complete(job.state, lambda line: print(line, flush=True))
+    checkpoint = Path(job.checkpoint) if job.checkpoint else None
     callbacks: list[Any] = []
     made: Any
     if job.step == "dpo":

@@ -19,6 +19,7 @@ def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs(
     assert config["deepspeed_config"]["zero_stage"] == 3
     assert config["deepspeed_config"]["zero3_save_16bit_model"] is True
     assert config["deepspeed_config"]["zero3_init_flag"] is True
+    assert config["deepspeed_config"]["deepspeed_multinode_launcher"] == "standard"
     assert (config["num_processes"], config["mixed_precision"], config["use_cpu"]) == (16, "bf16", False)
 
 

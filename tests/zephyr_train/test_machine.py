@@ -119,7 +119,7 @@ def test_too_few_gpus_are_counted_per_node() -> None:
 def test_capability_below_8_is_refused_for_bf16_and_for_flash_attention() -> None:
     old = dataclasses.replace(CPU, gpus=1)
     assert names(old, [V100]) == []
-    for change in ({"precision": "bf16"}, {"attention": "flash_attention_2"}):
+    for change in ({"precision": "bf16"}, {"precision": "bf16", "attention": "flash_attention_2"}):
         [told] = names(dataclasses.replace(old, **change), [V100])
         assert told.startswith("missing-gpu: Tesla V100 has compute capability 7.0")
         assert names(dataclasses.replace(old, **change), [A100]) == []

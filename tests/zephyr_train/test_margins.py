@@ -18,18 +18,33 @@ def test_a_policy_that_is_its_own_reference_passes_the_first_step() -> None:
     book().add("train", 0, [0, 1], [1e-4, 0.0], [0.0, -1e-4])
 
 
+@pytest.mark.parametrize("beta", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize(("chosen", "rejected"), [([0.4, 0.4], [0.0, 0.0]), ([0.4, -0.4], [0.0, 0.0])])
-def test_log_probs_of_another_model_stop_the_run_at_the_first_step(chosen: list[float], rejected: list[float]) -> None:
+def test_log_probs_of_another_model_stop_the_run_at_the_first_step(
+    beta: float, chosen: list[float], rejected: list[float]
+) -> None:
     with pytest.raises(InvariantBroken, match=r"not ln 2 = 0\.69315"):
-        book().add("train", 0, [0, 1], chosen, rejected)
+        book(beta=beta).add("train", 0, [0, 1], chosen, rejected)
 
 
-def test_bf16_noise_passes_and_the_loss_of_a_stale_reference_does_not() -> None:
-    """The loss that the lab saw with another model's log-probs was 0.715; a margin of −0.0432 gives it."""
-    book("bf16").add("train", 0, [0, 1], [0.2, -0.2], [0.0, 0.0])
+@pytest.mark.parametrize("beta", [0.01, 0.1, 0.5])
+def test_bf16_noise_passes_and_a_stale_reference_does_not_whatever_beta_is(beta: float) -> None:
+    """The lab's stale reference gave 0.715 at β 0.1: −0.43 nats on average. Errors of both signs are larger than noise."""
+    book("bf16", beta).add("train", 0, [0, 1], [0.3, -0.3], [0.0, 0.0])
     margin = -math.log(math.exp(0.715) - 1)
+    for differences in ([margin / 0.1] * 2, [2.0, -2.0]):
+        with pytest.raises(InvariantBroken):
+            book("bf16", beta).add("train", 0, [0, 1], differences, [0.0, 0.0])
+
+
+def test_the_whole_first_step_is_looked_at_and_not_each_micro_batch() -> None:
+    whole = Margins(0.1, "bf16", ["a", "b", "c"], ["p", "q", "r"], first_rows=2)
+    whole.add("train", 0, [0], [0.4], [0.0])
+    whole.add("train", 0, [1], [-0.4], [0.0])
+    one_sided = Margins(0.1, "bf16", ["a", "b", "c"], ["p", "q", "r"], first_rows=2)
+    one_sided.add("train", 0, [0], [0.4], [0.0])
     with pytest.raises(InvariantBroken):
-        book("bf16").add("train", 0, [0, 1], [margin / 0.1] * 2, [0.0, 0.0])
+        one_sided.add("train", 0, [1], [0.4], [0.0])
 
 
 def test_a_number_that_is_none_stops_the_run_at_the_first_step() -> None:

@@ -40,7 +40,8 @@ def test_weights_gradients_and_optimizer_are_16_bytes_a_parameter(precision: str
 
 @pytest.mark.parametrize(("part", "stage"), [("optimizer", 1), ("gradients", 2), ("weights", 3), ("reference", 3)])
 def test_each_part_is_shared_from_its_stage_on(part: str, stage: int) -> None:
-    setting = dataclasses.replace(PAIRS, cached_reference=False)
+    """In fp32, whose numbers are stored alike at every stage."""
+    setting = dataclasses.replace(PAIRS, cached_reference=False, precision="fp32")
     sizes = [breakdown(MISTRAL, dataclasses.replace(setting, zero=zero))[part] for zero in range(4)]
     assert all(size == sizes[0] for size in sizes[:stage])
     assert all(size * 16 == pytest.approx(sizes[0]) for size in sizes[stage:])
@@ -86,8 +87,12 @@ def test_adapters_alone_are_trained() -> None:
     trained = MISTRAL.adapter_parameters(options.lora_rank, options.lora_targets)
     assert trained == 41_943_040  # rank 16 on all seven projections of Mistral-7B
     parts = breakdown(MISTRAL, dataclasses.replace(PAIRS, zero=0, adapter_parameters=trained))
-    assert parts["gradients"] + parts["optimizer"] == 14 * trained
-    assert parts["weights"] == 2 * (MISTRAL.parameters + trained)
+    assert parts["gradients"] + parts["optimizer"] == 12 * trained
+    assert parts["weights"] == 4 * (MISTRAL.parameters + trained), "without ZeRO the loaded weights are fp32"
+    shared = breakdown(MISTRAL, dataclasses.replace(PAIRS, zero=1, adapter_parameters=trained))
+    assert shared["weights"] == 2 * (MISTRAL.parameters + trained)
+    assert shared["gradients"] == 2 * trained
+    assert shared["optimizer"] * PAIRS.world == 12 * trained, "the fp32 masters among them"
 
 
 def test_disk_holds_one_checkpoint_more_than_are_kept() -> None:

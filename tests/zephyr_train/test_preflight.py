@@ -162,8 +162,8 @@ def test_prompts_of_the_test_split_in_train_are_counted(look: Look, tmp_path: Pa
     ("name", "lack"),
     [
         ("no-disk", {}),
-        ("missing-gpu", {"attention": "flash_attention_2"}),
-        ("missing-package", {"attention": "flash_attention_3"}),
+        ("missing-gpu", {"attention": "flash_attention_2", "precision": "bf16"}),
+        ("missing-package", {"attention": "flash_attention_3", "precision": "bf16"}),
     ],
 )
 def test_what_the_machine_lacks_is_a_fault_of_a_run_and_only_told_of_a_plan(

@@ -65,3 +65,18 @@ def test_dsft_on_two_processes_has_the_losses_of_one(world: World) -> None:
     """The last step of an epoch is left out: there two processes fill up an odd row."""
     world.zephyr("train", "sft", "--gpus", 2, "--zero", 3, "--out", "two-sft")
     assert losses(world, "two-sft")[:-1] == pytest.approx(losses(world, world.run("sft"))[:-1], abs=1e-4)
+
+
+def test_bf16_under_zero_3_begins_at_ln_2_and_moves(world: World, published_pairs: Path) -> None:
+    """The paper's numerics: bf16 weights, DeepSpeed's fp32 masters, its own rate. Margins are tighter than the guard's."""
+    (world.folder / "bf16-3.toml").write_text(
+        'extends = "quick.toml"\nabout = "t"\n[dpo]\nprecision = "bf16"\nlearning_rate = 5e-7\nzero = 3\ngpus = 2\n'
+        "micro_batch_size = 2\nepochs = 1\n"
+    )
+    command = ["train", "dpo", "--model", world.run("sft"), "--data", published_pairs, "--out", "bf16-3"]
+    world.zephyr(*command, recipe="bf16-3.toml")
+    job = json.loads((world.folder / "bf16-3" / "run.json").read_text())
+    assert (job["numerics"], job["backend"]) == ("bf16", "deepspeed-3")
+    first = world.metrics("bf16-3")[0]
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    assert first["margin"] == pytest.approx(0, abs=1e-3)

@@ -109,6 +109,14 @@ def test_ranks_share_the_chunks_without_overlap(tmp_path: Path) -> None:
     assert sum(stop - start for share in shares for _, start, stop in share) == 303
 
 
+def test_a_rank_that_comes_late_does_not_take_other_chunks(tmp_path: Path) -> None:
+    first, *rest = list(reference.missing_chunks(tmp_path, ROWS, 0, 2))
+    (tmp_path / "parts").mkdir()
+    reference.part_file(tmp_path, first).touch()
+    late = list(reference.missing_chunks(tmp_path, ROWS, 1, 2))
+    assert sorted([first, *rest, *late]) == sorted(reference.chunks(ROWS))
+
+
 def read(whole: Job, split: str, rows: int) -> tuple[list[float], list[float]]:
     keys = [key(split, row) for row in range(rows)]
     return reference.read_reference(Path(str(whole.reference)), whole.reference_digest, split, keys)

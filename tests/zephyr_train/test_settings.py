@@ -32,8 +32,8 @@ def fault(step: str, text: str) -> tuple[str, str, str]:
     [
         ("adam_beta2=0.98", 0.98),
         ("max-grad-norm=1", 1.0),
-        ("save_total_limit=none", None),
-        ("save_total_limit=3", 3),
+        ("torch_empty_cache_steps=none", None),
+        ("torch_empty_cache_steps=3", 3),
         ("tf32=True", True),
         ("torch_compile=false", False),
         ("optim_args=a=b, c=d", "a=b, c=d"),
@@ -58,7 +58,7 @@ def test_a_value_gets_its_fields_type(text: str, value: Any) -> None:
     [
         ("max_grad_norm=loose", "it takes a number"),
         ("adam_epsilon=nan", "it takes a number"),
-        ("save_total_limit=2.5", "it takes an integer or none"),
+        ("torch_empty_cache_steps=2.5", "it takes an integer or none"),
         ("torch_compile=maybe", "it takes true or false"),
         ("activation_checkpointing_kwargs=x", "it takes a JSON object or none"),
         ("activation_checkpointing_kwargs=[1]", "it takes a JSON object or none"),

@@ -38,6 +38,11 @@ class Setting:
         return 2 if self.precision == "bf16" else 4
 
     @property
+    def stored(self) -> int:
+        """Return the bytes of a stored weight or gradient: without ZeRO the fp32 masters are the weights."""
+        return 2 if self.precision == "bf16" and self.zero else 4
+
+    @property
     def tokens(self) -> int:
         """Return the most tokens of a micro-batch; a pair has two rows."""
         return self.micro_rows * self.max_length * (2 if self.kind == "pairs" else 1)
@@ -49,17 +54,17 @@ class Setting:
 
 def weights(shape: Shape, setting: Setting) -> float:
     """Return the weights of the forward pass, shared at ZeRO-3; adapters come on top."""
-    return setting.number * (shape.parameters + (setting.adapter_parameters or 0)) / setting.shared_by(3)
+    return setting.stored * (shape.parameters + (setting.adapter_parameters or 0)) / setting.shared_by(3)
 
 
 def gradients(shape: Shape, setting: Setting) -> float:
     """Return one number for each trained parameter, shared from ZeRO-2 on."""
-    return setting.number * _trained(shape, setting) / setting.shared_by(2)
+    return setting.stored * _trained(shape, setting) / setting.shared_by(2)
 
 
 def optimizer(shape: Shape, setting: Setting) -> float:
     """Return AdamW's two fp32 moments, and beside bf16 weights the fp32 master copy; shared from ZeRO-1 on."""
-    return (12 if setting.precision == "bf16" else 8) * _trained(shape, setting) / setting.shared_by(1)
+    return (12 if setting.stored == 2 else 8) * _trained(shape, setting) / setting.shared_by(1)
 
 
 def reference(shape: Shape, setting: Setting) -> float:
@@ -153,8 +158,7 @@ class DiskNeed:
 def disk_need(shape: Shape, setting: Setting) -> DiskNeed:
     """Return the disk of a run: 14 bytes a trained parameter for the optimizer, 2 for weights; and the model."""
     adapter = setting.adapter_parameters
-    number = setting.number if setting.zero else 4  # without ZeRO the weights themselves are the fp32 masters
-    model = number * (shape.parameters + (adapter or 0))
+    model = setting.stored * (shape.parameters + (adapter or 0))
     return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, model)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 
-def examine(asked: Asked, say: Callable[[str], None], *, dry: bool) -> Examination:
+def examine(asked: Asked, say: Callable[[str], None], *, dry: bool, writes_run: bool = True) -> Examination:
     """Return what can be known beforehand.
 
     With `dry`, what this machine lacks and inputs that nobody named are no faults: the plan may be for another machine.
@@ -36,7 +36,8 @@ def examine(asked: Asked, say: Callable[[str], None], *, dry: bool) -> Examinati
     _find_inputs(found, say)
     statistics = examine_rows(found)
     _make_plan(found, statistics)
-    examine_output(found)
+    if writes_run:
+        examine_output(found)
     return found
 
 
@@ -93,6 +94,14 @@ def _told(found: Examination, named: str | None) -> Iterator[None]:
         found.lacking(machine.import_fault(fault))
 
 
+def _check_targets(found: Examination, shape: Shape) -> None:
+    options = found.asked.options
+    unknown = [name for name in options.lora_targets if name not in shape.projections] if options.lora else []
+    if unknown and shape.projections:
+        message = f"lora_targets holds {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
+        found.add(Fault("lora-targets-option", message, "name projections of the model"))
+
+
 def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None:
     options = found.asked.options
     assert isinstance(options, SFTOptions | DPOOptions)
@@ -103,6 +112,7 @@ def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None
         return
     shape = _shape(found)
     if shape is not None:
+        _check_targets(found, shape)
         found.plan = make_plan(
             options,
             shape,

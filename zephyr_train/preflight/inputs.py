@@ -49,7 +49,8 @@ def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], 
         return found
     if not models.is_hub_id(name):
         raise ModelUnreachable(f"{name}: no such folder, and no id of a model on the Hub", "see --model")
-    return models.cached_model(name, asked.student.revision) if dry else models.hub_model(name, asked.student.revision)
+    revision = asked.student.revision if name == asked.student.source else "main"
+    return models.cached_model(name, revision) if dry else models.hub_model(name, revision)
 
 
 def _required(name: str) -> Model:

@@ -56,6 +56,7 @@ def _complete_model(job: Job, weights: Path) -> None:
 
     for name in LEFT_BEHIND:
         (weights / name).unlink(missing_ok=True)
+        (job.folder / "adapter" / name).unlink(missing_ok=True)
     for name in TOKENIZER:
         source = Path(job.tokens) / name
         if source.is_file():
@@ -68,6 +69,10 @@ def _complete_model(job: Job, weights: Path) -> None:
     config = json.loads((weights / "config.json").read_text())
     generation_file = weights / "generation_config.json"
     generation = json.loads(generation_file.read_text()) if generation_file.is_file() else {}
-    generation |= {name: config[name] for name in ("bos_token_id", "eos_token_id") if config.get(name) is not None}
-    generation["pad_token_id"] = generation.get("pad_token_id") or config.get("eos_token_id")
+    for name in ("bos_token_id", "eos_token_id"):
+        if generation.get(name) is None and config.get(name) is not None:
+            generation[name] = config[name]
+    if generation.get("pad_token_id") is None:
+        ends = generation.get("eos_token_id")
+        generation["pad_token_id"] = ends[0] if isinstance(ends, list) else ends
     generation_file.write_text(json.dumps(generation, indent=2) + "\n")

@@ -10,30 +10,33 @@ from zephyr_core import manifest
 MARK = "complete.json"
 
 
-def mark_complete(checkpoint: Path) -> None:
-    """Write the list of the checkpoint's files; without it nobody resumes from the folder."""
+def mark_complete(checkpoint: Path, run: str) -> None:
+    """Write whose the checkpoint is (`run`, a digest) and its files; without that nobody resumes from there."""
     files = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in _files(checkpoint)}
-    manifest.write_text_whole(checkpoint / MARK, json.dumps(files, indent=1))
+    manifest.write_text_whole(checkpoint / MARK, json.dumps({"run": run, "files": files}, indent=1))
 
 
-def latest_complete(state: Path, say: Callable[[str], None]) -> Path | None:
-    """Return the newest whole checkpoint; unfinished and damaged ones are removed, and named."""
+def latest_complete(state: Path, run: str, say: Callable[[str], None]) -> Path | None:
+    """Return the newest whole checkpoint of that run; others are removed, and named."""
     for checkpoint in sorted(state.glob("checkpoint-*"), key=_number, reverse=True):
-        if _is_complete(checkpoint):
+        fault = _fault(checkpoint, run)
+        if fault is None:
             return checkpoint
-        say(f"{checkpoint.name} is not whole: it is left out")
-        shutil.rmtree(checkpoint, ignore_errors=True)  # every rank does
+        say(f"{checkpoint.name} {fault}: it is left out")
+        shutil.rmtree(checkpoint)
     return None
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def _fault(checkpoint: Path, run: str) -> str | None:
     mark = checkpoint / MARK
     if not mark.is_file():
-        return False
-    files: dict[str, int] = json.loads(mark.read_text(encoding="utf-8"))
-    return all(
-        (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in files.items()
-    )
+        return "is not whole"
+    content = json.loads(mark.read_text(encoding="utf-8"))
+    if content["run"] != run:
+        return "is of another run"
+    paths = {checkpoint / name: size for name, size in content["files"].items()}
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+    return None if whole else "is not whole"
 
 
 def _files(checkpoint: Path) -> list[Path]:

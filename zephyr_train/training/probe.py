@@ -13,13 +13,15 @@ import torch
 from zephyr_core import manifest
 from zephyr_core.errors import ZephyrError
 from zephyr_train.errors import InvariantBroken
-from zephyr_train.job import FAILURE, Job
+from zephyr_train.job import Job
 from zephyr_train.training.arguments import DTYPES
+from zephyr_train.training.lifeline import fail, hold_on
 
 NAME = "probe.json"
 ROWS = 4
 # Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in another order; bf16 rounds.
-ALLOWED = {"fp32": 1e-4, "bf16": 0.02, "bf16-autocast": 0.02}
+ALLOWED = {"fp32": 1e-4, "bf16": 5e-3, "bf16-autocast": 5e-3}
+MERGED = 4  # times as much where an adapter was added to bf16 weights
 
 
 def write_probe(trainer: Any, job: Job) -> None:
@@ -71,10 +73,11 @@ def verify(folder: Path) -> dict[str, float]:
     for ids, trained in zip(probe["input_ids"], probe["logps"], strict=True):
         saved = _sum_logps(model, ids, device, job.numerics)
         worst = max(worst, abs(saved - trained) / max(1.0, abs(trained)))
-    if not worst <= ALLOWED[job.numerics]:
+    allowed = ALLOWED[job.numerics] * (MERGED if job.options["lora"] else 1)
+    if not worst <= allowed:
         raise InvariantBroken(
             f"the saved model gives other log-probs than the trained one: they differ by {worst:.2e} of their size,"
-            f" allowed are {ALLOWED[job.numerics]:.0e}",
+            f" allowed are {allowed:.0e}",
             f"the checkpoints are still in {job.state}; run the command again to save anew",
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
@@ -83,13 +86,13 @@ def verify(folder: Path) -> dict[str, float]:
 def main() -> None:
     """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
     folder = Path(sys.argv[1])
+    hold_on()
     try:
         result = verify(folder)
     except ZephyrError as fault:
-        content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
-        manifest.write_text_whole(folder / FAILURE, json.dumps(content))
-        sys.exit(fault.exit_code)
-    manifest.write_text_whole(folder / "verified.json", json.dumps(result))
+        fail(folder, fault)
+    else:
+        manifest.write_text_whole(folder / "verified.json", json.dumps(result))
 
 
 if __name__ == "__main__":

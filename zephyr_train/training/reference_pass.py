@@ -49,7 +49,10 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cpu") if job.cpu else torch.device("cuda", local)
     model = AutoModelForCausalLM.from_pretrained(
-        job.model, dtype=getattr(torch, DTYPES[job.numerics]), attn_implementation=job.options["attention"]
+        job.model,
+        dtype=getattr(torch, DTYPES[job.numerics]),
+        attn_implementation=job.options["attention"],
+        device_map=None if job.cpu else {"": device},  # straight to the GPU, not by way of every rank's host memory
     )
     return model.to(device).eval().requires_grad_(False), device
 

@@ -77,7 +77,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             checkpoint = self._job.state / f"checkpoint-{state.global_step}"
             if self._margins is not None:
                 self._margins.save(checkpoint)
-            checkpoints.mark_complete(checkpoint)
+            checkpoints.mark_complete(checkpoint, self._job.digest)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Hold the steps done against the plan."""
