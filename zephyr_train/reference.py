@@ -32,6 +32,11 @@ def reference_digest(job: Job) -> str:
     return text_key(canonical_json(content).decode())
 
 
+def rows_of(job: Job) -> dict[str, int]:
+    """Return the rows of each split of the job's token rows."""
+    return {split: entry["rows"] for split, entry in manifest.read(Path(job.tokens))["splits"].items()}
+
+
 def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
     """Return (split, start, stop) of each chunk, given the rows of each split."""
     return [
@@ -80,7 +85,7 @@ def partial_of(folder: Path) -> Path:
 
 
 def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callable[[str], None]) -> None:
-    rows = {split: entry["rows"] for split, entry in manifest.read(Path(whole.tokens))["splits"].items()}
+    rows = rows_of(whole)
     partial = partial_of(folder)
     if manifest.is_whole(partial):  # killed before the rename
         partial.rename(folder)

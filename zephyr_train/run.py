@@ -20,7 +20,7 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
-from zephyr_train.training.progress import following, say
+from zephyr_train.training.progress import PassFollower, following, say
 
 Show = Callable[[Any, str, bool], None]
 
@@ -114,7 +114,7 @@ def _with_reference(job: Job) -> Job:
 
     def start(passes: Job) -> None:
         zero_free = replace(passes, backend="ddp" if passes.world > 1 else "single")
-        run_workers(zero_free, lambda: None)
+        run_workers(zero_free, PassFollower(passes))
 
     return ensure_reference(job, artefacts(), start, say, is_first=node_rank() == 0)
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zephyr_train.job import Job
+from zephyr_train.reference import chunks, part_file, rows_of
 from zephyr_train.training import metrics
 
 EVERY = 10.0  # seconds between lines
@@ -64,6 +65,20 @@ class Follower:
         elif now - self._said >= EVERY:
             self._said = now
             say(f"step {step:,} of {self._job.steps:,}: {line}")
+
+
+class PassFollower:
+    """Counts the chunks of a reference pass now and then."""
+
+    def __init__(self, passes: Job) -> None:
+        self._files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
+        self._said = time.monotonic()
+
+    def __call__(self) -> None:
+        """Print how many are there, if the last line is a while ago."""
+        if time.monotonic() - self._said >= EVERY:
+            self._said = time.monotonic()
+            say(f"reference log-probs: {sum(file.is_file() for file in self._files)} of {len(self._files)} chunks")
 
 
 @contextmanager

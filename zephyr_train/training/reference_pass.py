@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from zephyr_core import manifest
 from zephyr_train.job import Job
-from zephyr_train.reference import missing_chunks, part_file
+from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
 
 
@@ -21,7 +20,7 @@ def score(job: Job) -> None:
     from transformers import AutoTokenizer
 
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    rows = {split: entry["rows"] for split, entry in manifest.read(Path(job.tokens))["splits"].items()}
+    rows = rows_of(job)
     todo = list(missing_chunks(job.folder, rows, rank, world))
     if not todo:
         return
