@@ -83,6 +83,11 @@ class TrainOptions:
     )
     set: tuple[str, ...] = _value((), "ours: further options of the trainer, key=value")
 
+    @property
+    def packs(self) -> bool:
+        """Return whether rows are packed; pairs never are."""
+        return False
+
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         _one_of("schedule", self.schedule, ("linear", "cosine", "constant"))
@@ -124,11 +129,16 @@ class SFTOptions(TrainOptions):
     loss_on: str = _value("assistant", "paper §3, log π(y|x); assistant | all")
     on_overlong: str = _value("split", "ours: nothing is lost; split (over packed rows) | cut | drop | error")
 
+    @property
+    def packs(self) -> bool:
+        """Return whether dialogues are packed."""
+        return self.packing == "best-fit"
+
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         super().__post_init__()
         _one_of("on_overlong", self.on_overlong, ("split", "cut", "drop", "error"))
-        if self.packing == "off" and self.on_overlong == "split":
+        if not self.packs and self.on_overlong == "split":
             raise OptionError(
                 "packing is off, so overlong dialogues cannot be split", "on_overlong: cut, drop or error"
             )

@@ -1,23 +1,20 @@
 """What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY`, started by launch.py."""
 
-import errno
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from zephyr_core.errors import ZephyrError
-from zephyr_train.errors import InvariantBroken, NoSpace
+from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.training.lifeline import fail, hold_on
+from zephyr_train.training.lifeline import hold_on, reported
 
 
 def main() -> None:
     """Do the step of the run directory given on the command line; an error is left where the parent finds it."""
     folder = Path(sys.argv[1])
     hold_on()
-    try:
+    with reported(folder):
         job = Job.read(folder)
         if job.step == "reference":
             from zephyr_train.training.reference_pass import score
@@ -25,15 +22,6 @@ def main() -> None:
             score(job)
         else:
             train(job)
-    except ZephyrError as fault:
-        fail(folder, fault)
-    except Exception as fault:  # safetensors and pyarrow have errors of their own for it
-        if os.strerror(errno.ENOSPC) in str(fault):
-            fail(
-                folder,
-                NoSpace(f"no space left while writing {folder}", "free some and run the command again: it continues"),
-            )
-        raise
 
 
 def train(job: Job) -> None:

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from tests.zephyr_train.small_chat import SmallSource, dialogue_table, pair_table, small_chat, turns
 from zephyr_core import manifest
 from zephyr_train.tokenizing.packing import packed_rows, packing_counts
-from zephyr_train.tokenizing.token_checks import sample_checks
+from zephyr_train.tokenizing.token_checks import tokenized_sample
 from zephyr_train.tokenizing.token_sets import TokenSet, token_set, token_set_digest
 from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs
 
@@ -130,8 +130,9 @@ def test_faults_are_kept_with_the_set(tmp_path):
 
 def test_the_sample_finds_what_the_whole_set_would():
     source = pairs()
-    found, faults = sample_checks(source, small_chat(), CUT)
+    sample = tokenized_sample(source, small_chat(), CUT)
+    found, faults = sample.counts, sample.faults
     assert found == tokenize_pairs(small_chat(), TRAIN, CUT).counts
     assert faults == []
     assert source.read == ["train"]
-    assert sample_checks(source, small_chat(), CUT, rows=2)[0]["read_rows"] == 2
+    assert tokenized_sample(source, small_chat(), CUT, rows=2).counts["read_rows"] == 2

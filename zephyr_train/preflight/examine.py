@@ -1,4 +1,4 @@
-"""Everything that can be known before weights load: inputs found, all faults collected, the plan. No torch, no TRL."""
+"""Everything that can be known before weights load: inputs, all faults, the plan. No weights, no TRL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +58,7 @@ def _examine_machine(found: Examination) -> None:
 def _micro_batch_size(found: Examination) -> int:
     """Return the rows per GPU and forward: 1 where a forward's packed rows would be one quadratic row."""
     options = found.asked.options
-    flat = isinstance(options, SFTOptions) and options.packing == "best-fit" and options.attention in ("sdpa", "eager")
+    flat = options.packs and options.attention in ("sdpa", "eager")
     if not flat or options.micro_batch_size == 1:
         return options.micro_batch_size
     found.notes.append(
@@ -142,7 +142,7 @@ def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | No
     options, source = found.asked.options, found.source
     if found.rows is None or source is None:
         return None
-    if isinstance(options, SFTOptions) and options.packing == "best-fit":
+    if options.packs:
         packed = statistics.packed_rows if statistics else None
         return Rows(packed, "packed rows", f"{source.name}, by a sample" if packed else source.name, known=False)
     return Rows(found.rows, "pairs" if found.asked.step == "dpo" else "dialogues", source.name)

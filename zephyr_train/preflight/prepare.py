@@ -25,9 +25,8 @@ def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
     options = found.asked.options
     assert isinstance(options, SFTOptions | DPOOptions) and found.model is not None and found.source is not None
     counts = tokens.counts["train"]
-    packed = "packed_rows" in counts
-    unit = "packed rows" if packed else "pairs" if found.asked.step == "dpo" else "dialogues"
-    rows = Rows(counts["packed_rows"] if packed else counts["kept_rows"], unit, found.source.name)
+    unit = "packed rows" if options.packs else "pairs" if found.asked.step == "dpo" else "dialogues"
+    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit, found.source.name)
     return make_plan(
         options,
         shape_of(found.model.folder, found.asked.student),
@@ -45,8 +44,7 @@ def _statistics(tokens: TokenSet, options: TrainOptions, micro_rows: int) -> Any
 
     with pa.memory_map(str(tokens.train_file)) as stream:
         lengths = lengths_of(pa.ipc.open_stream(stream).read_all())
-    packing = isinstance(options, SFTOptions) and options.packing == "best-fit"
-    return token_statistics(lengths, micro_rows, max_length=options.max_length, packing=packing)
+    return token_statistics(lengths, micro_rows, max_length=options.max_length, packing=options.packs)
 
 
 def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:

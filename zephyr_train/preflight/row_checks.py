@@ -24,8 +24,7 @@ def limits_of(options: TrainOptions) -> Limits:
     if isinstance(options, DPOOptions):
         return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
     assert isinstance(options, SFTOptions)
-    packed = options.packing == "best-fit"
-    return Limits(options.max_length, None, options.on_overlong, options.loss_on, packed)
+    return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
 
 
 def rows_fault(fault: ZephyrError) -> Fault:

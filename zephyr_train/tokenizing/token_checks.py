@@ -7,7 +7,6 @@ from zephyr_train.tokenizing.tokens import Tokenized, tokenize_rows
 
 if TYPE_CHECKING:
     from zephyr_train.chat import Chat
-    from zephyr_train.faults import Fault
     from zephyr_train.reader import Source
     from zephyr_train.tokenizing.limits import Limits
 
@@ -18,11 +17,3 @@ def tokenized_sample(source: "Source", chat: "Chat", limits: "Limits", rows: int
     """Return the token rows of the train rows with the smallest prompt_ids: the same in any order of rows."""
     drawn = sample(source.table("train"), source.kind, rows)
     return tokenize_rows(chat, source.kind, [drawn], limits)
-
-
-def sample_checks(
-    source: "Source", chat: "Chat", limits: "Limits", rows: int = SAMPLE_ROWS
-) -> "tuple[dict[str, int], list[Fault]]":
-    """Return what became of a sample of the train rows (Tally), and the faults found in it."""
-    found = tokenized_sample(source, chat, limits, rows)
-    return found.counts, found.faults

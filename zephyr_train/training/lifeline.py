@@ -1,15 +1,18 @@
 """What ties a run's processes to the command that started them: they end with it, and leave it their last words."""
 
+import errno
 import json
 import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.errors import ZephyrError
+from zephyr_train.errors import NoSpace
 from zephyr_train.job import FAILURE, PARENT
 
 
@@ -39,7 +42,21 @@ def _is_alive(process: int) -> bool:
     return state not in "ZX"
 
 
-def fail(folder: Path, fault: ZephyrError) -> None:
+@contextmanager
+def reported(folder: Path) -> Iterator[None]:
+    """End the process when something fails inside, its words left in the folder; a full disk is told as one."""
+    try:
+        yield
+    except ZephyrError as fault:
+        _fail(folder, fault)
+    except Exception as fault:  # safetensors and pyarrow have errors of their own for a full disk
+        if os.strerror(errno.ENOSPC) not in str(fault):
+            raise
+        again = "free some and run the command again: it continues"
+        _fail(folder, NoSpace(f"no space left while writing {folder}", again))
+
+
+def _fail(folder: Path, fault: ZephyrError) -> None:
     """Leave the error where the command finds it, as far as the disk allows, and end with its exit code."""
     content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
     with suppress(OSError):

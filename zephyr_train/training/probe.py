@@ -11,11 +11,10 @@ from typing import Any
 import torch
 
 from zephyr_core import manifest
-from zephyr_core.errors import ZephyrError
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.training.arguments import DTYPES
-from zephyr_train.training.lifeline import fail, hold_on
+from zephyr_train.training.lifeline import hold_on, reported
 
 NAME = "probe.json"
 ROWS = 4
@@ -87,12 +86,8 @@ def main() -> None:
     """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
     folder = Path(sys.argv[1])
     hold_on()
-    try:
-        result = verify(folder)
-    except ZephyrError as fault:
-        fail(folder, fault)
-    else:
-        manifest.write_text_whole(folder / "verified.json", json.dumps(result))
+    with reported(folder):
+        manifest.write_text_whole(folder / "verified.json", json.dumps(verify(folder)))
 
 
 if __name__ == "__main__":
