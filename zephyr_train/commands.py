@@ -23,6 +23,10 @@ AttentionOption = Annotated[
     Optional[str], typer.Option(help="flash_attention_2, flash_attention_3, sdpa, flex_attention, eager.")
 ]
 LoraOption = Annotated[Optional[bool], typer.Option("--lora", help="Train a LoRA adapter; it is merged at the end.")]
+ShareOption = Annotated[
+    Optional[bool],
+    typer.Option(help="Read each prompt once for both replies; by default where that is proven equal."),
+]
 SetOption = Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE for the trainer; may be repeated.")]
 OverlongOption = Annotated[
     Optional[str],
@@ -83,6 +87,7 @@ def dpo(
     zero: ZeroOption = None,
     attention: AttentionOption = None,
     on_overlong: OverlongOption = None,
+    share_prompt: ShareOption = None,
     lora: LoraOption = None,
     settings: SetOption = None,
     resume: ResumeOption = False,
@@ -108,6 +113,7 @@ def reference(
     zero: ZeroOption = None,
     attention: AttentionOption = None,
     on_overlong: OverlongOption = None,
+    share_prompt: ShareOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute the reference log-probs that `zephyr train dpo` with the same options would use; it finds them."""

@@ -1,24 +1,38 @@
-"""dDPO: what TRL's DPOTrainer is told, and the few places where it is held to our token rows and reference.
+"""dDPO: what TRL's DPOTrainer is told, and the few places where it is held to our rows, reference, dealing and layout.
 
 TRL's own preparation, reference pass and cache are not used: under ZeRO-3 its cache takes one model's log-probs for
-another's (docs/decisions/0027).
+another's (docs/decisions/0027). Its loss is not used, since it takes processes and micro-batches for equally large
+(docs/decisions/0030).
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from zephyr_train.job import Job
+from zephyr_train.loss import LogpPair, dpo_loss
+from zephyr_train.pairs import scoring
+from zephyr_train.pairs.dealing import Dealer
+from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
 from zephyr_train.training.arguments import shared
 from zephyr_train.training.lora import lora_config
 from zephyr_train.training.margins import Margins
+
+REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
+READ = ("prompt_ids", "chosen_ids", "rejected_ids", *REFERENCE, "row")  # columns that a batch is made of
+# What a process reads that is left without a pair, as the others wait for its forward pass; it counts nowhere.
+NOBODY: dict[str, Any] = {
+    "prompt_ids": [0], "chosen_ids": [0], "rejected_ids": [0], **dict.fromkeys(REFERENCE, 0.0), "row": -1
+}  # fmt: skip
 
 
 def config(job: Job) -> DPOConfig:
@@ -30,6 +44,7 @@ def config(job: Job) -> DPOConfig:
             "loss_type": ["sigmoid"],  # Eq. (1)
             "precompute_ref_log_probs": True,  # no reference model in memory; ours are in the rows
             "disable_dropout": True,
+            "remove_unused_columns": False,  # a batch's columns are chosen here
             **job.settings,
         }
     )
@@ -42,36 +57,59 @@ def rows(job: Job, split: str) -> Dataset | None:
         return None
     assert job.reference is not None
     dataset = Dataset.from_file(str(file))
-    chosen, rejected = read_reference(Path(job.reference), job.reference_digest, split, dataset["key"])
-    dataset = dataset.add_column("ref_chosen_logps", chosen)
-    dataset = dataset.add_column("ref_rejected_logps", rejected)
-    return dataset.add_column("row", list(range(len(dataset))))
+    known = read_reference(Path(job.reference), job.reference_digest, split, dataset["key"][:])
+    for name, values in zip(REFERENCE, known, strict=True):
+        dataset = dataset.add_column(name, values)
+    return dataset.add_column("row", list(range(len(dataset)))).select_columns(READ)
+
+
+def costs(job: Job) -> list[int]:
+    """Return the tokens of each train row: what it costs to read."""
+    dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
+    prompts = 1 if job.layout == SHARED else 2
+    lengths = (dataset[name][:] for name in ("prompt_tokens", "chosen_tokens", "rejected_tokens"))
+    return [prompts * (prompt - 1) + chosen + rejected for prompt, chosen, rejected in zip(*lengths, strict=True)]
 
 
 def margins_of(job: Job) -> Margins:
     """Return the empty book of the run's margins."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
     first = min(job.options["global_batch_size"], len(dataset))
-    return Margins(job.options["beta"], job.numerics, dataset["key"], dataset["prompt_id"], first)
-
-
-REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
+    return Margins(job.options["beta"], job.numerics, dataset["key"][:], dataset["prompt_id"][:], first)
 
 
 class RowCollator(DataCollatorForPreference):  # type: ignore[misc]
     """TRL's collator, with the row number of each pair."""
 
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the padded batch and `row`, shape (pairs,)."""
-        batch: dict[str, Any] = super().torch_call(examples)
-        batch["row"] = torch.tensor([example["row"] for example in examples])
-        return batch
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Return `row`, shape (pairs,), and the padded batch."""
+        examples = examples or [NOBODY]
+        numbers = torch.tensor([example["row"] for example in examples])  # first: by it a batch's size is known
+        return {"row": numbers, **super().torch_call(examples)}
+
+
+class Figures(NamedTuple):
+    """What is noted of a pair; of several, each is a column of shape (pairs,)."""
+
+    row: Any
+    chosen: Any  # log-probs of the replies in nats
+    rejected: Any
+    chosen_ratio: Any  # above the reference's
+    rejected_ratio: Any
+    hits: Any  # chosen tokens that are the most likely ones,
+    predicted: Any  # of so many
+    read: Any  # tokens of both rows, without padding
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer on ready token rows; keeps each pair's margin, and checks the first step."""
+    """TRL's trainer on ready token rows; each pair of an optimiser step weighs the same, wherever it was read.
+
+    Set after it is made: margins, costs (tokens of each train row), layout.
+    """
 
     margins: Margins
+    costs: Sequence[int]
+    layout: str = PADDED
 
     def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
         return dataset  # tokenized by us, once
@@ -79,10 +117,36 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _precompute_ref_logps(self, dataset: Dataset, *_: object) -> Dataset:
         return dataset  # computed by us, keyed by the weights' files
 
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        columns: list[str] = self._signature_columns  # type: ignore[has-type]
-        self._signature_columns = columns if "row" in columns else [*columns, "row"]
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return this rank's micro-batches."""
+        accumulation, ranks = self.args.gradient_accumulation_steps, self.accelerator.num_processes
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=Dealer(
+                self.costs,
+                step_pairs=self.args.per_device_train_batch_size * ranks * accumulation,
+                ranks=ranks,
+                rank=self.accelerator.process_index,
+                micro_batches=accumulation,
+                seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+                steps_done=lambda: self.state.global_step,
+                by_length=self.layout != PADDED,
+            ),
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            persistent_workers=self.args.dataloader_persistent_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, Tensor]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Tensor]], Tensor]:
+        """Return the micro-batches of an optimiser step, and how many pairs it has on all ranks together."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        pairs = torch.tensor(sum(int((batch["row"] >= 0).sum()) for batch in batches), device=device)
+        return batches, self.accelerator.reduce(pairs, reduction="sum")
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device; the reference stays fp32: rounded to bf16 with it, 300 nats become 302."""
@@ -90,46 +154,82 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         moved: dict[str, Any] = super()._prepare_inputs({k: v for k, v in inputs.items() if k not in known})
         return moved | {name: value.to(self.args.device, torch.float32) for name, value in known.items()}
 
-    def _compute_loss(self, model: Callable[..., Any], inputs: dict[str, Any], return_outputs: bool) -> Any:
-        """Return TRL's loss; on the way the pairs' log-probs are read off the model's output."""
-        numbers = inputs.pop("row")
-        seen: list[torch.Tensor] = []
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return this micro-batch's part of Eq. (1)'s mean over the pairs of the optimiser step, or its own mean.
 
-        def watched(**arguments: Any) -> Any:
-            outputs = model(**arguments)
-            seen.append(outputs.log_probs.detach().sum(dim=1))
-            return outputs
+        transformers divides it by the micro-batches of the step, and the mean over ranks is taken of the gradients; so
+        a part is the sum over its pairs · ranks · micro-batches / pairs of the step.
+        """
+        scores = scoring.score(model, inputs, self.layout)
+        policy = LogpPair(scores.chosen, scores.rejected)
+        reference = LogpPair(*(inputs[name] for name in REFERENCE))
+        counts = inputs["row"] >= 0
+        losses = torch.where(counts, dpo_loss(policy, reference, beta=self.beta), 0.0)
+        self._book(inputs, policy, reference, scores.hits)
+        if num_items_in_batch is None:
+            return losses.sum() / counts.sum()
+        parts = self.accelerator.num_processes * self.current_gradient_accumulation_steps
+        return losses.sum() * parts / num_items_in_batch
 
-        loss = super()._compute_loss(watched, inputs, return_outputs)
-        chosen, rejected = seen[0].chunk(2)
-        rewards = torch.stack([chosen - inputs["ref_chosen_logps"], rejected - inputs["ref_rejected_logps"]])
-        gathered = self.accelerator.gather((numbers, rewards[0].float(), rewards[1].float()))
-        split = "train" if self.model.training else "test"
-        self.margins.add(split, self.state.global_step, *(part.tolist() for part in gathered))
-        return loss
+    def _book(self, inputs: dict[str, Tensor], policy: LogpPair, reference: LogpPair, hits: Tensor) -> None:
+        """Note each pair's figures, gathered from all ranks, which may have unequal numbers of pairs."""
+        figures = Figures(
+            row=inputs["row"],
+            chosen=policy.chosen,
+            rejected=policy.rejected,
+            chosen_ratio=policy.chosen - reference.chosen,
+            rejected_ratio=policy.rejected - reference.rejected,
+            hits=hits,
+            predicted=inputs["completion_mask"][:, 1:].sum(dim=1).chunk(2)[0],
+            read=torch.stack(inputs["attention_mask"].sum(dim=1).chunk(2)).sum(dim=0),
+        )
+        table = torch.stack([column.detach().double() for column in figures], dim=1)
+        gathered = self.accelerator.gather(self.accelerator.pad_across_processes(table, dim=0, pad_index=-1))
+        pairs = [Figures(*row) for row in gathered.tolist() if row[0] >= 0]
+        numbers = [int(pair.row) for pair in pairs]
+        ratios = [pair.chosen_ratio for pair in pairs], [pair.rejected_ratio for pair in pairs]
+        training = self.model.training
+        self.margins.add("train" if training else "test", self.state.global_step, numbers, *ratios)
+        if training:
+            self._total_train_tokens += int(sum(pair.read for pair in pairs))
+        metrics = self._metrics["train" if training else "eval"]  # TRL logs the mean of each list
+        metrics["num_tokens"] = [self._total_train_tokens]
+        for pair in pairs:
+            metrics["mean_token_accuracy"] += [1.0] * int(pair.hits) + [0.0] * int(pair.predicted - pair.hits)
+            metrics["logps/chosen"].append(pair.chosen)
+            metrics["logps/rejected"].append(pair.rejected)
+            metrics["rewards/chosen"].append(self.beta * pair.chosen_ratio)
+            metrics["rewards/rejected"].append(self.beta * pair.rejected_ratio)
+            metrics["rewards/margins"].append(self.beta * (pair.chosen_ratio - pair.rejected_ratio))
+            metrics["rewards/accuracies"].append(float(pair.chosen_ratio > pair.rejected_ratio))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log; the test figures are means over rows, each counted once, whatever the batches were."""
+        """Log means over pairs and tokens since the last log; of test rows each counts once, whatever the batches."""
         if not self.model.training:
-            for name, value in self.margins.test_means().items():
-                self._metrics["eval"][name] = [value]
+            means = self.margins.test_means()
+            if means:
+                logs["eval_loss"] = means.pop("loss")
+            self._metrics["eval"].update({name: [value] for name, value in means.items()})
+        self._hits = self._predicted = 0.0
         super().log(logs, start_time)
 
 
 def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens)
-    pad = tokenizer.pad_token_id
     arguments = config(job)
     made = PairTrainer(
         model=job.model,
         args=arguments,
-        data_collator=RowCollator(pad_token_id=pad, pad_to_multiple_of=arguments.pad_to_multiple_of),
+        data_collator=RowCollator(pad_token_id=tokenizer.pad_token_id, pad_to_multiple_of=arguments.pad_to_multiple_of),
         train_dataset=rows(job, "train"),
         eval_dataset=rows(job, "test"),
         processing_class=tokenizer,
         callbacks=callbacks,
         peft_config=lora_config(job),
     )
-    made.margins = margins
+    made.margins, made.costs, made.layout = margins, costs(job), job.layout
+    scoring.prepare(made.model)
     return made

@@ -24,6 +24,7 @@ COMPARED = (
     "world",
     "cpu",
     "numerics",
+    "layout",
 )
 FREE = ("save_every", "tensorboard")  # options that change nothing in the weights or the metrics
 
@@ -49,6 +50,7 @@ class Job:
     world: int
     cpu: bool
     numerics: str  # "fp32" | "bf16" | "bf16-autocast"
+    layout: str  # of pairs: "shared" | "separate" | "padded"; of dialogues ""
     micro_batch_size: int
     accumulation: int
     steps: int

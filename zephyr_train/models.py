@@ -1,5 +1,6 @@
 """Which model a step begins with: a folder, a run, one from the Hub, or the student built here."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from zephyr_core import manifest, paths
 from zephyr_train.errors import ModelUnreachable
 
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".safetensors")  # no Hub id ends so, though one might
+STUDENT_TYPE = "mistral"  # of the recipe's student, where no model is at hand
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -18,6 +20,15 @@ class Model:
     name: str
     folder: Path | None
     commit: str | None = None
+
+
+def model_type(folder: Path) -> str:
+    """Return the type that a model's config names; "" without one that can be read."""
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(content.get("model_type", "")) if isinstance(content, dict) else ""
 
 
 def is_hub_id(text: str) -> bool:

@@ -160,6 +160,8 @@ class DPOOptions(TrainOptions):
     max_prompt_length: int = _value(512, "ours, as the public recipe of 2023: what is left of a prompt that is cut")
     on_overlong: str = _value("cut-prompt", "ours, as the public recipe of 2023: cut-prompt | drop | error")
     beta: float = _value(0.1, "paper §4.4")
+    padding_free: bool = _value(True, "ours: rows without padding, dealt to processes by length; else TRL's, in order")
+    share_prompt: bool | None = _value(None, "ours: each prompt read once for both replies; none is where it is proven")
     lora_dropout: float = _value(0.0, "ours: dDPO runs without dropout, so that the first loss is ln 2")
 
     def __post_init__(self) -> None:
@@ -176,6 +178,10 @@ class DPOOptions(TrainOptions):
             raise OptionError(
                 f"max_prompt_length {self.max_prompt_length} leaves no room below max_length {self.max_length}",
                 "a completion needs at least one token",
+            )
+        if self.share_prompt and not self.padding_free:
+            raise OptionError(
+                "share_prompt needs rows without padding, and padding_free is off", "leave one of them out"
             )
         if not self.beta > 0:
             raise OptionError(f"beta is {self.beta}: it must be above 0")

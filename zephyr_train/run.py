@@ -101,7 +101,7 @@ def _odd_rows(plan: Plan) -> list[str]:
     """Return what happens at an epoch's end when its rows do not fill the last step."""
     assert plan.rows.rows is not None
     rest = plan.rows.rows % plan.global_batch_size
-    filled = -rest % (plan.micro_batch_size * plan.gpus) if plan.gpus > 1 else 0
+    filled = -rest % (plan.micro_batch_size * plan.gpus) if plan.gpus > 1 and plan.step == "sft" else 0
     if not rest:
         return []
     seen = f", filled up with {filled} seen before, so that all processes have work" if filled else ""

@@ -30,6 +30,7 @@ def job(out: Path, step: str = "dpo", **changes: Any) -> Job:
         "world": 1,
         "cpu": True,
         "numerics": "fp32",
+        "layout": "shared",
         "micro_batch_size": 2,
         "accumulation": 1,
         "steps": 10,

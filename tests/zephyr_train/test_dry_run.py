@@ -63,6 +63,8 @@ cli.main()
                 "rows    61,135 pairs (",
                 "steps   5,733 = 1,911 × 3 epochs, 574 of them warm-up",
                 "→ 3     cached      yes                15.8  fits",
+                "note    pairs without padding, each prompt read twice, dealt to processes by length: shared prompts were"
+                " never run with flash_attention_2 on a GPU; `--share-prompt` turns them on",
             ],
         ),
         (

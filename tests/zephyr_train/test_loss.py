@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from tests.zephyr_train import trl_side
-from zephyr_train.logps import completion_logps
 from zephyr_train.loss import LogpPair, dpo_loss, margins
 
 
@@ -74,11 +73,11 @@ def test_trl_computes_the_same_loss(tmp_path: Path, beta: float) -> None:
     model = trl_side.tiny_model()
     theirs = trl_side.trainer(model, rows, tmp_path, beta=beta)
     batch = theirs.data_collator(rows)
-    logps = completion_logps(model, batch["input_ids"], batch["completion_mask"])
+    policy = trl_side.plain_pairs(model, rows)
     reference = LogpPair(batch["ref_chosen_logps"], batch["ref_rejected_logps"])
-    ours = dpo_loss(LogpPair(*logps.chunk(2)), reference, beta=beta).mean()
+    ours = dpo_loss(policy, reference, beta=beta).mean()
     assert abs(ours.item() - math.log(2)) > 0.01
     assert theirs._compute_loss(theirs.model, batch, False).item() == pytest.approx(ours.item(), abs=1e-5)
     assert theirs._metrics["train"]["rewards/margins"][0] == pytest.approx(
-        margins(LogpPair(*logps.chunk(2)), reference, beta=beta).mean().item(), abs=1e-5
+        margins(policy, reference, beta=beta).mean().item(), abs=1e-5
     )

@@ -62,7 +62,9 @@ def test_each_test_row_counts_once_and_batches_do_not_matter() -> None:
     margins = book(beta=0.5)
     margins.add("test", 3, [0, 1], [2.0, -2.0], [0.0, 0.0])
     margins.add("test", 3, [2, 0], [4.0, 2.0], [0.0, 0.0])  # row 0 fills up the last batch
+    losses = [math.log(1 + math.exp(-margin)) for margin in (1, -1, 2)]
     assert margins.test_means() == {
+        "loss": pytest.approx(sum(losses) / 3),
         "rewards/accuracies": pytest.approx(2 / 3),
         "rewards/margins": pytest.approx((1 - 1 + 2) / 3),
         "rewards/chosen": pytest.approx((1 - 1 + 2) / 3),

@@ -1,72 +1,136 @@
-"""Eight optimiser steps of the project's trainer, TRL's under it, are eight of a plain torch loop over Eq. (1)."""
+"""Eight optimiser steps of the project's trainer are eight of plain TRL's, and of a plain torch loop over Eq. (1)."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import yaml
 
-from tests.zephyr_train import trl_side
-from zephyr_train.logps import completion_logps, pair_logps
+from tests.conftest import ROOT
+from tests.zephyr_train import ranks, trl_side
+from tests.zephyr_train.jobs import job
+from zephyr_train.launch import accelerate_config
 from zephyr_train.loss import LogpPair, dpo_loss
+from zephyr_train.pairs.layout import PADDED, SEPARATE, SHARED
 
-STEPS, WARMUP, MICRO, ACCUMULATION, PEAK, BETA = 8, 2, 4, 2, 1e-2, 0.1
+STEPS, MICRO, ACCUMULATION = 8, 4, 2
+ROWS = ranks.rows(STEPS * MICRO * ACCUMULATION)
 
 
 def linear(step: int) -> float:
     """Return the share of the peak at which the step before `step` + 1 is taken: up over the warm-up, then down to 0."""
-    return step / WARMUP if step < WARMUP else (STEPS - step) / (STEPS - WARMUP)
+    return step / ranks.WARMUP if step < ranks.WARMUP else (STEPS - step) / (STEPS - ranks.WARMUP)
 
 
-def plain_loop(model: Any, batches: list[dict[str, Tensor]]) -> tuple[list[float], list[float]]:
-    """Train in place; return the loss of each micro-batch and the gradient's norm at each step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+def logged(trainer: Any, name: str) -> list[float]:
+    return [entry[name] for entry in trainer.state.log_history if name in entry and "train_runtime" not in entry]
+
+
+def assert_same_weights(ours: dict[str, Any], theirs: Any) -> None:
+    for name, weight in theirs.named_parameters():
+        torch.testing.assert_close(ours[name], weight, atol=2e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Plain TRL on one process, padded rows in its own order; its steps did something, and clipping was at work."""
+    rows = trl_side.with_reference(ROWS, trl_side.tiny_model())
+    options = {**ranks.OPTIONS, "per_device_train_batch_size": MICRO, "gradient_accumulation_steps": ACCUMULATION}
+    theirs = trl_side.trainer(trl_side.tiny_model(), rows, tmp_path_factory.mktemp("plain"), **options)
+    theirs.train()
+    start = dict(trl_side.tiny_model().named_parameters())
+    assert max((weight - start[name]).abs().max().item() for name, weight in theirs.model.named_parameters()) > 1e-2
+    assert max(logged(theirs, "grad_norm")) > 1.0
+    assert theirs.state.global_step == STEPS
+    return theirs
+
+
+@pytest.mark.parametrize("layout", [SHARED, SEPARATE, PADDED])
+@pytest.mark.parametrize(("micro", "accumulation"), [(4, 2), (8, 1), (1, 8)])
+def test_eight_steps_are_those_of_plain_trl(
+    tmp_path: Path, plain: Any, layout: str, micro: int, accumulation: int
+) -> None:
+    rows = trl_side.with_reference(ROWS, trl_side.tiny_model())
+    options = {**ranks.OPTIONS, "per_device_train_batch_size": micro, "gradient_accumulation_steps": accumulation}
+    ours = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path, layout=layout, **options)
+    ours.train()
+    assert logged(ours, "loss")[0] == pytest.approx(0.6931472, abs=1e-5)
+    assert logged(ours, "loss") == pytest.approx(logged(plain, "loss"), abs=1e-5)
+    for name in ranks.FIGURES:
+        assert logged(ours, name) == pytest.approx(logged(plain, name), abs=1e-4, rel=1e-4), name
+    assert_same_weights(dict(ours.model.named_parameters()), plain.model)
+
+
+def test_and_those_of_a_plain_loop(plain: Any, tmp_path: Path) -> None:
+    """No library but torch: Eq. (1) over the same rows, AdamW, clipping, a linear rate after the warm-up."""
+    rows = trl_side.with_reference(ROWS, trl_side.tiny_model())
+    ours = trl_side.project_trainer(
+        trl_side.tiny_model(), rows, tmp_path, **ranks.OPTIONS, per_device_train_batch_size=MICRO * ACCUMULATION
+    )
+    order = [rows[row] for batch in ours.get_train_dataloader() for row in batch["row"].tolist()]
+    model = trl_side.tiny_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=ranks.PEAK, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     losses, norms = [], []
     for step in range(STEPS):
-        for batch in batches[step * ACCUMULATION : (step + 1) * ACCUMULATION]:
-            logps = completion_logps(
-                model, batch["input_ids"], batch["completion_mask"], attention_mask=batch["attention_mask"]
-            )
-            reference = LogpPair(batch["ref_chosen_logps"], batch["ref_rejected_logps"])
-            loss = dpo_loss(LogpPair(*logps.chunk(2)), reference, beta=BETA).mean()
-            (loss / ACCUMULATION).backward()
-            losses.append(loss.item())
+        batch = order[step * MICRO * ACCUMULATION : (step + 1) * MICRO * ACCUMULATION]
+        known = ([row[name] for row in batch] for name in ("ref_chosen_logps", "ref_rejected_logps"))
+        reference = LogpPair(*map(torch.tensor, known))
+        loss = dpo_loss(trl_side.plain_pairs(model, batch), reference, beta=ranks.BETA).mean()
+        loss.backward()
+        losses.append(loss.item())
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
         for group in optimizer.param_groups:
-            group["lr"] = PEAK * linear(step)
+            group["lr"] = ranks.PEAK * linear(step)
         optimizer.step()
         optimizer.zero_grad()
-    return losses, norms
+    assert losses == pytest.approx(logged(plain, "loss"), abs=1e-5)
+    assert norms == pytest.approx(logged(plain, "grad_norm"), rel=1e-4)
+    assert logged(plain, "learning_rate") == pytest.approx([ranks.PEAK * linear(step) for step in range(STEPS)])
+    assert_same_weights(dict(model.named_parameters()), plain.model)
 
 
-def test_eight_steps_agree(tmp_path: Path) -> None:
-    rows = trl_side.pair_rows(STEPS * MICRO * ACCUMULATION)
-    reference = pair_logps(trl_side.tiny_model(), rows, trl_side.PAD, "cpu")
-    ready = [
-        {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        for row, chosen, rejected in zip(rows, *reference, strict=True)
-    ]
-    theirs = trl_side.project_trainer(
-        trl_side.tiny_model(), ready, tmp_path, beta=BETA, learning_rate=PEAK, lr_scheduler_type="linear",
-        warmup_steps=WARMUP / STEPS, optim="adamw_torch", weight_decay=0.0, max_grad_norm=1.0, num_train_epochs=1,
-        per_device_train_batch_size=MICRO, gradient_accumulation_steps=ACCUMULATION, logging_steps=1,
-    )  # fmt: skip
+ACCELERATE = ["-m", "accelerate.commands.launch", "--config_file", "launch.yaml", "--main_process_port", "0"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("backend", "further"),
+    [
+        ("ddp", []),
+        ("deepspeed-2", ["checkpointing"]),
+        ("deepspeed-3", []),
+        ("deepspeed-3", ["lora", "checkpointing"]),
+    ],
+)
+def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, backend: str, further: list[str]) -> None:
+    """Of each four pairs dealt one is so long that its rank reads no other; a mean over ranks would weigh it thrice."""
+    config = accelerate_config(job(tmp_path, world=2, backend=backend))
+    (tmp_path / "launch.yaml").write_text(yaml.safe_dump(config))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    started = TORCHRUN if backend == "ddp" else ACCELERATE
+    command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(tmp_path), *further]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert {1, 3} in map(set, told["counts"])
+    assert [sum(counts) for counts in told["counts"]] == [ranks.STEP_PAIRS] * 8 + [1]
+    assert set(told["counts"][-1]) == {0, 1}  # a rank without a pair
+    assert told["processes"] == 2
+
+    options = {**ranks.OPTIONS, "per_device_train_batch_size": ranks.STEP_PAIRS}
+    rows = trl_side.with_reference(ranks.uneven_rows(), trl_side.tiny_model())
+    adapter = ranks.lora() if "lora" in further else None
+    theirs = trl_side.trainer(trl_side.tiny_model(), rows, tmp_path / "theirs", peft=adapter, **options)
     theirs.train()
-    ours = trl_side.tiny_model()
-    losses, norms = plain_loop(ours, theirs.batches)
-
-    assert theirs.state.global_step == STEPS
-    assert losses[0] == pytest.approx(0.6931472, abs=1e-5)
-    assert losses == pytest.approx(theirs.losses, abs=1e-5)
-    logged = [entry for entry in theirs.state.log_history if "loss" in entry]
-    pairs = zip(losses[::2], losses[1::2], strict=True)
-    assert [entry["loss"] for entry in logged] == pytest.approx([sum(two) / 2 for two in pairs], abs=1e-5)
-    assert [entry["grad_norm"] for entry in logged] == pytest.approx(norms, rel=1e-4)
-    assert [entry["learning_rate"] for entry in logged] == pytest.approx([PEAK * linear(step) for step in range(STEPS)])
-    for (name, mine), other in zip(ours.named_parameters(), theirs.model.parameters(), strict=True):
-        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
-
-    start = trl_side.tiny_model().parameters()  # the steps did something, and clipping was at work
-    assert max((mine - first).abs().max().item() for mine, first in zip(ours.parameters(), start, strict=True)) > 1e-3
-    assert max(norms) > 1.0
+    assert theirs.state.global_step == len(told["loss"]) == 9
+    assert told["loss"] == pytest.approx(logged(theirs, "loss"), abs=1e-5)
+    for name, values in told["logged"].items():
+        assert values == pytest.approx(logged(theirs, name), abs=1e-4, rel=1e-4), name
+    assert_same_weights(torch.load(tmp_path / "weights.pt"), theirs.model)

@@ -117,6 +117,34 @@ def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: 
         found.refuse()
 
 
+@pytest.mark.parametrize(
+    ("given", "layout", "told"),
+    [
+        ({}, "shared", "each prompt read once for both replies"),
+        ({"share_prompt": False}, "separate", "each prompt read twice"),
+        ({"padding_free": False}, "padded", "padded to the longest"),
+        ({"attention": "eager"}, "padded", "attention eager reads only whole rows"),
+    ],
+)
+def test_the_layout_of_pairs_is_chosen_and_told(look: Look, given: dict[str, Any], layout: str, told: str) -> None:
+    found = look("dpo", **given)
+    assert (found.layout, found.faults) == (layout, [])
+    assert any(told in note for note in found.notes)
+    assert look("sft").layout == ""
+
+
+def test_shared_prompts_that_cannot_be_are_a_fault_by_name(look: Look, student: Path, tmp_path: Path) -> None:
+    assert names(look("dpo", share_prompt=True)) == []
+    assert names(look("dpo", share_prompt=True, attention="eager")) == ["share-prompt-option"]
+    own = shutil.copytree(student, tmp_path / "own")
+    config = (own / "config.json").read_text()
+    (own / "config.json").write_text(config.replace('"model_type": "mistral"', '"model_type": "bloom"'))
+    found = look("dpo", share_prompt=True, model=str(own))
+    assert "share-prompt-option" in names(found)
+    fault = next(fault for fault in found.faults if fault.name == "share-prompt-option")
+    assert "'bloom' has ALiBi" in fault.message
+
+
 @pytest.mark.parametrize("step", ["sft", "dpo"])
 def test_absent_columns_and_other_unfit_rows_have_names_of_their_own(look: Look, step: str) -> None:
     column = {"sft": "messages", "dpo": "chosen"}[step]

@@ -40,7 +40,7 @@ def fault(step: str, text: str) -> tuple[str, str, str]:
         ('activation_checkpointing_kwargs={"use_reentrant": false}', {"use_reentrant": False}),
         ("pad_to_multiple_of=64", 64),
         ("pad_to_multiple_of=auto", "auto"),
-        ("train_sampling_strategy=group_by_length", "group_by_length"),
+        ("log_level=warning", "warning"),
         ("report_to=none", "none"),
         ("report_to=tensorboard", "tensorboard"),
         ("include_num_input_tokens_seen=true", True),

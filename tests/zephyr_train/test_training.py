@@ -137,3 +137,26 @@ def test_suspects_lists_the_pairs_with_the_lowest_margins(aligned: World) -> Non
         for key in margins[0]["key"]
     }
     assert [row["key"] for row in found] == sorted(mean, key=lambda key: (mean[key], key))[:3]
+
+
+@pytest.mark.parametrize(
+    ("layout", "words", "further"),
+    [("separate", ["--no-share-prompt"], ""), ("padded", [], "padding_free = false\n")],
+)
+def test_every_layout_trains_to_the_same_figures(aligned: World, layout: str, words: list[str], further: str) -> None:
+    """The reference was computed by shared prompts; the first step is held against it."""
+    (aligned.folder / "other.toml").write_text(f'extends = "quick.toml"\nabout = "t"\n[dpo]\n{further}')
+    out = aligned.folder / layout
+    command = ["train", "dpo", "--model", aligned.run("sft"), "--data", aligned.run("binarize"), "--out", out]
+    done = aligned.zephyr(*command, *words, recipe="other.toml")
+    assert "reference log-probs: found" in done.stderr
+    assert json.loads((out / "run.json").read_text())["layout"] == layout
+    assert json.loads((aligned.run("dpo") / "run.json").read_text())["layout"] == "shared"
+    for split in ("train", "test"):
+        ours, shared = (aligned.metrics(place, split) for place in (out, aligned.run("dpo")))
+        for name in ("loss", "margin", "logps_chosen", "tokens", "token_accuracy"):
+            assert [row.get(name) for row in ours] == pytest.approx([row.get(name) for row in shared], abs=1e-4), name
+    margins = (pq.read_table(place / "margins" / "epoch-2.parquet") for place in (out, aligned.run("dpo")))
+    ours, shared = (table.to_pydict() for table in margins)
+    assert ours["key"] == shared["key"]
+    assert ours["margin"] == pytest.approx(shared["margin"], abs=1e-4)

@@ -11,20 +11,26 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from zephyr_train.dpo import PairTrainer, RowCollator
+from zephyr_train.loss import LogpPair
+from zephyr_train.pairs import scoring
 from zephyr_train.training.margins import Margins
 
 torch.set_num_threads(1)
 PAD, VOCABULARY = 0, 61
 Rows = list[dict[str, Any]]
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
-def tiny_model(seed: int = 0, spread: float = 0.3) -> MistralForCausalLM:
+def tiny_model(seed: int = 0, spread: float = 0.3, **changes: Any) -> MistralForCausalLM:
     """Return a model whose random weights are wide enough that its log-probs and gradients differ between rows."""
     torch.manual_seed(seed)
     config = MistralConfig(
-        vocab_size=VOCABULARY, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=64, sliding_window=None, initializer_range=spread,
-        pad_token_id=PAD, bos_token_id=1, eos_token_id=2, attn_implementation="sdpa",
+        **{
+            "vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "sliding_window": None,
+            "initializer_range": spread, "pad_token_id": PAD, "bos_token_id": 1, "eos_token_id": 2,
+            "attn_implementation": "sdpa", **changes,
+        }
     )  # fmt: skip
     return MistralForCausalLM(config)
 
@@ -74,29 +80,68 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def config(folder: Path, **options: Any) -> DPOConfig:
     return DPOConfig(
-        output_dir=str(folder), use_cpu=True, bf16=False, activation_checkpointing=False, report_to="none",
-        precompute_ref_log_probs=True, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False, **options,
+        output_dir=str(folder), use_cpu=True, bf16=False, report_to="none",
+        precompute_ref_log_probs=True, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
+        **{"activation_checkpointing": False, **options},
     )  # fmt: skip
 
 
-def trainer(model: Any, rows: Rows, folder: Path, **options: Any) -> ReadyTrainer:
+def trainer(model: Any, rows: Rows, folder: Path, peft: Any = None, **options: Any) -> ReadyTrainer:
     """Return TRL's trainer on the rows, fp32 on the CPU; rows without reference log-probs get 0."""
     known = [{"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0, **row} for row in rows]
     arguments = config(folder, **options)
     return ReadyTrainer(
-        model=model, args=arguments, train_dataset=Dataset.from_list(known), processing_class=tokenizer()
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(known),
+        processing_class=tokenizer(),
+        peft_config=peft,
     )
 
 
-def project_trainer(model: Any, rows: Rows, folder: Path, **options: Any) -> WatchedTrainer:
+def project_trainer(
+    model: Any,
+    rows: Rows,
+    folder: Path,
+    layout: str = "shared",
+    peft: Any = None,
+    kind: Any = None,
+    **options: Any,
+) -> Any:
     """Return the project's trainer on rows with reference log-probs, fp32 on the CPU."""
-    made = WatchedTrainer(
+    made = (kind or WatchedTrainer)(
         model=model,
         args=config(folder, **options),
         data_collator=RowCollator(pad_token_id=PAD),
         train_dataset=Dataset.from_list([{**row, "row": number} for number, row in enumerate(rows)]),
         processing_class=tokenizer(),
+        peft_config=peft,
     )
     names = [str(number) for number in range(len(rows))]
-    made.margins = Margins(made.beta, "fp32", names, names)
+    made.margins = Margins(made.beta, "fp32", names, names, first_rows=10**9)  # the first step is not checked
+    made.costs, made.layout = [sum(map(len, map(row.get, COLUMNS))) for row in rows], layout
+    scoring.prepare(made.model)
     return made
+
+
+def plain_logps(model: Any, prompt_ids: list[int], completion_ids: list[int]) -> torch.Tensor:
+    """Return the log-prob of a completion behind a prompt by the whole logits of that row alone, in nats."""
+    ids = torch.tensor([prompt_ids + completion_ids])
+    logps = torch.log_softmax(model(input_ids=ids, use_cache=False).logits[0, :-1].float(), dim=-1)
+    return logps.gather(1, ids[0, 1:, None])[len(prompt_ids) - 1 :].sum()
+
+
+def plain_pairs(model: Any, rows: Rows) -> LogpPair:
+    """Return the log-probs of both completions of each row, row by row."""
+    sides = ([plain_logps(model, row["prompt_ids"], row[side]) for row in rows] for side in COLUMNS[1:])
+    return LogpPair(*map(torch.stack, sides))
+
+
+def with_reference(rows: Rows, model: Any) -> Rows:
+    """Return the rows with the log-probs that a model gives them."""
+    with torch.no_grad():
+        known = plain_pairs(model, rows)
+    return [
+        {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        for row, chosen, rejected in zip(rows, known.chosen.tolist(), known.rejected.tolist(), strict=True)
+    ]

@@ -32,6 +32,7 @@ class Examination:
     settings: dict[str, Any] = field(default_factory=dict)
     cpu: bool = False
     micro_batch_size: int = 1
+    layout: str = ""  # of pairs
     source: Source | None = None
     rows: int | None = None  # of the train split
     model: Model | None = None

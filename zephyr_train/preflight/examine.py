@@ -9,8 +9,9 @@ from zephyr_core.errors import DataError, UsageError
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable, OptionError
 from zephyr_train.faults import Fault
-from zephyr_train.models import is_hub_id
+from zephyr_train.models import STUDENT_TYPE, is_hub_id, model_type
 from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import Rows, batch, make_plan
 from zephyr_train.planning.shape import Shape, shape_of
 from zephyr_train.preflight import machine
@@ -34,6 +35,7 @@ def examine(asked: Asked, say: Callable[[str], None], *, dry: bool, writes_run: 
     found.faults += unusable
     _examine_machine(found)
     _find_inputs(found, say)
+    _choose_layout(found)
     statistics = examine_rows(found)
     _make_plan(found, statistics)
     if writes_run:
@@ -74,6 +76,20 @@ def _find_inputs(found: Examination, say: Callable[[str], None]) -> None:
         found.source = find_rows(asked)
     with _told(found, asked.options.model or (asked.student.source if asked.step == "sft" else None)):
         found.model = find_model(asked, found.source, say, dry=found.dry)
+
+
+def _choose_layout(found: Examination) -> None:
+    """Take the layout of pairs that attention, model and device allow."""
+    options, model = found.asked.options, found.model
+    if not isinstance(options, DPOOptions):
+        return
+    folder = model.folder if model is not None else None
+    try:
+        found.layout, reason = layout.choose(options, model_type(folder) if folder else STUDENT_TYPE, cpu=found.cpu)
+    except OptionError as fault:
+        found.add(Fault("share-prompt-option", str(fault), fault.hint or ""))
+        return
+    found.notes.append(layout.WORDS[found.layout] + (f": {reason}" if reason else ""))
 
 
 @contextmanager

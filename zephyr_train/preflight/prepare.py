@@ -74,6 +74,7 @@ def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
         world=options.gpus,
         cpu=found.cpu,
         numerics=numerics(options),
+        layout=found.layout,
         micro_batch_size=found.micro_batch_size,
         accumulation=plan.accumulation,
         steps=plan.steps,

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from zephyr_train.job import Job
+from zephyr_train.pairs.layout import WORDS
 
 TITLES = {"sft": "dSFT model", "dpo": "dDPO model"}
 RESULTS = {  # of the last evaluation
@@ -27,6 +28,7 @@ def text(
     listed = "\n".join(f"- {note}" for note in notes) or "- none"
     places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
     versions = ", ".join(f"{name} {version}" for name, version in job.versions.items())
+    layout = f" · {WORDS[job.layout]}" if job.layout else ""
     metadata = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["zephyr", job.step]}
     return f"""---
 {yaml.safe_dump(metadata, sort_keys=False).strip()}
@@ -44,7 +46,7 @@ training saw the same bytes that it renders.
 ## Plan, held to
 
 {plan["batch"]} · {job.steps:,} steps, {job.warmup_steps:,} of them warm-up · {job.backend}, {job.world} process(es) ·
-{job.numerics}
+{job.numerics}{layout}
 
 ## Results
 

@@ -17,6 +17,11 @@ FIRST_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # mean of |diffe
 FIRST_MEAN = {"fp32": 0.005, "bf16": 0.25, "bf16-autocast": 0.25}  # |mean of differences|
 
 
+def _loss(margin: float) -> float:
+    """Return −log σ of a margin, Eq. (1), in nats; without overflow."""
+    return max(-margin, 0.0) + math.log1p(math.exp(-abs(margin)))
+
+
 class Margins:
     """Rewards by row number: of the running epoch's train rows, and of the last evaluation's test rows."""
 
@@ -54,7 +59,7 @@ class Margins:
         mean = sum(differences) / len(differences)
         if size <= FIRST_SIZE[self._numerics] and abs(mean) <= FIRST_MEAN[self._numerics]:
             return
-        losses = [math.log1p(math.exp(-self._beta * difference)) for difference in differences]
+        losses = [_loss(self._beta * difference) for difference in differences]
         raise InvariantBroken(
             f"the first loss is {sum(losses) / len(losses):.5f}, not ln 2 = {math.log(2):.5f}: the first pairs'"
             f" log ratios differ by {size:.4f} nats (allowed {FIRST_SIZE[self._numerics]}), {mean:.4f} on average"
@@ -63,12 +68,13 @@ class Margins:
         )
 
     def test_means(self) -> dict[str, float]:
-        """Return the means over test rows by TRL's names, and forget the rows."""
+        """Return the means over test rows by TRL's names, Eq. (1) itself as `loss`, and forget the rows."""
         rows = list(self._rewards["test"].values())
         self._rewards["test"] = {}
         if not rows:
             return {}
         return {
+            "loss": sum(_loss(better - worse) for better, worse in rows) / len(rows),
             "rewards/accuracies": sum(better > worse for better, worse in rows) / len(rows),
             "rewards/margins": sum(better - worse for better, worse in rows) / len(rows),
             "rewards/chosen": sum(better for better, _ in rows) / len(rows),

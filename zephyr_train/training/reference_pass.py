@@ -2,14 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
+from zephyr_train.pairs.layout import PADDED
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
+
+CHECKED_PAIRS = 4
+CHECKED_SIZE = {"fp32": 0.01, "bf16": 1.5, "bf16-autocast": 1.5}  # nats of one reply's summed log-prob
 
 
 def score(job: Job) -> None:
@@ -33,6 +39,8 @@ def score(job: Job) -> None:
             dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), ids, strict=True))
             for ids in zip(part["prompt_ids"], part["chosen_ids"], part["rejected_ids"], strict=True)
         ]
+        if job.layout != PADDED and (split, start, stop) == todo[0]:
+            _require_equal_layouts(model, pairs, pad, device, job)
         chosen, rejected = _scores(model, pairs, pad, device, job)
         columns = {"row": list(range(start, stop)), "key": part["key"], "chosen": chosen, "rejected": rejected}
         table = pa.table({"split": [split] * (stop - start), **columns})
@@ -42,8 +50,31 @@ def score(job: Job) -> None:
         temporary.replace(file)
 
 
+def _require_equal_layouts(model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job) -> None:
+    """Raise unless the run's layout gives a few pairs the log-probs that padded rows, transformers' own way, give them.
+
+    Raises:
+        InvariantBroken: with both.
+    """
+    few = pairs[:CHECKED_PAIRS]
+    laid, padded = (_scores(model, few, pad, device, replace(job, layout=layout)) for layout in (job.layout, PADDED))
+    worst = max(
+        abs(one - other)
+        for ours, theirs in zip(laid, padded, strict=True)
+        for one, other in zip(ours, theirs, strict=True)
+    )
+    if not worst <= CHECKED_SIZE[job.numerics]:
+        raise InvariantBroken(
+            f"pairs laid out as {job.layout!r} get other log-probs than padded rows: they differ by {worst:.4f} nats"
+            f" (allowed {CHECKED_SIZE[job.numerics]}) with {job.options['attention']} on {device}",
+            "say --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; and tell us",
+        )
+
+
 def _frozen(job: Job) -> tuple[Any, torch.device]:
     from transformers import AutoModelForCausalLM
+
+    from zephyr_train.pairs.scoring import frozen_scorer
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cpu") if job.cpu else torch.device("cuda", local)
@@ -53,20 +84,20 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
         attn_implementation=job.options["attention"],
         device_map=None if job.cpu else {"": device},  # straight to the GPU, not by way of every rank's host memory
     )
-    return model.to(device).eval().requires_grad_(False), device
+    return frozen_scorer(model.to(device)), device
 
 
 def _scores(
     model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job
 ) -> tuple[list[float], list[float]]:
     """Return the log-probs of the pairs in their order; pairs of like length are scored together."""
-    from zephyr_train.logps import pair_logps
+    from zephyr_train.pairs.scoring import pair_logps
 
     chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
     mixed = job.numerics == "bf16-autocast"
     for batch in _batches(pairs, 2 * job.micro_batch_size * job.options["max_length"]):
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            better, worse = pair_logps(model, [pairs[number] for number in batch], pad, device)
+            better, worse = pair_logps(model, [pairs[number] for number in batch], pad, job.layout)
         for number, first, second in zip(batch, better, worse, strict=True):
             chosen[number], rejected[number] = first, second
     return chosen, rejected

@@ -1,0 +1,79 @@
+"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing]`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.zephyr_train import trl_side
+
+WARMUP, PEAK, BETA = 2, 1e-2, 0.1
+STEP_PAIRS = 4
+OPTIONS: dict[str, Any] = {
+    "beta": BETA, "learning_rate": PEAK, "lr_scheduler_type": "linear", "warmup_steps": WARMUP,
+    "optim": "adamw_torch", "weight_decay": 0.0, "max_grad_norm": 1.0, "num_train_epochs": 1, "logging_steps": 1,
+    "seed": 42, "data_seed": 42,
+}  # fmt: skip
+# Not the share of margins above 0: a pair of equal texts lies on either side of it.
+FIGURES = ("grad_norm", "rewards/margins", "rewards/chosen", "logps/chosen", "logps/rejected", "num_tokens")
+
+
+def rows(count: int) -> trl_side.Rows:
+    """Return random pairs, and among them those that a shared prompt could get wrong."""
+    made = trl_side.pair_rows(count)
+    made[1] = {"prompt_ids": [5, 9, 11], "chosen_ids": [6, 7], "rejected_ids": [6, 7, 8]}  # chosen begins rejected
+    made[2] = {"prompt_ids": [4, 4, 9, 3], "chosen_ids": [7, 6], "rejected_ids": [7, 6]}  # equal texts
+    made[3] = {"prompt_ids": [8], "chosen_ids": [6, 9, 4], "rejected_ids": [7]}  # a prompt of one token
+    return made
+
+
+def uneven_rows() -> trl_side.Rows:
+    """Return 33 pairs, every fourth of them long: steps of 4 in which a rank reads 1 or 3, and a last one of 1."""
+    made = rows(33)
+    for number in range(0, 33, 4):
+        made[number] = {"prompt_ids": [3 + number] * 20, "chosen_ids": [9] * 14, "rejected_ids": [7, 8] * 6}
+    return made
+
+
+def lora() -> Any:
+    """Return an adapter whose weights are not 0 at the start, so that its gradients are not either."""
+    from peft import LoraConfig
+
+    return LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+
+
+class Counted(trl_side.WatchedTrainer):
+    """Keeps how many pairs each rank had in each step."""
+
+    counts: list[list[int]]
+
+    def get_batch_samples(self, *arguments: Any) -> Any:
+        batches, pairs = super().get_batch_samples(*arguments)
+        mine = torch.tensor([sum(int((batch["row"] >= 0).sum()) for batch in batches)])
+        self.counts.append(self.accelerator.gather(mine).tolist())
+        return batches, pairs
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    known = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
+    options = {**OPTIONS, "per_device_train_batch_size": 2}
+    options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
+    adapter = lora() if "lora" in sys.argv else None
+    made = trl_side.project_trainer(trl_side.tiny_model(), known, folder / "out", kind=Counted, peft=adapter, **options)
+    made.counts = []
+    made.train()
+    weights = made.accelerator.get_state_dict(made.model_wrapped)
+    if made.is_world_process_zero():
+        torch.save({name: weight.float() for name, weight in weights.items()}, folder / "weights.pt")
+        history = [entry for entry in made.state.log_history if "loss" in entry]
+        told = {"counts": made.counts, "processes": made.accelerator.num_processes}
+        told |= {"loss": [entry["loss"] for entry in history]}
+        told |= {"logged": {name: [entry[name] for entry in history] for name in FIGURES}}
+        (folder / "told.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

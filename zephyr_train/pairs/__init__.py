@@ -1,0 +1,1 @@
+"""How preference pairs are laid out, dealt to processes, and scored."""

@@ -1,0 +1,57 @@
+"""How a run lays out its pairs: what is safe for its attention and its model, and what is asked for."""
+
+from zephyr_train.errors import OptionError
+from zephyr_train.options import DPOOptions
+
+SHARED = "shared"  # no padding, each prompt once (pieces.py)
+SEPARATE = "separate"  # no padding, each row by itself
+PADDED = "padded"  # TRL's rows, in order
+ATTENTIONS = ("sdpa", "flash_attention_2", "flash_attention_3")  # that know pieces (attention.py)
+PROVEN = (("sdpa", "cpu"),)  # attention, device: where the tests hold loss and gradients of SHARED against TRL's
+# Types of model whose layers hand `pieces` on to attention and take positions by number alone; each is tested.
+MODELS = ("granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3")
+WORDS = {
+    SHARED: "pairs without padding, each prompt read once for both replies, dealt to processes by length",
+    SEPARATE: "pairs without padding, each prompt read twice, dealt to processes by length",
+    PADDED: "pairs padded to the longest of a micro-batch, each prompt read twice, dealt in order",
+}
+_SCHEMES = {  # model types whose positions are no numbers that a piece could carry, by the name of their scheme
+    "bloom": "ALiBi",
+    "falcon": "ALiBi in some sizes",
+    "mpt": "ALiBi",
+    "gpt2": "learned positions",
+    "opt": "learned positions",
+    "gpt_neo": "learned positions",
+    "gpt_bigcode": "learned positions",
+}
+
+
+def choose(options: DPOOptions, model_type: str, *, cpu: bool) -> tuple[str, str | None]:
+    """Return the layout of a run, and why it is not the fastest one.
+
+    Raises:
+        OptionError: shared prompts are asked for, and the attention or the model cannot do them.
+    """
+    if not options.padding_free:
+        return PADDED, None
+    lacking = _lacking(options.attention, model_type)
+    if lacking is not None:
+        if options.share_prompt:
+            raise OptionError(f"share_prompt is on, and {lacking}", "leave it out: rows are padded then")
+        return PADDED, lacking
+    if options.share_prompt is not None:
+        return (SHARED if options.share_prompt else SEPARATE), None
+    if (options.attention, "cpu" if cpu else "gpu") in PROVEN:
+        return SHARED, None
+    return SEPARATE, (
+        f"shared prompts were never run with {options.attention} on a GPU; `--share-prompt` turns them on"
+    )
+
+
+def _lacking(attention: str, model_type: str) -> str | None:
+    if attention not in ATTENTIONS:
+        return f"attention {attention} reads only whole rows; {', '.join(ATTENTIONS)} can do without padding"
+    if model_type not in MODELS:
+        scheme = _SCHEMES.get(model_type, "a scheme of positions that was never tested here")
+        return f"a model of type {model_type!r} has {scheme}; tested are {', '.join(MODELS)}"
+    return None
