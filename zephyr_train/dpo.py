@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.loss import LogpPair, dpo_loss
 from zephyr_train.pairs import scoring
@@ -29,6 +30,8 @@ from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
 READ = ("prompt_ids", "chosen_ids", "rejected_ids", *REFERENCE, "row")  # columns that a batch is made of
+CHECKED_PAIRS = 2  # of each process
+CHECKED_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # nats of one reply's summed log-prob
 # What a process reads that is left without a pair, as the others wait for its forward pass; it counts nowhere.
 NOBODY: dict[str, Any] = {
     "prompt_ids": [0], "chosen_ids": [0], "rejected_ids": [0], **dict.fromkeys(REFERENCE, 0.0), "row": -1
@@ -104,12 +107,18 @@ class Figures(NamedTuple):
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on ready token rows; each pair of an optimiser step weighs the same, wherever it was read.
 
-    Set after it is made: margins, costs (tokens of each train row), layout.
+    Set after it is made: margins, costs (tokens of each train row), layout, numerics.
     """
 
     margins: Margins
     costs: Sequence[int]
     layout: str = PADDED
+    numerics: str = "fp32"
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen ones since the last log: likeliest, all
+        self._is_checked = False
+        super().__init__(*arguments, **named)
 
     def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
         return dataset  # tokenized by us, once
@@ -145,8 +154,34 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     ) -> tuple[list[dict[str, Tensor]], Tensor]:
         """Return the micro-batches of an optimiser step, and how many pairs it has on all ranks together."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not self._is_checked:
+            self._require_equal_layouts(batches[0])
         pairs = torch.tensor(sum(int((batch["row"] >= 0).sum()) for batch in batches), device=device)
         return batches, self.accelerator.reduce(pairs, reduction="sum")
+
+    def _require_equal_layouts(self, batch: dict[str, Tensor]) -> None:
+        """Before the first step, score a few pairs by this run's layout and as padded rows; every rank does so.
+
+        Raises:
+            InvariantBroken: they get other log-probs.
+        """
+        self._is_checked = True
+        if self.layout == PADDED:
+            return
+        few = scoring.first_pairs(self._prepare_inputs(batch), CHECKED_PAIRS)
+        was_training = self.model_wrapped.training
+        self.model_wrapped.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            ours, padded = (scoring.score(self.model_wrapped, few, layout) for layout in (self.layout, PADDED))
+        self.model_wrapped.train(was_training)
+        differences = torch.cat([ours.chosen - padded.chosen, ours.rejected - padded.rejected])
+        worst = differences.abs().max().item()
+        if not worst <= CHECKED_SIZE[self.numerics]:
+            raise InvariantBroken(
+                f"pairs laid out as {self.layout!r} get other log-probs than padded rows: they differ by {worst:.4f}"
+                f" nats (allowed {CHECKED_SIZE[self.numerics]}) on {self.accelerator.device}",
+                "say --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; and tell us",
+            )
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device; the reference stays fp32: rounded to bf16 with it, 300 nats become 302."""
@@ -187,17 +222,29 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         )
         table = torch.stack([column.detach().double() for column in figures], dim=1)
         gathered = self.accelerator.gather(self.accelerator.pad_across_processes(table, dim=0, pad_index=-1))
-        pairs = [Figures(*row) for row in gathered.tolist() if row[0] >= 0]
-        numbers = [int(pair.row) for pair in pairs]
-        ratios = [pair.chosen_ratio for pair in pairs], [pair.rejected_ratio for pair in pairs]
+        self._note([Figures(*row) for row in gathered.tolist() if row[0] >= 0])
+
+    def _note(self, pairs: list[Figures]) -> None:
+        """Keep what is logged: by TRL's names, of which it logs the mean of each list; each test row once."""
         training = self.model.training
-        self.margins.add("train" if training else "test", self.state.global_step, numbers, *ratios)
+        metrics = self._metrics["train" if training else "eval"]
+        new = self.margins.add(
+            "train" if training else "test",
+            self.state.global_step,
+            [int(pair.row) for pair in pairs],
+            [pair.chosen_ratio for pair in pairs],
+            [pair.rejected_ratio for pair in pairs],
+        )
         if training:
             self._total_train_tokens += int(sum(pair.read for pair in pairs))
-        metrics = self._metrics["train" if training else "eval"]  # TRL logs the mean of each list
+        else:
+            pairs = [pair for pair in pairs if pair.row in new]
         metrics["num_tokens"] = [self._total_train_tokens]
+        tokens = self._tokens["train" if training else "eval"]
+        tokens[0] += sum(pair.hits for pair in pairs)
+        tokens[1] += sum(pair.predicted for pair in pairs)
+        metrics["mean_token_accuracy"] = [tokens[0] / max(tokens[1], 1)]
         for pair in pairs:
-            metrics["mean_token_accuracy"] += [1.0] * int(pair.hits) + [0.0] * int(pair.predicted - pair.hits)
             metrics["logps/chosen"].append(pair.chosen)
             metrics["logps/rejected"].append(pair.rejected)
             metrics["rewards/chosen"].append(self.beta * pair.chosen_ratio)
@@ -206,13 +253,12 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             metrics["rewards/accuracies"].append(float(pair.chosen_ratio > pair.rejected_ratio))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log means over pairs and tokens since the last log; of test rows each counts once, whatever the batches."""
-        if not self.model.training:
-            means = self.margins.test_means()
-            if means:
-                logs["eval_loss"] = means.pop("loss")
-            self._metrics["eval"].update({name: [value] for name, value in means.items()})
-        self._hits = self._predicted = 0.0
+        """Log means over the pairs and tokens since the last log; of test rows each counts once."""
+        mode = "train" if self.model.training else "eval"
+        loss = None if self.model.training else self.margins.end_test()
+        if loss is not None:
+            logs["eval_loss"] = loss
+        self._tokens[mode] = [0.0, 0.0]
         super().log(logs, start_time)
 
 
@@ -230,6 +276,6 @@ def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
         callbacks=callbacks,
         peft_config=lora_config(job),
     )
-    made.margins, made.costs, made.layout = margins, costs(job), job.layout
+    made.margins, made.costs, made.layout, made.numerics = margins, costs(job), job.layout, job.numerics
     scoring.prepare(made.model)
     return made

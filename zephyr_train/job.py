@@ -50,12 +50,12 @@ class Job:
     world: int
     cpu: bool
     numerics: str  # "fp32" | "bf16" | "bf16-autocast"
-    layout: str  # of pairs: "shared" | "separate" | "padded"; of dialogues ""
     micro_batch_size: int
     accumulation: int
     steps: int
     warmup_steps: int
     versions: dict[str, str]
+    layout: str = ""  # of pairs: "shared" | "separate" | "padded"; of dialogues none
     checkpoint: str | None = None  # to continue from
 
     def write(self, folder: Path) -> None:

@@ -4,12 +4,13 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zephyr_core import manifest, paths
 from zephyr_train.errors import ModelUnreachable
 
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".safetensors")  # no Hub id ends so, though one might
-STUDENT_TYPE = "mistral"  # of the recipe's student, where no model is at hand
+STUDENT = {"model_type": "mistral"}  # config of the recipe's student, as far as it matters where no model is at hand
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -22,13 +23,13 @@ class Model:
     commit: str | None = None
 
 
-def model_type(folder: Path) -> str:
-    """Return the type that a model's config names; "" without one that can be read."""
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return a model's config; empty without one that can be read."""
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(content.get("model_type", "")) if isinstance(content, dict) else ""
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def is_hub_id(text: str) -> bool:

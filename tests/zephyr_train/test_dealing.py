@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,30 @@ def test_a_step_has_the_same_rows_whatever_the_dealing(count: int) -> None:
             ]
 
 
-def test_an_epoch_has_its_own_order_which_a_resumed_run_finds_again() -> None:
-    first, second = (steps(24, ranks=2, done=done, by_length=True) for done in (0, 3))
-    assert first != second
-    assert steps(24, ranks=2, done=4, by_length=True) == second  # a step into the second epoch of three steps
+@pytest.mark.parametrize("count", [24, 19])
+def test_an_epoch_has_its_own_order_which_a_resumed_run_finds_again(count: int) -> None:
+    """Three steps an epoch, the last one whole or not."""
+    first, second, third = (steps(count, ranks=2, done=done, by_length=True) for done in (0, 3, 6))
+    assert first != second != third != first
+    assert steps(count, ranks=2, done=2, by_length=True) == first
+    assert steps(count, ranks=2, done=5, by_length=True) == second
+
+
+@pytest.mark.parametrize(("rest", "micro_batches"), [(1, 1), (4, 1), (5, 2), (8, 2)])
+def test_a_last_step_of_few_pairs_has_few_micro_batches(rest: int, micro_batches: int) -> None:
+    """8 pairs a step are 2 ranks × 2 micro-batches of 2 pairs."""
+    for by_length in (False, True):
+        for dealer in dealers(8 + rest, ranks=2, by_length=by_length):
+            assert len(list(dealer)) == len(dealer) == 2 + micro_batches
+
+
+def test_the_larger_share_of_a_moment_goes_to_the_rank_that_has_less() -> None:
+    """Shares 9, 5 | 4, 1: the rank with 9 gets the 1."""
+    assert deal([9, 5, 4, 1], 2, 2) == [[[0], [3]], [[1], [2]]]
+
+
+def test_padded_rows_are_dealt_in_order_as_trl_does() -> None:
+    rows = [list(dealer) for dealer in dealers(16, ranks=2, by_length=False)]
+    order = [row for moment in zip(*rows, strict=True) for share in moment for row in share]
+    generator = torch.Generator().manual_seed(42)
+    assert order == torch.randperm(16, generator=generator).tolist()

@@ -102,6 +102,7 @@ def test_what_tells_and_saves_may_differ_and_what_trains_may_not(tmp_path: Path)
     assert one.differences(job(tmp_path, options={"save_every": 7, "tensorboard": True})) == []
     assert one.differences(job(tmp_path, recipe="other", versions={"trl": "9"})) == []
     assert one.differences(job(tmp_path, options={"beta": 0.5}, cpu=False, world=2)) == ["world", "cpu", "beta"]
+    assert one.differences(job(tmp_path, layout="separate")) == ["layout"]
 
 
 def test_one_process_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,17 +60,17 @@ def test_later_steps_and_test_rows_may_differ() -> None:
 
 def test_each_test_row_counts_once_and_batches_do_not_matter() -> None:
     margins = book(beta=0.5)
-    margins.add("test", 3, [0, 1], [2.0, -2.0], [0.0, 0.0])
-    margins.add("test", 3, [2, 0], [4.0, 2.0], [0.0, 0.0])  # row 0 fills up the last batch
-    losses = [math.log(1 + math.exp(-margin)) for margin in (1, -1, 2)]
-    assert margins.test_means() == {
-        "loss": pytest.approx(sum(losses) / 3),
-        "rewards/accuracies": pytest.approx(2 / 3),
-        "rewards/margins": pytest.approx((1 - 1 + 2) / 3),
-        "rewards/chosen": pytest.approx((1 - 1 + 2) / 3),
-        "rewards/rejected": 0.0,
-    }
-    assert margins.test_means() == {}
+    assert margins.add("test", 3, [0, 1], [2.0, -2.0], [0.0, 0.0]) == {0, 1}
+    assert margins.add("test", 3, [2, 0], [4.0, 2.0], [0.0, 0.0]) == {2}  # row 0 fills up the last batch
+    assert margins.end_test() == pytest.approx(sum(math.log(1 + math.exp(-margin)) for margin in (1, -1, 2)) / 3)
+    assert margins.end_test() is None
+    assert margins.add("test", 4, [0], [0.0], [0.0]) == {0}
+
+
+def test_the_loss_of_a_hopeless_row_does_not_overflow() -> None:
+    margins = book(beta=1.0)
+    margins.add("test", 3, [0], [-5_000.0], [0.0])
+    assert margins.end_test() == pytest.approx(5_000.0)
 
 
 def test_an_epoch_is_written_by_row_and_a_checkpoint_carries_the_running_one(tmp_path: Path) -> None:

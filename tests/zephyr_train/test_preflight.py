@@ -133,6 +133,12 @@ def test_the_layout_of_pairs_is_chosen_and_told(look: Look, given: dict[str, Any
     assert look("sft").layout == ""
 
 
+def test_on_a_gpu_prompts_are_shared_only_when_asked(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpus_here", lambda: [machine.Gpu("A", 9.0, 80.0)])
+    assert look("dpo").layout == "separate"
+    assert look("dpo", share_prompt=True).layout == "shared"
+
+
 def test_shared_prompts_that_cannot_be_are_a_fault_by_name(look: Look, student: Path, tmp_path: Path) -> None:
     assert names(look("dpo", share_prompt=True)) == []
     assert names(look("dpo", share_prompt=True, attention="eager")) == ["share-prompt-option"]

@@ -44,8 +44,8 @@ def _sdpa(
         return output
     parts = zip(
         torch.split(query, pieces.query_lengths, dim=2),
-        torch.split(key.index_select(2, pieces.keys), pieces.key_lengths, dim=2),
-        torch.split(value.index_select(2, pieces.keys), pieces.key_lengths, dim=2),
+        torch.split(_seen(key, pieces), pieces.key_lengths, dim=2),
+        torch.split(_seen(value, pieces), pieces.key_lengths, dim=2),
         strict=True,
     )
     attended = [
@@ -53,6 +53,11 @@ def _sdpa(
         for part, keys, values in parts
     ]
     return torch.cat(attended, dim=1), None
+
+
+def _seen(side: Tensor, pieces: Pieces) -> Tensor:
+    """Return keys or values in the order in which pieces look at them. Shape: (1, heads, keys, head_size)."""
+    return side if pieces.keys is None else side.index_select(2, pieces.keys)
 
 
 def _mask(pieces: Pieces, query: Tensor, key: Tensor, window: int | None) -> Tensor | None:
@@ -91,8 +96,8 @@ def _flash(
     return flash(
         module,
         query,
-        key.index_select(2, pieces.keys),
-        value.index_select(2, pieces.keys),
+        _seen(key, pieces),
+        _seen(value, pieces),
         None,
         cu_seq_lens_q=pieces.query_ends,
         cu_seq_lens_k=pieces.key_ends,

@@ -73,6 +73,7 @@ class Dealer:
         steps_done: Callable[[], int],
         by_length: bool,
     ) -> None:
+        assert len(costs) > 0, "an epoch without rows has no order"
         self._costs = costs
         self._step_pairs = step_pairs
         self._ranks = ranks

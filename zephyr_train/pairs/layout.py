@@ -1,5 +1,8 @@
 """How a run lays out its pairs: what is safe for its attention and its model, and what is asked for."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from zephyr_train.errors import OptionError
 from zephyr_train.options import DPOOptions
 
@@ -10,6 +13,7 @@ ATTENTIONS = ("sdpa", "flash_attention_2", "flash_attention_3")  # that know pie
 PROVEN = (("sdpa", "cpu"),)  # attention, device: where the tests hold loss and gradients of SHARED against TRL's
 # Types of model whose layers hand `pieces` on to attention and take positions by number alone; each is tested.
 MODELS = ("granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3")
+BY_BATCH = ("dynamic", "longrope")  # rotary positions whose frequencies are chosen by the longest row of a batch
 WORDS = {
     SHARED: "pairs without padding, each prompt read once for both replies, dealt to processes by length",
     SEPARATE: "pairs without padding, each prompt read twice, dealt to processes by length",
@@ -26,15 +30,15 @@ _SCHEMES = {  # model types whose positions are no numbers that a piece could ca
 }
 
 
-def choose(options: DPOOptions, model_type: str, *, cpu: bool) -> tuple[str, str | None]:
-    """Return the layout of a run, and why it is not the fastest one.
+def choose(options: DPOOptions, config: Mapping[str, Any], *, cpu: bool) -> tuple[str, str | None]:
+    """Return the layout of a run by the model's config, and why it is not the fastest one.
 
     Raises:
         OptionError: shared prompts are asked for, and the attention or the model cannot do them.
     """
     if not options.padding_free:
         return PADDED, None
-    lacking = _lacking(options.attention, model_type)
+    lacking = _lacking(options.attention, config)
     if lacking is not None:
         if options.share_prompt:
             raise OptionError(f"share_prompt is on, and {lacking}", "leave it out: rows are padded then")
@@ -48,10 +52,23 @@ def choose(options: DPOOptions, model_type: str, *, cpu: bool) -> tuple[str, str
     )
 
 
-def _lacking(attention: str, model_type: str) -> str | None:
+def _lacking(attention: str, config: Mapping[str, Any]) -> str | None:
     if attention not in ATTENTIONS:
         return f"attention {attention} reads only whole rows; {', '.join(ATTENTIONS)} can do without padding"
+    model_type = str(config.get("model_type", ""))
     if model_type not in MODELS:
         scheme = _SCHEMES.get(model_type, "a scheme of positions that was never tested here")
         return f"a model of type {model_type!r} has {scheme}; tested are {', '.join(MODELS)}"
+    by_batch = [scheme for scheme in _rope_types(config) if scheme in BY_BATCH]
+    if by_batch:
+        return f"the model's positions are {by_batch[0]!r}: they hang on the longest row of a batch"
     return None
+
+
+def _rope_types(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the kinds of rotary positions that a config names, of the whole model or of kinds of layers."""
+    for name in ("rope_parameters", "rope_scaling"):
+        given = config.get(name)
+        if isinstance(given, Mapping):
+            for part in (given, *(inner for inner in given.values() if isinstance(inner, Mapping))):
+                yield from (str(part[key]) for key in ("rope_type", "type") if key in part)

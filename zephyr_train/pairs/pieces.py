@@ -31,7 +31,7 @@ class Pieces:
     scored: list[int]  # (2 × pairs,) how many of the N belong to each reply
     query_lengths: list[int]  # tokens of each piece, in the order of the T
     key_lengths: list[int]  # how many places each piece looks at: causal, aligned at their end
-    keys: Tensor  # (sum of key_lengths,) those places, piece by piece
+    keys: Tensor | None  # (sum of key_lengths,) those places, piece by piece; None when each piece sees itself alone
     masks: dict[tuple[int, int, int | None], Tensor | None] = field(default_factory=dict)  # kept from layer to layer
 
     @cached_property
@@ -45,7 +45,7 @@ class Pieces:
         return self._ends(self.key_lengths)
 
     def _ends(self, lengths: list[int]) -> Tensor:
-        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.keys.device)
+        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.tokens.device)
 
 
 def lay(attention_mask: Tensor, completion_mask: Tensor, *, share_prompt: bool) -> Pieces:
@@ -94,5 +94,5 @@ def lay(attention_mask: Tensor, completion_mask: Tensor, *, share_prompt: bool) 
         scored=scored,
         query_lengths=query_lengths,
         key_lengths=key_lengths,
-        keys=torch.tensor(keys, dtype=torch.long, device=device),
+        keys=torch.tensor(keys, dtype=torch.long, device=device) if share_prompt else None,
     )

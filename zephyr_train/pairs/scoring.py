@@ -34,7 +34,7 @@ def prepare(model: Any) -> None:
 def _keep_predicting(module: Any, arguments: Any, named: dict[str, Any], output: Any) -> Any:
     """Give the head the states that predict a scored token, and no others."""
     if named.get("pieces") is not None:
-        output.last_hidden_state = output.last_hidden_state[:, named["pieces"].predicting]
+        output.last_hidden_state = output.last_hidden_state.index_select(1, named["pieces"].predicting)
     return output
 
 
@@ -66,6 +66,12 @@ def score(model: Any, batch: dict[str, Tensor], layout: str) -> Scores:
         )
     chosen, rejected = logps.chunk(2)
     return Scores(chosen, rejected, hits.chunk(2)[0])
+
+
+def first_pairs(batch: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Return a padded batch of the first pairs of one. Shape: (2 × pairs, length) → (2 × count, length)."""
+    halves = {name: batch[name].chunk(2) for name in ("input_ids", "attention_mask", "completion_mask")}
+    return {name: torch.cat([half[:count] for half in both]) for name, both in halves.items()}
 
 
 def frozen_scorer(model: Any) -> Any:

@@ -9,7 +9,7 @@ from zephyr_core.errors import DataError, UsageError
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable, OptionError
 from zephyr_train.faults import Fault
-from zephyr_train.models import STUDENT_TYPE, is_hub_id, model_type
+from zephyr_train.models import STUDENT, config_of, is_hub_id
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import Rows, batch, make_plan
@@ -84,8 +84,14 @@ def _choose_layout(found: Examination) -> None:
     if not isinstance(options, DPOOptions):
         return
     folder = model.folder if model is not None else None
+    if folder is None and options.model is not None:
+        found.notes.append(f"how pairs are laid out is known when {options.model} is here")
+        return
+    config = config_of(folder) if folder else STUDENT
+    if config.get("output_router_logits"):
+        found.notes.append("the loss is Eq. (1) alone: the auxiliary loss of the model's router is not added")
     try:
-        found.layout, reason = layout.choose(options, model_type(folder) if folder else STUDENT_TYPE, cpu=found.cpu)
+        found.layout, reason = layout.choose(options, config, cpu=found.cpu)
     except OptionError as fault:
         found.add(Fault("share-prompt-option", str(fault), fault.hint or ""))
         return

@@ -36,8 +36,8 @@ class Margins:
         self._first: list[float] = []
         self._rewards: dict[str, dict[int, tuple[float, float]]] = {"train": {}, "test": {}}
 
-    def add(self, split: str, step: int, numbers: list[int], chosen: list[float], rejected: list[float]) -> None:
-        """Take the log ratios of pairs; a row that fills up the last batch a second time does not count again.
+    def add(self, split: str, step: int, numbers: list[int], chosen: list[float], rejected: list[float]) -> set[int]:
+        """Take the log ratios of pairs; return the rows that are new, as one that fills up a batch counts once.
 
         Raises:
             InvariantBroken: at the first step the policy is not its own reference.
@@ -50,8 +50,9 @@ class Margins:
             self._first += [better - worse for better, worse in zip(chosen, rejected, strict=True)]
             if len(self._first) >= self._first_rows:
                 self._check_first()
-        for number, reward in rewards.items():
-            self._rewards[split].setdefault(number, reward)
+        new = [number for number in rewards if number not in self._rewards[split]]
+        self._rewards[split] |= {number: rewards[number] for number in new}
+        return set(new)
 
     def _check_first(self) -> None:
         differences = self._first
@@ -67,19 +68,11 @@ class Margins:
             "remove the reference folder that run.json names, and run the command again: it computes them anew",
         )
 
-    def test_means(self) -> dict[str, float]:
-        """Return the means over test rows by TRL's names, Eq. (1) itself as `loss`, and forget the rows."""
-        rows = list(self._rewards["test"].values())
+    def end_test(self) -> float | None:
+        """Return the mean of Eq. (1) over the test rows seen since the last call, and forget them; None without any."""
+        losses = [_loss(better - worse) for better, worse in self._rewards["test"].values()]
         self._rewards["test"] = {}
-        if not rows:
-            return {}
-        return {
-            "loss": sum(_loss(better - worse) for better, worse in rows) / len(rows),
-            "rewards/accuracies": sum(better > worse for better, worse in rows) / len(rows),
-            "rewards/margins": sum(better - worse for better, worse in rows) / len(rows),
-            "rewards/chosen": sum(better for better, _ in rows) / len(rows),
-            "rewards/rejected": sum(worse for _, worse in rows) / len(rows),
-        }
+        return sum(losses) / len(losses) if losses else None
 
     def finish_epoch(self, file: Path) -> None:
         """Write the epoch's margins as Parquet (key, prompt_id, margin), sorted by row, and begin the next epoch."""

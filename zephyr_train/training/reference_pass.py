@@ -2,20 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.pairs.layout import PADDED
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
-
-CHECKED_PAIRS = 4
-CHECKED_SIZE = {"fp32": 0.01, "bf16": 1.5, "bf16-autocast": 1.5}  # nats of one reply's summed log-prob
 
 
 def score(job: Job) -> None:
@@ -39,8 +33,6 @@ def score(job: Job) -> None:
             dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), ids, strict=True))
             for ids in zip(part["prompt_ids"], part["chosen_ids"], part["rejected_ids"], strict=True)
         ]
-        if job.layout != PADDED and (split, start, stop) == todo[0]:
-            _require_equal_layouts(model, pairs, pad, device, job)
         chosen, rejected = _scores(model, pairs, pad, device, job)
         columns = {"row": list(range(start, stop)), "key": part["key"], "chosen": chosen, "rejected": rejected}
         table = pa.table({"split": [split] * (stop - start), **columns})
@@ -48,27 +40,6 @@ def score(job: Job) -> None:
         temporary = file.with_name(f"{file.name}.{rank}.tmp")
         pq.write_table(table, temporary)
         temporary.replace(file)
-
-
-def _require_equal_layouts(model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job) -> None:
-    """Raise unless the run's layout gives a few pairs the log-probs that padded rows, transformers' own way, give them.
-
-    Raises:
-        InvariantBroken: with both.
-    """
-    few = pairs[:CHECKED_PAIRS]
-    laid, padded = (_scores(model, few, pad, device, replace(job, layout=layout)) for layout in (job.layout, PADDED))
-    worst = max(
-        abs(one - other)
-        for ours, theirs in zip(laid, padded, strict=True)
-        for one, other in zip(ours, theirs, strict=True)
-    )
-    if not worst <= CHECKED_SIZE[job.numerics]:
-        raise InvariantBroken(
-            f"pairs laid out as {job.layout!r} get other log-probs than padded rows: they differ by {worst:.4f} nats"
-            f" (allowed {CHECKED_SIZE[job.numerics]}) with {job.options['attention']} on {device}",
-            "say --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; and tell us",
-        )
 
 
 def _frozen(job: Job) -> tuple[Any, torch.device]:
