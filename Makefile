@@ -4,14 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check fix docs bench-data
+.PHONY: help setup demo test check fix docs bench-data bench-train
 help:
-	@echo "make demo    clean the embedded dialogues, make pairs of the embedded ratings, train a small model on both"
+	@echo "make demo    run the whole recipe on embedded data and a small model; minutes on a CPU"
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
 	@echo "make docs    write docs/cli.md from the commands' help"
-	@echo "make bench-data   measure everything against peers, write docs/benchmarks.md (a quarter of an hour)"
+	@echo "make bench-data   measure cleaning and pairs against peers, write docs/benchmarks.md (a quarter of an hour)"
+	@echo "make bench-train  measure dDPO against TRL's trainer, write its part \"Training\" (half an hour)"
 	@echo "make setup   only the set-up that the others do themselves"
 
 setup: $(READY)
@@ -23,28 +24,21 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/zephyr data clean-ultrachat --recipe tiny --overwrite
+	$(BIN)/zephyr run --recipe tiny
 	@echo; echo "== the rules and their examples"
 	$(BIN)/zephyr data audit --recipe tiny
 	@echo; echo "== the story of a dropped row"
 	$(BIN)/zephyr data why b-0035 --recipe tiny
 	@echo; echo "== the story of a rewritten row"
 	$(BIN)/zephyr data why a-0158 --recipe tiny
-	@echo; $(BIN)/zephyr data verify --recipe tiny
-	@echo; echo "== preference pairs of rated answers"
-	$(BIN)/zephyr data binarize --recipe tiny --overwrite
-	@echo; echo "== what the gates found"
-	$(BIN)/zephyr data audit --recipe tiny --step binarize
 	@echo; echo "== the story of a pair"
 	$(BIN)/zephyr data why r-069 --recipe tiny --step binarize
-	@echo; $(BIN)/zephyr data verify --recipe tiny --step binarize
-	@echo; echo "== dSFT: a small model learns from the dialogues"
-	$(BIN)/zephyr train sft --recipe tiny --fresh
-	@echo; echo "== dDPO: it learns from the pairs, held by its own frozen start"
-	$(BIN)/zephyr train dpo --recipe tiny --fresh
 	@echo; echo "== pairs that training could not agree with"
 	$(BIN)/zephyr train suspects runs/tiny/dpo --top 3
-	@echo; echo "curves: runs/tiny/sft/curves.png and runs/tiny/dpo/curves.png; models: runs/tiny/sft/model, runs/tiny/dpo/model"
+	@echo; echo "== the models on held-out pairs"
+	$(BIN)/zephyr train measure runs/tiny/sft runs/tiny/dpo --pairs runs/tiny/dpo --start runs/tiny/sft
+	@echo; $(BIN)/zephyr status --recipe tiny
+	@echo; echo "the run's page: runs/tiny/report.html"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
@@ -59,6 +53,9 @@ check: $(READY)
 
 bench-data: $(READY)
 	$(BIN)/python -m benchmarks.data
+
+bench-train: $(READY)
+	$(BIN)/python -m benchmarks.train
 
 docs: $(READY)
 	$(BIN)/python docs/make_cli.py

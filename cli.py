@@ -11,6 +11,7 @@ from zephyr_core import recipe_report
 from zephyr_core.errors import ZephyrError
 from zephyr_data import commands as data
 from zephyr_data.options import BinarizeOptions, CleanOptions
+from zephyr_run import commands as chain
 from zephyr_train import commands as train
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
 
@@ -24,6 +25,7 @@ STEPS = {
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 recipe_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Recipes: what a run's values are, and why.")
+app.add_typer(chain.app)
 app.add_typer(data.app, name="data")
 app.add_typer(data.rules_app, name="rules")
 app.add_typer(train.app, name="train")
@@ -38,11 +40,13 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Make a chat model from raw teacher data, and trust every row and number on the way."""
+    context.obj = STEPS
 
 
 @recipe_app.command("list")

@@ -36,14 +36,18 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_lines
 
 
+# Of our own writing, each with what must become of it; the recipe `tiny` has those of the grammar too.
+SAMPLES = {"clean-ultrachat": ("samples:ultrachat",), "binarize": ("samples:ultrafeedback",)}
+
+
 def runner(step: Step[Any], folder: Path, default_out: str) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a step's entry point on files and returns the manifest. Further arguments are flags."""
 
     def run(
         *sources: Path | str, out: str = default_out, workers: int = 1, overwrite: bool = False, **flags: Any
     ) -> dict[str, Any]:
-        flags["sources"] = tuple(map(str, sources)) or None
-        request = Request("zephyr-7b-beta" if sources else "tiny", flags, folder / out, workers, overwrite=overwrite)
+        flags["sources"] = tuple(map(str, sources)) or SAMPLES[step.name]
+        request = Request("zephyr-7b-beta", flags, folder / out, workers, overwrite=overwrite)
         content = run_step(step, request)[0]
         refuse_cut_inputs(content)
         return content

@@ -193,8 +193,9 @@ def test_recipe_list_show_diff() -> None:
     shown = zephyr("recipe", "show", "tiny").stdout
     assert "sources" in shown and "# recipe tiny" in shown and "deviations" in shown and "decision 0005" in shown
     assert zephyr("recipe", "diff", "tiny", "zephyr-7b-beta").stdout.startswith(
-        "clean-ultrachat.sources: ('samples:ultrachat',) → ('stingning/ultrachat',)\n"
-        "binarize.sources: ('samples:ultrafeedback',) → ('openbmb/UltraFeedback',)\n"
+        "clean-ultrachat.sources: ('samples:ultrachat', 'samples:world') → ('stingning/ultrachat',)\n"
+        "binarize.sources: ('samples:ultrafeedback', 'samples:judged') → ('openbmb/UltraFeedback',)\n"
+        "binarize.test_prompts: 80 → None\n"
         "student.source: 'new' → 'mistralai/Mistral-7B-v0.1'\n"
     )
     assert zephyr("recipe", "diff", "zephyr-7b-beta", "zephyr-7b-beta-2024").stdout == (

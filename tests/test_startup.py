@@ -19,7 +19,7 @@ TYPER = {
     "pygments",
     "typing_extensions",
 }
-OURS = {"cli", "zephyr_core", "zephyr_data", "zephyr_train"}
+OURS = {"cli", "zephyr_core", "zephyr_data", "zephyr_run", "zephyr_train"}
 HEAVY = {
     "torch",
     "transformers",
@@ -69,6 +69,10 @@ print("MODULES", *{{name.split(".")[0] for name in sys.modules}})
         ["train", "sft", "--help"],
         ["train", "dpo", "--help"],
         ["train", "suspects", "--help"],
+        ["run", "--help"],
+        ["status", "--help"],
+        ["status", "--recipe", "tiny"],
+        ["reproduce", "--help"],
     ],
 )
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:

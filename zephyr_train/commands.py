@@ -132,3 +132,20 @@ def suspects(
     from zephyr_train.results.suspects import report
 
     show(*report(run, top), as_json)
+
+
+@app.command()
+def measure(
+    models: Annotated[list[str], typer.Argument(help="Model folders or finished runs.")],
+    pairs: Annotated[Path, typer.Option(help="A run of `zephyr train dpo`, whose held-out pairs are used.")],
+    start: Annotated[
+        Optional[str], typer.Option(help="The model that dDPO began with; the implicit reward is above it.")
+    ] = None,
+    answers: Annotated[int, typer.Option(help="Prompts that are answered.")] = 40,
+    new_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare models on held-out pairs: which answer they find likelier, and whether they end their turn."""
+    from zephyr_train.results.measure import report
+
+    show(*report(models, pairs, start, answers, new_tokens), as_json)

@@ -557,5 +557,5 @@ def test_options_resolve_with_their_origins() -> None:
     resolved = recipe.resolve(
         "binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"}, {"ZEPHYR_BINARIZE_MIN_MARGIN": "0.5"}
     )
-    assert (resolved.options.sources, resolved.options.min_margin) == (("samples:ultrafeedback",), 0.5)
+    assert (resolved.options.sources, resolved.options.min_margin) == (("samples:ultrafeedback", "samples:judged"), 0.5)
     assert resolved.explain("rejected") == "binarize.rejected = 'lowest'   (flag --rejected)"

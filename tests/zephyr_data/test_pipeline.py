@@ -115,7 +115,7 @@ def test_same_rows_same_result(write: Write, clean: Clean, tmp_path: Path) -> No
 def test_threads_and_hash_seed_do_not_matter(tmp_path: Path, clean: Clean, threads: str) -> None:
     plain = digests(clean())
     done = zephyr(
-        *("data", "clean-ultrachat", "--recipe", "tiny", "--out", tmp_path / "o", "--json"),
+        *("data", "clean-ultrachat", "samples:ultrachat", "--recipe", "tiny", "--out", tmp_path / "o", "--json"),
         POLARS_MAX_THREADS=threads,
         PYTHONHASHSEED=threads,
     )

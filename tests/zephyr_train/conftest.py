@@ -18,6 +18,11 @@ from tests.conftest import zephyr
 RECIPE = """
 extends = "tiny"
 about = "for tests"
+[clean-ultrachat]
+sources = ["samples:ultrachat"]
+[binarize]
+sources = ["samples:ultrafeedback"]
+test_prompts = 2
 [student]
 vocabulary = 384
 hidden_size = 32
@@ -25,6 +30,7 @@ intermediate_size = 64
 layers = 2
 [sft]
 epochs = 1
+global_batch_size = 8
 max_length = 256
 save_every = 4
 [dpo]

@@ -1,0 +1,133 @@
+"""The ablations: claims by hand, the page, and one seed trained and measured for real."""
+
+import copy
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import zephyr
+from zephyr_run.ablation import page
+from zephyr_run.ablation.claims import claims
+
+
+def share(*values: float) -> dict[str, Any]:
+    return {"mean": sum(values) / len(values), "least": min(values), "largest": max(values), "values": list(values)}
+
+
+def arm(likelier: float, stopped: float, implicit: float | None = None) -> dict[str, Any]:
+    return {
+        "standard_error": 0.05,
+        "accuracy_per_token": share(likelier, likelier + 0.02),
+        "implicit_accuracy": None if implicit is None else share(implicit, implicit),
+        "eos_probability": share(stopped, stopped),
+        "stopped_share": share(stopped, stopped),
+        "played_on_share": share(0.0, 0.0),
+    }
+
+
+def epochs(*train: float) -> list[dict[str, Any]]:
+    return [
+        {"epoch": at, "train_accuracy": value, "test_accuracy": 0.8, "test_loss": 0.3}
+        for at, value in enumerate(train, 1)
+    ]
+
+
+CONTENT: dict[str, Any] = {
+    "recipe": "tiny",
+    "seeds": [1, 2],
+    "pairs": 80,
+    "answered": 40,
+    "chance": 0.5,
+    "longer_is_chosen": 0.45,
+    "arms": {
+        "base": arm(0.5, 0.0),
+        "ddpo-alone": arm(0.8, 0.3, 0.8),
+        "dsft-1": arm(0.2, 0.97),
+        "dsft-2": arm(0.6, 0.97, 0.7),
+        "ddpo": arm(0.86, 1.0, 0.87),
+    },
+    "epochs": {"ddpo": [epochs(0.7, 0.9, 0.97)] * 2, "ddpo-alone": [epochs(0.7, 0.8, 0.9)] * 2},
+    "first_loss": {"ddpo": [0.6931472] * 2, "ddpo-alone": [0.6931472] * 2},
+    "samples": [
+        {
+            "prompt": "<|user|>\nWho? <script>alert(1)</script>\n<|assistant|>\n",
+            "answers": {
+                name: {"text": f"I am {name} </style>", "stopped": name != "ddpo-alone"}
+                for name in ("ddpo-alone", "dsft-1", "dsft-2", "ddpo")
+            },
+        }
+    ],
+}
+BREAKS: dict[str, tuple[list[Any], Any]] = {
+    "first-loss": (["first_loss", "ddpo", 0], 0.70),
+    "train-accuracy": (["epochs", "ddpo", 0, 2, "train_accuracy"], 0.94),
+    "overfitting": (["epochs", "ddpo", 1, 0, "train_accuracy"], 0.99),
+    "above-dsft-1": (["arms", "dsft-1", "accuracy_per_token", "values", 1], 0.80),
+    "above-dsft-2": (["arms", "dsft-2", "accuracy_per_token", "values", 0], 0.80),
+    "above-length": (["longer_is_chosen"], 0.8),
+    "ends-its-turn": (["arms", "ddpo-alone", "eos_probability", "values", 0], 0.9),
+}
+
+
+def holding(content: dict[str, Any]) -> dict[str, bool]:
+    return {claim.name: claim.holds for claim in claims(content)}
+
+
+def test_all_claims_hold_of_figures_like_the_papers() -> None:
+    assert holding(CONTENT) == dict.fromkeys(BREAKS, True)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_one_seed_is_enough_to_break_a_claim(name: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    path, value = BREAKS[name]
+    place: Any = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert [claim for claim, holds in holding(content).items() if not holds] == [name]
+
+
+class Balanced(HTMLParser):
+    """Counts open elements."""
+
+    depth = 0
+    scripts = 0
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        self.depth += tag not in ("meta", "br", "link")
+        self.scripts += tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= 1
+
+
+def test_the_page_is_whole_shows_the_papers_figures_and_runs_nobodys_text(tmp_path: Path) -> None:
+    text = page.write(tmp_path, CONTENT).read_text()
+    parser = Balanced()
+    parser.feed(text)
+    assert (parser.depth, parser.scripts) == (0, 0)
+    for shown in ("0.870", "85.65", "4.76", "the longer answer", "chance", "did not end its turn", "another scale"):
+        assert shown in text
+    assert "&lt;script&gt;" in text and "<script>" not in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.slow
+def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path) -> None:
+    """One seed, trained for real: minutes. Again: everything is found, nothing is trained."""
+    done = zephyr("ablate", "--recipe", "tiny", "--seeds", "42", cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "tiny" / "ablations"
+    assert done.stdout.rstrip().endswith("ablations.html")
+    content = json.loads((folder / "ablations.json").read_text())
+    assert holding(content) == dict.fromkeys(BREAKS, True), {claim.name: claim.figures for claim in claims(content)}
+    assert content["pairs"] == 80
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    assert len(before) == 4
+    again = zephyr("ablate", "--recipe", "tiny", "--seeds", "42", cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert again.returncode == 0 and again.stdout.count("nothing to do") == 4
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == before

@@ -1,0 +1,201 @@
+"""What the chain decides, with commands that only write manifests: made anew by our own doing, or the user's to decide."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import STEPS
+from zephyr_core import manifest
+from zephyr_run import command, steps
+from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
+from zephyr_run.command import Ended
+from zephyr_run.errors import StepFailed
+from zephyr_run.record import Record
+
+
+@dataclass
+class Commands:
+    """Stands for the steps' commands: each is made of the content of those before it, and of its options."""
+
+    run: Path
+    options: dict[str, str] = field(default_factory=dict)  # step → what the user may change
+    told: list[list[str]] = field(default_factory=list)
+    fails: dict[str, int] = field(default_factory=dict)  # step → exit code
+    killed_in: str | None = None
+
+    def start(self, words: Sequence[str], **_: Any) -> Ended:
+        self.told.append(list(words))
+        name = words[2]
+        if name in self.fails:
+            return Ended(self.fails[name])
+        if name == "reference":
+            return Ended(0, f'{{"folder": "{self._artefact()}", "rows": {{"train": 1}}}}')
+        step, folder = steps.named(name), self.run / name
+        made_of = self.options.get(name, "") + "".join(
+            (self.run / up / "manifest.json").read_text() for up in step.reads if up != "reference"
+        )
+        anew = step.again in words
+        if manifest.is_whole(folder) and not anew:
+            return Ended(0 if (folder / "made-of").read_text() == made_of else 2)
+        if self.killed_in == name:
+            raise KeyboardInterrupt
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "made-of").write_text(made_of)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        if step.is_data:
+            manifest.write(folder, {"splits": {step.counted: {"rows": 1, "rows_digest": made_of}}})
+        else:
+            (folder / "run.json").write_text(made_of)
+            (folder / "model").mkdir(exist_ok=True)
+            (folder / "model" / "model.safetensors").write_text(made_of)
+            manifest.write(folder, {"kind": "model"})
+        return Ended(0)
+
+    def _artefact(self) -> Path:
+        folder = self.run.parent / "artefacts" / "reference-0"
+        if not manifest.is_whole(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            manifest.write(folder, {"kind": "reference", "digest": "0"})
+        return folder
+
+    def words(self, name: str) -> list[list[str]]:
+        return [words for words in self.told if words[2] == name]
+
+
+Go = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    made = Commands(tmp_path / "runs" / "quick")
+    monkeypatch.setattr(command, "start", made.start)
+    made.run.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def go(commands: Commands) -> Go:
+    def run(*names: str, anew: str = "") -> dict[str, str]:
+        commands.told.clear()
+        chosen = [steps.named(name) for name in names] or list(steps.CHAIN)
+        options = {name: kind() for name, kind in STEPS.items()}
+        record = Record.read(commands.run, "quick")
+        chain = Chain(chosen, "quick", options, record, {}, 0, lambda line: None)
+        return {step.name: chain.carry_out(step, anew=step.name == anew) for step in chosen}
+
+    return run
+
+
+def test_done_then_skipped(go: Go) -> None:
+    assert set(go().values()) == {DONE}
+    assert set(go().values()) == {SKIPPED}
+
+
+def test_what_came_out_otherwise_is_followed_by_what_hangs_on_it(go: Go, commands: Commands) -> None:
+    go()
+    commands.options["binarize"] = "other"
+    outcomes = go(anew="binarize")
+    assert outcomes["sft"] == SKIPPED and outcomes["dpo"] == REBUILT
+    assert [("--fresh" in words) for words in commands.words("dpo")] == [False, True]
+    assert set(go().values()) == {SKIPPED}
+
+
+def test_it_follows_in_a_later_run_too(go: Go, commands: Commands) -> None:
+    go()
+    commands.options["clean-ultrachat"] = "other"
+    go("clean-ultrachat", anew="clean-ultrachat")
+    assert go() == {
+        "clean-ultrachat": SKIPPED, "binarize": SKIPPED, "sft": REBUILT, "reference": SKIPPED, "dpo": REBUILT,
+    }  # fmt: skip
+
+
+def test_the_users_options_are_never_overwritten(go: Go, commands: Commands) -> None:
+    go()
+    weights = (commands.run / "sft" / "model" / "model.safetensors").read_bytes()
+    commands.options["sft"] = "other"
+    with pytest.raises(StepFailed, match="sft ended with exit code 2; not run: reference, dpo") as failed:
+        go()
+    assert failed.value.exit_code == 2 and failed.value.hint
+    assert "--from sft --fresh" in failed.value.hint
+    assert len(commands.words("sft")) == 1
+    assert (commands.run / "sft" / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_without_a_record_nothing_is_ours(go: Go, commands: Commands) -> None:
+    go()
+    (commands.run / "run.json").unlink()
+    commands.options["binarize"] = "other"
+    with pytest.raises(StepFailed, match="binarize ended with exit code 2"):
+        go()
+
+
+def test_killed_while_it_was_made_anew_it_is_made_anew_again(go: Go, commands: Commands) -> None:
+    go()
+    commands.options["binarize"] = "other"
+    commands.killed_in = "dpo"
+    with pytest.raises(KeyboardInterrupt):
+        go(anew="binarize")
+    commands.killed_in = None
+    assert Record.read(commands.run, "quick").entry("dpo")["state"] == "running"
+    assert go()["dpo"] == REBUILT
+    assert "discards" not in Record.read(commands.run, "quick").entry("dpo")
+
+
+def test_killed_between_two_steps_the_next_one_is_still_stale(go: Go, commands: Commands) -> None:
+    go()
+    commands.options["binarize"] = "other"
+    commands.start(["zephyr", "data", "binarize", "--overwrite"])  # whole, and nobody was left to put it on record
+    assert go("dpo")["dpo"] == REBUILT
+
+
+def test_a_failing_command_ends_the_run_with_its_code(go: Go, commands: Commands) -> None:
+    commands.fails["binarize"] = 3
+    with pytest.raises(StepFailed) as failed:
+        go()
+    assert failed.value.exit_code == 3
+    assert [words[2] for words in commands.told] == ["clean-ultrachat", "binarize"]
+    record = Record.read(commands.run, "quick")
+    assert record.entry("binarize")["exit_code"] == 3 and record.entry("binarize")["state"] == "failed"
+    del commands.fails["binarize"]
+    assert go()["binarize"] == DONE
+    assert "exit_code" not in Record.read(commands.run, "quick").entry("binarize")
+
+
+def test_a_student_of_other_dialogues_is_forgotten(go: Go, commands: Commands) -> None:
+    go()
+    student = commands.run / "student"
+    student.mkdir()
+    manifest.write(student, {"kind": "student"})
+    go(anew="clean-ultrachat")
+    assert student.is_dir(), "the same dialogues came out"
+    commands.options["clean-ultrachat"] = "other"
+    go(anew="clean-ultrachat")
+    assert not student.exists()
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "made-of"])
+@pytest.mark.parametrize("name", ["binarize", "sft"])
+def test_a_lost_file_is_noticed(go: Go, commands: Commands, name: str, lost: str) -> None:
+    go()
+    (commands.run / name / lost).unlink()
+    outcomes = go()
+    assert outcomes[name] != SKIPPED
+    assert {step for step, how in outcomes.items() if how != SKIPPED} == {name}, "the same came out"
+
+
+def test_a_damaged_manifest_is_noticed(go: Go, commands: Commands) -> None:
+    go()
+    for name in ("binarize", "sft"):
+        (commands.run / name / "manifest.json").write_text("{")
+    outcomes = go()
+    assert {step for step, how in outcomes.items() if how != SKIPPED} == {"binarize", "sft"}
+
+
+def test_a_step_that_a_recipe_feeds_otherwise_hangs_on_nothing_before() -> None:
+    options = {name: kind() for name, kind in STEPS.items()}
+    assert steps.named("dpo").upstream(options) == ["binarize", "sft"]
+    options["dpo"] = STEPS["dpo"](model="elsewhere")
+    assert steps.named("dpo").upstream(options) == ["binarize"]

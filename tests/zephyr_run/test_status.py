@@ -1,0 +1,104 @@
+"""`zephyr status`: every state that a step can be in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import STEPS
+from tests.zephyr_run.conftest import NAMES, RECIPE, flip_byte
+from zephyr_core import manifest
+from zephyr_run.record import Record
+from zephyr_run.run import Asked
+from zephyr_run.status import status
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run directory with whole outputs, as far as their manifests tell."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick.toml").write_text(RECIPE)
+    folder = tmp_path / "runs" / "quick"
+    for name, split in (("clean-ultrachat", "train_sft"), ("binarize", "train_prefs")):
+        (folder / name / "data").mkdir(parents=True)
+        (folder / name / "data" / "rows.parquet").write_text(f"rows of {name}")
+        splits = {"test": {"rows": 1, "rows_digest": "f" * 64}, split: {"rows": 1234, "rows_digest": "ab" * 32}}
+        manifest.write(folder / name, {"kind": "d", "splits": splits})
+    for name in ("sft", "dpo"):
+        (folder / name / "model").mkdir(parents=True)
+        (folder / name / "model" / "model.safetensors").write_text(f"weights of {name}")
+        (folder / name / "plan.json").write_text('{"steps": 12}')
+        manifest.write(folder / name, {"kind": "model"})
+    artefact = tmp_path / "runs" / "artefacts" / "reference-0"
+    artefact.mkdir(parents=True)
+    manifest.write(artefact, {"kind": "reference", "digest": "cd" * 32, "rows": {"train": 5, "test": 2}})
+    Record.read(folder, "quick").note("reference", artefact="reference-0")
+    return Path("runs/quick")
+
+
+def states(*, hashed: bool = False) -> dict[str, Any]:
+    found, _ = status(Asked("quick.toml", STEPS), hashed=hashed)
+    return {name: step["state"] for name, step in found["steps"].items()}
+
+
+def test_missing_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick.toml").write_text(RECIPE)
+    assert states() == dict.fromkeys(NAMES, "missing")
+    assert [path.name for path in tmp_path.iterdir()] == ["quick.toml"], "looking writes nothing"
+
+
+def test_whole_with_rows_steps_and_digests(run: Path) -> None:
+    result, table = status(Asked("quick.toml", STEPS), hashed=True)
+    weights = manifest.file_digest(run / "sft" / "model" / "model.safetensors")
+    lines = [line.split() for line in table.splitlines()]
+    assert lines[:4] == [
+        ["runs/quick"],
+        ["clean-ultrachat", "whole", "1,234", "rows", "abababababab"],
+        ["binarize", "whole", "1,234", "rows", "abababababab"],
+        ["sft", "whole", "12", "steps", weights[:12]],
+    ]
+    assert lines[4] == ["reference", "whole", "7", "pairs", "cdcdcdcdcdcd"]
+    assert table.endswith("report: not there yet")
+    (run / "report.html").write_text("page")
+    assert status(Asked("quick.toml", STEPS), hashed=False)[0]["report"] == "runs/quick/report.html"
+    assert result["steps"]["sft"]["digest"] == weights
+
+
+def test_stopped_half_way(run: Path) -> None:
+    (run / "dpo" / "manifest.json").unlink()
+    (run / "dpo" / "metrics.jsonl").write_text('{"step": 3, "split": "train"}\n{"step": 4, "split": "train"}\n{"st')
+    (run / "binarize").rename(run / "binarize.partial")
+    found, _ = status(Asked("quick.toml", STEPS), hashed=False)
+    assert found["steps"]["binarize"]["state"] == found["steps"]["dpo"]["state"] == "stopped half-way"
+    assert found["steps"]["dpo"]["amount"] == "4 of 12 steps"
+
+
+def test_damaged_by_size_and_only_with_verify_by_digest(run: Path) -> None:
+    flip_byte(run / "binarize" / "data" / "rows.parquet")
+    assert states()["binarize"] == "whole"
+    assert states(hashed=True)["binarize"] == "damaged: data/rows.parquet has changed: another sha256"
+    (run / "sft" / "model" / "model.safetensors").unlink()
+    (run / "clean-ultrachat" / "data" / "rows.parquet").write_text("short")
+    assert states()["sft"] == "damaged: model/model.safetensors is missing"
+    assert states()["clean-ultrachat"] == "damaged: data/rows.parquet has 5 bytes, not 23"
+    (run / "dpo" / "manifest.json").write_text("{")
+    assert states()["dpo"] == "damaged: manifest.json is damaged"
+
+
+def test_stale_and_what_hangs_on_it(run: Path) -> None:
+    record = Record.read(run, "quick")
+    record.note("sft", made_of={"clean-ultrachat": "another"})
+    found = states()
+    assert found["sft"] == "stale: made of another clean-ultrachat"
+    assert found["dpo"] == found["reference"] == "stale: made of sft, which is stale"
+    assert found["binarize"] == "whole"
+    record.note("sft", made_of=None)
+    assert set(states().values()) == {"whole"}
+
+
+def test_a_record_that_cannot_be_read_is_none(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({"steps": [1]}))
+    assert states()["clean-ultrachat"] == "whole"
+    assert states()["reference"] == "missing", "nobody says which it is"

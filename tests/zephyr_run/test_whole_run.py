@@ -1,0 +1,120 @@
+"""Real commands on a small recipe: made, skipped, mended where damaged, continued where killed, made again elsewhere."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.zephyr_run.conftest import NAMES, Place, flip_byte
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_makes_every_step_and_ends_with_the_page(finished: Place) -> None:
+    lines = (finished.folder / "told.txt").read_text().splitlines()
+    assert [line.split()[:2] for line in lines[-6:-1]] == [[name, "done"] for name in NAMES]
+    assert lines[-1] == "runs/quick/report.html"
+    assert (finished.folder / lines[-1]).read_text().startswith("<!DOCTYPE html>")
+    record = finished.record()
+    assert list(record) == list(NAMES)
+    for name, entry in record.items():
+        assert entry["state"] == "whole" and entry["seconds"] > 0
+        assert entry["command"][0] == "zephyr" and entry["command"][2] == name
+    made_of = {"binarize": record["binarize"]["content"], "sft": record["sft"]["content"]}
+    assert record["dpo"]["made_of"] == record["reference"]["made_of"] == made_of
+    assert finished.states("--verify") == dict.fromkeys(NAMES, "whole")
+
+
+def test_again_everything_is_skipped(finished: Place) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
+    done = finished.chain()
+    assert done.stdout.count("nothing to do") == 4
+    assert [line.split()[1] for line in done.stdout.splitlines()[-6:-1]] == ["skipped"] * 5
+    assert before == {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
+    assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
+
+
+def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -> None:
+    file = next((copy.run / "binarize" / "data").glob("train_prefs-*"))
+    whole = file.read_bytes()
+    flip_byte(file)
+    assert copy.states()["binarize"] == "whole", "its size tells nothing"
+    told = copy.chain("--from", "dpo", code=5).stderr
+    assert "which dpo reads, is damaged: data/train_prefs-" in told and "--from binarize" in told
+    reference = next((copy.folder / "runs" / "artefacts").glob("reference-*/reference.parquet"))
+    flip_byte(reference)
+    done = copy.chain("--from", "binarize", "--json")
+    assert "is damaged: data/train_prefs-00000-of-00001.parquet has changed: another sha256" in done.stderr
+    assert "is damaged: reference.parquet has changed" in done.stderr
+    assert "$ zephyr data binarize --recipe quick.toml --overwrite" in done.stderr
+    outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
+    # The same pairs came out, so what was made of them is what it should be.
+    assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "rebuilt", "dpo": "skipped"}
+    assert file.read_bytes() == whole
+
+
+def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
+    (copy.run / "sft" / "model" / "model.safetensors").unlink()
+    flip_byte(copy.run / "student" / "model.safetensors")
+    done = copy.chain("--from", "sft", "--to", "sft")
+    assert "student is damaged: model.safetensors has changed" in done.stderr
+    assert "sft is damaged: model/model.safetensors is missing" in done.stderr
+    assert "$ zephyr train sft --recipe quick.toml --fresh" in done.stderr
+    assert done.stdout.splitlines()[-2].split()[:2] == ["sft", "rebuilt"]
+    assert copy.weights("sft") == finished.weights("sft")
+    assert copy.states()["dpo"] == "whole", "the same weights came out: dpo is still made of them"
+
+
+def test_killed_in_dsft_the_same_command_continues(copy: Place, finished: Place) -> None:
+    shutil.rmtree(copy.run / "sft")
+    state = copy.run / "sft.state"
+    copy.kill_when(["--from", "sft", "--to", "sft"], lambda: any(state.glob("checkpoint-*/complete.json")))
+    assert copy.states()["sft"] == "stopped half-way"
+    assert copy.record()["sft"]["state"] == "running"
+    done = copy.chain("--from", "sft", "--to", "sft")  # at once: what the killed run left behind ends by itself
+    assert "continuing the run" in done.stderr
+    assert done.stdout.splitlines()[-2].split()[:2] == ["sft", "done"]
+    assert copy.weights("sft") == finished.weights("sft")
+
+
+def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(copy: Place, finished: Place) -> None:
+    copy.change_recipe("test_prompts = 2", "test_prompts = 6")
+    refused = copy.chain(code=2)
+    assert "made otherwise; different are test_prompts" in refused.stderr
+    assert "binarize ended with exit code 2; not run: sft, reference, dpo" in refused.stderr
+    assert "`zephyr run --recipe quick.toml --from binarize --fresh` makes it anew" in refused.stderr
+    kept = (copy.run / "recipe" / "quick.toml").read_text()
+    assert "test_prompts = 2" in kept, "what is on disk was made with that"
+    done = copy.chain("--from", "binarize", "--fresh", "--json")
+    outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
+    assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "done", "dpo": "rebuilt"}
+    assert "dpo was made of another binarize: it is made anew with --fresh" in done.stderr
+    assert "test_prompts = 6" in (copy.run / "recipe" / "quick.toml").read_text()
+    assert copy.weights("dpo") != finished.weights("dpo")
+    assert set(copy.states("--verify").values()) == {"whole"}
+
+
+def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> None:
+    (copy.folder / "quick.toml").unlink()  # the run has kept what it needs
+    done = copy.zephyr("reproduce", "runs/quick", "--to", "sft", ZEPHYR_SFT_EPOCHS="3", ZEPHYR_RUNS="elsewhere")
+    lines = [line.split()[:2] for line in done.stdout.splitlines()[-3:]]
+    assert lines == [["clean-ultrachat", "equal"], ["binarize", "equal"], ["sft", "equal"]]
+    assert "other versions are installed" not in done.stderr
+    again = copy.folder / "runs" / "quick.reproduced" / "quick"
+    assert (again / "sft" / "model" / "model.safetensors").read_bytes() == copy.weights("sft")
+
+    file = copy.run / "binarize" / "manifest.json"
+    content = json.loads(file.read_text())
+    content["splits"]["train_prefs"]["rows_digest"] = "0" * 64
+    content["versions"]["polars"] = "0.1"
+    file.write_text(json.dumps(content))
+    done = copy.zephyr("reproduce", "runs/quick", "--to", "binarize", code=5)
+    assert "polars 0.1 → " in done.stderr
+    assert "train_prefs: 000000000000, now " in done.stdout
+    assert "could explain it: version of polars: 0.1, now " in done.stdout
+    assert "error: came out otherwise: binarize" in done.stderr
+
+
+def test_what_no_run_made_cannot_be_made_again(empty: Place) -> None:
+    (empty.folder / "runs" / "quick").mkdir(parents=True)
+    assert "has no recipe/" in empty.zephyr("reproduce", "runs/quick", code=2).stderr

@@ -1,0 +1,1 @@
+"""The paper's ablations in small: four arms, three seeds, one page."""

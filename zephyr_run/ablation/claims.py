@@ -1,0 +1,80 @@
+"""What the ablations are held to: each claim with the figures that bear it out, or do not."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LEARNED = 0.95  # share of train pairs right in the last epoch
+ABOVE = 0.1  # by how much one share must lie above another to be "well above"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, whether it holds in every seed, and the figures."""
+
+    name: str
+    says: str
+    holds: bool
+    figures: str
+
+
+def claims(content: Mapping[str, Any]) -> list[Claim]:
+    """Return the claims of the page, each held against every seed."""
+    return [*_training(content), *_held_out(content)]
+
+
+def _training(content: Mapping[str, Any]) -> Iterator[Claim]:
+    first = [loss for losses in content["first_loss"].values() for loss in losses]
+    off = max(abs(loss - math.log(2)) for loss in first)
+    yield Claim(
+        "first-loss", "dDPO begins at ln 2: the policy is its own reference", off < 1e-3, f"largest distance {off:.1e}"
+    )
+    last = [epochs[-1]["train_accuracy"] for epochs in content["epochs"]["ddpo"]]
+    yield Claim(
+        "train-accuracy",
+        "in the last epoch nearly every train pair is right (the paper's Figure 3)",
+        min(last) >= LEARNED,
+        f"train accuracy {_listed(last)}, {LEARNED} wanted",
+    )
+    gains = [_test(epochs, -1) - _test(epochs, 0) for epochs in content["epochs"]["ddpo"]]
+    grown = [epochs[-1]["train_accuracy"] - epochs[0]["train_accuracy"] for epochs in content["epochs"]["ddpo"]]
+    yield Claim(
+        "overfitting",
+        "from the first to the last epoch train accuracy grows more than test accuracy does (Figure 3)",
+        all(train > test for train, test in zip(grown, gains, strict=True)),
+        f"train {_listed(grown, sign=True)}, test {_listed(gains, sign=True)}",
+    )
+
+
+def _held_out(content: Mapping[str, Any]) -> Iterator[Claim]:
+    likelier = {name: arm["accuracy_per_token"]["values"] for name, arm in content["arms"].items()}
+    for other, title in (("dsft-1", "dSFT-1"), ("dsft-2", "dSFT-2")):
+        yield Claim(
+            f"above-{other}",
+            f"dDPO + dSFT finds the better answer likelier well above {title} (Table 3)",
+            all(ours > theirs + ABOVE for ours, theirs in zip(likelier["ddpo"], likelier[other], strict=True)),
+            f"{_listed(likelier['ddpo'])} against {_listed(likelier[other])}",
+        )
+    longer = content["longer_is_chosen"]
+    yield Claim(
+        "above-length",
+        "and well above taking the longer answer",
+        min(likelier["ddpo"]) > longer + ABOVE,
+        f"{_listed(likelier['ddpo'])} against {longer:.3f}",
+    )
+    ends = {name: arm["eos_probability"]["values"] for name, arm in content["arms"].items()}
+    yield Claim(
+        "ends-its-turn",
+        "without dSFT the model does not learn to end its turn (the paper's Figure 7)",
+        all(tuned > alone + ABOVE for tuned, alone in zip(ends["dsft-1"], ends["ddpo-alone"], strict=True)),
+        f"EOS behind a good answer: dSFT-1 {_listed(ends['dsft-1'])}, dDPO − dSFT {_listed(ends['ddpo-alone'])}",
+    )
+
+
+def _test(epochs: Sequence[Mapping[str, Any]], place: int) -> float:
+    return float(epochs[place]["test_accuracy"] or 0.0)
+
+
+def _listed(values: Sequence[float], *, sign: bool = False) -> str:
+    return " / ".join(f"{value:{'+' if sign else ''}.3f}" for value in values)

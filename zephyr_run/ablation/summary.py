@@ -1,0 +1,100 @@
+"""The figures of all seeds in one record: means, spread, and what each arm said."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zephyr_run.ablation.arms import ARMS, Place
+
+FIGURES = ("accuracy_per_token", "implicit_accuracy", "eos_probability", "stopped_share", "played_on_share")
+SHOWN = 6  # prompts whose answers stand side by side
+
+
+def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
+    """Return the record that the page is made of, JSON-ready."""
+    seeds = {place.seed: _measured(place) for place in places}
+    some = next(iter(seeds.values()))["ddpo"]
+    return {
+        "recipe": recipe,
+        "seeds": list(seeds),
+        "pairs": some["pairs"],
+        "answered": len(some["answers"]),
+        "chance": 0.5,
+        "longer_is_chosen": some["longer_is_chosen"],
+        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *_names())},
+        "paper": {arm.name: {"mt_bench": arm.mt_bench, "alpaca_eval": arm.alpaca_eval} for arm in ARMS},
+        "epochs": {arm: [_epochs(place.of(arm)) for place in places] for arm in ("ddpo", "ddpo-alone")},
+        "first_loss": {
+            arm: [_rows(place.of(arm), "train")[0]["loss"] for place in places] for arm in ("ddpo", "ddpo-alone")
+        },
+        "samples": _samples(seeds[places[0].seed]),
+    }
+
+
+def _names() -> list[str]:
+    return [arm.name for arm in ARMS]
+
+
+def _measured(place: Place) -> dict[str, dict[str, Any]]:
+    """Return arm → figures of one seed; "base" is the model before dSFT."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in ("dsft-1", "base"):
+        content = json.loads(place.figures(start).read_text(encoding="utf-8"))
+        shared = {name: content[name] for name in ("pairs", "longer_is_chosen")}
+        for name, figures in content["models"].items():
+            arm = Path(name).name if Path(name).parent == place.folder else "base"
+            found[arm] = {**figures, **shared}
+    return found
+
+
+def _spread(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return each figure's mean, least and largest over seeds, and the standard error of one seed's share."""
+    figures: dict[str, Any] = {"standard_error": statistics.mean(one["standard_error"] for one in found)}
+    for name in FIGURES:
+        values = [one[name] for one in found if one[name] is not None]
+        figures[name] = (
+            {"mean": statistics.mean(values), "least": min(values), "largest": max(values), "values": values}
+            if values
+            else None
+        )
+    return figures
+
+
+def _epochs(run: Path) -> list[dict[str, float]]:
+    """Return for each epoch the share of train pairs with a margin above 0 when it trained them, and that of test."""
+    import pyarrow.parquet as pq
+
+    tests = {round(row["epoch"]): row for row in _rows(run, "test") if abs(row["epoch"] - round(row["epoch"])) < 1e-6}
+    found = []
+    for number in range(1, len(list((run / "margins").glob("epoch-*.parquet"))) + 1):
+        margins = pq.read_table(run / "margins" / f"epoch-{number}.parquet")["margin"].to_pylist()
+        test = tests.get(number, {})
+        found.append(
+            {
+                "epoch": number,
+                "train_accuracy": sum(margin > 0 for margin in margins) / max(len(margins), 1),
+                "test_accuracy": test.get("accuracy"),
+                "test_loss": test.get("loss"),
+            }
+        )
+    return found
+
+
+def _rows(run: Path, split: str) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["split"] == split]
+
+
+def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first prompts with every arm's answer, and whether it ended its turn."""
+    return [
+        {
+            "prompt": found["ddpo"]["prompts"][place],
+            "answers": {
+                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in _names()
+            },
+        }
+        for place in range(min(SHOWN, len(found["ddpo"]["prompts"])))
+    ]

@@ -1,0 +1,139 @@
+"""One step after another: what is damaged or stale is made anew, everything else is for the step's command to judge.
+
+A command does nothing when its output is whole and of the same inputs and options, continues what was stopped, and
+refuses (exit code 2) what was made otherwise. Here it is decided only whether that is our own doing: the step before
+came out otherwise, or an output is damaged.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zephyr_run import command, mending, outputs
+from zephyr_run.errors import DamagedInput, StepFailed
+from zephyr_run.outputs import Output
+from zephyr_run.record import Record
+from zephyr_run.steps import Step, named
+from zephyr_run.verify import damage
+
+DONE, SKIPPED, REBUILT = "done", "skipped", "rebuilt"
+REFUSED = 2  # exit code of a command that finds another's work
+
+
+@dataclass
+class Chain:
+    """The steps of one run directory."""
+
+    steps: Sequence[Step]
+    recipe: str  # as typed
+    options: Mapping[str, Any]  # section → options
+    record: Record
+    sources: Mapping[str, Sequence[str]]  # step → what it reads instead of the recipe's
+    lock: int
+    say: Callable[[str], None]
+    out_to: Any = None  # where commands write their results; None: stdout
+    changed: set[str] = field(default_factory=set)  # steps that came out otherwise than before
+    judged: set[str] = field(default_factory=set)  # steps carried out, whose files need no second look
+
+    def output(self, step: Step) -> Output:
+        """Return what is on disk of a step."""
+        return outputs.find(step, self.record.folder, self.record.entry(step.name))
+
+    def carry_out(self, step: Step, *, anew: bool) -> str:
+        """Run a step's command, once more where its output is stale; return what became of it.
+
+        Raises:
+            StepFailed: the command failed.
+            DamagedInput: it would read damaged files that are not made anew in this run.
+        """
+        self._check_inputs(step)
+        before, started = self.output(step), time.monotonic()
+        content, written = (
+            before.content(),
+            {place.folder: place.written() for place in (before, *self._artefacts(step))},
+        )
+        flags = mending.prepare(step, before, self.record, self.say, anew=anew)
+        code = self._run(step, flags)
+        stale = self._stale(step) if code == REFUSED and step.again and not flags else None
+        if stale:
+            self.say(f"{step.name} {stale}: it is made anew with {step.again}")
+            code = self._run(step, [str(step.again)])
+        if code:
+            self._give_up(step, code)
+        after = self.output(step)
+        self._conclude(step, after, content)
+        if after.written() == written.get(after.folder):
+            return SKIPPED
+        self.record.note(step.name, seconds=round(time.monotonic() - started, 3))
+        return REBUILT if written.get(after.folder) else DONE
+
+    def _check_inputs(self, step: Step) -> None:
+        for name in step.upstream(self.options):
+            output = self.output(named(name))
+            what = damage(output.folder) if name not in self.judged and output.folder and output.is_whole else None
+            if what:
+                again = f"`zephyr run --recipe {self.recipe} --from {name}` makes it anew"
+                raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
+
+    def _run(self, step: Step, flags: Sequence[str]) -> int:
+        """Return the exit code of the step's command; an artefact's folder goes on record."""
+        artefact = step.folder is None
+        words = command.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if artefact else [])
+        self._begin(step, words, replaces=bool(flags))
+        self.say(f"$ {command.typed([*words, *flags])}")
+        ended = command.start([*words, *flags], catch=["out"] if artefact else [], out_to=self.out_to, lock=self.lock)
+        if artefact and not ended.code:
+            told = json.loads(ended.out)
+            self.record.note(step.name, artefact=Path(told["folder"]).name)
+            print(f"{told['folder']}: {sum(told['rows'].values()):,} pairs", file=self.out_to or sys.stdout, flush=True)
+        return ended.code
+
+    def _begin(self, step: Step, words: Sequence[str], *, replaces: bool) -> None:
+        """Put on record what is about to run; of what its output is made, unless an older one may stay."""
+        mark = self.output(step).mark()
+        changes: dict[str, Any] = {"command": list(words), "state": "running", "exit_code": None}
+        if mark is None or replaces:
+            changes |= {"made_of": self._made_of(step), "discards": mark}
+        self.record.note(step.name, **changes)
+
+    def _made_of(self, step: Step) -> dict[str, str]:
+        found = {name: self.output(named(name)).content() for name in step.upstream(self.options)}
+        return {name: digest for name, digest in found.items() if digest}
+
+    def _stale(self, step: Step) -> str | None:
+        """Return why an output that its command refuses is so by our own doing; None when it is the user's."""
+        entry = self.record.entry(step.name)
+        if entry.get("discards") and entry["discards"] == self.output(step).mark():
+            return "was to be made anew when it was stopped"
+        made_of = entry.get("made_of", {})
+        for name, digest in self._made_of(step).items():
+            if name in self.changed or made_of.get(name, digest) != digest:
+                return f"was made of another {name}"
+        return None
+
+    def _give_up(self, step: Step, code: int) -> None:
+        self.record.note(step.name, state="failed", exit_code=code)
+        rest = [later.name for later in self.steps[self.steps.index(step) + 1 :]]
+        message = f"{step.name} ended with exit code {code}" + (f"; not run: {', '.join(rest)}" if rest else "")
+        again = f"`zephyr run --recipe {self.recipe} --from {step.name} --fresh` makes it anew"
+        raise StepFailed(message, f"mend it and give the same command again; after a change of options {again}", code)
+
+    def _conclude(self, step: Step, output: Output, before: str | None) -> None:
+        """Put a finished step on record, and whether it came out otherwise than what later steps were made of."""
+        content = output.content()
+        if (self.record.entry(step.name).get("content") or before or content) != content:
+            self.changed.add(step.name)
+            if step.name == "clean-ultrachat":
+                mending.forget_student(self.record.folder, self.say)
+        self.judged.add(step.name)
+        found = {"manifest": output.manifest_digest(), "content": content, "made_of": self._made_of(step)}
+        self.record.note(step.name, state="whole", exit_code=None, discards=None, **found)
+
+    def _artefacts(self, step: Step) -> list[Output]:
+        """Return the artefacts that the step's command may find."""
+        folders = outputs.references(self.record.folder) if step.folder is None else []
+        return [Output(step, folder) for folder in folders]

@@ -1,0 +1,81 @@
+"""Entry point of `zephyr run --dry-run`: every step's command and its own plan; no network, nothing written."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zephyr_run import command, outputs
+from zephyr_run.errors import StepFailed
+from zephyr_run.record import Record
+from zephyr_run.run import Asked, load
+from zephyr_run.steps import Step
+
+UNREACHABLE = 4  # exit code of a command whose source is not on this machine
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+REFERENCE = (
+    "log-probs of the chosen and the rejected answer of each pair of dpo, below, under the frozen dSFT model",
+    "forward passes, no gradients: {micro_batch_size} pairs per GPU × {gpus} GPUs, {max_length:,} tokens a row at most",
+    "kept under the digests of weights and token rows: found where they are there, by whichever run",
+)
+
+
+def plan(asked: Asked) -> tuple[dict[str, Any], str]:
+    """Return the plan of all steps, JSON-ready and as text.
+
+    Raises:
+        StepFailed: a step's plan has faults; they have been told. The exit code is that of the first such step.
+    """
+    loaded = load(asked)
+    recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
+    record, plans, parts = Record.read(folder, recipe.name), [], [f"{recipe.name}: {recipe.about()}"]
+    failed: list[tuple[str, int]] = []
+    for number, step in enumerate(asked.steps, start=1):
+        words = command.words(step, asked.recipe, asked.sources.get(step.name, ()))
+        whole = outputs.find(step, folder, record.entry(step.name)).is_whole
+        told, text, code = _plan_of(step, words, options, as_json=asked.as_json)
+        failed += [(step.name, code)] if code else []
+        plans.append({"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": told})
+        head = f"== {number} of {len(asked.steps)}: {step.name}{', whole' if whole else ''}"
+        parts += ["", head, f"$ {command.typed(words)}", text]
+    result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)
+    if failed:
+        names = ", ".join(name for name, _ in failed)
+        print(json.dumps(result[0], indent=2, ensure_ascii=False) if asked.as_json else result[1])
+        raise StepFailed(f"the plan has faults: {names}", "they are told with each step", failed[0][1])
+    return result
+
+
+def _plan_of(step: Step, words: Sequence[str], options: Mapping[str, Any], *, as_json: bool) -> tuple[Any, str, int]:
+    """Return a step's plan as its command tells it, as JSON and text, and the exit code."""
+    values = dataclasses.asdict(options[step.section])
+    if step.folder is None:
+        lines = [line.format(**values) for line in REFERENCE]
+        return lines, "\n".join(lines), 0
+    asked = [*words, "--dry-run", *(["--json"] if as_json else [])]
+    ended = command.start(asked, catch=["out", "err"], environment={**os.environ, **OFFLINE})
+    if ended.code == UNREACHABLE and step.is_data:
+        return {"not looked at": _fault(ended.err), "options": values}, _unseen(words, ended.err, values), 0
+    text = ended.out.rstrip("\n") if not ended.code else f"{ended.out}{ended.err}".rstrip("\n")
+    return (json.loads(ended.out) if as_json and ended.out else None), text, ended.code
+
+
+def _fault(told: str) -> str:
+    """Return what a command gave as its error."""
+    lines = [line.removeprefix("error: ") for line in told.splitlines() if line.startswith("error: ")]
+    return lines[0] if lines else told.strip()
+
+
+def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
+    """Return what is known of a dataset to be made whose source is not on this machine."""
+    width = max(map(len, values))
+    shown = [f"  {name:<{width}}  {_shown(value)}" for name, value in values.items()]
+    note = f"not looked at: {_fault(told)}; with a network `{command.typed([*words, '--dry-run'])}` does"
+    return "\n".join(["options:", *shown, note])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

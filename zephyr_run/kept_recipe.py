@@ -1,0 +1,113 @@
+"""The recipe as a run resolved it: all its layers merged into one TOML file, from which the run can be made again."""
+
+import glob
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import recipe
+from zephyr_core.manifest import write_text_whole
+from zephyr_core.recipe import Recipe, Resolved
+
+FOLDER = "recipe"
+NOTES = ("deviations", "interpretations")
+PATHS = ("sources", "rules", "benchmark", "model", "data", "source")  # options that may name a file or folder here
+SAMPLES = "samples:"
+DEFAULT = "default"  # how the origin of a value that nothing sets begins
+MAIN = "main"  # the revision by default
+NONE = "none"  # how a recipe says that an option has no value
+
+Sections = dict[str, dict[str, Any]]
+
+
+def resolve(
+    loaded: Recipe, types: Mapping[str, type], sources: Mapping[str, Sequence[str]]
+) -> dict[str, Resolved[Any]]:
+    """Return section → its options and their origins, with the sources that the command line gives for some of them.
+
+    Raises:
+        RecipeError: some section does not resolve; so it is known before the first step runs.
+    """
+    flags = {name: {"sources": list(given)} if given else {} for name, given in sources.items()}
+    return {name: recipe.resolve(name, kind, loaded, flags.get(name)) for name, kind in types.items()}
+
+
+def sections(resolved: Mapping[str, Resolved[Any]]) -> Sections:
+    """Return section → option → value as TOML has it, of the options that something sets; defaults are left out.
+
+    Files and folders of this machine by their absolute paths.
+    """
+    return {
+        name: {
+            key: _plain(key, getattr(section.options, key))
+            for key, origin in section.origins.items()
+            if not origin.startswith(DEFAULT)
+        }
+        for name, section in resolved.items()
+    }
+
+
+def file_of(run_directory: Path, name: str) -> Path:
+    """Return where a run keeps its recipe."""
+    return run_directory / FOLDER / f"{name}.toml"
+
+
+def read(path: Path) -> Sections:
+    """Return the sections of a kept recipe; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: value for name, value in content.items() if isinstance(value, dict)}
+
+
+def write(path: Path, loaded: Recipe, values: Sections) -> None:
+    """Write a recipe that extends none: the values, and the notes of all files that they come from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "# What recipes, environment and command line set, as `zephyr run` resolved it; `zephyr reproduce` reads it.",
+        "",
+    ]
+    lines += [f"about = {_toml(loaded.about())}"]
+    for name, options in values.items():
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in options.items())]
+    for kind in NOTES:
+        for note in loaded.notes(kind):
+            lines += ["", f"[[{kind}]]", *(f"{key} = {_toml(value)}" for key, value in note.items())]
+    write_text_whole(path, "\n".join(lines) + "\n")
+
+
+def at_commit(section: str, values: dict[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section's values with the Hub's commit, which the manifest has, for a branch that moves on."""
+    if section == "student":
+        name, _, commit = str(made.get("inputs", {}).get("model", "")).partition(" at ")
+        return {**values, "revision": commit} if commit and name == values.get("source") else values
+    commit = made.get("options", {}).get("values", {}).get("revision", MAIN)
+    return {**values, "revision": commit} if commit != values.get("revision", MAIN) else values
+
+
+def _plain(key: str, value: Any) -> Any:
+    if value is None:
+        return NONE
+    if isinstance(value, tuple | list):
+        return [_plain(key, inner) for inner in value]
+    if key in PATHS and isinstance(value, str) and _is_here(key, value):
+        return str(Path(value).expanduser().absolute())
+    return value
+
+
+def _is_here(key: str, value: str) -> bool:
+    """Return whether a value names something on this machine rather than a sample, rule set or model of the Hub."""
+    by_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
+    if by_name or (key == "rules" and not value.endswith(".toml")):
+        return False
+    return glob.has_magic(value) or Path(value).expanduser().exists()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)

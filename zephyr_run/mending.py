@@ -1,0 +1,64 @@
+"""What is damaged, or to be made anew: found before a step's command runs, and put out of its way."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from zephyr_core import manifest
+from zephyr_run import outputs
+from zephyr_run.outputs import Output
+from zephyr_run.record import Record
+from zephyr_run.steps import Step
+from zephyr_run.verify import damage
+
+Say = Callable[[str], None]
+
+
+def prepare(step: Step, output: Output, record: Record, say: Say, *, anew: bool) -> list[str]:
+    """Return the flags by which the step's command replaces a damaged output, or one that is to be made anew.
+
+    What the command would not know for its own work, or cannot replace, is removed.
+    """
+    _beside(step, record.folder, say, anew=anew)
+    what = _damage(step, output, record)
+    if what:
+        say(f"{output.folder} is damaged: {what}; it is made anew")
+    if not (what or anew) or output.folder is None:
+        return []
+    if step.again is None or not _is_known(step, output.folder):
+        output.remove()
+        return []
+    return [step.again]
+
+
+def forget_student(run_directory: Path, say: Say) -> None:
+    """Remove a student whose tokenizer was learned from other dialogues than are there now."""
+    student = run_directory / outputs.STUDENT
+    if manifest.is_whole(student):
+        say(f"{student} was made of other dialogues: it is made anew")
+        outputs.discard(student)
+
+
+def _damage(step: Step, output: Output, record: Record) -> str | None:
+    """Return what is damaged; a dataset gets its name only when it is whole, so one without a manifest is."""
+    if output.folder is None or not output.folder.is_dir():
+        return None
+    if output.is_whole:
+        return damage(output.folder)
+    finished_once = step.is_data and "manifest" in record.entry(step.name)
+    return f"{manifest.NAME} is missing" if finished_once else None
+
+
+def _is_known(step: Step, folder: Path) -> bool:
+    """Return whether the step's command takes the folder for its own work, which its flag may replace."""
+    return not folder.exists() or (folder / (manifest.NAME if step.is_data else outputs.JOB)).is_file()
+
+
+def _beside(step: Step, run_directory: Path, say: Say, *, anew: bool) -> None:
+    """Remove what a step needs beside its output and is damaged or to be made anew: student, reference log-probs."""
+    places = {"sft": [run_directory / outputs.STUDENT], "dpo": outputs.references(run_directory)}.get(step.section, [])
+    for folder in filter(manifest.is_whole, places):
+        what = damage(folder)
+        if what:
+            say(f"{folder} is damaged: {what}; it is made anew")
+        if what or (anew and step.section == "sft"):
+            outputs.discard(folder)

@@ -1,0 +1,122 @@
+"""What a step left on disk: its place, and digests by which it is known again."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import manifest
+from zephyr_core.errors import DataError
+from zephyr_core.keys import canonical_json, text_key
+from zephyr_run.steps import Step
+
+JOB = "run.json"  # of a training run: what it is, written first
+STUDENT = "student"  # beside the steps: the new model that dSFT begins with, made of the cleaned dialogues
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder of a step; an artefact that nobody has named yet has none."""
+
+    step: Step
+    folder: Path | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it was finished."""
+        return self.folder is not None and manifest.is_whole(self.folder)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return its manifest; an empty one when there is none that can be read."""
+        try:
+            return manifest.read(self.folder) if self.folder is not None else {}
+        except DataError:
+            return {}
+
+    def manifest_digest(self) -> str | None:
+        """Return the hex sha256 of the manifest's bytes: another one after each time that it was made."""
+        return manifest.file_digest(self.folder / manifest.NAME) if self.folder and self.is_whole else None
+
+    def written(self) -> tuple[int, int] | None:
+        """Return by what it is seen whether a command has written it again: the manifest's inode and time."""
+        if self.folder is None or not self.is_whole:
+            return None
+        status = (self.folder / manifest.NAME).stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def content(self) -> str | None:
+        """Return the hex sha256 of what later steps read of it: the same whenever the same came out."""
+        parts = content_parts(self.manifest())
+        return text_key(canonical_json(parts).decode()) if parts else None
+
+    def mark(self) -> str | None:
+        """Return the hex sha256 of the file that says whose work lies here, finished or not; None: nobody's."""
+        for name in (JOB, manifest.NAME):
+            if self.folder is not None and (self.folder / name).is_file():
+                return manifest.file_digest(self.folder / name)
+        return None
+
+    def remove(self) -> None:
+        """Remove the folder: out of the way first, for half of an output is nobody's."""
+        if self.folder is not None and self.folder.exists():
+            discard(self.folder)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that is derived from others."""
+    aside = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+def content_parts(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return what makes an output what it is, by its manifest: split or file → digest."""
+    if "splits" in content:
+        return {name: entry["rows_digest"] for name, entry in content["splits"].items()}
+    files = content.get("files", {})
+    if content.get("kind") == "model":
+        return {name: files[name]["sha256"] for name in files if _is_model_file(name)}
+    if content.get("kind") == "reference":
+        return {"digest": str(content["digest"])}
+    return {}
+
+
+def weights(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sha256 of each weight file of a trained run, by its manifest."""
+    return {name: digest for name, digest in content_parts(content).items() if name.endswith(".safetensors")}
+
+
+def find(step: Step, run_directory: Path, record: Mapping[str, Any]) -> Output:
+    """Return a step's output; an artefact is where the record says, else where the finished dDPO run has it."""
+    if step.folder is not None:
+        return Output(step, run_directory / step.folder)
+    for name in (record.get("artefact"), _named_by_job(run_directory / "dpo", step.name)):
+        if name and manifest.is_whole(artefacts(run_directory) / name):
+            return Output(step, artefacts(run_directory) / name)
+    return Output(step, None)
+
+
+def artefacts(run_directory: Path) -> Path:
+    """Return the folder of what runs share: beside them."""
+    return run_directory.parent / "artefacts"
+
+
+def references(run_directory: Path) -> list[Path]:
+    """Return the folders of all reference log-probs that were finished."""
+    names = (place for place in sorted(artefacts(run_directory).glob("reference-*")) if not place.suffix)
+    return [place for place in names if manifest.is_whole(place)]
+
+
+def _named_by_job(folder: Path, key: str) -> str:
+    """Return the name of the artefact that a training run used, by its own record."""
+    try:
+        return Path(str(json.loads((folder / JOB).read_text(encoding="utf-8"))[key])).name
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _is_model_file(name: str) -> bool:
+    return name.startswith("model/") and name != "model/README.md"

@@ -1,0 +1,83 @@
+"""runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from zephyr_core.manifest import write_text_whole
+from zephyr_run.errors import RunInProgress
+
+NAME = "run.json"
+LOCK = ".run.lock"
+PATIENCE = 15.0  # seconds for the command of a killed run to notice that it is alone
+
+
+@dataclass
+class Record:
+    """The record of a run; `steps` holds an entry for each step that was begun.
+
+    An entry: command, state (running | whole | failed), exit_code, seconds (of the making), manifest and content
+    (digests of the output), made_of (step before → content), discards (mark of an output that is being replaced),
+    artefact (the name of its folder).
+    """
+
+    folder: Path
+    recipe: str
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path, recipe: str) -> "Record":
+        """Return the record of a run directory; an empty one where there is none that can be read."""
+        try:
+            content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+            steps = {str(name): dict(entry) for name, entry in content["steps"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            steps = {}
+        return cls(folder, recipe, steps)
+
+    def entry(self, step: str) -> Mapping[str, Any]:
+        """Return what is on record of a step, which may be nothing."""
+        return self.steps.get(step, {})
+
+    def note(self, step: str, **changes: Any) -> None:
+        """Change a step's entry and write the record whole; None takes a key away."""
+        merged = {**self.steps.get(step, {}), **changes}
+        self.steps[step] = {key: value for key, value in merged.items() if value is not None}
+        content = {"format": 1, "recipe": self.recipe, "steps": self.steps}
+        write_text_whole(self.folder / NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
+    """Hold a run directory and yield the lock's file descriptor.
+
+    A command that is given the descriptor holds the lock too; so whoever comes after a killed run waits for the command
+    that it left behind.
+
+    Raises:
+        RunInProgress: another run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as stream:
+        _lock(stream, folder, say)
+        yield stream.fileno()
+
+
+def _lock(stream: IO[str], folder: Path, say: Callable[[str], None]) -> None:
+    deadline, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise RunInProgress(f"another `zephyr run` is at work in {folder}", "wait for it") from None
+        if not told:
+            say(f"{folder} is held by another run, or by the command of one that was killed: waiting")
+            told = True
+        time.sleep(0.2)

@@ -1,0 +1,94 @@
+"""Bars: drops by stage, parted by reason; the pairs by their margin."""
+
+from collections.abc import Iterator, Mapping
+
+from zephyr_run.report.drawing import figure, rectangle, rule, svg, text
+from zephyr_run.report.found import Step
+from zephyr_run.report.markup import Html, count, join, note, share
+
+# In the order in which a row meets them (docs/dataset.md, docs/pairs.md).
+STAGES = ("read", "score", "gates", "benchmark", "policy", "phrases", "truecase", "language", "duplicates", "selection")
+WIDTH, ROW = 400.0, 27.0
+LEFT, RIGHT = 78.0, 124.0  # room for the stage's name, and for its numbers
+HEIGHT, FLOOR, SIDE = 176.0, 36.0, 30.0  # of the histogram, below its axis, beside it
+BINS = 16
+LEAST_PARTED = 2.5  # width of a part that a gap would not swallow
+
+
+def by_stage(dropped: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return stage → reason → rows: stages in the order in which rows meet them, reasons by their rows."""
+    stages: dict[str, dict[str, int]] = {}
+    for name, rows in sorted(dropped.items(), key=lambda entry: (_place(entry[0]), -entry[1], entry[0])):
+        stage, _, reason = name.partition("/")
+        stages.setdefault(stage, {})[reason] = rows
+    return stages
+
+
+def drops(step: Step) -> Html:
+    """Return a bar for each stage that dropped rows, parted by reason."""
+    stages = by_stage(step.counts.get("dropped", {}))
+    if not stages:
+        return note(f"{step.name}: no row was dropped." if step.counts else f"{step.name}: {step.state}.")
+    totals = {stage: sum(reasons.values()) for stage, reasons in stages.items()}
+    read, scale = step.counts["rows_read"], (WIDTH - LEFT - RIGHT) / max(totals.values())
+    told = "; ".join(f"{stage} {count(total)}" for stage, total in totals.items())
+    parts = []
+    for at, (stage, reasons) in enumerate(stages.items()):
+        middle, end = ROW * at + 18, LEFT + totals[stage] * scale
+        parts += [text(LEFT - 8, middle, stage, anchor="end"), *_parts(stage, reasons, ROW * at + 6, scale)]
+        parts.append(text(end + 8, middle, f"{count(totals[stage])} · {share(totals[stage], read)}"))
+    title = f"Dropped by {step.name}"
+    described = f"Rows by stage: {told}; of {count(read)} read."
+    drawn = svg(f"drops-{step.name}", title, described, (WIDTH, ROW * len(stages) + 4), parts)
+    return figure(title, "rows by stage, parted by reason; share of rows read", drawn)
+
+
+def margins(step: Step) -> Html:
+    """Return how many pairs have which margin between their scores."""
+    found = {float(margin): rows for margin, rows in step.counts.get("margins", {}).items()}
+    if not found:
+        return Html("")
+    low, high = min(0.0, *found), max(1e-9, *found)
+    heights = [0] * BINS
+    for margin, rows in found.items():
+        heights[min(int((margin - low) / (high - low) * BINS), BINS - 1)] += rows
+    ground, most = HEIGHT - FLOOR, max(heights)
+    parts = [
+        *_columns(heights, (low, (high - low) / BINS), ground),
+        rule(SIDE, ground, WIDTH - SIDE, ground, "axis"),
+        *_scale(low, high, ground),
+        text(SIDE - 8, 22, count(most), "small", "end"),
+        text(SIDE - 8, ground + 4, "0", "small", "end"),
+    ]
+    told = f"Pairs by score margin, from {low:g} to {high:g}; the highest column has {count(most)}."
+    drawn = svg("margins", "Margin of the scores", told, (WIDTH, HEIGHT), parts)
+    return figure("Margin of the scores", f"number of pairs in each of {BINS} equal steps", drawn)
+
+
+def _parts(stage: str, reasons: Mapping[str, int], top: float, scale: float) -> Iterator[Html]:
+    x = LEFT
+    for reason, rows in reasons.items():
+        kind = "fill-lost gap" if rows * scale > LEAST_PARTED else "fill-lost"
+        yield rectangle(x, top, rows * scale, 17, kind, f"{stage}/{reason}: {count(rows)} rows")
+        x += rows * scale
+
+
+def _columns(heights: list[int], bins: tuple[float, float], ground: float) -> Iterator[Html]:
+    wide, scale, (low, size) = (WIDTH - 2 * SIDE) / BINS, (ground - 18) / max(heights), bins
+    for at, rows in enumerate(heights):
+        if rows:
+            title = f"{low + at * size:.3g} to {low + (at + 1) * size:.3g}: {count(rows)} pairs"
+            yield rectangle(SIDE + wide * at, ground - rows * scale, wide, rows * scale, "fill-train gap", title)
+
+
+def _scale(low: float, high: float, ground: float) -> Iterator[Html]:
+    for part in (0, 0.25, 0.5, 0.75, 1):
+        x = SIDE + (WIDTH - 2 * SIDE) * part
+        yield join([rule(x, ground, x, ground + 4, "axis")])
+        yield text(x, ground + 17, f"{low + (high - low) * part:.3g}", "small", "middle")
+    yield text(WIDTH / 2, ground + 33, "margin: score of chosen − score of rejected", "small", "middle")
+
+
+def _place(name: str) -> int:
+    stage = name.partition("/")[0]
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)

@@ -1,0 +1,73 @@
+"""Rows to show: a few of each kind from the audit, pairs from the test split. Only as much is read as is needed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+MOST = 3
+LOOKED_AT = 50_000  # rows of an audit table among which examples are sought
+
+Row = dict[str, Any]
+
+
+def dropped(step_folder: Path, counts: Mapping[str, int]) -> list[Row]:
+    """Return dropped rows with what was matched: first one of each stage, of its commonest reason."""
+    found = _of_each_kind(step_folder / "audit" / "dropped.parquet", _reason)
+    stages: dict[str, list[Row]] = {}
+    for row in sorted(found, key=lambda row: (_is_mute(row), -counts.get(_reason(row), 0))):
+        stages.setdefault(row["stage"], []).append(row)
+    sizes = {stage: sum(n for name, n in counts.items() if name.startswith(f"{stage}/")) for stage in stages}
+    ranked = [
+        (_is_mute(row), nth, -sizes[stage], row) for stage, rows in stages.items() for nth, row in enumerate(rows)
+    ]
+    return [row for *_, row in sorted(ranked, key=lambda entry: entry[:3])][:MOST]
+
+
+def rewritten(step_folder: Path) -> list[Row]:
+    """Return changed passages, of as many rules as possible."""
+    return _of_each_kind(step_folder / "audit" / "rewritten.parquet", lambda row: row["rule"])[:MOST]
+
+
+def pairs(step_folder: Path) -> list[Row]:
+    """Return the first test pairs, or train pairs where there is no test pair."""
+    for split in ("test_prefs", "train_prefs"):
+        files = sorted((step_folder / "data").glob(f"{split}-*.parquet"))
+        found = [row | {"split": split} for file in files[:1] for row in _rows(file, MOST)]
+        if found:
+            return found
+    return []
+
+
+def _reason(row: Row) -> str:
+    return f"{row['stage']}/{row['rule']}"
+
+
+def _is_mute(row: Row) -> bool:
+    return not row["matched"] or row["stage"] == "duplicates"  # whose match is a digest
+
+
+def _of_each_kind(file: Path, kind: Callable[[Row], str]) -> list[Row]:
+    """Return the first row of each kind, one with a text if there is one, then further rows until MOST are there."""
+    if not file.is_file():
+        return []
+    best: dict[str, Row] = {}
+    further: list[Row] = []
+    for row in _rows(file, LOOKED_AT):
+        held = best.get(kind(row))
+        if held is None or (not held.get("matched") and row.get("matched")):
+            best[kind(row)] = row
+        elif len(further) < MOST and row.get("matched", True):
+            further.append(row)
+    return [*best.values(), *further]
+
+
+def _rows(file: Path, most: int) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    left = most
+    with pq.ParquetFile(file) as table:
+        for batch in table.iter_batches(batch_size=min(most, 1024)):
+            yield from batch.slice(0, left).to_pylist()
+            left -= batch.num_rows
+            if left <= 0:
+                return

@@ -1,0 +1,79 @@
+"""report.html: the page about a run, made from what is on disk and nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from zephyr_core.manifest import write_text_whole
+from zephyr_run.report import bars, data_steps, flow, found, provenance, samples, training
+from zephyr_run.report.drawing import figure
+from zephyr_run.report.found import DATA, Run
+from zephyr_run.report.head import header
+from zephyr_run.report.markup import Html, element, join, note, safe, section
+from zephyr_run.report.style import CSS
+
+NAME = "report.html"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # the page may ask for nothing, and run nothing
+
+
+def write(run_directory: Path, recipe_name: str) -> Path:
+    """Write the report of a run as one self-contained file, whole or not at all; return its path.
+
+    The same directory gives the same bytes. Steps that were not run are said so.
+    """
+    path = run_directory / NAME
+    write_text_whole(path, page(found.read(run_directory, recipe_name)))
+    return path
+
+
+def page(run: Run) -> str:
+    """Return the page."""
+    sections = [
+        section("Data flow", "flow", [_told(flow_part, run)]),
+        section("Data", "data", [_told(data_steps.about, run)]),
+        section("Training", "training", [_told(training.about, run)]),
+        section("Samples", "samples", [_told(samples.about, run)]),
+        section("Provenance", "provenance", [_told(provenance.about, run)]),
+    ]
+    body = join([_told(header, run), element("main", join(sections)), element("footer", _made_by())])
+    return document(f"{run.name} · zephyr run", body)
+
+
+def document(title: str, body: Html) -> str:
+    """Return a self-contained page."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{safe(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def flow_part(run: Run) -> Html:
+    """Return the picture of the rows, the drops beside it, and the sums."""
+    drawn = figure(
+        "Rows", "widths are to scale within each stream; arrows: which rows train which model", flow.picture(run)
+    )
+    beside = [*(bars.drops(run.steps[name]) for name in DATA), *(note(flow.sums(run.steps[name])) for name in DATA)]
+    return element("div", join([drawn, element("div", join(beside))]), class_="split")
+
+
+def _told(part: Callable[[Run], Html], run: Run) -> Html:
+    """Return a part of the page; where a file on disk is not what it should be, what is wrong with it."""
+    try:
+        return part(run)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as fault:
+        return note(
+            f"This part could not be made: {type(fault).__name__}: {fault}. `zephyr status --verify` checks files."
+        )
+
+
+def _made_by() -> str:
+    return "Made by zephyr run from the manifests, metrics and audit in this directory. Nothing is fetched to show it."

@@ -1,0 +1,76 @@
+"""What a curve goes through: a metric by epoch, thinned and smoothed; ticks of an axis."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+Point = tuple[float, float]
+MOST_POINTS = 400  # of a drawn line
+LEAST_SMOOTHED = 12  # logged rows; fewer stand as they are
+NOISE = 0.01  # β × nats: a mean margin below this, before the first update, is rounding
+FIRST_UPDATES = 2  # step 1 has rate 0 under warm-up, so step 2 still sees the unmoved weights
+
+
+def points(rows: Sequence[Mapping[str, Any]], metric: str, split: str) -> list[Point]:
+    """Return (epoch, value) of a metric where it is a finite number."""
+    found = [(_finite(row.get("epoch")), _finite(row.get(metric))) for row in rows if row["split"] == split]
+    return [(at, value) for at, value in found if at is not None and value is not None]
+
+
+def moved(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows without accuracy before the first update: there the signs of margins are rounding."""
+    return [row if is_moved(row) else {**row, "accuracy": None} for row in rows]
+
+
+def is_moved(row: Mapping[str, Any]) -> bool:
+    """Return whether a row of dDPO was seen with weights that an update has moved."""
+    return bool(row["step"] > FIRST_UPDATES or abs(row.get("margin") or 0.0) >= NOISE)
+
+
+def window(number: int) -> int:
+    """Return how many logged rows a moving mean covers: an odd number near the root of them all."""
+    return math.isqrt(number) // 2 * 2 + 1 if number >= LEAST_SMOOTHED else 1
+
+
+def smoothed(line: Sequence[Point], width: int) -> list[Point]:
+    """Return each point at the mean of its neighbours, `width` in all; only of its own epoch, so that jumps stay."""
+    means: list[Point] = []
+    for _, group in groupby(line, key=lambda point: math.ceil(point[0] - 1e-6)):
+        own = list(group)
+        for at, (epoch, _) in enumerate(own):
+            near = own[max(0, at - width // 2) : at + width // 2 + 1]
+            means.append((epoch, math.fsum(value for _, value in near) / len(near)))
+    return means
+
+
+def thinned(line: Sequence[Point]) -> list[Point]:
+    """Return at most MOST_POINTS points, each the mean of as many neighbours."""
+    size = math.ceil(len(line) / MOST_POINTS)
+    if size <= 1:
+        return list(line)
+    groups = [line[at : at + size] for at in range(0, len(line), size)]
+    return [tuple(math.fsum(axis) / len(group) for axis in zip(*group, strict=True)) for group in groups]  # type: ignore[misc]
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Return round numbers that span low..high, at most `most` + 1 of them."""
+    if not high > low:
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    rough = (high - low) / most
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def interval(share: float, number: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share seen in so many cases."""
+    z = 1.96
+    middle = (share + z * z / (2 * number)) / (1 + z * z / number)
+    half = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number**2)) / (1 + z * z / number)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,0 +1,148 @@
+"""The training steps: the plan, what differs from the defaults, curves, the last figures."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zephyr_run.report.curves import curves
+from zephyr_run.report.found import TRAINING, Run, Step
+from zephyr_run.report.head import NAMES, accuracy_told
+from zephyr_run.report.markup import Html, count, element, facts, folded, join, note, real, safe, table
+from zephyr_run.report.series import moved
+
+MOST_EVALUATIONS = 12  # rows of the table of evaluations
+COLUMNS = (  # metric, name, decimals
+    ("loss", "loss", 4),
+    ("accuracy", "accuracy", 3),
+    ("margin", "margin", 4),
+    ("reward_chosen", "reward chosen", 4),
+    ("reward_rejected", "reward rejected", 4),
+    ("token_accuracy", "token accuracy", 3),
+)
+
+
+def about(run: Run) -> Html:
+    """Return the deviations of the recipe, then the part of each training step."""
+    return join([*_notes(run), *(_step(run, run.steps[name]) for name in TRAINING)])
+
+
+def _notes(run: Run) -> Iterator[Html]:
+    deviations, interpretations = run.notes("deviations"), run.notes("interpretations")
+    if deviations:
+        yield _note_table("What the recipe does otherwise than the paper", deviations)
+    if interpretations:
+        inside = _note_table("What the paper leaves open, and how it is read here", interpretations)
+        yield folded(f"How {len(interpretations)} open points of the paper are read", inside)
+
+
+def _note_table(caption: str, notes: list[dict[str, Any]]) -> Html:
+    rows = [(entry["what"], entry.get("paper", "silent"), entry.get("decision", "")) for entry in notes]
+    return table(caption, ("here", "the paper", "decision"), rows)
+
+
+def _step(run: Run, step: Step) -> Html:
+    head = element("h3", NAMES[step.name])
+    if not (step.plan or step.metrics or step.manifest):
+        return join([head, note(f"{step.state.capitalize()}.")])
+    parts = [head, note(f"{step.state.capitalize()}.") if not step.manifest else "", _plan(step)]
+    drawn = [curves(step) if step.metrics else note("No metrics were logged."), *_evaluations(run, step)]
+    columns = element("div", join(element("div", part) for part in drawn), class_="split")
+    return join([*parts, columns if step.name == "sft" else join(drawn), _options(step)])
+
+
+def _plan(step: Step) -> Html:
+    plan, job = step.plan, step.job
+    tokens = plan.get("tokens") or {}
+    packing = tokens.get("packing_fill_share")
+    limit = count(job.get("options", {}).get("max_length"))
+    lengths = f"mean {real(tokens.get('mean_tokens'), 0)}, longest {count(tokens.get('longest_tokens'))}; limit {limit}"
+    return facts(
+        [
+            ("Begins with", plan.get("model")),
+            ("Train rows", _rows(plan)),
+            ("Global batch", f"{plan['batch']} accumulated" if "batch" in plan else None),
+            ("Steps", _steps(plan)),
+            ("Rate", f"peak {plan.get('learning_rate', 0):g}, {plan.get('schedule')} after the warm-up"),
+            ("Tokens of a row", lengths if tokens else None),
+            ("Packing", f"{count(tokens.get('packed_rows'))} rows, {packing:.1%} full" if packing else None),
+            ("β", job.get("options", {}).get("beta")),
+            ("Back end", _backend(job)),
+            ("Layout of pairs", LAYOUTS.get(str(job.get("layout")), job.get("layout"))),
+            ("Time", _seconds(step)),
+        ]
+    )
+
+
+LAYOUTS = {  # docs/training.md, How pairs are read
+    "shared": "shared: without padding, each prompt read once for both replies",
+    "separate": "separate: without padding, each prompt read twice",
+    "padded": "padded to the longest of a micro-batch",
+}
+
+
+def _rows(plan: Mapping[str, Any]) -> str | None:
+    rows = plan.get("rows")
+    return f"{count(rows.get('rows'))} {rows.get('unit', 'rows')}" if rows else None
+
+
+def _steps(plan: Mapping[str, Any]) -> str | None:
+    if not plan.get("steps"):
+        return None
+    product = f"{count(plan['steps'])} = {count(plan['steps_per_epoch'])} × {plan['epochs']} epochs"
+    return f"{product}, {count(plan['warmup_steps'])} of them warm-up"
+
+
+def _backend(job: Mapping[str, Any]) -> str | None:
+    if not job:
+        return None
+    where = "CPU" if job.get("cpu") else "GPU"
+    processes = "1 process" if job.get("world") == 1 else f"{count(job.get('world'))} processes"
+    return f"{job.get('backend')}, {processes} on {where}, {job.get('numerics')}"
+
+
+def _seconds(step: Step) -> str | None:
+    seconds = step.record.get("seconds")
+    return f"{real(seconds, 1)} s for the whole step" if isinstance(seconds, int | float) else None
+
+
+def _evaluations(run: Run, step: Step) -> Iterator[Html]:
+    tests = moved(step.tests()) if step.name == "dpo" else step.tests()
+    if not tests:
+        return
+    shown = tests if len(tests) <= MOST_EVALUATIONS else _of_epochs(tests)
+    columns = [column for column in COLUMNS if any(column[0] in row for row in shown)]
+    head = ("epoch", "step", *(name for _, name, _ in columns))
+    rows = [
+        (f"{row.get('epoch', 0):.4g}", count(row["step"]), *(real(row.get(key), digits) for key, _, digits in columns))
+        for row in shown
+    ]
+    left_out = f"; {len(tests) - len(shown)} between are left out" if len(shown) < len(tests) else ""
+    told = table(f"Evaluations on the test split{left_out}", head, rows, "lr" + "r" * len(columns))
+    accuracy = tests[-1].get("accuracy")
+    if accuracy is not None:
+        last = note(f"Last test accuracy {real(accuracy, 3)}, {accuracy_told(accuracy, run.test_pairs())}.")
+        told = join([told, last])
+    yield told
+
+
+def _of_epochs(tests: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the evaluations at the ends of epochs, the first and the last one."""
+    ends = [row for row in tests[1:-1] if float(row.get("epoch", 0.5)).is_integer()]
+    return [tests[0], *ends[2 - MOST_EVALUATIONS :], tests[-1]]
+
+
+def _options(step: Step) -> Html:
+    """Return the options that are no defaults, folded; the defaults are the paper's where it names them."""
+    options, origins = step.job.get("options", {}), step.job.get("origins", {})
+    rows = [
+        (element("code", name), _shown(options[name]), origin)
+        for name, origin in origins.items()
+        if name in options and not origin.startswith("default")
+    ]
+    if not rows:
+        return note("Every option has its default.") if options else safe("")
+    inside = table("Options that are set", ("option", "value", "set by"), rows)
+    return folded(f"{len(rows)} options are set by the recipe or the user; the others have their defaults", inside)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,119 @@
+"""Entry point of `zephyr run`: the steps in their order, each its own command, skipped by that when it is whole."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import paths
+from zephyr_core import recipe as recipes
+from zephyr_core.recipe import Recipe, Resolved
+from zephyr_run import kept_recipe, record
+from zephyr_run.chain import Chain
+from zephyr_run.steps import Step, between
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asked for; `types` are the options of each section of a recipe."""
+
+    recipe: str
+    types: Mapping[str, type]
+    first: str | None = None
+    last: str | None = None
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step → what it reads instead
+    fresh: bool = False
+    as_json: bool = False
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps that are asked for."""
+        return between(self.first, self.last)
+
+    def makes_anew(self, step: Step) -> bool:
+        """Return whether a step is to be made anew even if it is whole: the one of --from, without that each."""
+        return self.fresh and self.first in (None, step.name)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe resolved once, and the directory of its run."""
+
+    recipe: Recipe
+    resolved: Mapping[str, Resolved[Any]]  # section → options and origins
+    folder: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return section → its options."""
+        return {name: section.options for name, section in self.resolved.items()}
+
+
+def load(asked: Asked) -> Loaded:
+    """Return the recipe that is asked for.
+
+    Raises:
+        RecipeError: it does not resolve.
+    """
+    loaded = recipes.load(asked.recipe)
+    resolved = kept_recipe.resolve(loaded, asked.types, asked.sources)
+    return Loaded(loaded, resolved, paths.run_directory(loaded.name, ""))
+
+
+def say(line: str) -> None:
+    """Tell one line of news on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(asked: Asked) -> tuple[dict[str, Any], str]:
+    """Return the result of a run, JSON-ready and as text; its last line is the page about it.
+
+    Raises:
+        StepFailed: a step's command failed; those after it did not run.
+        DamagedInput: a step would have read damaged files.
+        RunInProgress: another run is at work in the same directory.
+    """
+    loaded = load(asked)
+    folder = loaded.folder
+    told: dict[str, dict[str, Any]] = {}
+    with record.held(folder, say) as lock:
+        kept = Kept(loaded)
+        on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if asked.as_json else None
+        chain = Chain(asked.steps, asked.recipe, loaded.options, on_record, asked.sources, lock, say, out_to)
+        for number, step in enumerate(asked.steps, start=1):
+            say(f"\n== {number} of {len(asked.steps)}: {step.name}")
+            started = time.monotonic()
+            outcome = chain.carry_out(step, anew=asked.makes_anew(step))
+            told[step.name] = {"outcome": outcome, "seconds": round(time.monotonic() - started, 1)}
+            kept.settle(step, chain.output(step).manifest())
+        page = _page(folder, asked.recipe)
+    lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
+    return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])
+
+
+def _page(folder: Path, recipe: str) -> Path:
+    from zephyr_run.report import page
+
+    return page.write(folder, recipe)
+
+
+class Kept:
+    """The recipe that a run keeps: a step's values take the place of older ones when the step is whole with them."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.recipe, self.values = loaded.recipe, kept_recipe.sections(loaded.resolved)
+        self.path = kept_recipe.file_of(loaded.folder, loaded.recipe.name)
+        older = kept_recipe.read(self.path)
+        self.written = {name: older.get(name, section) for name, section in self.values.items()}
+        self._write()
+
+    def settle(self, step: Step, made: Mapping[str, Any]) -> None:
+        """Keep the values by which a step is whole."""
+        for name in (step.section, *(("student",) if step.section == "sft" else ())):
+            self.written[name] = kept_recipe.at_commit(name, self.values[name], made)
+        self._write()
+
+    def _write(self) -> None:
+        kept_recipe.write(self.path, self.recipe, self.written)

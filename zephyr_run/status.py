@@ -1,0 +1,102 @@
+"""Entry point of `zephyr status`: what is on disk of each step, and whether it is what it should be."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zephyr_run import outputs
+from zephyr_run.outputs import Output
+from zephyr_run.record import Record
+from zephyr_run.run import Asked, load
+from zephyr_run.steps import CHAIN, Step, named
+from zephyr_run.verify import damage
+
+REPORT = "report.html"
+MISSING, HALFWAY, WHOLE, STALE = "missing", "stopped half-way", "whole", "stale"
+SHOWN = 12  # characters of a digest
+
+
+def status(asked: Asked, *, hashed: bool) -> tuple[dict[str, Any], str]:
+    """Return the state of every step, JSON-ready and as a table; files compared by size, or by sha256 if `hashed`."""
+    loaded = load(asked)
+    recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
+    record = Record.read(folder, recipe.name)
+    found: dict[str, dict[str, Any]] = {}
+    for step in CHAIN:
+        output = outputs.find(step, folder, record.entry(step.name))
+        state = _state(step, output, hashed=hashed)
+        if state == WHOLE:
+            state = _stale(step, options, record, found) or WHOLE
+        found[step.name] = {"state": state, "amount": _amount(step, output), "digest": _digest(step, output)}
+    report = folder / REPORT
+    result = {"run": str(folder), "steps": found, "report": str(report) if report.is_file() else None}
+    return result, _table(result)
+
+
+def _state(step: Step, output: Output, *, hashed: bool) -> str:
+    if output.is_whole and output.folder is not None:
+        what = damage(output.folder, hashed=hashed)
+        return f"damaged: {what}" if what else WHOLE
+    return HALFWAY if any(place.exists() for place in _unfinished(output)) else MISSING
+
+
+def _unfinished(output: Output) -> list[Path]:
+    """Return where a step that was stopped leaves its work: in its folder, or beside it."""
+    folder = output.folder
+    return [] if folder is None else [folder, *(folder.with_name(folder.name + end) for end in (".partial", ".state"))]
+
+
+def _stale(step: Step, options: Mapping[str, Any], record: Record, found: Mapping[str, Any]) -> str | None:
+    made_of = record.entry(step.name).get("made_of", {})
+    for name in step.upstream(options):
+        now = outputs.find(named(name), record.folder, record.entry(name)).content()
+        if now and made_of.get(name, now) != now:
+            return f"{STALE}: made of another {name}"
+        if found[name]["state"].startswith(STALE):
+            return f"{STALE}: made of {name}, which is stale"
+    return None
+
+
+def _amount(step: Step, output: Output) -> str:
+    """Return rows or steps, as far as it got."""
+    content = output.manifest()
+    if step.counted:
+        rows = content.get("splits", {}).get(step.counted, {}).get("rows")
+        return "" if rows is None else f"{rows:,} rows"
+    if step.folder is None or output.folder is None:
+        return f"{sum(content['rows'].values()):,} pairs" if content else ""
+    planned, done = _json(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
+    if planned is None:
+        return ""
+    return f"{planned:,} steps" if content else f"{done:,} of {planned:,} steps"
+
+
+def _digest(step: Step, output: Output) -> str:
+    content = output.manifest()
+    parts = outputs.content_parts(content)
+    named_first = {name: digest for name, digest in parts.items() if name == step.counted} or outputs.weights(content)
+    return next(iter((named_first or parts).values()), "")
+
+
+def _last_step(metrics: Path) -> int:
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+    steps = (json.loads(line)["step"] for line in reversed(lines) if line.endswith("}"))
+    return int(next(steps, 0))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _table(result: Mapping[str, Any]) -> str:
+    rows = [(name, step["state"], step["amount"], step["digest"][:SHOWN]) for name, step in result["steps"].items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        f"{name:<{widths[0]}}  {state:<{widths[1]}}  {amount:>{widths[2]}}  {digest}".rstrip()
+        for name, state, amount, digest in rows
+    ]
+    return "\n".join([result["run"], *lines, f"report: {result['report'] or 'not there yet'}"])

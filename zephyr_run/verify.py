@@ -1,0 +1,27 @@
+"""Whether the files of a finished folder are those that its manifest names."""
+
+from pathlib import Path
+
+from zephyr_core import manifest
+from zephyr_core.errors import DataError
+
+
+def damage(folder: Path, *, hashed: bool = True) -> str | None:
+    """Return which file of a finished folder is damaged, and how; None when all are as they were made.
+
+    By size alone where not `hashed`. Files that the manifest does not name are nobody's concern.
+    """
+    try:
+        files = manifest.read(folder)["files"]
+    except (DataError, KeyError):
+        return f"{manifest.NAME} is damaged"
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            return f"{name} has {size:,} bytes, not {entry['bytes']:,}"
+        if hashed and manifest.file_digest(path) != entry["sha256"]:
+            return f"{name} has changed: another sha256"
+    return None
