@@ -1,6 +1,7 @@
 """Measure cleaning against a peer and the hard limit in one run, and write docs/benchmarks.md: `make bench-data`.
 
 The unit is CPU-seconds of a process pinned to one core with all it starts, from the operating system's own accounts.
+The part about training is written by `make bench-train`.
 """
 
 import json
@@ -17,12 +18,12 @@ from typing import Any
 
 from benchmarks import corpus
 from benchmarks.cost import cost
+from benchmarks.page import write_data
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.ultrachat import CLEANING
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 PEER_MEGABYTES, MEGABYTES, RUNS = 10, 1_000, 3
 PARTS = {  # other measurements, each a program of its own that prints Markdown
     "Phrase filter": ("phrases", "The rules over every assistant turn, against the same patterns by Python's `re`."),
@@ -69,7 +70,7 @@ def main(megabytes: float) -> None:
     ]
     page += "".join(parts)
     print(page)
-    TARGET.write_text(page, encoding="utf-8")
+    write_data(page)
 
 
 def _run(name: str) -> str:
