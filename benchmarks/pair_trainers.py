@@ -96,6 +96,7 @@ def _ours(layout: str, model: Any, rows: Rows, arguments: DPOConfig) -> PairTrai
     names = [str(number) for number in range(len(rows))]
     made.margins = Margins(made.beta, "fp32", names, names, first_rows=10**9)  # losses are compared instead
     made.costs, made.layout = [read_tokens([pair_of(row)], layout) for row in rows], layout
+    made.numerics = "bf16" if arguments.bf16 else "fp32"
     scoring.prepare(made.model)
     return made
 

@@ -122,6 +122,7 @@ def _part(
         ),
         losses=", ".join(f"{loss:.4f}" for loss in runs[SHARED].printed["losses"]),
         accuracy=f"{ACCURACY:g}",
+        check=f"{runs[SHARED].printed['read'].get('check', 0):,}",
         cached=_ratio(runs, CACHED, "trl"),
         compact=_ratio(runs, COMPACT, CACHED),
         unpadded=_ratio(runs, SEPARATE, COMPACT),

@@ -26,7 +26,7 @@ NOT_SCORED = -100
 
 
 def train(variant: str, name: str) -> None:
-    """Train and print: seconds of `train()` alone, tokens that policy and reference read, losses."""
+    """Train and print: seconds of `train()` alone, tokens that policy, reference and our check read, losses."""
     torch.set_num_threads(1)
     rows, model = token_rows(name, STEP_PAIRS * STEPS[name], VOCABULARY), random_model()
     rows = rows if variant == TRL else with_reference(rows, model)
@@ -90,10 +90,10 @@ def _plain(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
 
 def _count(model: Any, who: str, read: Counter[str]) -> None:
-    """Add up the tokens that a model's backbone is given."""
+    """Add up the tokens that a model's backbone is given; those of our check before the first step apart."""
 
-    def add(_: Any, __: Any, named: dict[str, Any]) -> None:
-        read[who] += named["input_ids"].numel()
+    def add(backbone: Any, _: Any, named: dict[str, Any]) -> None:
+        read["check" if who == "policy" and not backbone.training else who] += named["input_ids"].numel()
 
     model.base_model.register_forward_pre_hook(add, with_kwargs=True)
 

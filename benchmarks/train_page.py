@@ -17,7 +17,8 @@ steps of {pairs} pairs in one forward pass, a Mistral of 4 layers of 256 and a v
 activation checkpointing off. CPU-seconds are of `train()` alone: no imports, no building, no reference pass for the
 rows that carry its log-probs. Memory is the peak of the whole process. Tokens are those that a backbone is given,
 padding included. The reference is a copy of the model; in the other variants its log-probs stand in the rows, by the
-scorer that the command uses.
+scorer that the command uses. Before its first step zephyr scores two pairs by its layout and padded: {check} tokens
+with no gradient in `shared`, once a run, in the CPU-seconds and not among the tokens.
 
 {training}
 
@@ -30,8 +31,8 @@ The same pairs in each step and the same losses, to a relative {accuracy} (check
 - TRL's head works on all positions where Triton is missing, as here, and on scored ones alone on a GPU. So that lever
   is none there: against `trl-compact`, which does the same on a CPU, `shared` takes {on_gpu} × the time.
 - Sharing reads {sharing_tokens} × the tokens of `separate` and takes {sharing} × its time here: the head scores as many
-  positions, and a reply that looks at its prompt costs sdpa as much as the whole row's triangle. With one process
-  dealing changes nothing.
+  positions, a reply that looks at its prompt costs sdpa as much as the whole row's triangle, and the check is in both.
+  With one process dealing changes nothing.
 - TRL's `padding_free` is no peer: this version says that it is unavailable, and pads.
 
 Other lengths, one run each:
@@ -42,14 +43,14 @@ Other lengths, one run each:
 
 `python -m benchmarks.pair_counts`. Not run but counted. ZeRO-3 keeps processes in step: a micro-batch lasts as long
 as the largest one read at that moment. So a step costs the sum over its micro-batches of the largest rank's tokens.
-Mean of {steps} steps of {step_pairs} pairs, {micro_pairs} pairs in a mean micro-batch, the same pairs in each step
+Mean of {steps} steps of {step_pairs} pairs, {micro_pairs} in a mean micro-batch; the same pairs in each step
 whatever the layout. In brackets: relative to mean real tokens per rank.
 
 {counted}
 
 Shared and dealt at 2 ranks: {counted_bar}.
-Shared and dealt to padded in order: {counted_ratios} ranks. On the 700 published pairs themselves, drawn with
-replacement, the same count gave {published} ranks.
+Shared and dealt to padded in order: {counted_ratios} ranks.
+On the 700 published pairs themselves, drawn with replacement, the same count gave {published} ranks.
 
 Other lengths, padded in order → shared and dealt:
 
@@ -77,9 +78,9 @@ positions, as there.
 
 ### The paper's run: arithmetic, not run
 
-The paper trained on 16 A100 and names 2 to 4 hours; take {paper} hours for {epochs} epochs. Suppose that they went like
-padded rows in order, two pairs a process, with the reference in the loop and checkpointed activations, and that time
-goes by backbone tokens. Per token: forward 1, backward 2, the forward pass again 1, reference 1. Then the critical
-path at 16 ranks ({ratio}) and a cached reference (1/{cached_by}) make {training_hours} hours, one reference pass in
+The paper trained on 16 A100 and names 2 to 4 hours; take {paper} hours for {epochs} epochs. Suppose that they went
+like padded rows in order, two pairs a process, with the reference in the loop and checkpointed activations, and that time goes by
+backbone tokens. Per token: forward 1, backward 2, the forward pass again 1, reference 1. Then the critical path at 16
+ranks ({ratio}) and a cached reference (1/{cached_by}) make {training_hours} hours, one reference pass in
 that layout {reference_hours} more: {hours} hours in all. No GPU was used for any of this.
 """
