@@ -50,7 +50,7 @@ whatever the layout. In brackets: relative to mean real tokens per rank.
 
 Shared and dealt at 2 ranks: {counted_bar}.
 Shared and dealt to padded in order: {counted_ratios} ranks.
-On the 700 published pairs themselves, drawn with replacement, the same count gave {published} ranks.
+On the 700 published pairs, drawn with replacement, the same count gave {published} ranks.
 
 Other lengths, padded in order → shared and dealt:
 
@@ -79,8 +79,8 @@ positions, as there.
 ### The paper's run: arithmetic, not run
 
 The paper trained on 16 A100 and names 2 to 4 hours; take {paper} hours for {epochs} epochs. Suppose that they went
-like padded rows in order, two pairs a process, with the reference in the loop and checkpointed activations, and that time goes by
-backbone tokens. Per token: forward 1, backward 2, the forward pass again 1, reference 1. Then the critical path at 16
-ranks ({ratio}) and a cached reference (1/{cached_by}) make {training_hours} hours, one reference pass in
+like padded rows in order, two pairs a process, with the reference in the loop and checkpointed activations, and that
+time goes by backbone tokens. Per token: forward 1, backward 2, the forward pass again 1, reference 1. Then the critical
+path at 16 ranks ({ratio}) and a cached reference (1/{cached_by}) make {training_hours} hours, one reference pass in
 that layout {reference_hours} more: {hours} hours in all. No GPU was used for any of this.
 """
