@@ -35,6 +35,8 @@ max_length = 256
 save_every = 4
 [dpo]
 epochs = 2
+global_batch_size = 8
+micro_batch_size = 4
 max_length = 256
 max_prompt_length = 128
 save_every = 4
