@@ -22,6 +22,17 @@ def dialogue(*turns: str, row_id: str = "0") -> str:
     return json.dumps({"id": row_id, "data": list(turns)}, ensure_ascii=False)
 
 
+# What makes a Python process one of a bare machine: no network, and none of training's packages.
+BARE = """
+import socket, sys
+for name in ("torch", "trl", "transformers", "deepspeed", "accelerate", "peft"):
+    sys.modules[name] = None
+def refuse(*arguments, **named):
+    raise OSError("no network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+"""
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a file under tmp_path and return it."""

@@ -10,19 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import zephyr
+from tests.conftest import BARE, zephyr
 from tests.zephyr_run.conftest import NAMES, Place
 from zephyr_core import manifest
-
-# For every process that a command starts, too: no network, and none of these packages.
-BARE = """
-import socket, sys
-for name in ("torch", "trl", "transformers", "deepspeed", "accelerate", "peft"):
-    sys.modules[name] = None
-def refuse(*arguments, **named):
-    raise OSError("no network")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-"""
 
 
 def test_from_and_to_choose_the_steps(empty: Place) -> None:
@@ -66,7 +56,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused_before_the_first_step(em
 
 def test_the_papers_plan_needs_neither_network_nor_torch(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
-    (tmp_path / "bare" / "sitecustomize.py").write_text(BARE)
+    (tmp_path / "bare" / "sitecustomize.py").write_text(BARE)  # for every process that a command starts, too
     (tmp_path / "here").mkdir()
     words = ("run", "--dry-run", "--recipe", "zephyr-7b-beta")
     bare = {"PYTHONPATH": str(tmp_path / "bare"), "HF_HOME": str(tmp_path / "cache")}

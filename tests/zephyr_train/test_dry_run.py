@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import zephyr
+from tests.conftest import BARE, zephyr
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
 
 ROWS = {
@@ -41,18 +41,6 @@ def test_the_command_writes_nothing_and_ends_with_2_when_there_are_faults(
     assert ("preflight found 1 fault:\n  batch-does-not-divide: 3 = 3/GPU × 1 GPUs" in done.stderr) == (code == 2)
 
 
-BARE = """
-import socket, sys
-for name in ("torch", "trl", "transformers", "deepspeed", "accelerate", "peft"):
-    sys.modules[name] = None
-def refuse(*arguments, **named):
-    raise OSError("no network")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-import cli
-cli.main()
-"""
-
-
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
@@ -76,7 +64,7 @@ cli.main()
 def test_the_papers_plan_needs_neither_torch_nor_network(tmp_path: Path, words: list[str], lines: list[str]) -> None:
     environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "COLUMNS": "200"}
     done = subprocess.run(
-        [sys.executable, "-c", BARE, "train", *words, "--dry-run"],
+        [sys.executable, "-c", BARE + "import cli; cli.main()", "train", *words, "--dry-run"],
         capture_output=True,
         text=True,
         check=False,

@@ -8,11 +8,10 @@ from typing import Any
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import UsageError
 from zephyr_run.ablation import page, summary
-from zephyr_run.ablation.arms import Place, measuring, training
+from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.command import start, typed
 from zephyr_run.errors import StepFailed
 
-BASE_UNKNOWN = "base"  # before dSFT-1 has been run, which builds or fetches it
 Tell = Callable[[str], None]
 
 
@@ -51,10 +50,9 @@ def numbers(text: str) -> list[int]:
 
 def _train(place: Place, tell: Tell) -> None:
     """Train the arms of a seed, and look at them."""
-    first = next(training(place, BASE_UNKNOWN))
-    _zephyr(first, tell)
+    _zephyr(tuning(place), tell)
     base = json.loads((place.of("dsft-1") / "run.json").read_text(encoding="utf-8"))["model"]
-    for words in list(training(place, base))[1:]:
+    for words in aligning(place, base):
         _zephyr(words, tell)
     made_of = _weights(place)
     for file, words in measuring(place, base):

@@ -42,26 +42,22 @@ class Place:
         return self.folder / f"held-out-above-{start}.json"
 
 
-def training(place: Place, base: str) -> Iterator[list[str]]:
-    """Yield the training commands of a seed, in order; `base` is the model before dSFT, known after the first one."""
-    common = ["--recipe", place.recipe, "--seed", str(place.seed)]
-    tuned, chosen = str(place.of("dsft-1")), str(place.pairs)
-    yield ["train", "sft", *common, "--out", tuned]
-    yield [
-        "train",
-        "sft",
-        *common,
-        "--model",
-        tuned,
-        "--data",
-        chosen,
-        "--epochs",
-        "1",
-        "--out",
-        str(place.of("dsft-2")),
-    ]
+def tuning(place: Place) -> list[str]:
+    """Return the command of dSFT-1, which builds or fetches the model before it."""
+    return ["train", "sft", *_common(place), "--out", str(place.of("dsft-1"))]
+
+
+def aligning(place: Place, base: str) -> Iterator[list[str]]:
+    """Yield the training commands of the other arms; `base` is the model before dSFT-1."""
+    common, tuned, chosen = _common(place), str(place.of("dsft-1")), str(place.pairs)
+    second = ["--model", tuned, "--data", chosen, "--epochs", "1"]
+    yield ["train", "sft", *common, *second, "--out", str(place.of("dsft-2"))]
     yield ["train", "dpo", *common, "--model", tuned, "--data", chosen, "--out", str(place.of("ddpo"))]
     yield ["train", "dpo", *common, "--model", base, "--data", chosen, "--out", str(place.of("ddpo-alone"))]
+
+
+def _common(place: Place) -> list[str]:
+    return ["--recipe", place.recipe, "--seed", str(place.seed)]
 
 
 def measuring(place: Place, base: str) -> Iterator[tuple[Path, list[str]]]:

@@ -8,11 +8,8 @@ from typing import Any
 
 import torch
 
-ROLES = (
-    "<|user|>",
-    "<|system|>",
-    "<|assistant|>",
-)  # of the Zephyr template; an answer that writes one plays both sides
+# Of the Zephyr template; an answer that writes one plays both sides.
+ROLES = ("<|user|>", "<|system|>", "<|assistant|>")
 BATCH = 16  # pairs scored at once
 
 
