@@ -10,9 +10,9 @@ from typing import Any
 from zephyr_core import paths
 from zephyr_core import recipe as recipes
 from zephyr_core.recipe import Recipe, Resolved
-from zephyr_run import kept_recipe, record
+from zephyr_run import answers, kept_recipe, record
 from zephyr_run.chain import Chain
-from zephyr_run.steps import Step, between
+from zephyr_run.steps import CHAIN, Step, between
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,9 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
             outcome = chain.carry_out(step, anew=asked.makes_anew(step))
             told[step.name] = {"outcome": outcome, "seconds": round(time.monotonic() - started, 1)}
             kept.settle(step, chain.output(step).manifest())
+        if asked.steps[-1] is CHAIN[-1]:
+            trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
+            answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock, say)
         page = _page(folder, asked.recipe)
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
     return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])

@@ -34,6 +34,18 @@ def test_again_everything_is_skipped(finished: Place) -> None:
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
 
+def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_file_is_of_others(copy: Place) -> None:
+    file = copy.run / "samples.jsonl"
+    kept = file.read_text()
+    rows = [json.loads(line) for line in kept.splitlines()]
+    assert rows and all(set(row["answers"]) == set(row["stopped"]) == {"sft", "dpo"} for row in rows)
+    assert all(row["prompt"].startswith("<|user|>") for row in rows)
+    assert "answers of the models" not in copy.chain().stderr, "they are of these models"
+    file.write_text(kept.replace(rows[0]["made_of"], "0" * 64))
+    assert "$ zephyr train measure runs/quick/sft runs/quick/dpo --pairs runs/quick/dpo" in copy.chain().stderr
+    assert file.read_text() == kept
+
+
 def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -> None:
     file = next((copy.run / "binarize" / "data").glob("train_prefs-*"))
     whole = file.read_bytes()

@@ -23,8 +23,7 @@ def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
     """
     name = recipe.load(name_or_file).name
     for step in ("clean-ultrachat", "binarize"):
-        if not manifest.is_whole(paths.run_directory(name, step)):
-            _zephyr(["data", step, "--recipe", name_or_file], tell)
+        _zephyr(["data", step, "--recipe", name_or_file], tell)
     folder = paths.run_directory(name, "ablations")
     places = [
         Place(name_or_file, seed, folder / f"seed-{seed}", paths.run_directory(name, "binarize")) for seed in seeds

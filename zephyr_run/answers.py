@@ -1,0 +1,62 @@
+"""samples.jsonl of a run: what its models answer to the first held-out prompts, asked anew when a model is another."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import keys, manifest
+from zephyr_run import command
+from zephyr_run.outputs import Output
+
+NAME = "samples.jsonl"
+PROMPTS = 6
+
+
+def keep(folder: Path, models: Mapping[str, Output], lock: int, say: Callable[[str], None]) -> None:
+    """Write a row for each prompt: prompt, answers, stopped (whether each ended its turn), made_of (of which models).
+
+    Args:
+        folder: the run directory.
+        models: name → training step's output; the last is the dDPO run whose held-out pairs are asked.
+        lock: a descriptor of the run's lock.
+        say: takes news; that nothing could be asked is news too, since the run itself is whole.
+    """
+    made_of = keys.text_key(json.dumps({name: output.content() for name, output in models.items()}))
+    file = folder / NAME
+    if _made_of(file) == made_of:
+        return
+    places = {name: str(output.folder) for name, output in models.items()}
+    pairs = [*places.values()][-1]
+    words = ["zephyr", "train", "measure", *places.values(), "--pairs", pairs, "--answers", str(PROMPTS), "--json"]
+    say(f"\n== answers of the models\n$ {command.typed(words)}")
+    ended = command.start(words, catch=("out",), lock=lock)
+    if ended.code:
+        say(f"no answers are kept: the command ended with {ended.code}; the run is whole without them")
+        file.unlink(missing_ok=True)  # of other models
+        return
+    told = json.loads(ended.out)["models"]
+    rows = _rows({name: told[place] for name, place in places.items()})
+    lines = [json.dumps({**row, "made_of": made_of}, ensure_ascii=False) + "\n" for row in rows]
+    manifest.write_text_whole(file, "".join(lines))
+
+
+def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    prompts = next(iter(told.values()))["prompts"]
+    return [
+        {
+            "prompt": prompt,
+            "answers": {name: one["answers"][place] for name, one in told.items()},
+            "stopped": {name: one["stopped"][place] for name, one in told.items()},
+        }
+        for place, prompt in enumerate(prompts)
+    ]
+
+
+def _made_of(file: Path) -> str | None:
+    """Return of which models a file's answers are; None when there is none that can be read."""
+    try:
+        first = file.read_text(encoding="utf-8").splitlines()[0]
+        return str(json.loads(first)["made_of"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
