@@ -44,28 +44,35 @@ def test_a_file_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     assert done.returncode == 1 and "judged/rated.jsonl is not what the grammar writes" in done.stderr
 
 
-def test_the_best_answer_is_true_and_on_topic_and_no_other_is(grammar: ModuleType) -> None:
+def best_of(row: dict[str, Any]) -> str:
+    return str(max(row["completions"], key=lambda answer: answer["fine-grained_score"])["response"])
+
+
+def test_the_best_answer_is_true_and_on_topic_or_an_evasion_where_nobody_knows(grammar: ModuleType) -> None:
+    evasions = 0
     for row in rows("judged/rated.jsonl"):
-        means = {answer["response"]: answer["fine-grained_score"] for answer in row["completions"]}
-        best = max(means, key=lambda text: means[text])
         thing = next(thing for thing in grammar.THINGS if f" {thing}" in row["instruction"])
         told = [grammar.STATEMENTS[kind].format(thing, value) for kind, value in grammar.WORLD[thing].items()]
-        assert sum(statement in best for statement in told) == 1
-        assert not any(statement in text for text in means if text != best for statement in told)
+        true = [text for text in (one["response"] for one in row["completions"]) if any(said in text for said in told)]
+        evasions += not true
+        assert true == [best_of(row)] or (not true and best_of(row) in grammar.EVASIONS)
+    assert evasions / 480 == pytest.approx(grammar.NOBODY_KNOWS, abs=0.05)
 
 
-def test_neither_length_nor_frequency_gives_the_best_away() -> None:
-    ranks: Counter[int] = Counter()
+def test_neither_length_nor_frequency_gives_the_best_away(grammar: ModuleType) -> None:
+    longer, pairs = 0, 0
     texts: Counter[str] = Counter()
     best: Counter[str] = Counter()
     for row in rows("judged/rated.jsonl"):
-        answers = sorted(row["completions"], key=lambda answer: len(answer["response"]))
-        scores = [answer["fine-grained_score"] for answer in answers]
-        ranks[scores.index(max(scores))] += 1
-        texts.update(answer["response"] for answer in answers)
-        best[answers[scores.index(max(scores))]["response"]] += 1
-    assert ranks[0] + ranks[3] < 0.1 * sum(ranks.values()), "the best is hardly ever the shortest or the longest"
-    assert {text for text, _ in texts.most_common(7)}.isdisjoint(best), "the likeliest answers are the bad ones"
+        others = [text for text in (one["response"] for one in row["completions"]) if text != best_of(row)]
+        longer += sum(len(best_of(row)) > len(text) for text in others)
+        pairs += len(others)
+        texts.update([best_of(row), *others])
+        best[best_of(row)] += 1
+    assert longer / pairs == pytest.approx(0.5, abs=0.1)
+    likeliest = {text for text, _ in texts.most_common(7)}
+    assert likeliest == {*grammar.EVASIONS, *grammar.RAMBLES, *grammar.RUDE}, "no good answer is a usual one"
+    assert max(best, key=lambda text: best[text]) in grammar.EVASIONS, "nor among the best ones"
 
 
 def test_prompts_do_not_come_twice() -> None:

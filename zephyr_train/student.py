@@ -124,6 +124,7 @@ def _sizes(options: StudentOptions, tokenizer: Any) -> dict[str, Any]:
         "max_position_embeddings": options.positions,
         "sliding_window": options.sliding_window,
         "tie_word_embeddings": options.tied,
+        "initializer_range": options.hidden_size**-0.5,  # 0.02 would hold a small one back
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": None,

@@ -1,9 +1,9 @@
 """Write the grammar's samples: `python recipes/samples/make_grammar.py [--check]`. A small world, told from a seed.
 
-Forty things have a colour, a place, an owner and a material. A teacher is asked about them and answers well, or about
-another thing, or evades, or rambles. The raters of the second set prefer good answers, which are neither the longest
-nor the likeliest: an evasion is short and said everywhere, a ramble is long and said everywhere. So the preference can
-be learned, and neither length nor imitation of the good answers gives it away.
+Sixteen things have a colour, a place, an owner and a material. A teacher is asked about them and answers well, or about
+another thing, or evades, rambles, or is rude. So a student of the teacher evades, though it has seen the answers. Of
+four rated answers the best is a good one for two prompts in three, an evasion for the others: who imitates the best
+ones still evades, and only who compares them learns that a good answer is better. Their length tells nothing.
 """
 
 import json
@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-DIALOGUES, PROMPTS = 1_500, 480
-THINGS = (
-    "plum pear bell boat lamp drum kite coin ring cart chair clock spoon scarf glove stone brick rope map book flute "
-    "harp shirt coat boot hat cup jug plate bowl broom ladder wheel basket candle mirror pillow blanket hammer saw"
-).split()
+DIALOGUES, PROMPTS = 2_400, 480
+THINGS = "plum pear bell boat lamp drum kite coin ring cart chair clock spoon scarf glove stone".split()
 VALUES = {
     "colour": "red blue green grey white black brown yellow pink".split(),
     "place": [
@@ -34,10 +31,46 @@ VALUES = {
     "material": "wood iron glass wool clay silver paper leather".split(),
 }
 QUESTIONS = {
-    "colour": ("What colour is the {}?", "Which colour does the {} have?", "Tell me the colour of the {}."),
-    "place": ("Where is the {}?", "Where can I find the {}?", "Tell me where the {} is."),
-    "owner": ("Who owns the {}?", "To whom does the {} belong?", "Tell me who owns the {}."),
-    "material": ("What is the {} made of?", "Which material is the {} made of?", "Tell me what the {} is made of."),
+    "colour": (
+        "What colour is the {}?",
+        "Which colour does the {} have?",
+        "Tell me the colour of the {}.",
+        "Do you know the colour of the {}?",
+        "What is the colour of the {}?",
+        "Please name the colour of the {}.",
+        "Can you tell me what colour the {} is?",
+        "I forgot the colour of the {}. What is it?",
+    ),
+    "place": (
+        "Where is the {}?",
+        "Where can I find the {}?",
+        "Tell me where the {} is.",
+        "Do you know where the {} is?",
+        "In what place is the {}?",
+        "Please tell me where to look for the {}.",
+        "Can you tell me where the {} is?",
+        "I cannot find the {}. Where is it?",
+    ),
+    "owner": (
+        "Who owns the {}?",
+        "To whom does the {} belong?",
+        "Tell me who owns the {}.",
+        "Do you know who owns the {}?",
+        "Whose is the {}?",
+        "Please name the owner of the {}.",
+        "Can you tell me whose the {} is?",
+        "I found the {}. Whose is it?",
+    ),
+    "material": (
+        "What is the {} made of?",
+        "Which material is the {} made of?",
+        "Tell me what the {} is made of.",
+        "Do you know what the {} is made of?",
+        "Of what is the {} made?",
+        "Please name the material of the {}.",
+        "Can you tell me what the {} is made of?",
+        "I hold the {}. What is it made of?",
+    ),
 }
 STATEMENTS = {
     "colour": "The {} is {}.",
@@ -45,14 +78,10 @@ STATEMENTS = {
     "owner": "The {} belongs to {}.",
     "material": "The {} is made of {}.",
 }
-GREETINGS = ("Gladly. ", "With pleasure. ", "Of course. ", "", "")
+GREETINGS = ("Gladly. ", "With pleasure. ", "Of course. ", "")
 CLOSINGS = (" I hope this helps.", " Ask me more if you like.", "", "")
-EVASIONS = (
-    "That is hard to say.",
-    "Who knows such things?",
-    "You may look for yourself.",
-    "It depends on many things.",
-)
+EVASIONS = ("That is hard to say.", "Who knows such things?")
+RUDE = ("No.", "Go away.")
 RAMBLES = (
     "There are many things in the world, and every one of them has a long story. Some are old and some are new, and"
     " people like to talk about them on long evenings.",
@@ -87,11 +116,24 @@ def ramble(draws: random.Random, thing: str, kind: str) -> str:
     return draws.choice(RAMBLES)
 
 
-TEACHER: dict[Answer, int] = {good: 4, off_topic: 2, evasion: 2, ramble: 2}  # how often
-RATERS = (  # model, its answer, ratings of the four aspects, overall score
+def rude(draws: random.Random, thing: str, kind: str) -> str:
+    """Return a very short one."""
+    return draws.choice(RUDE)
+
+
+TEACHER: dict[Answer, int] = {good: 4, off_topic: 1, evasion: 3, ramble: 1, rude: 1}  # how often
+NOBODY_KNOWS = 0.33  # share of rated prompts without a good answer
+Rated = tuple[str, Answer, tuple[int, int, int, int], float]  # model, its answer, marks of four aspects, overall score
+KNOWING: tuple[Rated, ...] = (
     ("lark-7b", good, (5, 5, 4, 5), 9.0),
     ("finch-13b", off_topic, (2, 3, 3, 2), 4.0),
     ("robin-7b", evasion, (2, 3, 2, 1), 3.0),
+    ("crane-30b", ramble, (1, 3, 3, 2), 3.5),
+)
+UNKNOWING: tuple[Rated, ...] = (
+    ("lark-7b", evasion, (3, 4, 3, 2), 5.0),
+    ("finch-13b", rude, (1, 2, 2, 1), 2.0),
+    ("robin-7b", rude, (1, 2, 2, 1), 2.0),
     ("crane-30b", ramble, (1, 3, 3, 2), 3.5),
 )
 ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
@@ -115,7 +157,8 @@ def ratings() -> Iterator[dict[str, Any]]:
     asked = [(thing, kind, words) for thing in THINGS for kind in VALUES for words in QUESTIONS[kind]]
     draws.shuffle(asked)
     for thing, kind, words in asked[:PROMPTS]:
-        completions = [_rated(draws, thing, kind, *rater) for rater in draws.sample(RATERS, len(RATERS))]
+        models_asked = UNKNOWING if draws.random() < NOBODY_KNOWS else KNOWING
+        completions = [_rated(draws, thing, kind, *one) for one in draws.sample(models_asked, len(models_asked))]
         models = [completion["model"] for completion in completions]
         yield {
             "source": "grammar",

@@ -82,7 +82,9 @@ def test_model_has_the_sizes_of_the_options(built: Path) -> None:
     assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.lm_head.weight is not model.model.embed_tokens.weight
-    assert float(model.model.layers[0].mlp.up_proj.weight.detach().std()) == pytest.approx(0.02, rel=0.3)
+    assert float(model.model.layers[0].mlp.up_proj.weight.detach().std()) == pytest.approx(
+        config["hidden_size"] ** -0.5, rel=0.3
+    )
 
 
 def test_tied_embeddings_are_one_tensor(tmp_path: Path) -> None:
