@@ -15,6 +15,7 @@ from zephyr_run import commands as chain
 from zephyr_train import commands as train
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
 
+INTERRUPTED = 130  # exit code after ctrl-c
 STEPS = {
     "clean-ultrachat": CleanOptions,
     "binarize": BinarizeOptions,
@@ -78,9 +79,11 @@ def main() -> None:
         if fault.hint:
             print(f"hint:  {fault.hint}", file=sys.stderr)
         sys.exit(fault.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        if isinstance(stopped, SystemExit) and stopped.code != INTERRUPTED:  # Typer makes that of ctrl-c
+            raise
         print("stopped; the same command continues", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

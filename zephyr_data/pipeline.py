@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import polars as pl
 import polars.selectors as cs
 
-from zephyr_core import manifest
+from zephyr_core import manifest, this_code
 from zephyr_core.recipe import Resolved
 from zephyr_data import card
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
@@ -30,7 +30,7 @@ from zephyr_data.work import Work, clear_disk_errors
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
-VERSIONED = ("zephyr-toolkit", "polars", "pyarrow", "truecase", "langdetect")
+VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 
 
 class Progress(Protocol):
@@ -147,7 +147,7 @@ def make(
             "tables": list(step.tables(options)),
             "counts": tally.counts(),
             **output.digests(),
-            "versions": {**{name: version(name) for name in VERSIONED}, "python": platform.python_version()},
+            "versions": _versions() | {"python": platform.python_version()},
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -159,8 +159,11 @@ def make(
 
 def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, Any]:
     """Return what a block's result hangs on, besides its content."""
-    versions = {name: version(name) for name in VERSIONED}
-    return {"step": step.name, **step.plan(options), "rule files": digests, "versions": versions}
+    return {"step": step.name, **step.plan(options), "rule files": digests, "versions": _versions()}
+
+
+def _versions() -> dict[str, str]:
+    return this_code.versions() | {name: version(name) for name in VERSIONED}
 
 
 def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:

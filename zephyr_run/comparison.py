@@ -14,8 +14,8 @@ from zephyr_run.steps import Step
 ARITHMETIC = {"cpu": "CPU", "world": "processes", "backend": "back end", "numerics": "numerics", "layout": "layout"}
 PLACES = ("sources", "revision", "rules", "benchmark")  # options that say where things are; inputs go by digest
 UNKNOWN = (
-    "nothing on record differs: another state of zephyr's code under the same version, another kind of GPU or CPU,"
-    " another number of threads, kernels that add in any order, or a record that was changed"
+    "nothing on record differs: another kind of GPU or CPU, another number of threads, kernels that add in any order,"
+    " or a record that was changed"
 )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def reproduce(run: Path, last: str | None, sections: Sequence[str], *, as_json: 
         raise UsageError(f"{run} holds no finished step to make again", "see `zephyr status`")
     _tell_versions({step.name: output.manifest() for step, output in whole.items()})
     again = run.with_name(run.name + BESIDE)
+    _clear_finished(again, recipe.stem, list(whole))
     _run_again(recipe, again, list(whole)[-1].name, sections, as_json=as_json)
     compared = _compared(whole, again / recipe.stem, recipe.stem)
     told = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
@@ -55,6 +57,14 @@ def _tell_versions(manifests: Mapping[str, Mapping[str, Any]]) -> None:
     found = versions.otherwise(manifests)
     if found:
         say("other versions are installed than those on record, so digests may differ:\n  " + "\n  ".join(found))
+
+
+def _clear_finished(again: Path, recipe: str, made: Sequence[Step]) -> None:
+    """Remove what an earlier call finished, since this one shall make it; what was stopped is continued."""
+    record = Record.read(again / recipe, recipe)
+    if all(outputs.find(step, again / recipe, record.entry(step.name)).is_whole for step in made):
+        say(f"{again} is of an earlier time: it is removed, and made anew")
+        shutil.rmtree(again)
 
 
 def _run_again(recipe: Path, runs: Path, last: str, sections: Sequence[str], *, as_json: bool) -> None:

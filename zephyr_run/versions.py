@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from zephyr_core import this_code
+
 
 def installed(name: str) -> str:
-    """Return the installed version of a package, or of Python; "absent" where there is none."""
+    """Return the installed version of a package, of Python or of zephyr's own code; "absent" where there is none."""
     if name == "python":
         return platform.python_version()
+    if name in (own := this_code.versions()):
+        return own[name]
     try:
         return version(name)
     except PackageNotFoundError:

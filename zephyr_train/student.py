@@ -9,8 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-import zephyr_core
-from zephyr_core import keys, manifest
+from zephyr_core import keys, manifest, this_code
 from zephyr_train.errors import ForeignRun, NoSpace, OptionError
 from zephyr_train.options import StudentOptions
 
@@ -160,9 +159,7 @@ def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str,
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    return {"zephyr-toolkit": zephyr_core.__version__} | {
-        name: version(name) for name in ("tokenizers", "transformers", "torch")
-    }
+    return this_code.versions() | {name: version(name) for name in ("tokenizers", "transformers", "torch")}
 
 
 def _check_made_of(options: StudentOptions, folder: Path) -> None:

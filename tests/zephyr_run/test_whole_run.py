@@ -118,12 +118,14 @@ def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> Non
     file = copy.run / "binarize" / "manifest.json"
     content = json.loads(file.read_text())
     content["splits"]["train_prefs"]["rows_digest"] = "0" * 64
-    content["versions"]["polars"] = "0.1"
+    content["versions"] |= {"polars": "0.1", "zephyr code": "0" * 12}
     file.write_text(json.dumps(content))
     done = copy.zephyr("reproduce", "runs/quick", "--to", "binarize", code=5)
+    assert "quick.reproduced is of an earlier time: it is removed, and made anew" in done.stderr
     assert "polars 0.1 → " in done.stderr
     assert "train_prefs: 000000000000, now " in done.stdout
     assert "could explain it: version of polars: 0.1, now " in done.stdout
+    assert "could explain it: version of zephyr code: 000000000000, now " in done.stdout
     assert "error: came out otherwise: binarize" in done.stderr
 
 

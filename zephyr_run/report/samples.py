@@ -40,8 +40,8 @@ def _answers(run: Run) -> Html:
     if not rows:
         return note("No samples.jsonl lies in the run directory.")
     shown = [_answered(row) for row in rows[:MOST_PROMPTS]]
-    told = f"{len(shown)} of {len(rows)} prompts" + (f"; {unreadable} lines are no JSON" if unreadable else "")
-    return join([note(f"{told}."), *shown])
+    told = f"Greedy answers to the first {len(shown)} held-out prompts, in the order of their keys"
+    return join([note(f"{told}{f'; {unreadable} lines are no JSON' if unreadable else ''}."), *shown])
 
 
 def _answered(row: dict[str, Any]) -> Html:

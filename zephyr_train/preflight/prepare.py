@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import zephyr_core
+from zephyr_core import this_code
 from zephyr_train.job import Job
 from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
 from zephyr_train.planning.plan import Plan, Rows, make_plan
@@ -92,7 +92,7 @@ def numerics(options: TrainOptions) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"zephyr-toolkit": zephyr_core.__version__}
+    found = this_code.versions()
     for name in PACKAGES:
         try:
             found[name] = version(name)

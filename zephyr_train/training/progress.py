@@ -31,7 +31,8 @@ def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
         parts.append(f"accuracy {last['accuracy']:.2f}")
     tests = [row for row in rows if row["split"] == "test"]
     if tests:
-        key = "accuracy" if "accuracy" in tests[-1] else "loss"
+        # before the first update no pair is right or wrong
+        key = "accuracy" if "accuracy" in tests[-1] and tests[-1]["step"] else "loss"
         parts.append(f"test {key} {tests[-1][key]:.3f}")
     if len(train) > 1 and seconds > 0 and "tokens" in last:
         parts.append(f"{(last['tokens'] - train[0]['tokens']) / seconds:,.0f} tokens/s")
