@@ -52,7 +52,7 @@ def read(directory: Path) -> dict[str, Any]:
     """Return the manifest of a dataset directory.
 
     Raises:
-        DataError: there is none, it is not JSON, or a later version of zephyr wrote it.
+        DataError: there is none, it is no JSON object, or a later version of zephyr wrote it.
     """
     path = directory / NAME
     if not path.is_file():
@@ -60,10 +60,13 @@ def read(directory: Path) -> dict[str, Any]:
             f"{directory} is not a finished dataset: it has no {NAME}",
             "run the command that makes it again; it continues where it stopped",
         )
+    mend = "restore it from a copy or rebuild the dataset"
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as fault:
-        raise DataError(f"{path} is not valid JSON: {fault}", "restore it from a copy or rebuild the dataset") from None
+        raise DataError(f"{path} is not valid JSON: {fault}", mend) from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object", mend)
     if content.get("format") != FORMAT:
         raise DataError(
             f"{path} has format {content.get('format')!r}; this version reads {FORMAT}", "upgrade zephyr to read it"

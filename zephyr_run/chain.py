@@ -52,17 +52,13 @@ class Chain:
         """
         self._check_inputs(step)
         before, started = self.output(step), time.monotonic()
-        content, written = (
-            before.content(),
-            {place.folder: place.written() for place in (before, *self._artefacts(step))},
-        )
+        content, mark, entry = before.content(), before.mark(), self.record.entry(step.name)
+        written = {place.folder: place.written() for place in (before, *self._artefacts(step))}
         flags = mending.prepare(step, before, self.record, self.say, anew=anew)
-        code = self._run(step, flags)
-        stale = self._stale(step) if code == REFUSED and step.again and not flags else None
-        if stale:
-            self.say(f"{step.name} {stale}: it is made anew with {step.again}")
-            code = self._run(step, [str(step.again)])
+        code = self._run_or_replace(step, flags, is_asked=anew or content is None)
         if code:
+            if mark and self.output(step).mark() == mark:  # what lay there still does
+                self.record.note(step.name, made_of=entry.get("made_of"), discards=entry.get("discards"))
             self._give_up(step, code)
         after = self.output(step)
         self._conclude(step, after, content)
@@ -71,12 +67,30 @@ class Chain:
         self.record.note(step.name, seconds=round(time.monotonic() - started, 3))
         return REBUILT if written.get(after.folder) else DONE
 
+    def _run_or_replace(self, step: Step, flags: Sequence[str], *, is_asked: bool) -> int:
+        """Run a step's command, with its flag where what lies there is to go, and return the exit code.
+
+        Unless that is asked for, the command has its say first: what is damaged, and made by other options too, is the
+        user's to decide.
+        """
+        if flags and is_asked:
+            return self._run(step, flags)
+        lay = self.output(step).written()
+        code = self._run(step, [])
+        if code == REFUSED:
+            stale = self._stale(step) if step.again else None
+            if stale is None:
+                return code
+            self.say(f"{step.name} {stale}: it is made anew with {step.again}")
+            return self._run(step, [str(step.again)])
+        return self._run(step, flags) if flags and self.output(step).written() == lay else code
+
     def _check_inputs(self, step: Step) -> None:
         for name in step.upstream(self.options):
             output = self.output(named(name))
             what = damage(output.folder) if name not in self.judged and output.folder and output.is_whole else None
             if what:
-                again = f"`zephyr run --recipe {self.recipe} --from {name}` makes it anew"
+                again = f"`{command.of_the_run(self.recipe, name, self.sources)}` makes it anew"
                 raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
 
     def _run(self, step: Step, flags: Sequence[str]) -> int:
@@ -119,7 +133,7 @@ class Chain:
         self.record.note(step.name, state="failed", exit_code=code)
         rest = [later.name for later in self.steps[self.steps.index(step) + 1 :]]
         message = f"{step.name} ended with exit code {code}" + (f"; not run: {', '.join(rest)}" if rest else "")
-        again = f"`zephyr run --recipe {self.recipe} --from {step.name} --fresh` makes it anew"
+        again = f"`{command.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` makes it anew"
         raise StepFailed(message, f"mend it and give the same command again; after a change of options {again}", code)
 
     def _conclude(self, step: Step, output: Output, before: str | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zephyr_run.lifeline import CODE
-from zephyr_run.steps import Step
+from zephyr_run.steps import CHAIN, Step
 
 PATIENCE = 3.0  # seconds: a terminal's ctrl-c reaches the command by itself
 
@@ -33,6 +33,14 @@ def words(step: Step, recipe: str, sources: Sequence[str] = (), flags: Sequence[
 def typed(command: Sequence[str]) -> str:
     """Return a command as a user would type it."""
     return shlex.join(command)
+
+
+def of_the_run(recipe: str, first: str, sources: Mapping[str, Sequence[str]], *, fresh: bool = False) -> str:
+    """Return `zephyr run` from a step on, as a user would type it to the same end: same place, same sources."""
+    given = [(step.source_flag, source) for step in CHAIN for source in sources.get(step.name, ())]
+    words = ["zephyr", "run", "--recipe", recipe, *(str(word) for pair in given for word in pair), "--from", first]
+    runs = os.environ.get("ZEPHYR_RUNS")
+    return (f"ZEPHYR_RUNS={shlex.quote(runs)} " if runs else "") + typed([*words, *(["--fresh"] if fresh else [])])
 
 
 def start(

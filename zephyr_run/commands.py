@@ -77,13 +77,14 @@ def reproduce(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/tiny.")],
     last: ToOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier reproduction, and begin anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a run again from the recipe that it kept, in RUN.reproduced, and compare digests: exit code 0 or 5."""
     from zephyr_run.reproduce import refuse_different
     from zephyr_run.reproduce import reproduce as make_again
 
-    result, table = make_again(directory, last, list(context.obj), as_json=as_json)
+    result, table = make_again(directory, last, list(context.obj), fresh=fresh, as_json=as_json)
     show(result, table, as_json)
     refuse_different(result)
 

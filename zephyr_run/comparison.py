@@ -1,13 +1,13 @@
 """Two outputs of one step side by side: what is equal by digest, and what on record could explain the rest."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
-from zephyr_run.outputs import JOB, Output, weights
+from zephyr_run.outputs import JOB, Output, content_parts
+from zephyr_run.reading import json_file, json_lines
 from zephyr_run.steps import Step
 
 # Of a training run's record: what the arithmetic hangs on.
@@ -59,7 +59,7 @@ def _figures(step: Step, output: Output) -> dict[str, Any]:
             **{name: entry["sha256"] for name, entry in content.get("files", {}).items()},
             **content.get("rows", {}),
         }
-    return {**weights(content), **{f"last metrics, {name}": value for name, value in _last_row(output).items()}}
+    return {**content_parts(content), **{f"last metrics, {name}": value for name, value in _last_row(output).items()}}
 
 
 def _flat(counts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -70,9 +70,8 @@ def _flat(counts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _last_row(output: Output) -> dict[str, Any]:
-    file = Path() if output.folder is None else output.folder / "metrics.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return dict(json.loads(lines[-1])) if lines else {}
+    rows, _ = json_lines(Path() if output.folder is None else output.folder / "metrics.jsonl")
+    return rows[-1] if rows else {}
 
 
 def _short(value: Any) -> str:
@@ -104,10 +103,7 @@ def _inputs(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _job(output: Output) -> dict[str, Any]:
-    try:
-        return dict(json.loads((output.folder / JOB).read_text(encoding="utf-8"))) if output.folder else {}
-    except (OSError, ValueError):
-        return {}
+    return json_file(output.folder / JOB) if output.folder else {}
 
 
 def _options(output: Output) -> Iterator[tuple[str, Any]]:

@@ -4,12 +4,14 @@ ZephyrError
 └── StepFailed              a step's command ended with a code of its own, which is passed on
 UsageError
 └── RunInProgress           another `zephyr run` works in the same run directory
+EnvironmentLack
+└── NoPlace                 the run directory cannot be made or written
 DataError
 ├── DamagedInput            what a step reads is not what its manifest names, and is not made anew in this run
 └── NotReproduced           a run made again came out otherwise
 """
 
-from zephyr_core.errors import DataError, UsageError, ZephyrError
+from zephyr_core.errors import DataError, EnvironmentLack, UsageError, ZephyrError
 
 
 class StepFailed(ZephyrError):
@@ -22,6 +24,10 @@ class StepFailed(ZephyrError):
 
 class RunInProgress(UsageError):
     """Another process holds the run directory."""
+
+
+class NoPlace(EnvironmentLack):
+    """A run directory cannot be made or written."""
 
 
 class DamagedInput(DataError):

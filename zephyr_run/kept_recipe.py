@@ -2,8 +2,10 @@
 
 import glob
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +57,11 @@ def file_of(run_directory: Path, name: str) -> Path:
 
 
 def read(path: Path) -> Sections:
-    """Return the sections of a kept recipe; none where there is no such file."""
-    if not path.is_file():
+    """Return the sections of a kept recipe; none where there is no such file, or it cannot be read."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of which tomllib's and the decoder's are
         return {}
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
     return {name: value for name, value in content.items() if isinstance(value, dict)}
 
 
@@ -74,7 +77,7 @@ def write(path: Path, loaded: Recipe, values: Sections) -> None:
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in options.items())]
     for kind in NOTES:
         for note in loaded.notes(kind):
-            lines += ["", f"[[{kind}]]", *(f"{key} = {_toml(value)}" for key, value in note.items())]
+            lines += ["", f"[[{kind}]]", *(f"{_key(key)} = {_toml(value)}" for key, value in note.items())]
     write_text_whole(path, "\n".join(lines) + "\n")
 
 
@@ -105,9 +108,17 @@ def _is_here(key: str, value: str) -> bool:
     return glob.has_magic(value) or Path(value).expanduser().exists()
 
 
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)} = {_toml(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, date | time):  # datetime is a date
+        return value.isoformat()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zephyr_core import manifest
+from zephyr_core.errors import UsageError
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
@@ -17,7 +18,12 @@ def prepare(step: Step, output: Output, record: Record, say: Say, *, anew: bool)
     """Return the flags by which the step's command replaces a damaged output, or one that is to be made anew.
 
     What the command would not know for its own work, or cannot replace, is removed.
+
+    Raises:
+        UsageError: there is a file in the place of the output.
     """
+    if output.folder is not None and output.folder.exists() and not output.folder.is_dir():
+        raise UsageError(f"{output.folder} is a file where {step.name} puts its folder", "move it away")
     _beside(step, record.folder, say, anew=anew)
     what = _damage(step, output, record)
     if what:

@@ -1,6 +1,5 @@
 """What a step left on disk: its place, and digests by which it is known again."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from zephyr_core import manifest
 from zephyr_core.errors import DataError
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_run.reading import json_file
 from zephyr_run.steps import Step
 
 JOB = "run.json"  # of a training run: what it is, written first
@@ -65,10 +65,13 @@ class Output:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder that is derived from others."""
-    aside = folder.with_name(f".{folder.name}.discarded")
+    """Remove a folder that is derived from others; a link to it stays, and leads to an empty one."""
+    place = folder.resolve()
+    aside = place.with_name(f".{place.name}.discarded")
     shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+    place.rename(aside)
+    if folder.is_symlink():
+        place.mkdir()
     shutil.rmtree(aside)
 
 
@@ -112,10 +115,7 @@ def references(run_directory: Path) -> list[Path]:
 
 def _named_by_job(folder: Path, key: str) -> str:
     """Return the name of the artefact that a training run used, by its own record."""
-    try:
-        return Path(str(json.loads((folder / JOB).read_text(encoding="utf-8"))[key])).name
-    except (OSError, ValueError, KeyError):
-        return ""
+    return Path(str(json_file(folder / JOB).get(key, ""))).name
 
 
 def _is_model_file(name: str) -> bool:

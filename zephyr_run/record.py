@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from zephyr_core.manifest import write_text_whole
-from zephyr_run.errors import RunInProgress
+from zephyr_run.errors import NoPlace, RunInProgress
+from zephyr_run.reading import json_file
 
 NAME = "run.json"
 LOCK = ".run.lock"
@@ -34,9 +35,8 @@ class Record:
     def read(cls, folder: Path, recipe: str) -> "Record":
         """Return the record of a run directory; an empty one where there is none that can be read."""
         try:
-            content = json.loads((folder / NAME).read_text(encoding="utf-8"))
-            steps = {str(name): dict(entry) for name, entry in content["steps"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            steps = {str(name): _entry(entry) for name, entry in json_file(folder / NAME)["steps"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
             steps = {}
         return cls(folder, recipe, steps)
 
@@ -52,6 +52,12 @@ class Record:
         write_text_whole(self.folder / NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def _entry(found: Any) -> dict[str, Any]:
+    """Return a step's entry; what it is made of, which others look into, is by name or not at all."""
+    entry = dict(found)
+    return entry if isinstance(entry.get("made_of", {}), dict) else entry | {"made_of": {}}
+
+
 @contextmanager
 def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
     """Hold a run directory and yield the lock's file descriptor.
@@ -60,10 +66,16 @@ def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
     that it left behind.
 
     Raises:
+        NoPlace: it cannot be made or written.
         RunInProgress: another run holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as stream:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / LOCK).open("w")
+    except OSError as fault:
+        hint = "make the folder writable, or name another place for runs in ZEPHYR_RUNS"
+        raise NoPlace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
+    with stream:
         _lock(stream, folder, say)
         yield stream.fileno()
 

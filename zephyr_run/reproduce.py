@@ -1,70 +1,93 @@
 """Entry point of `zephyr reproduce`: a run made again from its own recipe, and compared by digests."""
 
 import dataclasses
+import json
 import os
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import manifest
 from zephyr_core.errors import UsageError
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
 from zephyr_run.errors import NotReproduced, StepFailed
 from zephyr_run.outputs import Output
-from zephyr_run.record import Record
+from zephyr_run.reading import json_file
+from zephyr_run.record import Record, held
 from zephyr_run.run import say
 from zephyr_run.steps import Step
 
 BESIDE = ".reproduced"
+BEGUN = "reproduction.json"  # in that folder: of which recipe and by which versions it is made
 
 
-def reproduce(run: Path, last: str | None, sections: Sequence[str], *, as_json: bool) -> tuple[dict[str, Any], str]:
+def reproduce(
+    run: Path, last: str | None, sections: Sequence[str], *, fresh: bool, as_json: bool
+) -> tuple[dict[str, Any], str]:
     """Return how the steps of a run compare with themselves made again, JSON-ready and as a table.
 
     Raises:
-        UsageError: the directory is not one of `zephyr run`, or holds no whole step.
+        UsageError: the directory is not one of `zephyr run`, or holds no whole step; or its reproduction was begun
+            from another recipe or by other versions, and `fresh` is not set.
         StepFailed: a step could not be made again.
     """
+    run = run.absolute()
     recipe = _recipe_of(run)
     record = Record.read(run, recipe.stem)
-    recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.between(None, last)}
-    whole = {step: output for step, output in recorded.items() if output.is_whole}
+    recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.CHAIN}
+    whole = {step: output for step, output in recorded.items() if output.is_whole and step in steps.between(None, last)}
     if not whole:
         raise UsageError(f"{run} holds no finished step to make again", "see `zephyr status`")
-    _tell_versions({step.name: output.manifest() for step, output in whole.items()})
+    _tell(recorded, whole, last)
     again = run.with_name(run.name + BESIDE)
-    _clear_finished(again, recipe.stem, list(whole))
+    _begin(again, recipe, [output.manifest() for output in recorded.values()], fresh=fresh)
     _run_again(recipe, again, list(whole)[-1].name, sections, as_json=as_json)
     compared = _compared(whole, again / recipe.stem, recipe.stem)
     told = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
     return {"run": str(run), "again": str(again / recipe.stem), "steps": told}, _table(compared)
 
 
+def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: str | None) -> None:
+    """Tell what could make a difference, and which steps are left out."""
+    other = versions.otherwise(output.manifest() for output in whole.values())
+    if other:
+        say("other versions are installed than those on record, so digests may differ:\n  " + "\n  ".join(other))
+    left = [step.name for step in recorded if step in steps.between(None, last) and step not in whole]
+    if left:
+        say(f"not compared, since the run has no finished one: {', '.join(left)}")
+
+
+def _begin(again: Path, recipe: Path, manifests: Iterable[Mapping[str, Any]], *, fresh: bool) -> None:
+    """Put on record of what a reproduction is made; one that is there already must be of the same, or is removed.
+
+    Raises:
+        UsageError: it is of another recipe or other versions, or the folder is none.
+    """
+    made_of = {"recipe": manifest.file_digest(recipe), "versions": versions.installed_of(manifests)}
+    begun = json_file(again / BEGUN)
+    if begun and fresh:
+        with held(again / recipe.stem, say):
+            outputs.discard(again)
+    elif begun and begun != made_of:
+        what = "of another recipe, by other versions or by another state of zephyr"
+        raise UsageError(f"{again} was begun, {what}", "--fresh removes it and begins anew")
+    elif not begun and again.exists() and (not again.is_dir() or any(again.iterdir())):
+        raise UsageError(f"{again} is there, and no reproduction", "move it away")
+    again.mkdir(parents=True, exist_ok=True)
+    manifest.write_text_whole(again / BEGUN, json.dumps(made_of, indent=2) + "\n")
+
+
 def _recipe_of(run: Path) -> Path:
     found = sorted((run / kept_recipe.FOLDER).glob("*.toml"))
-    named = [file for file in found if file.stem == run.resolve().name] or found
+    named = [file for file in found if file.stem == run.name] or found
     if not named:
         raise UsageError(
             f"{run} was not made by `zephyr run`: it has no {kept_recipe.FOLDER}/",
             "`zephyr run` with its recipe puts that there; what is whole is skipped",
         )
     return named[0]
-
-
-def _tell_versions(manifests: Mapping[str, Mapping[str, Any]]) -> None:
-    found = versions.otherwise(manifests)
-    if found:
-        say("other versions are installed than those on record, so digests may differ:\n  " + "\n  ".join(found))
-
-
-def _clear_finished(again: Path, recipe: str, made: Sequence[Step]) -> None:
-    """Remove what an earlier call finished, since this one shall make it; what was stopped is continued."""
-    record = Record.read(again / recipe, recipe)
-    if all(outputs.find(step, again / recipe, record.entry(step.name)).is_whole for step in made):
-        say(f"{again} is of an earlier time: it is removed, and made anew")
-        shutil.rmtree(again)
 
 
 def _run_again(recipe: Path, runs: Path, last: str, sections: Sequence[str], *, as_json: bool) -> None:
@@ -80,7 +103,11 @@ def _run_again(recipe: Path, runs: Path, last: str, sections: Sequence[str], *, 
     environment["ZEPHYR_RUNS"] = str(runs)
     ended = command.start(words, out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
-        raise StepFailed("the run could not be made again", "what it lacked is told above", ended.code)
+        raise StepFailed(
+            "the run could not be made again",
+            f"what it lacked is told above; --fresh begins anew, in {runs}",
+            ended.code,
+        )
 
 
 def _compared(recorded: Mapping[Step, Output], again: Path, recipe: str) -> list[Compared]:

@@ -1,12 +1,12 @@
 """Entry point of `zephyr status`: what is on disk of each step, and whether it is what it should be."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
+from zephyr_run.reading import json_file, json_lines
 from zephyr_run.record import Record
 from zephyr_run.run import Asked, load
 from zephyr_run.steps import CHAIN, Step, named
@@ -38,7 +38,7 @@ def _state(step: Step, output: Output, *, hashed: bool) -> str:
     if output.is_whole and output.folder is not None:
         what = damage(output.folder, hashed=hashed)
         return f"damaged: {what}" if what else WHOLE
-    return HALFWAY if any(place.exists() for place in _unfinished(output)) else MISSING
+    return HALFWAY if any(place.is_dir() for place in _unfinished(output)) else MISSING
 
 
 def _unfinished(output: Output) -> list[Path]:
@@ -66,7 +66,7 @@ def _amount(step: Step, output: Output) -> str:
         return "" if rows is None else f"{rows:,} rows"
     if step.folder is None or output.folder is None:
         return f"{sum(content['rows'].values()):,} pairs" if content else ""
-    planned, done = _json(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
+    planned, done = json_file(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
     if planned is None:
         return ""
     return f"{planned:,} steps" if content else f"{done:,} of {planned:,} steps"
@@ -80,16 +80,8 @@ def _digest(step: Step, output: Output) -> str:
 
 
 def _last_step(metrics: Path) -> int:
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-    steps = (json.loads(line)["step"] for line in reversed(lines) if line.endswith("}"))
-    return int(next(steps, 0))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
+    rows, _ = json_lines(metrics)
+    return max((row["step"] for row in rows if isinstance(row.get("step"), int)), default=0)
 
 
 def _table(result: Mapping[str, Any]) -> str:

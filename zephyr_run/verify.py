@@ -12,16 +12,16 @@ def damage(folder: Path, *, hashed: bool = True) -> str | None:
     By size alone where not `hashed`. Files that the manifest does not name are nobody's concern.
     """
     try:
-        files = manifest.read(folder)["files"]
-    except (DataError, KeyError):
+        files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.read(folder)["files"].items()}
+    except (DataError, KeyError, TypeError, AttributeError):
         return f"{manifest.NAME} is damaged"
-    for name, entry in files.items():
+    for name, (stored, digest) in files.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         size = path.stat().st_size
-        if size != entry["bytes"]:
-            return f"{name} has {size:,} bytes, not {entry['bytes']:,}"
-        if hashed and manifest.file_digest(path) != entry["sha256"]:
+        if size != stored:
+            return f"{name} has {size:,} bytes, not {stored:,}"
+        if hashed and manifest.file_digest(path) != digest:
             return f"{name} has changed: another sha256"
     return None

@@ -1,7 +1,7 @@
 """Versions on record against those installed here."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,7 +20,15 @@ def installed(name: str) -> str:
         return "absent"
 
 
-def otherwise(manifests: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a line for each version on record that is not the one installed, given step → manifest."""
-    recorded = {name: was for content in manifests.values() for name, was in content.get("versions", {}).items()}
-    return [f"{name} {was} → {installed(name)}" for name, was in sorted(recorded.items()) if installed(name) != was]
+def otherwise(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each version on record that is not the one installed."""
+    return [f"{name} {was} → {installed(name)}" for name, was in _recorded(manifests) if installed(name) != was]
+
+
+def installed_of(manifests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the installed version of each package that is on record, and of zephyr and its code."""
+    return {name: installed(name) for name, _ in _recorded(manifests)} | this_code.versions()
+
+
+def _recorded(manifests: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return sorted({(name, was) for content in manifests for name, was in content.get("versions", {}).items()})

@@ -9,6 +9,7 @@ import pytest
 
 from cli import STEPS
 from zephyr_core import manifest
+from zephyr_core.errors import UsageError
 from zephyr_run import command, steps
 from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
 from zephyr_run.command import Ended
@@ -39,7 +40,8 @@ class Commands:
         )
         anew = step.again in words
         if manifest.is_whole(folder) and not anew:
-            return Ended(0 if (folder / "made-of").read_text() == made_of else 2)
+            lies = folder / "made-of"  # a command does not look for each file of a whole output
+            return Ended(0 if not lies.exists() or lies.read_text() == made_of else 2)
         if self.killed_in == name:
             raise KeyboardInterrupt
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +164,65 @@ def test_a_failing_command_ends_the_run_with_its_code(go: Go, commands: Commands
     del commands.fails["binarize"]
     assert go()["binarize"] == DONE
     assert "exit_code" not in Record.read(commands.run, "quick").entry("binarize")
+
+
+def test_what_is_damaged_and_made_by_other_options_is_the_users_to_decide(go: Go, commands: Commands) -> None:
+    go()
+    commands.options["binarize"] = "other"
+    file = commands.run / "binarize" / "made-of"
+    file.write_text("damaged")
+    with pytest.raises(StepFailed, match="binarize ended with exit code 2"):
+        go()
+    assert file.read_text() == "damaged" and commands.words("binarize") == [commands.told[-1]]
+    del commands.options["binarize"]
+    file.unlink()
+    assert go()["binarize"] == REBUILT
+    assert [("--overwrite" in words) for words in commands.words("binarize")] == [False, True]
+
+
+def test_what_failed_before_it_replaced_anything_overwrites_nothing_later(go: Go, commands: Commands) -> None:
+    go()
+    record = Record.read(commands.run, "quick").entry("sft")
+    commands.fails["sft"] = 2
+    with pytest.raises(StepFailed):
+        go(anew="sft")
+    found = Record.read(commands.run, "quick").entry("sft")
+    assert "discards" not in found and found["made_of"] == record["made_of"]
+    del commands.fails["sft"]
+    commands.options["sft"] = "other"
+    with pytest.raises(StepFailed):
+        go()
+    assert not any("--fresh" in words for words in commands.words("sft"))
+
+
+def test_hints_name_the_same_place_and_the_same_sources(
+    go: Go, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEPHYR_RUNS", "else where")
+    typed = command.of_the_run("a b.toml", "binarize", {"binarize": ["x.jsonl", "y z.jsonl"]}, fresh=True)
+    assert typed == (
+        "ZEPHYR_RUNS='else where' zephyr run --recipe 'a b.toml'"
+        " --ratings x.jsonl --ratings 'y z.jsonl' --from binarize --fresh"
+    )
+
+
+def test_a_file_in_the_place_of_a_folder_stays(go: Go, commands: Commands) -> None:
+    (commands.run / "binarize").write_text("mine")
+    with pytest.raises(UsageError, match="is a file where binarize puts its folder"):
+        go(anew="binarize")
+    assert (commands.run / "binarize").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["binarize", "sft"])
+def test_through_a_link_to_a_larger_disk(go: Go, commands: Commands, tmp_path: Path, name: str) -> None:
+    go()
+    folder, large = commands.run / name, tmp_path / "large"
+    folder.rename(large)
+    folder.symlink_to(large)
+    (large / "run.json").unlink(missing_ok=True)
+    (large / "manifest.json").unlink()
+    assert go()[name] == DONE
+    assert folder.is_symlink() and manifest.is_whole(large)
 
 
 def test_a_student_of_other_dialogues_is_forgotten(go: Go, commands: Commands) -> None:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.zephyr_run.conftest import NAMES, Place, flip_byte
+from zephyr_core import manifest, this_code
 
 pytestmark = pytest.mark.slow
 
@@ -121,12 +122,29 @@ def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> Non
     content["versions"] |= {"polars": "0.1", "zephyr code": "0" * 12}
     file.write_text(json.dumps(content))
     done = copy.zephyr("reproduce", "runs/quick", "--to", "binarize", code=5)
-    assert "quick.reproduced is of an earlier time: it is removed, and made anew" in done.stderr
+    assert done.stderr.count("nothing to do") + done.stdout.count("nothing to do") == 2, "of the same recipe and code"
     assert "polars 0.1 → " in done.stderr
     assert "train_prefs: 000000000000, now " in done.stdout
     assert "could explain it: version of polars: 0.1, now " in done.stdout
     assert "could explain it: version of zephyr code: 000000000000, now " in done.stdout
     assert "error: came out otherwise: binarize" in done.stderr
+
+
+def test_a_reproduction_by_another_state_of_zephyr_is_not_continued(copy: Place) -> None:
+    words, again = ("reproduce", ".", "--to", "binarize"), copy.folder / "runs" / "quick.reproduced"
+    (copy.run / "binarize" / "manifest.json").unlink()
+    here = Place(copy.run)
+    assert "not compared, since the run has no finished one: binarize" in here.zephyr(*words).stderr
+    begun = again / "reproduction.json"
+    assert json.loads(begun.read_text())["versions"]["zephyr code"] == this_code.digest()[:12]
+    begun.write_text(begun.read_text().replace(this_code.digest()[:12], "0" * 12))
+    refused = here.zephyr(*words, code=2).stderr
+    assert "by another state of zephyr" in refused and "--fresh removes it" in refused
+    assert manifest.is_whole(again / "quick" / "clean-ultrachat"), "nothing is removed unasked"
+    assert "nothing to do" not in here.zephyr(*words, "--fresh").stdout
+    begun.unlink()
+    assert "is there, and no reproduction" in here.zephyr(*words, "--fresh", code=2).stderr
+    assert manifest.is_whole(again / "quick" / "clean-ultrachat")
 
 
 def test_what_no_run_made_cannot_be_made_again(empty: Place) -> None:

@@ -1,6 +1,5 @@
 """What a run left on disk: manifests, plans, jobs, metrics. Nothing here knows of HTML."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from zephyr_core import manifest, recipe
 from zephyr_core.errors import DataError, RecipeError
+from zephyr_run.reading import json_file, json_lines
 
 DATA = ("clean-ultrachat", "binarize")
 TRAINING = ("sft", "dpo")
@@ -82,31 +82,6 @@ def read(folder: Path, recipe_name: str) -> Run:
     return Run(folder, name, _recipe(folder, recipe_name), steps, student if state == WHOLE else {}, records)
 
 
-def json_file(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; an empty one when there is none or it is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def json_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the objects of a file of JSON lines, and how many lines are none."""
-    rows: list[dict[str, Any]] = []
-    if not path.is_file():
-        return rows, 0
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()]
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows, len(lines) - len(rows)
-
-
 def _step(folder: Path, record: Mapping[str, Any]) -> Step:
     state, content = _manifest(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
@@ -125,7 +100,7 @@ def _manifest(folder: Path) -> tuple[str, dict[str, Any]]:
         return BEGUN, {}
     try:
         return WHOLE, manifest.read(folder)
-    except (AttributeError, DataError):  # no object, or not to be read
+    except DataError:
         return DAMAGED, {}
 
 

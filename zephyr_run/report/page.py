@@ -69,7 +69,7 @@ def _told(part: Callable[[Run], Html], run: Run) -> Html:
     """Return a part of the page; where a file on disk is not what it should be, what is wrong with it."""
     try:
         return part(run)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as fault:
+    except Exception as fault:  # the run is whole; its page tells what it could not read
         return note(
             f"This part could not be made: {type(fault).__name__}: {fault}. `zephyr status --verify` checks files."
         )
