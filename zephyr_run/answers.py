@@ -8,6 +8,7 @@ from typing import Any
 from zephyr_core import keys, manifest
 from zephyr_run import command
 from zephyr_run.outputs import Output
+from zephyr_run.reading import json_lines
 
 NAME = "samples.jsonl"
 PROMPTS = 6
@@ -22,7 +23,8 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int, say: Callable[[s
         lock: a descriptor of the run's lock.
         say: takes news; that nothing could be asked is news too, since the run itself is whole.
     """
-    made_of = keys.text_key(json.dumps({name: output.content() for name, output in models.items()}))
+    content = {name: output.content() for name, output in models.items()}
+    made_of = keys.text_key(json.dumps({"prompts": PROMPTS, "models": content}))
     file = folder / NAME
     if _made_of(file) == made_of:
         return
@@ -54,9 +56,7 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _made_of(file: Path) -> str | None:
-    """Return of which models a file's answers are; None when there is none that can be read."""
-    try:
-        first = file.read_text(encoding="utf-8").splitlines()[0]
-        return str(json.loads(first)["made_of"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    """Return of which models all of a file's answers are; None when they are of several, or damaged."""
+    rows, unreadable = json_lines(file)
+    found = {str(row.get("made_of")) for row in rows}
+    return found.pop() if len(found) == 1 and not unreadable else None

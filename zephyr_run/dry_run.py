@@ -36,7 +36,8 @@ def plan(asked: Asked) -> tuple[dict[str, Any], str]:
         whole = outputs.find(step, folder, record.entry(step.name)).is_whole
         told, text, code = _plan_of(step, words, options, as_json=asked.as_json)
         failed += [(step.name, code)] if code else []
-        plans.append({"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": told})
+        entry = {"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": told}
+        plans.append(entry | ({"error": text} if code and told is None else {}))
         head = f"== {number} of {len(asked.steps)}: {step.name}{', whole' if whole else ''}"
         parts += ["", head, f"$ {command.typed(words)}", text]
     result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)

@@ -67,7 +67,7 @@ def _amount(step: Step, output: Output) -> str:
     if step.folder is None or output.folder is None:
         return f"{sum(content['rows'].values()):,} pairs" if content else ""
     planned, done = json_file(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
-    if planned is None:
+    if not isinstance(planned, int):
         return ""
     return f"{planned:,} steps" if content else f"{done:,} of {planned:,} steps"
 

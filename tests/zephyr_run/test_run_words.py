@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_the_papers_plan_needs_neither_network_nor_torch(tmp_path: Path) -> None
     assert plans["binarize"]["options"]["sources"] == ["openbmb/UltraFeedback"]
 
 
+def test_rows_that_are_not_here_are_the_papers_for_the_papers_sources_alone(empty: Place) -> None:
+    told = json.loads(empty.chain("--dry-run", "--json").stdout)
+    plans = {step["step"]: step["plan"] for step in told["steps"]}
+    assert plans["dpo"]["plan"]["rows"]["rows"] is None and plans["dpo"]["plan"]["steps"] is None
+    assert "61,135" not in empty.chain("--dry-run").stdout
+
+
+def test_a_plan_as_json_tells_why_a_step_has_none(empty: Place) -> None:
+    done = empty.chain("--dry-run", "--json", "--dialogues", "absent.jsonl", code=2)
+    first = json.loads(done.stdout)["steps"][0]
+    assert first["plan"] is None and "no raw file at 'absent.jsonl'" in first["error"]
+
+
 def test_a_plan_with_faults_is_told_whole_and_ends_with_their_code(empty: Place) -> None:
     empty.change_recipe("save_every = 4", "save_every = 4\nmicro_batch_size = 3")
     done = empty.chain("--dry-run", code=2)
@@ -94,6 +108,25 @@ def test_a_plan_with_faults_is_told_whole_and_ends_with_their_code(empty: Place)
     assert "== 5 of 5: dpo" in done.stdout
     assert "the plan has faults: dpo" in done.stderr
     assert not empty.run.exists()
+
+
+def test_a_place_that_cannot_hold_runs_is_told(empty: Place) -> None:
+    (empty.folder / "runs").write_text("a file")
+    done = empty.chain(code=4)
+    assert "runs/quick cannot be a run directory: Not a directory" in done.stderr and "ZEPHYR_RUNS" in done.stderr
+
+
+def test_the_kept_recipe_has_every_kind_of_note_and_is_written_anew_when_damaged(empty: Place) -> None:
+    recipe = empty.folder / "quick.toml"
+    note = 'what = "x\\u007f"\nsince = 2024-01-31\n"a key" = {how = [1.5, true], at = 07:30:00}\n'
+    recipe.write_text(recipe.read_text() + "[[deviations]]\n" + note)
+    empty.chain("--to", "clean-ultrachat")
+    kept = empty.run / "recipe" / "quick.toml"
+    whole = kept.read_text()
+    assert tomllib.loads(whole)["deviations"][-1] == tomllib.loads(note)
+    kept.write_text(whole[:-40])
+    empty.chain("--to", "clean-ultrachat")
+    assert kept.read_text() == whole
 
 
 def test_of_two_at_once_the_second_waits(empty: Place, tmp_path: Path) -> None:

@@ -98,6 +98,32 @@ def test_stale_and_what_hangs_on_it(run: Path) -> None:
     assert set(states().values()) == {"whole"}
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 1, "files": [1]}', "\x00"])
+def test_a_manifest_that_says_nothing_is_damaged(run: Path, text: str) -> None:
+    for name in ("binarize", "dpo"):
+        (run / name / "manifest.json").write_text(text)
+    found = states(hashed=True)
+    assert found["binarize"] == found["dpo"] == "damaged: manifest.json is damaged"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"steps": 1', '{"steps": [12]}', "garbage}"])
+@pytest.mark.parametrize("name", ["run.json", "plan.json", "metrics.jsonl", "../run.json"])
+def test_looking_survives_damaged_files(run: Path, name: str, text: str) -> None:
+    (run / "dpo" / name).write_text(text)
+    assert states()["dpo"] == (f"damaged: plan.json has {len(text)} bytes, not 13" if name == "plan.json" else "whole")
+
+
+def test_what_a_damaged_record_was_made_of_is_not_known(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({"steps": {"dpo": {"made_of": ["x"]}, "sft": {"made_of": None}}}))
+    assert states()["dpo"] == states()["sft"] == "whole"
+
+
+def test_a_file_is_no_step(run: Path) -> None:
+    (run / "binarize").rename(run / "away")
+    (run / "binarize").write_text("mine")
+    assert states()["binarize"] == "missing"
+
+
 def test_a_record_that_cannot_be_read_is_none(run: Path) -> None:
     (run / "run.json").write_text(json.dumps({"steps": [1]}))
     assert states()["clean-ultrachat"] == "whole"

@@ -223,8 +223,25 @@ def test_a_smaller_card_than_the_plans_is_noted(look: Look, monkeypatch: pytest.
 def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: Look) -> None:
     planned = look("dpo", data=None, model=None, rows=None)
     assert names(planned) == [] and "zephyr data binarize" in planned.text()
-    assert planned.plan is not None and planned.plan.rows.rows == 61_135
+    assert planned.plan is not None and planned.plan.rows.rows is None, "of samples there are not as many as of the set"
     assert names(look("dpo", dry=False, data=None, model=None, rows=None)) == ["missing-input"] * 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data", "rows"),
+    [
+        ("zephyr-7b-beta", None, 61_135),
+        ("tiny", None, None),
+        ("tiny", "HuggingFaceH4/ultrafeedback_binarized", 61_135),
+        ("zephyr-7b-beta", "owner/set", None),
+    ],
+)
+def test_rows_that_are_not_here_are_reckoned_with_where_they_are_the_papers(
+    look: Look, monkeypatch: pytest.MonkeyPatch, recipe: str, data: str | None, rows: int | None
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
+    found = look("dpo", recipe=recipe, data=data, rows=None)
+    assert found.plan is not None and found.plan.rows.rows == rows
 
 
 def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(

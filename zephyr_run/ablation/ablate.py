@@ -11,6 +11,7 @@ from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.command import start, typed
 from zephyr_run.errors import StepFailed
+from zephyr_run.reading import json_file
 
 Tell = Callable[[str], None]
 
@@ -55,7 +56,7 @@ def _train(place: Place, tell: Tell) -> None:
         _zephyr(words, tell)
     made_of = _weights(place)
     for file, words in measuring(place, base):
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("made_of") == made_of:
+        if json_file(file).get("made_of") == made_of:
             continue
         answer = json.loads(_zephyr(words, tell, keep=True))
         manifest.write_text_whole(file, json.dumps({"made_of": made_of, **answer}, ensure_ascii=False))
@@ -83,5 +84,5 @@ def _zephyr(words: list[str], tell: Tell, *, keep: bool = False) -> str:
     ended = start(command, catch=("out",) if keep else ())
     if ended.code != 0:
         said = f"`{typed(command)}` ended with {ended.code}"
-        raise StepFailed(said, "see its message; the same command continues", ended.code)
+        raise StepFailed(said, "mend what its message names; the same command continues behind it", ended.code)
     return ended.out

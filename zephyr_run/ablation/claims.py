@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEARNED = 0.95  # share of train pairs right in the last epoch
+STAYS = 0.05  # by how much a share may move and be called the same
 ABOVE = 0.1  # by how much one share must lie above another to be "well above"
 
 
@@ -37,14 +38,19 @@ def _training(content: Mapping[str, Any]) -> Iterator[Claim]:
         min(last) >= LEARNED,
         f"train accuracy {_listed(last)}, {LEARNED} wanted",
     )
-    gains = [_test(epochs, -1) - _test(epochs, 0) for epochs in content["epochs"]["ddpo"]]
-    grown = [epochs[-1]["train_accuracy"] - epochs[0]["train_accuracy"] for epochs in content["epochs"]["ddpo"]]
-    yield Claim(
-        "overfitting",
-        "from the first to the last epoch train accuracy grows more than test accuracy does (Figure 3)",
-        all(train > test for train, test in zip(grown, gains, strict=True)),
-        f"train {_listed(grown, sign=True)}, test {_listed(gains, sign=True)}",
-    )
+    runs = content["epochs"]["ddpo"]
+    tests = [[row["test_accuracy"] for row in run] for run in runs]
+    if all(len(run) > 1 and None not in run for run in tests):
+        ahead = [train - run[-1] for train, run in zip(last, tests, strict=True)]
+        moved = [run[-1] - run[0] for run in tests]
+        yield Claim(
+            "overfitting",
+            "in the last epoch more train pairs are right than held-out ones, whose share stays as after the first"
+            " (Figure 3)",
+            min(ahead) > 0 and max(map(abs, moved)) <= STAYS,
+            f"train above test {_listed(ahead, sign=True)}; test since the first epoch {_listed(moved, sign=True)},"
+            f" at most ±{STAYS} wanted",
+        )
 
 
 def _held_out(content: Mapping[str, Any]) -> Iterator[Claim]:
@@ -56,10 +62,10 @@ def _held_out(content: Mapping[str, Any]) -> Iterator[Claim]:
             all(ours > theirs + ABOVE for ours, theirs in zip(likelier["ddpo"], likelier[other], strict=True)),
             f"{_listed(likelier['ddpo'])} against {_listed(likelier[other])}",
         )
-    longer = content["longer_is_chosen"]
+    longer = max(content["longer_is_chosen"], 1 - content["longer_is_chosen"])
     yield Claim(
         "above-length",
-        "and well above taking the longer answer",
+        "and well above telling answers by their length",
         min(likelier["ddpo"]) > longer + ABOVE,
         f"{_listed(likelier['ddpo'])} against {longer:.3f}",
     )
@@ -70,10 +76,6 @@ def _held_out(content: Mapping[str, Any]) -> Iterator[Claim]:
         all(tuned > alone + ABOVE for tuned, alone in zip(ends["dsft-1"], ends["ddpo-alone"], strict=True)),
         f"EOS behind a good answer: dSFT-1 {_listed(ends['dsft-1'])}, dDPO − dSFT {_listed(ends['ddpo-alone'])}",
     )
-
-
-def _test(epochs: Sequence[Mapping[str, Any]], place: int) -> float:
-    return float(epochs[place]["test_accuracy"] or 0.0)
 
 
 def _listed(values: Sequence[float], *, sign: bool = False) -> str:

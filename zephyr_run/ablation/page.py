@@ -7,7 +7,7 @@ from typing import Any
 
 from zephyr_core.manifest import write_text_whole
 from zephyr_run.ablation.arms import ARMS
-from zephyr_run.ablation.claims import claims
+from zephyr_run.ablation.claims import ABOVE, claims
 from zephyr_run.report.chart import Chart, Line, figure
 from zephyr_run.report.markup import NO_VALUE, Html, element, join, note, real, section, shorten, table
 from zephyr_run.report.page import document
@@ -90,7 +90,8 @@ def _how(content: Mapping[str, Any]) -> str:
         " every arm has. ±: standard error of one seed's share. Implicit reward: what training added to the chosen"
         " answer since the arm's start is above what it added to the rejected one. EOS: its probability behind the"
         " whole chosen answer, which the model did not write itself. Ends its turn: EOS within the limit,"
-        f" of {content['answered']} greedy answers; plays on: the answer writes a role marker."
+        f" of {content['answered']} greedy answers; plays on: the answer writes a role marker. Seeds draw the order of"
+        " rows; data and the model before training are the same for all, so the spread shows the order's share alone."
     )
 
 
@@ -124,12 +125,23 @@ def _claims(content: Mapping[str, Any]) -> Html:
 
 
 def _limits(content: Mapping[str, Any]) -> str:
-    alone = content["arms"]["ddpo-alone"]["accuracy_per_token"]["mean"]
-    return (
-        "Not reproduced at this size: that dDPO without dSFT fails as a whole. It learns this preference too"
-        f" ({alone:.2f}), and fails at answering. Nothing here speaks of MT-Bench, AlpacaEval or knowledge: the answers"
-        " below are those of a model of some hundred thousand weights."
-    )
+    """Return what of the paper's table does not show here, by the figures."""
+    likelier = {arm: content["arms"][arm.name]["accuracy_per_token"]["mean"] for arm in ARMS}
+    ours = sorted(ARMS, key=lambda arm: -likelier[arm])
+    papers = sorted(ARMS, key=lambda arm: -arm.mt_bench)
+    order = "the paper's own" if ours == papers else "not the paper's"
+    told = [
+        f"By the share of better answers found likelier the arms stand in this order, which is {order}: "
+        + ", ".join(f"{arm.title} {likelier[arm]:.2f}" for arm in ours)
+        + f"; the paper's by MT-Bench: {', '.join(arm.title for arm in papers)}."
+    ]
+    named = {arm.name: likelier[arm] for arm in ARMS}
+    if named["ddpo-alone"] > named["ddpo"] - ABOVE:
+        told.append(
+            "Not reproduced at this size: that dDPO without dSFT fails as a whole. It tells given answers apart as well"
+            " as dDPO with dSFT; look at EOS and at the answers below for where it fails."
+        )
+    return " ".join([*told, "Nothing here speaks of MT-Bench, AlpacaEval or knowledge."])
 
 
 def _answers(content: Mapping[str, Any]) -> Html:

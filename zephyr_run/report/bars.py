@@ -27,7 +27,7 @@ def by_stage(dropped: Mapping[str, int]) -> dict[str, dict[str, int]]:
 def drops(step: Step) -> Html:
     """Return a bar for each stage that dropped rows, parted by reason."""
     stages = by_stage(step.counts.get("dropped", {}))
-    if not stages:
+    if not any(sum(reasons.values()) for reasons in stages.values()):
         return note(f"{step.name}: no row was dropped." if step.counts else f"{step.name}: {step.state}.")
     totals = {stage: sum(reasons.values()) for stage, reasons in stages.items()}
     read, scale = step.counts["rows_read"], (WIDTH - LEFT - RIGHT) / max(totals.values())

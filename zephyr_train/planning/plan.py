@@ -74,11 +74,18 @@ class Rows:
     known: bool = True  # counted, not estimated or taken from a card
 
 
+# Step → the raw set of the paper's recipe, and the published set made of it.
+PUBLISHED = {
+    "sft": ("stingning/ultrachat", "HuggingFaceH4/ultrachat_200k"),
+    "dpo": ("openbmb/UltraFeedback", "HuggingFaceH4/ultrafeedback_binarized"),
+}
+
+
 def rows_of_card(options: SFTOptions | DPOOptions) -> Rows:
     """Return the rows of the published set that the recipe's own data would have the size of."""
     if isinstance(options, DPOOptions):
-        return Rows(61_135, "pairs", "card of HuggingFaceH4/ultrafeedback_binarized, train_prefs", known=False)
-    dialogues, source = 207_865, "card of HuggingFaceH4/ultrachat_200k, train_sft"
+        return Rows(61_135, "pairs", f"card of {PUBLISHED['dpo'][1]}, train_prefs", known=False)
+    dialogues, source = 207_865, f"card of {PUBLISHED['sft'][1]}, train_sft"
     if options.packing == "off":
         return Rows(dialogues, "dialogues", source, known=False)
     return Rows(None, "packed rows", f"{source}: {dialogues:,} dialogues; packed rows need their tokens", known=False)

@@ -12,7 +12,7 @@ from zephyr_train.faults import Fault
 from zephyr_train.models import STUDENT, config_of, is_hub_id
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.pairs import layout
-from zephyr_train.planning.plan import Rows, batch, make_plan
+from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan
 from zephyr_train.planning.shape import Shape, shape_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
@@ -162,9 +162,22 @@ def _shape(found: Examination) -> Shape | None:
 def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | None:
     """Return the rows of an epoch, as far as they are known before all rows are tokens."""
     options, source = found.asked.options, found.source
+    unit = "packed rows" if options.packs else "pairs" if found.asked.step == "dpo" else "dialogues"
     if found.rows is None or source is None:
-        return None
+        return (
+            None if _is_as_published(found.asked) else Rows(None, unit, "counted when the data are here", known=False)
+        )
     if options.packs:
         packed = statistics.packed_rows if statistics else None
-        return Rows(packed, "packed rows", f"{source.name}, by a sample" if packed else source.name, known=False)
-    return Rows(found.rows, "pairs" if found.asked.step == "dpo" else "dialogues", source.name)
+        return Rows(packed, unit, f"{source.name}, by a sample" if packed else source.name, known=False)
+    return Rows(found.rows, unit, source.name)
+
+
+def _is_as_published(asked: Asked) -> bool:
+    """Return whether data that are not here would have about the rows of the published set."""
+    raw, made = PUBLISHED[asked.step]
+    if asked.options.data is not None:
+        return asked.options.data == made
+    section = "clean-ultrachat" if asked.step == "sft" else "binarize"
+    named = [content.get(section, {}).get("sources") for _, content in asked.recipe.layers]
+    return [sources for sources in named if sources is not None][-1:] in ([], [[raw]])
