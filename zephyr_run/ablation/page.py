@@ -40,9 +40,14 @@ def write(folder: Path, content: Mapping[str, Any]) -> Path:
 
 def _lead(content: Mapping[str, Any]) -> str:
     return (
-        f"Four ways to a chat model, {len(content['seeds'])} seed(s) each, looked at on {content['pairs']} held-out"
+        f"Four ways to a chat model, {_seeds(content)} each, looked at on {content['pairs']} held-out"
         " pairs. The paper's figures are of 7 B parameters and judged answers: another scale, another measure."
     )
+
+
+def _seeds(content: Mapping[str, Any]) -> str:
+    count = len(content["seeds"])
+    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _arms(content: Mapping[str, Any]) -> Html:
