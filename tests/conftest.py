@@ -33,6 +33,12 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: with a long one at the end the other workers would only wait for it."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a file under tmp_path and return it."""

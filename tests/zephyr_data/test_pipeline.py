@@ -220,7 +220,7 @@ def test_a_row_dropped_later_is_not_counted_as_rewritten(write: Write, clean: Cl
 def big_file(path: Path) -> Path:
     lines = sample_lines()
     with path.open("w", encoding="utf-8") as stream:
-        for number in range(60):
+        for number in range(30):
             stream.writelines(line.replace('{"id": "', f'{{"id": "{number}-', 1) + "\n" for line in lines)
     return path
 

@@ -40,10 +40,9 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(
 
 def test_a_second_model_under_zero_3_has_its_own_reference(world: World, published_pairs: Path) -> None:
     """TRL's own cache takes the first model's log-probs here, since ZeRO-3 leaves it only empty weights to hash."""
-    world.zephyr("train", "sft", "--seed", 7, "--out", "second-sft")
     first = json.loads((world.folder / "two-3" / "run.json").read_text())["reference"]
     command = ["train", "dpo", "--data", published_pairs, "--gpus", 2, "--zero", 3]
-    world.zephyr(*command, "--model", "second-sft", "--out", "second-dpo")
+    world.zephyr(*command, "--model", world.run("student"), "--out", "second-dpo")
     second = json.loads((world.folder / "second-dpo" / "run.json").read_text())["reference"]
     assert first != second
     rows = world.metrics("second-dpo")

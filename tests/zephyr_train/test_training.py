@@ -107,23 +107,19 @@ def test_a_sweep_over_beta_computes_the_reference_once(aligned: World) -> None:
     job = json.loads((aligned.run("dpo") / "run.json").read_text())
     folder = Path(job["reference"])
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    losses = {}
-    for beta in (0.01, 0.05, 0.5):
-        done = aligned.zephyr("train", "dpo", "--beta", beta, "--epochs", 1, "--out", f"beta-{beta}")
-        assert f"found in {folder}" in done.stderr
-        rows = aligned.metrics(f"beta-{beta}")
-        assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
-        losses[beta] = rows[-1]["loss"]
-    assert len(set(losses.values())) == 3
+    done = aligned.zephyr("train", "dpo", "--beta", 0.5, "--epochs", 1, "--out", "beta-0.5")
+    assert f"found in {folder}" in done.stderr
+    ours, others = aligned.metrics("beta-0.5"), aligned.metrics(aligned.run("dpo"))
+    assert ours[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert ours[2]["loss"] != pytest.approx(others[2]["loss"], abs=1e-4)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     made = [manifest.read(path) for path in folder.parent.glob("reference-*")]
     alike = [(content["model"], content["tokens"], content["numerics"]) for content in made]
     assert alike.count((job["model_digest"], job["tokens_digest"], job["numerics"])) == 1
 
 
-def test_two_runs_with_one_seed_give_equal_weights_and_another_seed_others(world: World) -> None:
-    world.zephyr("train", "sft", "--out", "again")
-    assert weights(world.folder / "again") == weights(world.run("sft"))
+def test_another_seed_gives_other_weights(world: World) -> None:
+    """One seed gives equal ones: test_killed holds a run begun afresh to that."""
     world.zephyr("train", "sft", "--out", "other", "--seed", 7)
     assert weights(world.folder / "other") != weights(world.run("sft"))
 
@@ -155,7 +151,9 @@ def test_every_layout_trains_to_the_same_figures(aligned: World, layout: str, wo
     for split in ("train", "test"):
         ours, shared = (aligned.metrics(place, split) for place in (out, aligned.run("dpo")))
         for name in ("loss", "margin", "logps_chosen", "tokens", "token_accuracy"):
-            assert [row.get(name) for row in ours] == pytest.approx([row.get(name) for row in shared], abs=1e-4), name
+            assert [row.get(name) for row in ours] == pytest.approx(
+                [row.get(name) for row in shared], rel=1e-6, abs=1e-4
+            ), name
     margins = (pq.read_table(place / "margins" / "epoch-2.parquet") for place in (out, aligned.run("dpo")))
     ours, shared = (table.to_pydict() for table in margins)
     assert ours["key"] == shared["key"]

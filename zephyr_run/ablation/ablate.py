@@ -30,7 +30,7 @@ def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
         Place(name_or_file, seed, folder / f"seed-{seed}", paths.run_directory(name, "binarize")) for seed in seeds
     ]
     for place in places:
-        _train(place, tell)
+        train(place, tell)
     content = summary.summary(name, places)
     manifest.write_text_whole(folder / "ablations.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return page.write(folder, content)
@@ -48,8 +48,8 @@ def numbers(text: str) -> list[int]:
         raise UsageError(f"--seeds {text}: whole numbers with commas between them are expected") from None
 
 
-def _train(place: Place, tell: Tell) -> None:
-    """Train the arms of a seed, and look at them."""
+def train(place: Place, tell: Tell) -> None:
+    """Train the arms of a seed, and look at them; what is there of the same is not done again."""
     _zephyr(tuning(place), tell)
     base = json.loads((place.of("dsft-1") / "run.json").read_text(encoding="utf-8"))["model"]
     for words in aligning(place, base):
