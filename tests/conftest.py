@@ -1,9 +1,11 @@
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,6 +33,16 @@ def refuse(*arguments, **named):
     raise OSError("no network")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 """
+
+
+@pytest.fixture(scope="session")
+def grammar() -> ModuleType:
+    """The script that tells the world of the recipe `tiny`."""
+    spec = importlib.util.spec_from_file_location("make_grammar", ROOT / "recipes" / "samples" / "make_grammar.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

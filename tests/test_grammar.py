@@ -1,6 +1,5 @@
 """The grammar's samples: what the script writes, with a preference that length does not give away."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -18,15 +17,6 @@ FOLDER = ROOT / "recipes" / "samples"
 
 def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (FOLDER / name).read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def grammar() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_grammar", FOLDER / "make_grammar.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_files_are_what_the_script_writes() -> None:

@@ -2,9 +2,10 @@
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.conftest import zephyr
 from zephyr_core import manifest
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
-from zephyr_run.ablation.claims import claims
+from zephyr_run.ablation.claims import ABOVE, claims
 from zephyr_run.command import Ended
 
 
@@ -178,7 +179,7 @@ def test_the_page_is_whole_shows_the_papers_figures_and_runs_nobodys_text(tmp_pa
 
 
 @pytest.mark.slow
-def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path) -> None:
+def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path, grammar: ModuleType) -> None:
     """One seed, trained for real: minutes."""
     done = zephyr("ablate", "--recipe", "tiny", "--seeds", "43", cwd=tmp_path, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
@@ -188,3 +189,23 @@ def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path) -> None
     assert holding(content) == dict.fromkeys(BREAKS, True), {claim.name: claim.figures for claim in claims(content)}
     assert content["pairs"] == 80
     assert len(list(folder.rglob("*.safetensors"))) == 4
+    true = {
+        name: share for file in (folder / "seed-43").glob("held-out-*.json") for name, share in truth(file, grammar)
+    }
+    assert true["ddpo"] > 0.4 and true["ddpo"] > true["dsft-2"] + ABOVE
+    assert true["dsft-1"] < 0.1, "it evades as its teacher does"
+    assert true["ddpo-alone"] < 0.1, "it tells answers apart and writes none"
+
+
+def truth(figures: Path, grammar: ModuleType) -> Iterator[tuple[str, float]]:
+    """Yield each model with the share of its greedy answers that say what is true of the thing that was asked about."""
+    for name, found in json.loads(figures.read_text())["models"].items():
+        said = [
+            grammar.STATEMENTS[kind].format(thing, grammar.WORLD[thing][kind]) in answer
+            for prompt, answer in zip(found["prompts"], found["answers"], strict=True)
+            for thing in grammar.THINGS
+            for kind, questions in grammar.QUESTIONS.items()
+            if any(words.format(thing) in prompt for words in questions)
+        ]
+        assert len(said) > 30
+        yield Path(name).name, sum(said) / len(said)
