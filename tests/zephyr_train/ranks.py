@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from tests.zephyr_train import trl_side
+from tests.zephyr_train.jobs import job
+from zephyr_train.training.group import group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
 STEP_PAIRS = 8
@@ -57,8 +59,7 @@ class Counted(trl_side.WatchedTrainer):
         return batches, pairs
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
+def train(folder: Path) -> None:
     known = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
     options = {**OPTIONS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
     options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
@@ -77,4 +78,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    out = Path(sys.argv[1])
+    with group(job(out, backend="deepspeed-3")):
+        train(out)

@@ -92,13 +92,9 @@ def names(options: DPOOptions | SFTOptions, gpus: list[Gpu]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def packages(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of packages that are not installed, and of commands that are not there; all others are."""
+    """Names of packages that are not installed; all others are."""
     missing: set[str] = set()
     monkeypatch.setattr(machine, "find_spec", lambda name: None if name in missing else machine)
-    which = shutil.which
-    monkeypatch.setattr(
-        machine.shutil, "which", lambda name: None if name in missing else "/" if name == "g++" else which(name)
-    )
     return missing
 
 
@@ -123,14 +119,6 @@ def test_capability_below_8_is_refused_for_bf16_and_for_flash_attention() -> Non
         [told] = names(dataclasses.replace(old, **change), [V100])
         assert told.startswith("missing-gpu: Tesla V100 has compute capability 7.0")
         assert names(dataclasses.replace(old, **change), [A100]) == []
-
-
-def test_zero_on_a_cpu_needs_a_compiler(packages: set[str]) -> None:
-    packages.add("g++")
-    [told] = names(dataclasses.replace(CPU, zero=3), [])
-    assert told.startswith("missing-package: ") and "g++" in told
-    assert names(CPU, []) == []
-    assert names(dataclasses.replace(CPU, zero=3), [A100, A100]) == []
 
 
 @pytest.mark.parametrize(

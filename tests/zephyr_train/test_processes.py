@@ -66,8 +66,11 @@ def test_dsft_on_two_processes_has_the_losses_of_one(world: World) -> None:
     assert losses(world, "two-sft")[:-1] == pytest.approx(losses(world, world.run("sft"))[:-1], abs=1e-4)
 
 
-def test_bf16_under_zero_3_begins_at_ln_2_and_moves(world: World, published_pairs: Path) -> None:
+def test_bf16_under_zero_3_begins_at_ln_2_and_moves(
+    world: World, published_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The paper's numerics: bf16 weights, DeepSpeed's fp32 masters, its own rate. Margins are tighter than the guard's."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "compiled"))
     (world.folder / "bf16-3.toml").write_text(
         'extends = "quick.toml"\nabout = "t"\n[dpo]\nprecision = "bf16"\nlearning_rate = 5e-7\nzero = 3\ngpus = 2\n'
         "micro_batch_size = 2\nepochs = 1\n"
@@ -79,3 +82,4 @@ def test_bf16_under_zero_3_begins_at_ln_2_and_moves(world: World, published_pair
     first = world.metrics("bf16-3")[0]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-3)
     assert first["margin"] == pytest.approx(0, abs=1e-3)
+    assert not (tmp_path / "compiled").exists(), "nothing is compiled at the start of a run"

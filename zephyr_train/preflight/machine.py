@@ -95,11 +95,9 @@ def _package_faults(options: TrainOptions) -> Iterator[Fault]:
 
 def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Fault]:
     on_cpu = not gpus and options.attention not in FLASH
-    if on_cpu and options.nodes > 1:
-        yield Fault("missing-gpu", f"{options.nodes} nodes, and no GPU here", "--nodes 1 on a CPU")
     if on_cpu:
-        if options.zero and shutil.which("g++") is None:
-            yield Fault("missing-package", "DeepSpeed on a CPU compiles one operation and needs g++", "install g++")
+        if options.nodes > 1:
+            yield Fault("missing-gpu", f"{options.nodes} nodes, and no GPU here", "--nodes 1 on a CPU")
         return
     here = -(-options.gpus // options.nodes)
     if len(gpus) < here:
