@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import keys, manifest
+from zephyr_core.reading import json_lines
 from zephyr_run import command
 from zephyr_run.outputs import Output
-from zephyr_run.reading import json_lines
 
 NAME = "samples.jsonl"
 PROMPTS = 6

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.reading import json_file, json_lines
 from zephyr_run.outputs import JOB, Output, content_parts
-from zephyr_run.reading import json_file, json_lines
 from zephyr_run.steps import Step
 
 # Of a training run's record: what the arithmetic hangs on.

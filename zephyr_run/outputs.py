@@ -9,7 +9,7 @@ from typing import Any
 from zephyr_core import manifest
 from zephyr_core.errors import DataError
 from zephyr_core.keys import canonical_json, text_key
-from zephyr_run.reading import json_file
+from zephyr_core.reading import json_file
 from zephyr_run.steps import Step
 
 JOB = "run.json"  # of a training run: what it is, written first

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from zephyr_core.manifest import write_text_whole
+from zephyr_core.reading import json_file
 from zephyr_run.errors import NoPlace, RunInProgress
-from zephyr_run.reading import json_file
 
 NAME = "run.json"
 LOCK = ".run.lock"

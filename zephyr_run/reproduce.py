@@ -10,11 +10,11 @@ from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
+from zephyr_core.reading import json_file
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
 from zephyr_run.errors import NotReproduced, StepFailed
 from zephyr_run.outputs import Output
-from zephyr_run.reading import json_file
 from zephyr_run.record import Record, held
 from zephyr_run.run import say
 from zephyr_run.steps import Step

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.reading import json_file, json_lines
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
-from zephyr_run.reading import json_file, json_lines
 from zephyr_run.record import Record
 from zephyr_run.run import Asked, load
 from zephyr_run.steps import CHAIN, Step, named

@@ -1,12 +1,12 @@
 """Which model a step begins with: a folder, a run, one from the Hub, or the student built here."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, paths
+from zephyr_core.reading import json_file
 from zephyr_train.errors import ModelUnreachable
 
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".safetensors")  # no Hub id ends so, though one might
@@ -25,11 +25,7 @@ class Model:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Return a model's config; empty without one that can be read."""
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return json_file(folder / "config.json")
 
 
 def is_hub_id(text: str) -> bool:

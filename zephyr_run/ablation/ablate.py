@@ -7,11 +7,11 @@ from typing import Any
 
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import UsageError
+from zephyr_core.reading import json_file
 from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.command import start, typed
 from zephyr_run.errors import StepFailed
-from zephyr_run.reading import json_file
 
 Tell = Callable[[str], None]
 

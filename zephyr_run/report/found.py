@@ -7,7 +7,7 @@ from typing import Any
 
 from zephyr_core import manifest, recipe
 from zephyr_core.errors import DataError, RecipeError
-from zephyr_run.reading import json_file, json_lines
+from zephyr_core.reading import json_file, json_lines
 
 DATA = ("clean-ultrachat", "binarize")
 TRAINING = ("sft", "dpo")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zephyr_run.reading import json_lines
+from zephyr_core.reading import json_lines
 from zephyr_run.report import examples
 from zephyr_run.report.found import Run
 from zephyr_run.report.markup import Html, element, join, note, real, shorten

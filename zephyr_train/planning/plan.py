@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zephyr_train.errors import OptionError
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
 from zephyr_train.planning import shape as shapes
 from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table
 from zephyr_train.planning.token_statistics import TokenStatistics
@@ -72,6 +72,11 @@ class Rows:
     unit: str  # pairs | dialogues | packed rows
     source: str  # for people
     known: bool = True  # counted, not estimated or taken from a card
+
+
+def unit_of(options: TrainOptions) -> str:
+    """Return what an epoch's rows are."""
+    return "packed rows" if options.packs else "pairs" if isinstance(options, DPOOptions) else "dialogues"
 
 
 # Step → the raw set of the paper's recipe, and the published set made of it.

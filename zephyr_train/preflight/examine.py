@@ -12,11 +12,11 @@ from zephyr_train.faults import Fault
 from zephyr_train.models import STUDENT, config_of, is_hub_id
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.pairs import layout
-from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan
+from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.planning.shape import Shape, shape_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.inputs import find_model, find_rows
+from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
 from zephyr_train.preflight.output import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import settings
@@ -162,11 +162,11 @@ def _shape(found: Examination) -> Shape | None:
 def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | None:
     """Return the rows of an epoch, as far as they are known before all rows are tokens."""
     options, source = found.asked.options, found.source
-    unit = "packed rows" if options.packs else "pairs" if found.asked.step == "dpo" else "dialogues"
+    unit = unit_of(options)
     if found.rows is None or source is None:
-        return (
-            None if _is_as_published(found.asked) else Rows(None, unit, "counted when the data are here", known=False)
-        )
+        if _is_as_published(found.asked):
+            return None
+        return Rows(None, unit, "counted when the data are here", known=False)
     if options.packs:
         packed = statistics.packed_rows if statistics else None
         return Rows(packed, unit, f"{source.name}, by a sample" if packed else source.name, known=False)
@@ -178,6 +178,5 @@ def _is_as_published(asked: Asked) -> bool:
     raw, made = PUBLISHED[asked.step]
     if asked.options.data is not None:
         return asked.options.data == made
-    section = "clean-ultrachat" if asked.step == "sft" else "binarize"
-    named = [content.get(section, {}).get("sources") for _, content in asked.recipe.layers]
+    named = [content.get(ROWS_OF[asked.step], {}).get("sources") for _, content in asked.recipe.layers]
     return [sources for sources in named if sources is not None][-1:] in ([], [[raw]])

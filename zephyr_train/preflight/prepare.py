@@ -8,7 +8,7 @@ from typing import Any
 from zephyr_core import this_code
 from zephyr_train.job import Job
 from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
-from zephyr_train.planning.plan import Plan, Rows, make_plan
+from zephyr_train.planning.plan import Plan, Rows, make_plan, unit_of
 from zephyr_train.planning.shape import shape_of
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.reference import reference_digest
@@ -25,8 +25,7 @@ def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
     options = found.asked.options
     assert isinstance(options, SFTOptions | DPOOptions) and found.model is not None and found.source is not None
     counts = tokens.counts["train"]
-    unit = "packed rows" if options.packs else "pairs" if found.asked.step == "dpo" else "dialogues"
-    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit, found.source.name)
+    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit_of(options), found.source.name)
     return make_plan(
         options,
         shape_of(found.model.folder, found.asked.student),

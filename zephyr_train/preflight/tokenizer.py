@@ -1,8 +1,10 @@
 """A model folder's tokenizer, as AutoTokenizer gives it; without torch where the folder leaves nothing to find out."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from zephyr_core.reading import json_file
+from zephyr_train.models import config_of
 
 PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")  # two names of the class that tokenizer.json alone decides
 TYPES = ("mistral", "llama")  # models whose own class AutoTokenizer does not put before a plain one
@@ -26,19 +28,11 @@ def tokenizer_of(folder: Path) -> Any:
 
 def _is_plain(folder: Path) -> bool:
     """Return whether the folder names the plain class for a model that has no better one."""
-    told = _read(folder / "tokenizer_config.json")
+    told = json_file(folder / "tokenizer_config.json")
     return (
         told.get("tokenizer_class") in PLAIN
         and "auto_map" not in told
-        and _read(folder / "config.json").get("model_type") in TYPES
+        and config_of(folder).get("model_type") in TYPES
         and (folder / "tokenizer.json").is_file()
         and not (folder / "tekken.json").exists()  # Mistral's own format goes first
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
