@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,8 +14,11 @@ from zephyr_core import manifest
 pytestmark = pytest.mark.slow
 
 
-def test_real_pairs_train_and_what_cannot_be_trained_on_is_named(world: World) -> None:
-    file = shared("ultrafeedback/uf_binarized_trl_000-699.jsonl")
+def test_real_pairs_train_and_what_cannot_be_trained_on_is_named(world: World, tmp_path: Path) -> None:
+    """On those that cannot, and some around them."""
+    lines = shared("ultrafeedback/uf_binarized_trl_000-699.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(lines[300:400] + lines[470:490] + lines[650:660]), encoding="utf-8")
     done = world.zephyr("train", "dpo", "--data", file, "--epochs", 1, "--out", "real")
     plan = manifest.read(world.folder / "real")["plan"]
     assert "2 rows of" in done.stderr, "two pairs of equal texts"
