@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zephyr_core.errors import ZephyrError
 
+SHARED = "artefacts"  # beside the runs of all recipes: what they share, so no recipe's name
 _PACKAGE = Path(__file__).resolve().parent
 
 

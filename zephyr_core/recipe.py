@@ -67,7 +67,7 @@ def load(name_or_file: str) -> Recipe:
     """Read a shipped recipe by name, or a recipe file by path, with the recipes that it extends.
 
     Raises:
-        RecipeError: no such recipe, not TOML, or it extends itself.
+        RecipeError: no such recipe, not TOML, it extends itself, or its name is that of the folder which runs share.
     """
     layers: list[tuple[str, dict[str, Any]]] = []
     seen: list[str] = []
@@ -82,7 +82,10 @@ def load(name_or_file: str) -> Recipe:
     first = Path(name_or_file)
     is_file = name_or_file.endswith(".toml")
     directory = first.parent if is_file else paths.shipped("recipes")
-    return Recipe(first.stem if is_file else name_or_file, tuple(layers), directory)
+    name = first.stem if is_file else name_or_file
+    if name == paths.SHARED:
+        raise RecipeError(f"{first}: runs keep what they share in a folder {name!r}", "give the recipe another name")
+    return Recipe(name, tuple(layers), directory)
 
 
 def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:

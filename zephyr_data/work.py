@@ -20,10 +20,13 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Work:
-    """The folder beside the output that holds finished blocks and, at the end, the dataset before its rename."""
+    """The folder beside the output that holds finished blocks and, at the end, the dataset before its rename.
+
+    Where the output is a link, it stays one: the dataset comes to where it leads.
+    """
 
     def __init__(self, out: Path) -> None:
-        self.out = out
+        self.out = out = out.resolve() if out.is_symlink() else out
         self.folder = out.with_name(out.name + ".partial")
         self.blocks = self.folder / "blocks"
         self.dataset = self.folder / "dataset"

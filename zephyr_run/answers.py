@@ -8,9 +8,8 @@ from typing import Any
 from zephyr_core import keys, manifest
 from zephyr_core.reading import json_lines
 from zephyr_run import command
-from zephyr_run.outputs import Output
+from zephyr_run.outputs import SAMPLES, Output
 
-NAME = "samples.jsonl"
 PROMPTS = 6
 
 
@@ -25,7 +24,7 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int, say: Callable[[s
     """
     content = {name: output.content() for name, output in models.items()}
     made_of = keys.text_key(json.dumps({"prompts": PROMPTS, "models": content}))
-    file = folder / NAME
+    file = folder / SAMPLES
     if _made_of(file) == made_of:
         return
     places = {name: str(output.folder) for name, output in models.items()}

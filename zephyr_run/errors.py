@@ -3,7 +3,7 @@
 ZephyrError
 └── StepFailed              a step's command ended with a code of its own, which is passed on
 UsageError
-└── RunInProgress           another `zephyr run` works in the same run directory
+└── RunInProgress           another `zephyr run` or `zephyr ablate` works in the same run directory
 EnvironmentLack
 └── NoPlace                 the run directory cannot be made or written
 DataError

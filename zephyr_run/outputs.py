@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest
+from zephyr_core import manifest, paths
 from zephyr_core.errors import DataError
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_core.reading import json_file
 from zephyr_run.steps import Step
 
 JOB = "run.json"  # of a training run: what it is, written first
+SAMPLES = "samples.jsonl"  # beside the steps: what the models answer to held-out prompts
 STUDENT = "student"  # beside the steps: the new model that dSFT begins with, made of the cleaned dialogues
 
 
@@ -104,7 +105,7 @@ def find(step: Step, run_directory: Path, record: Mapping[str, Any]) -> Output:
 
 def artefacts(run_directory: Path) -> Path:
     """Return the folder of what runs share: beside them."""
-    return run_directory.parent / "artefacts"
+    return run_directory.parent / paths.SHARED
 
 
 def references(run_directory: Path) -> list[Path]:

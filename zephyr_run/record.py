@@ -88,7 +88,9 @@ def _lock(stream: IO[str], folder: Path, say: Callable[[str], None]) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise RunInProgress(f"another `zephyr run` is at work in {folder}", "wait for it") from None
+                raise RunInProgress(
+                    f"another `zephyr run` or `zephyr ablate` is at work in {folder}", "wait for it"
+                ) from None
         if not told:
             say(f"{folder} is held by another run, or by the command of one that was killed: waiting")
             told = True

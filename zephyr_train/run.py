@@ -76,7 +76,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
 
 def artefacts() -> Path:
     """Return the folder of what runs share: token rows and reference log-probs, named by their digests."""
-    return paths.run_directory("artefacts", "").resolve()
+    return paths.run_directory(paths.SHARED, "").resolve()
 
 
 def _job(found: Examination) -> Job:

@@ -70,6 +70,11 @@ def test_a_loop_is_refused(tmp_path: Path) -> None:
         load(tmp_path, f'extends = "{path}"', "loop.toml")
 
 
+def test_the_folder_that_runs_share_is_no_recipes(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"artefacts.toml: runs keep what they share"):
+        load(tmp_path, "", "artefacts.toml")
+
+
 def test_a_bad_environment_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="ZEPHYR_STEP_EPOCHS"):
         recipe.resolve("step", Options, load(tmp_path, ""), environment={"ZEPHYR_STEP_EPOCHS": "many"})

@@ -328,6 +328,17 @@ def test_a_foreign_folder_and_a_file_in_the_way_are_refused(write: Write, clean:
         clean(path, out="file")
 
 
+def test_a_link_to_a_folder_elsewhere_stays_one(write: Write, clean: Clean, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "set")
+    path = write(sample_lines())
+    for overwrite in (False, True):
+        clean(path, overwrite=overwrite)
+        assert (tmp_path / "out").is_symlink()
+        assert [entry.name for entry in (tmp_path / "disk").iterdir()] == ["set"]
+        assert manifest.is_whole(tmp_path / "disk" / "set")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder(write: Write, clean: Clean, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)

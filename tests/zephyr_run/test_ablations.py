@@ -12,10 +12,12 @@ import pytest
 
 from tests.conftest import zephyr
 from zephyr_core import manifest
+from zephyr_run import record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import ABOVE, claims
 from zephyr_run.command import Ended
+from zephyr_run.errors import DamagedInput, RunInProgress
 
 
 def share(*values: float) -> dict[str, Any]:
@@ -120,26 +122,38 @@ def test_the_page_tells_what_of_the_papers_order_does_not_show(tmp_path: Path) -
     assert "which is the paper&#x27;s own" in told and "Not reproduced" not in told
 
 
-def test_models_are_looked_at_anew_when_one_is_another_or_the_figures_are_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Commands that ran: none does, each answers with no models."""
+    words_of: list[str] = []
 
     def start(words: Sequence[str], **_: Any) -> Ended:
-        told.append(words[2])
+        words_of.append(words[2])
         return Ended(0, '{"models": {}}')
 
     monkeypatch.setattr(ablate, "start", start)
+    return words_of
+
+
+def trained(place: Place, arm: str, weights: str) -> None:
+    file = place.of(arm) / "model" / "model.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(weights)
+    (place.of(arm) / "run.json").write_text('{"model": "student"}')
+    (place.of(arm) / "manifest.json").unlink(missing_ok=True)
+    manifest.write(place.of(arm), {"kind": "model"})
+
+
+def test_models_are_looked_at_anew_when_one_is_another_or_the_figures_are_damaged(
+    tmp_path: Path, told: list[str]
+) -> None:
     place = Place("tiny", 1, tmp_path / "seed-1", tmp_path / "pairs")
     for name in ("dsft-1", "ddpo"):
-        place.of(name).mkdir(parents=True)
-        (place.of(name) / "run.json").write_text('{"model": "student"}')
-        (place.of(name) / "model.safetensors").write_text(name)
-        manifest.write(place.of(name), {"kind": "model"})
+        trained(place, name, name)
 
     def looked_at() -> int:
         told.clear()
-        ablate.train(place, print)
+        ablate.train(place, ablate.Commands(print))
         assert told[:4] == ["sft", "sft", "dpo", "dpo"], "whether there is something to do is for the command to say"
         return told.count("measure")
 
@@ -147,10 +161,44 @@ def test_models_are_looked_at_anew_when_one_is_another_or_the_figures_are_damage
     assert looked_at() == 0
     place.figures("base").write_text("{")
     assert looked_at() == 1
-    (place.of("ddpo") / "manifest.json").unlink()
-    (place.of("ddpo") / "model.safetensors").write_text("another")
-    manifest.write(place.of("ddpo"), {"kind": "model"})
+    trained(place, "ddpo", "another")
     assert looked_at() == 2
+
+
+def test_weights_that_have_changed_are_not_measured(tmp_path: Path, told: list[str]) -> None:
+    place = Place("tiny", 1, tmp_path / "seed-1", tmp_path / "pairs")
+    for name in ("dsft-1", "ddpo"):
+        trained(place, name, name)
+    (place.of("ddpo") / "model" / "model.safetensors").write_text("odpd")
+    with pytest.raises(DamagedInput, match=r"seed-1/ddpo is damaged: model/model.safetensors has changed"):
+        ablate.train(place, ablate.Commands(print))
+    assert "measure" not in told
+
+
+def test_damaged_pairs_are_no_ground_to_train_on(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
+    for step in ablate.DATA:
+        (tmp_path / "tiny" / step).mkdir(parents=True)
+        (tmp_path / "tiny" / step / "rows").write_text(step)
+        manifest.write(tmp_path / "tiny" / step, {"splits": {}})
+    (tmp_path / "tiny" / "binarize" / "rows").write_text("binarizE")
+    with pytest.raises(DamagedInput, match="rows has changed") as found:
+        ablate.ablate("tiny", [1], print)
+    assert "zephyr run --recipe tiny --from binarize" in str(found.value.hint)
+    assert told == list(ablate.DATA)
+
+
+def test_a_run_at_work_in_the_same_place_is_waited_for(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
+    monkeypatch.setattr(record, "PATIENCE", 0.3)
+    said: list[str] = []
+    with record.held(tmp_path / "tiny", print), pytest.raises(RunInProgress, match="`zephyr run` or `zephyr ablate`"):
+        ablate.ablate("tiny", [1], said.append)
+    assert told == [] and "waiting" in said[0]
 
 
 class Balanced(HTMLParser):

@@ -2,18 +2,44 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import UsageError
 from zephyr_core.reading import json_file
+from zephyr_run import outputs
 from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
-from zephyr_run.command import start, typed
-from zephyr_run.errors import StepFailed
+from zephyr_run.command import of_the_run, start, typed
+from zephyr_run.errors import DamagedInput, StepFailed
+from zephyr_run.record import held
+from zephyr_run.verify import damage
 
 Tell = Callable[[str], None]
+DATA = ("clean-ultrachat", "binarize")
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Runs zephyr's own commands, which hold the run's lock with it."""
+
+    tell: Tell  # takes each command before it runs
+    lock: int | None = None
+
+    def run(self, words: list[str], *, keep: bool = False) -> str:
+        """Run a command as a user would type it; return what it printed, where that is kept.
+
+        Raises:
+            StepFailed: it failed; its own message stands on stderr.
+        """
+        command = ["zephyr", *words]
+        self.tell(f"$ {typed(command)}")
+        ended = start(command, catch=("out",) if keep else (), lock=self.lock)
+        if ended.code != 0:
+            said = f"`{typed(command)}` ended with {ended.code}"
+            raise StepFailed(said, "mend what its message names; the same command continues behind it", ended.code)
+        return ended.out
 
 
 def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
@@ -21,19 +47,23 @@ def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
 
     Raises:
         StepFailed: a command failed, with its exit code.
+        DamagedInput: what the arms are made of, or an arm, is not what its manifest names.
+        RunInProgress: another command works in the recipe's run directory.
     """
     name = recipe.load(name_or_file).name
-    for step in ("clean-ultrachat", "binarize"):
-        _zephyr(["data", step, "--recipe", name_or_file], tell)
-    folder = paths.run_directory(name, "ablations")
-    places = [
-        Place(name_or_file, seed, folder / f"seed-{seed}", paths.run_directory(name, "binarize")) for seed in seeds
-    ]
-    for place in places:
-        train(place, tell)
-    content = summary.summary(name, places)
-    manifest.write_text_whole(folder / "ablations.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return page.write(folder, content)
+    run_directory = paths.run_directory(name, "")
+    folder = run_directory / "ablations"
+    places = [Place(name_or_file, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
+    with held(run_directory, tell) as lock:
+        commands = Commands(tell, lock)
+        for step in DATA:
+            commands.run(["data", step, "--recipe", name_or_file])
+            _require_sound(run_directory / step, f"`{of_the_run(name_or_file, step, {})}` makes it anew")
+        for place in places:
+            train(place, commands)
+        content = summary.summary(name, places)
+        manifest.write_text_whole(folder / "ablations.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        return page.write(folder, content)
 
 
 def numbers(text: str) -> list[int]:
@@ -48,41 +78,39 @@ def numbers(text: str) -> list[int]:
         raise UsageError(f"--seeds {text}: whole numbers with commas between them are expected") from None
 
 
-def train(place: Place, tell: Tell) -> None:
-    """Train the arms of a seed, and look at them; what is there of the same is not done again."""
-    _zephyr(tuning(place), tell)
+def train(place: Place, commands: Commands) -> None:
+    """Train the arms of a seed, and look at them; what is there of the same is not done again.
+
+    Raises:
+        StepFailed: a command failed.
+        DamagedInput: the weights of an arm have changed since they were trained.
+    """
+    commands.run(tuning(place))
     base = json.loads((place.of("dsft-1") / "run.json").read_text(encoding="utf-8"))["model"]
     for words in aligning(place, base):
-        _zephyr(words, tell)
+        commands.run(words)
+    for arm in _trained(place):
+        _require_sound(arm, "remove that folder; the same command trains it again")
     made_of = _weights(place)
     for file, words in measuring(place, base):
         if json_file(file).get("made_of") == made_of:
             continue
-        answer = json.loads(_zephyr(words, tell, keep=True))
+        answer = json.loads(commands.run(words, keep=True))
         manifest.write_text_whole(file, json.dumps({"made_of": made_of, **answer}, ensure_ascii=False))
+
+
+def _require_sound(folder: Path, hint: str) -> None:
+    what = damage(folder)
+    if what:
+        raise DamagedInput(f"{folder} is damaged: {what}", hint)
+
+
+def _trained(place: Place) -> list[Path]:
+    """Return the run directories of a seed that are whole."""
+    return sorted(path.parent for path in place.folder.glob("*/manifest.json"))
 
 
 def _weights(place: Place) -> dict[str, str]:
     """Return the digest of each arm's weights, by its manifest."""
-    found: dict[str, str] = {}
-    for run in sorted(path.parent for path in place.folder.glob("*/manifest.json")):
-        files: dict[str, Any] = manifest.read(run)["files"]
-        found |= {
-            f"{run.name}/{name}": entry["sha256"] for name, entry in files.items() if name.endswith(".safetensors")
-        }
-    return found
-
-
-def _zephyr(words: list[str], tell: Tell, *, keep: bool = False) -> str:
-    """Run a command as a user would type it; return what it printed, where that is kept.
-
-    Raises:
-        StepFailed: it failed; its own message stands on stderr.
-    """
-    command = ["zephyr", *words]
-    tell(f"$ {typed(command)}")
-    ended = start(command, catch=("out",) if keep else ())
-    if ended.code != 0:
-        said = f"`{typed(command)}` ended with {ended.code}"
-        raise StepFailed(said, "mend what its message names; the same command continues behind it", ended.code)
-    return ended.out
+    found = {run.name: outputs.weights(manifest.read(run)) for run in _trained(place)}
+    return {f"{arm}/{file}": digest for arm, files in found.items() for file, digest in files.items()}

@@ -3,11 +3,10 @@
 from typing import Any
 
 from zephyr_core.reading import json_lines
+from zephyr_run.outputs import SAMPLES
 from zephyr_run.report import examples
 from zephyr_run.report.found import Run
 from zephyr_run.report.markup import Html, element, join, note, real, shorten
-
-MOST_PROMPTS = 6  # of samples.jsonl
 
 
 def about(run: Run) -> Html:
@@ -37,10 +36,10 @@ def _pair(row: examples.Row) -> Html:
 
 
 def _answers(run: Run) -> Html:
-    rows, unreadable = json_lines(run.folder / "samples.jsonl")
+    rows, unreadable = json_lines(run.folder / SAMPLES)
     if not rows:
-        return note("No samples.jsonl lies in the run directory.")
-    shown = [_answered(row) for row in rows[:MOST_PROMPTS]]
+        return note(f"No {SAMPLES} lies in the run directory.")
+    shown = [_answered(row) for row in rows]
     told = f"Greedy answers to the first {len(shown)} held-out prompts, in the order of their keys"
     return join([note(f"{told}{f'; {unreadable} lines are no JSON' if unreadable else ''}."), *shown])
 

@@ -25,7 +25,7 @@ class Scores(NamedTuple):
 
 
 def prepare(model: Any) -> None:
-    """Let a causal model that has TRL's fused head be scored by any layout."""
+    """Let a causal model that has TRL's fused head be scored by any layout; once for each model."""
     attention.register()
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     causal.base_model.register_forward_hook(_keep_predicting, with_kwargs=True)
