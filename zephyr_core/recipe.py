@@ -22,9 +22,10 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A chain of recipe files, the base first; `name` is that of the last one."""
+    """A chain of recipe files, the base first; `name` is that of the last one, `typed` what a command line calls it."""
 
     name: str
+    typed: str
     layers: tuple[tuple[str, dict[str, Any]], ...]  # (origin, parsed file)
     directory: Path
 
@@ -85,7 +86,7 @@ def load(name_or_file: str) -> Recipe:
     name = first.stem if is_file else name_or_file
     if name == paths.SHARED:
         raise RecipeError(f"{first}: runs keep what they share in a folder {name!r}", "give the recipe another name")
-    return Recipe(name, tuple(layers), directory)
+    return Recipe(name, name_or_file, tuple(layers), directory)
 
 
 def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:

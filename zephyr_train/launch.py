@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -72,15 +71,9 @@ def command(job: Job) -> list[str]:
     if job.cpu and not job.backend.startswith("deepspeed"):  # there accelerate would start only one process
         count = f"--nproc-per-node={job.world}"
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
-    port = os.environ.get("MASTER_PORT", "29500") if job.options["nodes"] > 1 else _free_port()
+    port = os.environ.get("MASTER_PORT", "29500") if job.options["nodes"] > 1 else "0"  # 0: accelerate finds a free one
     options = ["--config_file", str(job.folder / own_file(CONFIG)), "--main_process_port", port]
     return [sys.executable, "-m", "accelerate.commands.launch", *options, *work]
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def environment(job: Job) -> dict[str, str]:

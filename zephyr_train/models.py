@@ -7,6 +7,7 @@ from typing import Any
 
 from zephyr_core import manifest, paths
 from zephyr_core.reading import json_file
+from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
 
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".safetensors")  # no Hub id ends so, though one might
@@ -58,17 +59,17 @@ def local_model(name: str) -> Model | None:
     return Model(name, folder.resolve())
 
 
-def step_before(recipe: str, step: str, kind: str) -> Path:
+def step_before(recipe: Recipe, step: str, kind: str) -> Path:
     """Return the default place of what an earlier step made.
 
     Raises:
         ModelUnreachable: it is not there, with the command that makes it.
     """
-    place = paths.run_directory(recipe, step)
+    place = paths.run_directory(recipe.name, step)
     if not manifest.is_whole(place):
         group = "train" if step == "sft" else "data"
         raise ModelUnreachable(
-            f"{place} holds no finished {kind}", f"make it with `zephyr {group} {step} --recipe {recipe}`"
+            f"{place} holds no finished {kind}", f"make it with `zephyr {group} {step} --recipe {recipe.typed}`"
         )
     return place
 

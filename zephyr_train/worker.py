@@ -7,7 +7,7 @@ from typing import Any
 
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.training.group import group
+from zephyr_train.training import group
 from zephyr_train.training.lifeline import hold_on, reported
 
 
@@ -17,13 +17,14 @@ def main() -> None:
     hold_on()
     with reported(folder):
         job = Job.read(folder)
-        with group(job):
-            if job.step == "reference":
-                from zephyr_train.training.reference_pass import score
+        group.begin(job)
+        if job.step == "reference":
+            from zephyr_train.training.reference_pass import score
 
-                score(job)
-            else:
-                train(job)
+            score(job)
+        else:
+            train(job)
+        group.leave()
 
 
 def train(job: Job) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zephyr_core import manifest
+from zephyr_core import manifest, recipe
 from zephyr_train import models
 from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
@@ -62,16 +62,19 @@ def test_an_adapter_without_its_base_is_named(tmp_path: Path) -> None:
 
 def test_the_step_before_is_named_with_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
-    for step, command in (
-        ("sft", "zephyr train sft --recipe tiny"),
-        ("binarize", "zephyr data binarize --recipe tiny"),
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "tiny"')
+    for typed, step, command in (
+        ("tiny", "sft", "zephyr train sft --recipe tiny"),
+        ("tiny", "binarize", "zephyr data binarize --recipe tiny"),
+        (str(file), "sft", f"zephyr train sft --recipe {file}"),
     ):
         with pytest.raises(ModelUnreachable) as fault:
-            step_before("tiny", step, "result")
+            step_before(recipe.load(typed), step, "result")
         assert f"`{command}`" in str(fault.value.hint)
-    (tmp_path / "tiny" / "sft").mkdir(parents=True)
-    manifest.write(tmp_path / "tiny" / "sft", {"kind": "sft"})
-    assert step_before("tiny", "sft", "result") == tmp_path / "tiny" / "sft"
+    (tmp_path / "mine" / "sft").mkdir(parents=True)
+    manifest.write(tmp_path / "mine" / "sft", {"kind": "sft"})
+    assert step_before(recipe.load(str(file)), "sft", "result") == tmp_path / "mine" / "sft"
 
 
 @pytest.mark.parametrize(

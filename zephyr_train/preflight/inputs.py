@@ -25,7 +25,7 @@ def find_rows(asked: Asked) -> Source:
     """
     named = asked.options.data
     if named is None:
-        named = str(models.step_before(asked.recipe.name, ROWS_OF[asked.step], "dataset"))
+        named = str(models.step_before(asked.recipe, ROWS_OF[asked.step], "dataset"))
     return open_data(named, KINDS[asked.step], asked.options.revision)
 
 
@@ -39,8 +39,8 @@ def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], 
     if name is None and asked.step == "dpo":
         place = paths.run_directory(asked.recipe.name, "sft")
         if dry and not manifest.is_whole(place):
-            return Model(f"what `zephyr train sft --recipe {asked.recipe.name}` makes", None)
-        return _required(str(models.step_before(asked.recipe.name, "sft", "model")))
+            return Model(f"what `zephyr train sft --recipe {asked.recipe.typed}` makes", None)
+        return _required(str(models.step_before(asked.recipe, "sft", "model")))
     name = name or asked.student.source
     if name == "new":
         return _built(asked, source, say, dry=dry)
