@@ -56,6 +56,7 @@ CHAIN = (
     Step("dpo", ("train", "dpo"), "dpo", "--fresh", {"binarize": "data", "sft": "model"}, folder="dpo"),
 )
 NAMES = tuple(step.name for step in CHAIN)
+DATA = tuple(step.name for step in CHAIN if step.is_data)
 
 
 def named(name: str) -> Step:

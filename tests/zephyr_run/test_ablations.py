@@ -18,6 +18,7 @@ from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import ABOVE, claims
 from zephyr_run.command import Ended
 from zephyr_run.errors import DamagedInput, RunInProgress
+from zephyr_run.steps import DATA
 
 
 def share(*values: float) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def test_damaged_pairs_are_no_ground_to_train_on(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
-    for step in ablate.DATA:
+    for step in DATA:
         (tmp_path / "tiny" / step).mkdir(parents=True)
         (tmp_path / "tiny" / step / "rows").write_text(step)
         manifest.write(tmp_path / "tiny" / step, {"splits": {}})
@@ -187,7 +188,7 @@ def test_damaged_pairs_are_no_ground_to_train_on(
     with pytest.raises(DamagedInput, match="rows has changed") as found:
         ablate.ablate("tiny", [1], print)
     assert "zephyr run --recipe tiny --from binarize" in str(found.value.hint)
-    assert told == list(ablate.DATA)
+    assert told == list(DATA)
 
 
 def test_a_run_at_work_in_the_same_place_is_waited_for(

@@ -100,6 +100,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def test_a_cpu_with_sdpa_and_enough_gpus_lack_nothing() -> None:
     assert names(CPU, []) == []
+    assert names(dataclasses.replace(CPU, zero=3), []) == [], "not even a compiler"
     assert names(DPOOptions(gpus=2), [A100, A100]) == []
     assert names(DPOOptions(gpus=4, nodes=2), [A100, A100]) == []
 

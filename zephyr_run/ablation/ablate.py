@@ -14,10 +14,10 @@ from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.command import of_the_run, start, typed
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.record import held
+from zephyr_run.steps import DATA
 from zephyr_run.verify import damage
 
 Tell = Callable[[str], None]
-DATA = ("clean-ultrachat", "binarize")
 
 
 @dataclass(frozen=True)

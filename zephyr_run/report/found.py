@@ -8,8 +8,8 @@ from typing import Any
 from zephyr_core import manifest, recipe
 from zephyr_core.errors import DataError, RecipeError
 from zephyr_core.reading import json_file, json_lines
+from zephyr_run.steps import DATA
 
-DATA = ("clean-ultrachat", "binarize")
 TRAINING = ("sft", "dpo")
 WHOLE, BEGUN, ABSENT, DAMAGED = "whole", "begun, not finished", "not run", "damaged"
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from zephyr_run.report.found import DATA, TRAINING, WHOLE, Run
+from zephyr_run.report.found import TRAINING, WHOLE, Run
 from zephyr_run.report.markup import Html, count, element, facts, join, real, share
 from zephyr_run.report.series import interval
+from zephyr_run.steps import DATA
 
 LINKS = (("flow", "Data flow"), ("data", "Data"), ("training", "Training"), ("samples", "Samples"))
 NAMES = {"clean-ultrachat": "clean-ultrachat", "binarize": "binarize", "sft": "dSFT", "dpo": "dDPO"}

@@ -6,10 +6,11 @@ from pathlib import Path
 from zephyr_core.manifest import write_text_whole
 from zephyr_run.report import bars, data_steps, flow, found, provenance, samples, training
 from zephyr_run.report.drawing import figure
-from zephyr_run.report.found import DATA, Run
+from zephyr_run.report.found import Run
 from zephyr_run.report.head import header
 from zephyr_run.report.markup import Html, element, join, note, safe, section
 from zephyr_run.report.style import CSS
+from zephyr_run.steps import DATA
 
 NAME = "report.html"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # the page may ask for nothing, and run nothing

@@ -29,7 +29,7 @@ def leave() -> NoReturn:
     from torch import distributed
 
     if distributed.is_initialized():
-        distributed.destroy_process_group()
+        distributed.destroy_process_group()  # of NCCL, which wants it; gloo's stays, since others hold it
     atexit._run_exitfuncs()  # loggers, trackers
     sys.stdout.flush()
     sys.stderr.flush()
