@@ -1,18 +1,47 @@
-"""The root of the exception tree, and the exit codes that a command can end with.
+"""The root of the exception tree, and the one table of exit codes.
 
-ZephyrError                 exit 2
-├── UsageError              exit 2   the command, a flag or a recipe asks for something impossible
-│   └── RecipeError
-├── PartlyDone              exit 3   a result is on disk, and something is missing from it
-├── EnvironmentLack         exit 4   the machine lacks something: network, disk, permission, package
-└── DataError               exit 5   the data breaks its contract
+exit  means
+0     done: what was asked happened
+1     a comparison found a difference
+2     usage: the command, a flag or a recipe asks for something impossible
+3     partly done: a result is on disk, and what it lacks is listed
+4     the environment lacks something: network, disk, permission, package, a reader of stdout
+5     the data breaks its contract
+70    a fault of zephyr; the trace is in the log file that the message names
+130   stopped by ctrl-c; 143 by SIGTERM. The same command continues.
+
+ZephyrError                 2
+├── UsageError              2
+│   ├── RecipeError         a recipe, or a value in it, does not resolve
+│   ├── OptionError         an option's value is impossible, unknown or renamed
+│   └── RunInProgress       another process writes to the same folder
+├── Different               1
+├── PartlyDone              3
+├── EnvironmentLack         4
+│   ├── Unreachable         something on the Hub cannot be listed or fetched from here
+│   └── NoSpace             a folder cannot be written: no space, or no permission
+└── DataError               5
+
+Each package adds its own branches in its errors.py. docs/cli.md shows the table of exit codes.
 """
+
+from typing import Final
+
+DONE: Final = 0
+DIFFERENT: Final = 1
+USAGE: Final = 2
+PARTLY_DONE: Final = 3
+ENVIRONMENT: Final = 4
+DATA: Final = 5
+FAULT: Final = 70
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
 
 
 class ZephyrError(Exception):
-    """A failure that the reader can mend; `hint` says how."""
+    """A failure that the reader can fix; `hint` says how."""
 
-    exit_code = 2
+    exit_code: int = USAGE
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -31,19 +60,41 @@ class RecipeError(UsageError):
     """A recipe or an option value does not resolve."""
 
 
+class OptionError(UsageError):
+    """An option has a value that cannot be carried out."""
+
+
+class RunInProgress(UsageError):
+    """Another process holds the folder that this one would write to."""
+
+
+class Different(ZephyrError):
+    """A comparison was made and found a difference."""
+
+    exit_code = DIFFERENT
+
+
 class PartlyDone(ZephyrError):
     """The result is whole as far as it goes, and the message lists what it lacks."""
 
-    exit_code = 3
+    exit_code = PARTLY_DONE
 
 
 class EnvironmentLack(ZephyrError):
     """The machine lacks something that the command needs."""
 
-    exit_code = 4
+    exit_code = ENVIRONMENT
+
+
+class Unreachable(EnvironmentLack):
+    """A dataset or model on the Hub cannot be listed or fetched from here."""
+
+
+class NoSpace(EnvironmentLack):
+    """A folder cannot be written: no space, or no permission."""
 
 
 class DataError(ZephyrError):
     """Input or stored data breaks the contract."""
 
-    exit_code = 5
+    exit_code = DATA

@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 
 from zephyr_core import manifest
+from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import leakage, rules, schemas
-from zephyr_data.errors import OptionError
 from zephyr_data.gates import mark_unpairable
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pair_counts import measure

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from zephyr_data.errors import OptionError
+from zephyr_core.errors import OptionError
 
 POLICIES = ("random", "random-any", "lowest", "all-lower", "all-pairs", "h4-v1")
 

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from zephyr_core import paths
+from zephyr_core.errors import OptionError
 from zephyr_core.manifest import file_digest
-from zephyr_data.errors import OptionError, RuleError
+from zephyr_data.errors import RuleError
 
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")

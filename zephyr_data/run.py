@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, paths, recipe
-from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.errors import NoSpace, PartlyDone, UsageError
 from zephyr_core.recipe import Resolved
 from zephyr_data.closing import closing_table
 from zephyr_data.dry_run import project
-from zephyr_data.errors import NoSpace
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
 from zephyr_data.progress import progress, say

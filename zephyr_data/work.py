@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from zephyr_core import manifest
-from zephyr_data.errors import NoSpace, RunInProgress
+from zephyr_core.errors import NoSpace, RunInProgress
 
 PLAN = "plan.json"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -80,7 +80,7 @@ def reproduce(
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier reproduction, and begin anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a run again from the recipe that it kept, in RUN.reproduced, and compare digests: exit code 0 or 5."""
+    """Make a run again from the recipe that it kept, in RUN.reproduced, and compare digests: exit code 0 or 1."""
     from zephyr_run.reproduce import refuse_different
     from zephyr_run.reproduce import reproduce as make_again
 

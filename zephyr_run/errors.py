@@ -2,16 +2,13 @@
 
 ZephyrError
 └── StepFailed              a step's command ended with a code of its own, which is passed on
-UsageError
-└── RunInProgress           another `zephyr run` or `zephyr ablate` works in the same run directory
-EnvironmentLack
-└── NoPlace                 the run directory cannot be made or written
+Different
+└── NotReproduced           a run made again came out differently
 DataError
-├── DamagedInput            what a step reads is not what its manifest names, and is not made anew in this run
-└── NotReproduced           a run made again came out otherwise
+└── DamagedInput            what a step reads is not what its manifest names, and is not rebuilt in this run
 """
 
-from zephyr_core.errors import DataError, EnvironmentLack, UsageError, ZephyrError
+from zephyr_core.errors import DataError, Different, ZephyrError
 
 
 class StepFailed(ZephyrError):
@@ -22,17 +19,9 @@ class StepFailed(ZephyrError):
         self.exit_code = exit_code
 
 
-class RunInProgress(UsageError):
-    """Another process holds the run directory."""
-
-
-class NoPlace(EnvironmentLack):
-    """A run directory cannot be made or written."""
-
-
 class DamagedInput(DataError):
     """A step would read files that have changed since they were made."""
 
 
-class NotReproduced(DataError):
+class NotReproduced(Different):
     """Digests of a run made again are not those on record."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from zephyr_core.errors import NoSpace, RunInProgress
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
-from zephyr_run.errors import NoPlace, RunInProgress
 
 NAME = "run.json"
 LOCK = ".run.lock"
@@ -66,7 +66,7 @@ def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
     that it left behind.
 
     Raises:
-        NoPlace: it cannot be made or written.
+        NoSpace: it cannot be made or written.
         RunInProgress: another run holds it.
     """
     try:
@@ -74,7 +74,7 @@ def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
         stream = (folder / LOCK).open("w")
     except OSError as fault:
         hint = "make the folder writable, or name another place for runs in ZEPHYR_RUNS"
-        raise NoPlace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
+        raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
     with stream:
         _lock(stream, folder, say)
         yield stream.fileno()

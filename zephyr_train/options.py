@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 
 ATTENTIONS = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
 MIXED = "bf16 with fp32 master weights"

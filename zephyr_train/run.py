@@ -11,10 +11,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from zephyr_core import manifest, paths
-from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.errors import PartlyDone, RunInProgress, UsageError
 from zephyr_core.manifest import write_text_whole
 from zephyr_train.asked import Asked
-from zephyr_train.errors import ForeignRun, PreflightFailed, RunInProgress
+from zephyr_train.errors import ForeignRun, PreflightFailed
 from zephyr_train.job import NAME, Job
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed

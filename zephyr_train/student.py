@@ -10,7 +10,8 @@ from typing import Any
 from filelock import FileLock
 
 from zephyr_core import keys, manifest, this_code
-from zephyr_train.errors import ForeignRun, NoSpace, OptionError
+from zephyr_core.errors import NoSpace, OptionError
+from zephyr_train.errors import ForeignRun
 from zephyr_train.options import StudentOptions
 
 SPECIALS = ("<unk>", "<s>", "</s>")

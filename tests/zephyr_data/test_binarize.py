@@ -14,11 +14,11 @@ import pytest
 
 from tests.zephyr_data.rated import completion, generic, raw
 from zephyr_core import recipe
-from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.errors import OptionError, PartlyDone, UsageError
 from zephyr_core.keys import draws, text_key
 from zephyr_data import schemas
 from zephyr_data.binarize import BINARIZING
-from zephyr_data.errors import ContractBroken, OptionError, SourceError
+from zephyr_data.errors import ContractBroken, SourceError
 from zephyr_data.leakage import read_prompts
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.splits import assign_pair_sides

@@ -18,10 +18,10 @@ import pytest
 
 from tests.conftest import ROOT, dialogue, zephyr
 from zephyr_core import manifest
-from zephyr_core.errors import DataError, UsageError
+from zephyr_core.errors import DataError, NoSpace, RunInProgress, UsageError
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
-from zephyr_data.errors import ContractBroken, NoSpace, RunInProgress, SourceError
+from zephyr_data.errors import ContractBroken, SourceError
 from zephyr_data.store import verify
 from zephyr_data.work import Work, clear_disk_errors
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, dialogue
+from zephyr_core.errors import OptionError
 from zephyr_data import phrases, rules
-from zephyr_data.errors import OptionError, RuleError
+from zephyr_data.errors import RuleError
 from zephyr_data.phrases import blank_quotes, find_hits
 from zephyr_data.rule_report import score
 

@@ -175,7 +175,7 @@ def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
     ],
 )
 def test_impossible_options_are_refused(write: Write, clean: Clean, flags: dict[str, Any]) -> None:
-    from zephyr_data.errors import OptionError
+    from zephyr_core.errors import OptionError
 
     with pytest.raises(OptionError):
         clean(write([dialogue("What is a plum?", "A plum is a fruit.")]), **flags)

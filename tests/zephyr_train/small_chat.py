@@ -8,7 +8,7 @@ import pyarrow as pa
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from zephyr_train.chat import Chat
+from zephyr_core.template import Chat
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 SENTENCES = [

@@ -14,7 +14,7 @@ import pytest
 from tests.zephyr_train.small_chat import SmallSource, small_chat
 from tests.zephyr_train.test_token_sets import CUT, TEST, TRAIN, build, stream
 from zephyr_core import manifest
-from zephyr_train.errors import NoSpace
+from zephyr_core.errors import NoSpace
 from zephyr_train.tokenizing.token_sets import token_set
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.zephyr_train.row_shapes import PAIRS, published_pair, write_parquet
-from zephyr_train.errors import NoSpace
+from zephyr_core.errors import NoSpace
 from zephyr_train.rows import hub
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions
 from zephyr_train.pairs.layout import PADDED, SEPARATE, SHARED, choose
 

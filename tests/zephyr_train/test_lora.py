@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.zephyr_train.conftest import World, weights
 from zephyr_core import manifest
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
 from zephyr_train.planning.plan import (
     Rows,

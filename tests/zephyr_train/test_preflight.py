@@ -10,10 +10,10 @@ import pytest
 from tests.zephyr_train.jobs import job
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
 from zephyr_core import manifest
+from zephyr_core.faults import Fault
 from zephyr_train import student as students
 from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
-from zephyr_train.faults import Fault
 from zephyr_train.options import StudentOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination

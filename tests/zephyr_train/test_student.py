@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from zephyr_core import manifest
+from zephyr_core.errors import OptionError
 from zephyr_train import student as students
-from zephyr_train.errors import ForeignRun, OptionError
+from zephyr_train.errors import ForeignRun
 from zephyr_train.options import StudentOptions
 
 SMALL = StudentOptions(

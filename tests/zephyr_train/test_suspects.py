@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zephyr_train.errors import OptionError, RowsUnfit
+from zephyr_core.errors import OptionError
+from zephyr_train.errors import RowsUnfit
 from zephyr_train.results import suspects as module
 from zephyr_train.results.suspects import Suspect, report, suspects, suspects_text
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tests.zephyr_train.small_chat import LINES, dialogue_table, pair_table, small_chat, turns
-from zephyr_train.chat import Cleaned
+from zephyr_core.template import Cleaned
 from zephyr_train.tokenizing.keyed_rows import row_key
 from zephyr_train.tokenizing.tokens import Limits, Tokenized, tokenize_dialogues, tokenize_pairs
 from zephyr_train.tokenizing.turn_spans import RowFault, check_inference, render_spans

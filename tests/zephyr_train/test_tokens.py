@@ -1,7 +1,7 @@
 """Token rows: the ids of inference, and labels on replies to their EOS."""
 
 from tests.zephyr_train.small_chat import dialogue_table, pair_table, sentencepiece_tokenizer, small_chat, turns
-from zephyr_train.chat import ZEPHYR_TEMPLATE, Chat
+from zephyr_core.template import ZEPHYR_TEMPLATE, Chat
 from zephyr_train.tokenizing.packing import IGNORED
 from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs
 from zephyr_train.tokenizing.turn_spans import render_spans

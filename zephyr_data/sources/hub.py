@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zephyr_data.errors import NoSpace, SourceUnreachable
+from zephyr_core.errors import NoSpace
+from zephyr_data.errors import SourceUnreachable
 from zephyr_data.sources.files import RawFile, kind_of
 
 HINT = "give local files (`zephyr data … FILE.jsonl`), or try the embedded samples with `--recipe tiny`"

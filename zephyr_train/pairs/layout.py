@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions
 
 SHARED = "shared"  # no padding, each prompt once (pieces.py)

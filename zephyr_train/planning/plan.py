@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
 from zephyr_train.planning import shape as shapes
 from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table

@@ -4,9 +4,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from zephyr_core.faults import Fault
 from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
-from zephyr_train.faults import Fault
 from zephyr_train.models import Model
 from zephyr_train.planning.plan import Plan
 from zephyr_train.planning.plan_text import plan_text
@@ -17,7 +17,7 @@ LACKING = ("missing-input", "missing-package", "missing-gpu", "no-disk")
 USAGE = ("batch-does-not-divide", "foreign-output", "no-template")
 
 if TYPE_CHECKING:
-    from zephyr_train.chat import Chat
+    from zephyr_core.template import Chat
 
 
 @dataclass

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zephyr_core.errors import DataError, UsageError
+from zephyr_core.errors import DataError, OptionError, UsageError
+from zephyr_core.faults import Fault
 from zephyr_train.asked import Asked
-from zephyr_train.errors import ModelUnreachable, OptionError
-from zephyr_train.faults import Fault
+from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import STUDENT, config_of, is_hub_id
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.pairs import layout

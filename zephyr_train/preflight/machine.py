@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from zephyr_train.faults import Fault
+from zephyr_core.faults import Fault
 from zephyr_train.options import TrainOptions
 
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}

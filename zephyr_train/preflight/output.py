@@ -4,8 +4,8 @@ from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.errors import DataError
+from zephyr_core.faults import Fault
 from zephyr_train.asked import Asked
-from zephyr_train.faults import Fault
 from zephyr_train.job import NAME, Job
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from zephyr_core.errors import ZephyrError
+from zephyr_core.faults import Fault
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.faults import Fault
 from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
@@ -13,7 +13,7 @@ from zephyr_train.reader import Source
 from zephyr_train.tokenizing.limits import Limits
 
 if TYPE_CHECKING:
-    from zephyr_train.chat import Chat
+    from zephyr_core.template import Chat
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 UNCHANGED = ("read_rows", "kept_rows")  # counts of rows to which nothing happened
@@ -57,7 +57,7 @@ def examine_rows(found: Examination) -> "TokenStatistics | None":
 
 def _chat(found: Examination) -> "Chat | None":
     """Return the model's tokenizer with the template of the options; None where there is none, which is told."""
-    from zephyr_train.chat import Chat, chat_fault
+    from zephyr_core.template import Chat, chat_fault
 
     folder = found.model.folder if found.model else None
     if folder is None:

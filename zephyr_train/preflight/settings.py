@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_train.faults import Fault
+from zephyr_core.faults import Fault
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.preflight import setting_values
 

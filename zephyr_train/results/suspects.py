@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.errors import OptionError
 from zephyr_train import job
-from zephyr_train.errors import OptionError, RowsUnfit
+from zephyr_train.errors import RowsUnfit
 
 SHOWN = 160  # characters of a text
 Texts = Callable[[str], Mapping[str, str] | None]  # key → prompt, chosen, rejected; None for an unknown key

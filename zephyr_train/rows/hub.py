@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zephyr_train.errors import ModelUnreachable, NoSpace
+from zephyr_core.errors import NoSpace
+from zephyr_train.errors import ModelUnreachable
 
 TIMEOUT = 10.0  # seconds for the listing
 HINT = "give a local copy of the dataset, or set HF_HUB_OFFLINE=1 to train on what the Hub's cache holds"

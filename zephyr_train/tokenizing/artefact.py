@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zephyr_core import manifest
-from zephyr_core.errors import DataError
-from zephyr_train.errors import NoSpace
+from zephyr_core.errors import DataError, NoSpace
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}

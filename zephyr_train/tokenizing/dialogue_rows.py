@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zephyr_train.chat import Chat, Message
+from zephyr_core.template import Chat, Message
 from zephyr_train.tokenizing.keyed_rows import Row
 from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zephyr_train.faults import Fault, keys_line
+from zephyr_core.faults import Fault, keys_line
 from zephyr_train.tokenizing.limits import Limits
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from zephyr_train.tokenizing.keyed_rows import sample
 from zephyr_train.tokenizing.tokens import Tokenized, tokenize_rows
 
 if TYPE_CHECKING:
-    from zephyr_train.chat import Chat
+    from zephyr_core.template import Chat
     from zephyr_train.reader import Source
     from zephyr_train.tokenizing.limits import Limits
 

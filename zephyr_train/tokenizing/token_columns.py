@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zephyr_train.chat import Cleaned
+from zephyr_core.template import Cleaned
 from zephyr_train.tokenizing.keyed_rows import Row
 from zephyr_train.tokenizing.tally import Tally
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.faults import Fault
 from zephyr_core.keys import canonical_json, text_key
-from zephyr_train.chat import Chat
-from zephyr_train.faults import Fault
+from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.artefact import find_or_build
 from zephyr_train.tokenizing.keyed_rows import BATCH_ROWS, batches_by_key

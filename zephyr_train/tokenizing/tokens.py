@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zephyr_train.chat import Chat
-from zephyr_train.faults import Fault
+from zephyr_core.faults import Fault
+from zephyr_core.template import Chat
 from zephyr_train.tokenizing.dialogue_rows import dialogue_batch
 from zephyr_train.tokenizing.keyed_rows import Row, batches_by_key
 from zephyr_train.tokenizing.limits import Limits

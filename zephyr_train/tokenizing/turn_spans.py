@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from zephyr_train.chat import Chat, Message
+from zephyr_core.template import Chat, Message
 
 
 class RowFault(Exception):

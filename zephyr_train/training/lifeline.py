@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zephyr_core import manifest
-from zephyr_core.errors import ZephyrError
-from zephyr_train.errors import NoSpace
+from zephyr_core.errors import NoSpace, ZephyrError
 from zephyr_train.job import FAILURE, PARENT
 
 

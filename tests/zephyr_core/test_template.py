@@ -6,8 +6,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.zephyr_train.small_chat import small_chat, small_tokenizer, special, turns
-from zephyr_train.chat import ZEPHYR_TEMPLATE, Chat, Cleaned, chat_fault
-from zephyr_train.errors import OptionError
+from zephyr_core.errors import OptionError
+from zephyr_core.template import ZEPHYR_TEMPLATE, Chat, Cleaned, chat_fault
 
 DIALOGUE = turns("Hi.", "Hello!\n\nYes?", "Bye.", "", system="Be kind.")
 TEXT = (

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from zephyr_core.errors import OptionError
+from zephyr_core.faults import Fault
 from zephyr_core.keys import canonical_json, text_key
-from zephyr_train.errors import OptionError
-from zephyr_train.faults import Fault
 
 Message = dict[str, str]
 
