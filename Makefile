@@ -10,7 +10,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
-	@echo "make docs    write docs/cli.md from the commands' help"
+	@echo "make docs    write docs/cli.md and docs/recipe.md from commands and options"
 	@echo "make bench-data   measure cleaning and pairs against peers, write docs/benchmarks.md (a quarter of an hour)"
 	@echo "make bench-train  measure dDPO against TRL's trainer, write its part \"Training\" (half an hour)"
 	@echo "make setup   only the set-up that the others do themselves"
@@ -50,6 +50,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_cli.py --check
 	$(BIN)/python docs/make_fields.py --check
+	$(BIN)/python docs/make_recipe.py --check
 
 bench-data: $(READY)
 	$(BIN)/python -m benchmarks.data
@@ -60,6 +61,7 @@ bench-train: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_fields.py
+	$(BIN)/python docs/make_recipe.py
 
 fix: $(READY)
 	$(BIN)/ruff format .

@@ -1,28 +1,19 @@
 """The `zephyr` command line: mounts each package's commands, renders their errors. Nothing heavy."""
 
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import zephyr_core
-from zephyr_core import recipe as recipes
-from zephyr_core import recipe_report
-from zephyr_core.errors import ZephyrError
+from zephyr_core import console, errors, recipe_report
+from zephyr_core.crash import explained
+from zephyr_core.flags import DEFAULT_RECIPE, RecipeArgument
 from zephyr_data import commands as data
-from zephyr_data.options import BinarizeOptions, CleanOptions
 from zephyr_run import commands as chain
+from zephyr_run.steps import SECTIONS
 from zephyr_train import commands as train
-from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
-
-INTERRUPTED = 130  # exit code after ctrl-c
-STEPS = {
-    "clean-ultrachat": CleanOptions,
-    "binarize": BinarizeOptions,
-    "student": StudentOptions,
-    "sft": SFTOptions,
-    "dpo": DPOOptions,
-}
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 recipe_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Recipes: what a run's values are, and why.")
@@ -35,7 +26,7 @@ app.add_typer(recipe_app, name="recipe")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"zephyr {zephyr_core.__version__}")
+        console.print_whole(f"zephyr {zephyr_core.__version__}")
         raise typer.Exit
 
 
@@ -47,43 +38,64 @@ def root(
     ] = False,
 ) -> None:
     """Make a chat model from raw teacher data, and trust every row and number on the way."""
-    context.obj = STEPS
+    context.obj = SECTIONS  # what a recipe can hold: zephyr_core.flags reads recipes with it
 
 
 @recipe_app.command("list")
 def list_recipes() -> None:
     """List the shipped recipes."""
-    print(recipe_report.listing())
+    console.print_whole(recipe_report.listing())
 
 
 @recipe_app.command("show")
-def show_recipe(
-    name: Annotated[str, typer.Argument(help="A shipped recipe by name, or a .toml file.")] = recipes.DEFAULT,
-) -> None:
+def show_recipe(name: RecipeArgument = DEFAULT_RECIPE) -> None:
     """Print every value of a recipe with its origin, then its deviations and interpretations."""
-    print(recipe_report.values(name, STEPS))
+    console.print_whole(recipe_report.values(name, SECTIONS))
 
 
 @recipe_app.command("diff")
-def diff_recipes(left: str, right: str) -> None:
-    """Print the values in which two recipes differ."""
-    print(recipe_report.difference(left, right, STEPS))
+def diff_recipes(left: RecipeArgument, right: RecipeArgument) -> None:
+    """Print the values in which two recipes differ: exit code 0 when there are none, else 1."""
+    differences = recipe_report.differences(left, right, SECTIONS)
+    same = f"{left.typed} and {right.typed} resolve to the same values"
+    console.print_whole("\n".join(differences) or same)
+    raise typer.Exit(errors.DIFFERENT if differences else errors.DONE)
 
 
 def main() -> None:
-    """Run the command line; an error is one line, a hint and its exit code."""
+    """Run the command line; an error is one line, a hint and its exit code (zephyr_core.errors has the table)."""
+    console.replace_what_cannot_be_encoded()
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app()
-    except ZephyrError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        if fault.hint:
-            print(f"hint:  {fault.hint}", file=sys.stderr)
-        sys.exit(fault.exit_code)
-    except (KeyboardInterrupt, SystemExit) as stopped:
-        if isinstance(stopped, SystemExit) and stopped.code != INTERRUPTED:  # Typer makes that of ctrl-c
-            raise
-        print("stopped; the same command continues", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except errors.ZephyrError as fault:
+        _give_up(fault)
+    except KeyboardInterrupt:
+        _stopped(errors.INTERRUPTED)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer makes exit code 1 of it
+            _give_up(console.closed(end.__context__))
+        if end.code in (errors.INTERRUPTED, errors.TERMINATED):  # Typer makes the first of ctrl-c, _stop the other
+            _stopped(int(end.code))
+        raise
+    except Exception as fault:
+        _give_up(explained(fault))
+
+
+def _stop(number: int, frame: Any) -> None:
+    sys.exit(errors.TERMINATED)
+
+
+def _stopped(code: int) -> None:
+    console.say("stopped; the same command continues")
+    sys.exit(code)
+
+
+def _give_up(fault: errors.ZephyrError) -> None:
+    console.say(f"error: {fault}")
+    if fault.hint:
+        console.say(f"hint:  {fault.hint}")
+    sys.exit(fault.exit_code)
 
 
 if __name__ == "__main__":

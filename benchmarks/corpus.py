@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SHARED = Path(os.environ.get("ZEPHYR_SHARED", Path(__file__).resolve().parent.parent.parent / "shared")) / "data"
+SHARED = Path(os.environ.get("SHARED_FOR_TESTS", Path(__file__).resolve().parent.parent.parent / "shared")) / "data"
 DAMAGED, BOILERPLATE, FOREIGN, DUPLICATE = 0.05, 0.10, 0.01, 0.02  # shares of the dialogues
 EXCHANGED = 0.25  # share of the sentences of a turn that come from elsewhere
 REFUSALS = (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zephyr_core import recipe
 from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
 from zephyr_data.run import run as run_step
@@ -17,7 +18,7 @@ from zephyr_data.step import Step
 from zephyr_data.ultrachat import CLEANING
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("ZEPHYR_SHARED", ROOT.parent / "shared")) / "data"
+SHARED = Path(os.environ.get("SHARED_FOR_TESTS", ROOT.parent / "shared")) / "data"
 
 
 def dialogue(*turns: str, row_id: str = "0") -> str:
@@ -76,7 +77,7 @@ def runner(step: Step[Any], folder: Path, default_out: str) -> Callable[..., dic
         *sources: Path | str, out: str = default_out, workers: int = 1, overwrite: bool = False, **flags: Any
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or SAMPLES[step.name]
-        request = Request("zephyr-7b-beta", flags, folder / out, workers, overwrite=overwrite)
+        request = Request(recipe.load("zephyr-7b-beta"), flags, folder / out, workers, overwrite=overwrite)
         content = run_step(step, request)[0]
         refuse_cut_inputs(content)
         return content

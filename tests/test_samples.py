@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import ROOT
+from zephyr_core import recipe
 from zephyr_core.keys import row_key
 
 SAMPLES = ROOT / "recipes" / "samples" / "ultrachat"
@@ -35,7 +36,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
     from zephyr_data.ultrachat import CLEANING
 
     out = tmp_path_factory.mktemp("samples") / "out"
-    run(CLEANING, Request("tiny", {"sources": ("samples:ultrachat",)}, out))
+    run(CLEANING, Request(recipe.load("tiny"), {"sources": ("samples:ultrachat",)}, out))
     found = {name: pl.read_parquet(out / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")}
     data = {name: pl.read_parquet(out / "data" / f"{name}_sft-*.parquet") for name in ("train", "test")}
     messages = [data[row["split"][:-4]]["messages"][row["row"]] for row in found["kept"].rows(named=True)]

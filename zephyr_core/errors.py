@@ -8,7 +8,8 @@ exit  means
 4     the environment lacks something: network, disk, permission, package, a reader of stdout
 5     the data breaks its contract
 70    a fault of zephyr; the trace is in the log file that the message names
-130   stopped by ctrl-c; 143 by SIGTERM. The same command continues.
+130   stopped by ctrl-c; the same command continues
+143   stopped by SIGTERM; the same command continues
 
 ZephyrError                 2
 ├── UsageError              2
@@ -20,7 +21,8 @@ ZephyrError                 2
 ├── EnvironmentLack         4
 │   ├── Unreachable         something on the Hub cannot be listed or fetched from here
 │   └── NoSpace             a folder cannot be written: no space, or no permission
-└── DataError               5
+├── DataError               5
+└── Fault                   70
 
 Each package adds its own branches in its errors.py. docs/cli.md shows the table of exit codes.
 """
@@ -33,7 +35,7 @@ USAGE: Final = 2
 PARTLY_DONE: Final = 3
 ENVIRONMENT: Final = 4
 DATA: Final = 5
-FAULT: Final = 70
+INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
@@ -98,3 +100,9 @@ class DataError(ZephyrError):
     """Input or stored data breaks the contract."""
 
     exit_code = DATA
+
+
+class Fault(ZephyrError):
+    """Something that zephyr should never do."""
+
+    exit_code = INTERNAL

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zephyr_core.errors import ZephyrError
 
+RUNS, CACHE = "ZEPHYR_RUNS", "ZEPHYR_CACHE"  # environment variables
 SHARED = "artefacts"  # beside the runs of all recipes: what they share, so no recipe's name
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -22,10 +23,10 @@ def shipped(kind: str) -> Path:
 
 def run_directory(recipe: str, step: str) -> Path:
     """Return where a step of a recipe writes when no `--out` is given."""
-    return Path(os.environ.get("ZEPHYR_RUNS", "runs")) / recipe / step
+    return Path(os.environ.get(RUNS, "runs")) / recipe / step
 
 
 def cache_directory() -> Path:
     """Return the folder for derived tables; ZEPHYR_CACHE overrides it."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zephyr"
-    return Path(os.environ.get("ZEPHYR_CACHE", default))
+    return Path(os.environ.get(CACHE, default))

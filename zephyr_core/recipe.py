@@ -1,20 +1,25 @@
 """Recipes: TOML files whose values are resolved once, each with the place it came from.
 
 defaults (frozen dataclasses, the paper's numbers) < recipe < file < environment < flag
+
+A name that no option has is refused wherever it stands: a section, a key, an environment variable.
 """
 
 import dataclasses
-import difflib
+import json
 import os
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from zephyr_core import paths
+from zephyr_core import options as declarations
+from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
+from zephyr_core.recipe_names import Sections, suggest, variable_of
 
 DEFAULT = "zephyr-7b-beta"
 Options = TypeVar("Options")
@@ -27,7 +32,6 @@ class Recipe:
     name: str
     typed: str
     layers: tuple[tuple[str, dict[str, Any]], ...]  # (origin, parsed file)
-    directory: Path
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """Return the entries of a list of notes: "deviations" or "interpretations"."""
@@ -36,6 +40,10 @@ class Recipe:
     def about(self) -> str:
         """Return the one-line description of the recipe."""
         return str(self.layers[-1][1].get("about", ""))
+
+    def as_json(self) -> str:
+        """Return the parsed recipe as the record that a run's steps read instead of its files."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, default=str)
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,15 @@ class Resolved(Generic[Options]):
     recipe: str
 
     def explain(self, key: str) -> str:
-        """Return the value of `key` and where it came from, as one line."""
-        if key not in self.origins:
-            raise RecipeError(f"{self.step} has no option {key!r}", _suggest(key, self.origins))
-        return f"{self.step}.{key} = {getattr(self.options, key)!r}   ({self.origins[key]})"
+        """Return the value of `key` and where it came from, as one line.
+
+        Raises:
+            RecipeError: the step has no such option.
+        """
+        name = key.replace("-", "_")
+        if name not in self.origins:
+            raise RecipeError(f"{self.step} has no option {key!r}", suggest(name, self.origins))
+        return f"{self.step}.{name} = {getattr(self.options, name)!r}   ({self.origins[name]})"
 
     def record(self) -> dict[str, Any]:
         """Return what the manifest keeps: every value and its origin, JSON-ready."""
@@ -64,12 +77,43 @@ def shipped_names() -> list[str]:
     return sorted(path.stem for path in paths.shipped("recipes").glob("*.toml"))
 
 
-def load(name_or_file: str) -> Recipe:
+def load(name_or_file: str, sections: Sections | None = None) -> Recipe:
     """Read a shipped recipe by name, or a recipe file by path, with the recipes that it extends.
 
+    A step of a run reads the run's record of the recipe instead, so no later edit can change it.
+
+    Args:
+        name_or_file: a file ends in .toml; what a file extends is looked for in its own folder.
+        sections: those that a recipe can have; without them neither sections nor the environment are checked.
+
     Raises:
-        RecipeError: no such recipe, not TOML, it extends itself, or its name is that of the folder which runs share.
+        RecipeError: no such recipe, not TOML, it extends itself, an unknown section, key or variable, or its name is
+            that of the folder which runs share.
     """
+    recipe = _recorded(name_or_file) or _read(name_or_file)
+    if sections is not None:
+        for origin, content in recipe.layers:
+            recipe_names.check(origin, content, sections)
+        recipe_names.check_environment(os.environ, sections)
+    return recipe
+
+
+def _recorded(name_or_file: str) -> Recipe | None:
+    file = os.environ.get(recipe_names.RECORD)
+    if not file:
+        return None
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        layers = tuple((str(origin), dict(layer)) for origin, layer in content["layers"])
+        recorded = Recipe(str(content["name"]), str(content["typed"]), layers)
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise RecipeError(
+            f"{file}, the run's record of its recipe, cannot be read: {fault}", f"unset {recipe_names.RECORD}"
+        ) from None
+    return recorded if recorded.typed == name_or_file else None
+
+
+def _read(name_or_file: str) -> Recipe:
     layers: list[tuple[str, dict[str, Any]]] = []
     seen: list[str] = []
     wanted: str | None = name_or_file
@@ -79,14 +123,24 @@ def load(name_or_file: str) -> Recipe:
         seen.append(wanted)
         origin, content = _parse(wanted)
         layers.insert(0, (origin, content))
-        wanted = content.get("extends")
-    first = Path(name_or_file)
+        wanted = _base(wanted, content.get("extends"), origin)
     is_file = name_or_file.endswith(".toml")
-    directory = first.parent if is_file else paths.shipped("recipes")
-    name = first.stem if is_file else name_or_file
+    name = Path(name_or_file).stem if is_file else name_or_file
     if name == paths.SHARED:
-        raise RecipeError(f"{first}: runs keep what they share in a folder {name!r}", "give the recipe another name")
-    return Recipe(name, name_or_file, tuple(layers), directory)
+        raise RecipeError(
+            f"{name_or_file}: runs keep what they share in a folder {name!r}", "give the recipe another name"
+        )
+    return Recipe(name, name_or_file, tuple(layers))
+
+
+def _base(file: str, extends: Any, origin: str) -> str | None:
+    """Return the recipe that a file extends: a shipped one by name, or a file next to it by path."""
+    if extends is not None and not isinstance(extends, str):
+        raise RecipeError(f"{origin}: extends is {extends!r}", "name a shipped recipe, or a .toml file")
+    if extends is None or not extends.endswith(".toml"):
+        return extends
+    folder = Path(file).parent if file.endswith(".toml") else paths.shipped("recipes")
+    return str(folder / Path(extends).expanduser())
 
 
 def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:
@@ -94,11 +148,13 @@ def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:
     path = Path(name_or_file) if is_file else paths.shipped("recipes") / f"{name_or_file}.toml"
     if not path.is_file():
         names = shipped_names()
-        raise RecipeError(f"no recipe {name_or_file!r}", _suggest(name_or_file, names, "a file name ends in .toml"))
+        raise RecipeError(f"no recipe {name_or_file!r}", suggest(name_or_file, names, "a file name ends in .toml"))
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise RecipeError(f"{path} is not valid TOML: {fault}") from None
+    except OSError as fault:
+        raise RecipeError(f"{path} cannot be read: {fault.strerror}") from None
     return (f"file {path}" if is_file else f"recipe {name_or_file}"), content
 
 
@@ -107,7 +163,7 @@ def resolve(
     options_type: type[Options],
     recipe: Recipe,
     flags: dict[str, Any] | None = None,
-    environment: typing.Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Resolved[Options]:
     """Return the step's options, each value from the last layer that sets it.
 
@@ -124,7 +180,7 @@ def resolve(
         for key, value in given.items():
             name = key.replace("-", "_")
             if name not in fields:
-                raise RecipeError(f"{origin}: [{step}] has no option {key!r}", _suggest(name, fields))
+                raise RecipeError(f"{origin}: [{step}] has no option {key!r}", suggest(name, fields))
             values[name] = _typed(value, kinds[name], f"{origin}: {step}.{name}")
             origins[name] = origin
     return Resolved(options_type(**values), origins, step, recipe.name)
@@ -135,23 +191,23 @@ def _layers(
     fields: typing.Iterable[str],
     recipe: Recipe,
     flags: dict[str, Any],
-    environment: typing.Mapping[str, str] | None,
+    environment: Mapping[str, str] | None,
 ) -> typing.Iterator[tuple[str, dict[str, Any]]]:
     for origin, content in recipe.layers:
         yield origin, content.get(step, {})
     variables = os.environ if environment is None else environment
-    prefix = f"ZEPHYR_{step.upper().replace('-', '_')}_"
     for name in fields:
-        if prefix + name.upper() in variables:
-            yield f"environment {prefix}{name.upper()}", {name: variables[prefix + name.upper()]}
+        variable = variable_of(step, name)
+        if variable in variables:
+            yield f"environment {variable}", {name: variables[variable]}
     for name, value in flags.items():
         if value is not None:
             yield f"flag --{name.replace('_', '-')}", {name: value}
 
 
-def _default_origin(field: Any) -> str:
-    section = field.metadata.get("section")
-    return f"default, {section}" if section else "default"
+def _default_origin(field: "dataclasses.Field[Any]") -> str:
+    source = declarations.of(field).source
+    return f"default, {source}" if source else "default"
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
@@ -178,9 +234,3 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
 
 
 _ARTICLES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-
-
-def _suggest(wrong: str, known: typing.Iterable[str], otherwise: str = "") -> str:
-    near = difflib.get_close_matches(wrong, list(known), n=1)
-    listed = f"known: {', '.join(sorted(known))}" + (f"; {otherwise}" if otherwise else "")
-    return f"did you mean {near[0]!r}? {listed}" if near else listed

@@ -14,9 +14,8 @@ def listing() -> str:
     return "\n".join(f"{name:<{width}}  {recipes.load(name).about()}" for name in names)
 
 
-def values(name: str, steps: Mapping[str, type]) -> str:
+def values(recipe: recipes.Recipe, steps: Mapping[str, type]) -> str:
     """Return every value of each step with its origin, then the recipe's deviations and interpretations."""
-    recipe = recipes.load(name)
     lines = [f"{recipe.name}: {recipe.about()}"]
     for step, resolved in _resolved(recipe, steps).items():
         lines += ["", f"[{step}]", *_value_lines(resolved)]
@@ -24,20 +23,20 @@ def values(name: str, steps: Mapping[str, type]) -> str:
         notes = recipe.notes(kind)
         if notes:
             lines += ["", f"{kind} from the paper" if kind == "deviations" else f"{kind} of it"]
-            lines += [f"  {note['what']} (decision {note['decision']}){_contrast(note)}" for note in notes]
+            lines += [f"  {note['what']}{_decision(note)}{_contrast(note)}" for note in notes]
     return "\n".join(lines)
 
 
-def difference(left: str, right: str, steps: Mapping[str, type]) -> str:
-    """Return the values in which two recipes differ, one a line; a line that says so when none does."""
-    first, second = (_resolved(recipes.load(name), steps) for name in (left, right))
+def differences(left: recipes.Recipe, right: recipes.Recipe, steps: Mapping[str, type]) -> list[str]:
+    """Return a line for each value in which two recipes differ."""
+    first, second = (_resolved(recipe, steps) for recipe in (left, right))
     lines = []
     for step in steps:
         for key in first[step].origins:
             before, after = getattr(first[step].options, key), getattr(second[step].options, key)
             if before != after:
                 lines.append(f"{step}.{key}: {before!r} → {after!r}")
-    return "\n".join(lines) if lines else f"{left} and {right} resolve to the same values"
+    return lines
 
 
 def _resolved(recipe: recipes.Recipe, steps: Mapping[str, type]) -> dict[str, recipes.Resolved[Any]]:
@@ -52,3 +51,7 @@ def _value_lines(resolved: recipes.Resolved[Any]) -> list[str]:
 
 def _contrast(note: Mapping[str, Any]) -> str:
     return f"\n    the paper: {note['paper']}" if "paper" in note else ""
+
+
+def _decision(note: Mapping[str, Any]) -> str:
+    return f" (decision {note['decision']})" if "decision" in note else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zephyr_data.columns import columns, share, table
+from zephyr_core.console import share, table
 
 STAGES = ("read", "score", "gates", "benchmark", "policy", "phrases", "language", "duplicates", "selection")
 
@@ -22,7 +22,9 @@ def closing_table(content: dict[str, Any], out: Path) -> str:
     lines += [(f"  {name}", entry["rows"], entry["rows_digest"][:16]) for name, entry in content["splits"].items()]
     megabytes, seconds = content["bytes_read"] / 1e6, content["seconds"]
     speed = f"{megabytes:,.1f} MB in {seconds:.1f} s, {megabytes / max(seconds, 1e-3):,.1f} MB/s"
-    return "\n".join([*columns(lines), *(_about_pairs(counts) if is_pairs else ()), speed, f"written to {out}"])
+    return "\n".join(
+        [*table(lines, align="lrl"), *(_about_pairs(counts) if is_pairs else ()), speed, f"written to {out}"]
+    )
 
 
 def _dialogue_lines(counts: dict[str, Any]) -> Iterator[Line]:
@@ -58,7 +60,7 @@ def _about_pairs(counts: dict[str, Any]) -> Iterator[str]:
     names = sorted({*wins, *losses}, key=lambda name: (-wins.get(name, 0), name))
     yield ""
     yield from table(
-        ("model", "chosen", "rejected"), [(name, wins.get(name, 0), losses.get(name, 0)) for name in names]
+        [("model", "chosen", "rejected"), *((name, wins.get(name, 0), losses.get(name, 0)) for name in names)]
     )
     yield ""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from zephyr_data.columns import one_line
+from zephyr_core.console import one_line
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.rated import with_unfilled
 from zephyr_data.stages import number_rows
@@ -29,13 +29,11 @@ def answers_table(directory: Path, content: dict[str, Any], row_key: str) -> str
     names = [
         " and ".join(sorted(found.get((row[0] or "", row[1]), "-"))) for row in lines.select("response", "score").rows()
     ]
-    shown = [f"prompt: {_begin(stored['turns'][0][-1])}", f"answers, by {options.score} score:"]
+    shown = [f"prompt: {one_line(stored['turns'][0][-1], SHOWN)}", f"answers, by {options.score} score:"]
     for answer, name in zip(lines.rows(named=True), names, strict=True):
         scores = f"score {_told(answer['score'])}, mean {_told(answer['mean'])}, overall {_told(answer['overall'])}"
-        side = f"{name:<{max(map(len, names))}}"
-        shown.append(
-            f"  {answer['place']} {side}  {scores}, {answer['model'] or '(unnamed)'}: {_begin(answer['response'])}"
-        )
+        side, model = f"{name:<{max(map(len, names))}}", answer["model"] or "(unnamed)"
+        shown.append(f"  {answer['place']} {side}  {scores}, {model}: {one_line(answer['response'], SHOWN)}")
     return "\n".join(shown)
 
 
@@ -53,8 +51,3 @@ def _sides(directory: Path, row_key: str) -> dict[tuple[str, float], set[str]]:
 
 def _told(score: float | None) -> str:
     return "none" if score is None else f"{score:g}"
-
-
-def _begin(text: str | None) -> str:
-    whole = one_line(text)
-    return whole if len(whole) <= SHOWN else whole[: SHOWN - 1] + "…"

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 import polars.selectors as cs
 
 from zephyr_core import manifest, this_code
+from zephyr_core.console import Progress
 from zephyr_core.recipe import Resolved
 from zephyr_data import card
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
@@ -31,16 +32,6 @@ from zephyr_data.workers import BlockDone, Job, run_blocks
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
-
-
-class Progress(Protocol):
-    """What the pipeline tells while it works."""
-
-    def say(self, line: str) -> None:
-        """Tell one line of news."""
-
-    def advance(self, done_bytes: int, rows: int) -> None:
-        """Tell how many raw bytes and rows are done so far."""
 
 
 @dataclass
@@ -172,7 +163,7 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
         inputs.check_shape(done)
         inputs.stored_ends[done.block.file] = done.block.stored_end
         rows += done.rows
-        progress.advance(inputs.bytes_read, rows)
+        progress.advance(inputs.bytes_read, f"{rows:,} rows")
         yield done
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from zephyr_core import manifest
+from zephyr_core.console import one_line, table
 from zephyr_core.errors import UsageError
 from zephyr_data.audit import is_selection
-from zephyr_data.columns import one_line, table
 from zephyr_data.pair_story import answers_table
 from zephyr_data.sources.lookup import raw_line
 
@@ -23,7 +23,7 @@ def rules_table(directory: Path) -> str:
     rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
     head = ("rule", "hit rows", "only this", "dropped", "hit turns")
     body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
-    parts = ["\n".join(table(head, body))]
+    parts = ["\n".join(table([head, *body]))]
     for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
         if not is_selection(f"{stage}/{rule}"):
             parts.append("\n".join(_examples(dropped, stage, rule)))

@@ -1,21 +1,20 @@
 """Entry point of the steps that make a dataset: from what was typed to a dataset directory."""
 
-import dataclasses
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, paths, recipe
+from zephyr_core.console import progress, say
 from zephyr_core.errors import NoSpace, PartlyDone, UsageError
-from zephyr_core.recipe import Resolved
+from zephyr_core.options import given
+from zephyr_core.recipe import Recipe, Resolved
 from zephyr_data.closing import closing_table
 from zephyr_data.dry_run import project
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
-from zephyr_data.progress import progress, say
 from zephyr_data.sources.files import RawFile, is_local
 from zephyr_data.sources.hub import hub_files
 from zephyr_data.step import Options, Step
@@ -27,33 +26,33 @@ WORK_SHARE = 1.6  # disk taken while working, as a share of the plain raw bytes:
 class Request:
     """What the command line asked for."""
 
-    recipe: str
+    recipe: Recipe
     flags: dict[str, Any]  # option → value; None where the flag was not given
     out: Path | None = None
     workers: int | None = None
     dry_run: bool = False
     overwrite: bool = False
+    explain: str | None = None
 
     @classmethod
     def typed(cls, options: type[StepOptions], parameters: dict[str, Any]) -> "Request":
         """Return the request of a command's parameters; those that name an option of the step are its flags."""
-        names = {field.name for field in dataclasses.fields(options)}
-        flags = {name: None if value in ([], ()) else value for name, value in parameters.items() if name in names}
+        names = ("recipe", "workers", "dry_run", "overwrite", "explain")
         out = Path(parameters["out"]) if parameters["out"] else None
-        rest = {name: parameters[name] for name in ("recipe", "workers", "dry_run", "overwrite")}
-        return cls(flags=flags, out=out, **rest)
+        return cls(flags=given(options, parameters), out=out, **{name: parameters[name] for name in names})
 
 
-def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[Any, str, bool], None]) -> None:
-    """Carry out a command with its parameters and show the result, or where the value of an option comes from."""
-    request, explain = Request.typed(step.options, parameters), parameters["explain"]
-    if explain is not None:
-        line = resolve(step, request).explain(explain.replace("-", "_"))
-        show({"explained": line}, line, parameters["as_json"])
-    else:
-        content, table = run(step, request)
-        show(content, table, parameters["as_json"])
-        refuse_cut_inputs(content)
+def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return what a command with these parameters shows: a result, or where the value of an option comes from.
+
+    Raises:
+        ZephyrError: with what to do about it.
+    """
+    request = Request.typed(step.options, parameters)
+    if request.explain is None:
+        return run(step, request)
+    line = resolve(step, request).explain(request.explain)
+    return {"explained": line}, line
 
 
 def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
@@ -71,7 +70,7 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
         return _found_whole(step, resolved, files, out)
     _refuse_foreign(out)
     _check_space(files, out)
-    with progress(sum(file.path.stat().st_size for file in files)) as reporter:
+    with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
     return content, closing_table(content, out)
 
@@ -93,7 +92,7 @@ def refuse_cut_inputs(content: dict[str, Any]) -> None:
 
 def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
     """Return the step's options with their origins."""
-    return step.settle(recipe.resolve(step.name, step.options, recipe.load(request.recipe), request.flags))
+    return step.settle(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
 
 def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:

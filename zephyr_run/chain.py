@@ -8,16 +8,19 @@ came out otherwise, or an output is damaged.
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.console import say
+from zephyr_core.steps import Step
 from zephyr_run import command, mending, outputs
 from zephyr_run.errors import DamagedInput, StepFailed
+from zephyr_run.kept_recipe import Loaded
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
-from zephyr_run.steps import Step, named
+from zephyr_run.steps import named
 from zephyr_run.verify import damage
 
 DONE, SKIPPED, REBUILT = "done", "skipped", "rebuilt"
@@ -29,15 +32,24 @@ class Chain:
     """The steps of one run directory."""
 
     steps: Sequence[Step]
-    recipe: str  # as typed
-    options: Mapping[str, Any]  # section → options
+    loaded: Loaded
     record: Record
     sources: Mapping[str, Sequence[str]]  # step → what it reads instead of the recipe's
     lock: int
-    say: Callable[[str], None]
+    environment: Mapping[str, str]  # of commands
     out_to: Any = None  # where commands write their results; None: stdout
     changed: set[str] = field(default_factory=set)  # steps that came out otherwise than before
     judged: set[str] = field(default_factory=set)  # steps carried out, whose files need no second look
+
+    @property
+    def recipe(self) -> str:
+        """Return the recipe as typed."""
+        return self.loaded.recipe.typed
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Return section → its options."""
+        return self.loaded.options
 
     def output(self, step: Step) -> Output:
         """Return what is on disk of a step."""
@@ -54,7 +66,7 @@ class Chain:
         before, started = self.output(step), time.monotonic()
         content, mark, entry = before.content(), before.mark(), self.record.entry(step.name)
         written = {place.folder: place.written() for place in (before, *self._artefacts(step))}
-        flags = mending.prepare(step, before, self.record, self.say, anew=anew)
+        flags = mending.prepare(step, before, self.record, say, anew=anew)
         code = self._run_or_replace(step, flags, is_asked=anew or content is None)
         if code:
             if mark and self.output(step).mark() == mark:  # what lay there still does
@@ -81,7 +93,7 @@ class Chain:
             stale = self._stale(step) if step.again else None
             if stale is None:
                 return code
-            self.say(f"{step.name} {stale}: it is made anew with {step.again}")
+            say(f"{step.name} {stale}: it is made anew with {step.again}")
             return self._run(step, [str(step.again)])
         return self._run(step, flags) if flags and self.output(step).written() == lay else code
 
@@ -98,8 +110,14 @@ class Chain:
         artefact = step.folder is None
         words = command.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if artefact else [])
         self._begin(step, words, replaces=bool(flags))
-        self.say(f"$ {command.typed([*words, *flags])}")
-        ended = command.start([*words, *flags], catch=["out"] if artefact else [], out_to=self.out_to, lock=self.lock)
+        say(f"$ {command.typed([*words, *flags])}")
+        ended = command.start(
+            [*words, *flags],
+            catch=["out"] if artefact else [],
+            out_to=self.out_to,
+            lock=self.lock,
+            environment=self.environment,
+        )
         if artefact and not ended.code:
             told = json.loads(ended.out)
             self.record.note(step.name, artefact=Path(told["folder"]).name)
@@ -142,7 +160,7 @@ class Chain:
         if (self.record.entry(step.name).get("content") or before or content) != content:
             self.changed.add(step.name)
             if step.name == "clean-ultrachat":
-                mending.forget_student(self.record.folder, self.say)
+                mending.forget_student(self.record.folder, say)
         self.judged.add(step.name)
         found = {"manifest": output.manifest_digest(), "content": content, "made_of": self._made_of(step)}
         self.record.note(step.name, state="whole", exit_code=None, discards=None, **found)

@@ -8,11 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from zephyr_core.manifest import write_text_whole
+from zephyr_core.recipe import Recipe
+from zephyr_core.recipe_names import RECORD
+from zephyr_core.steps import Step
 from zephyr_run.lifeline import CODE
-from zephyr_run.steps import CHAIN, Step
+from zephyr_run.steps import CHAIN
 
+PARSED = "parsed.json"  # a recipe as its files were read
 PATIENCE = 3.0  # seconds: a terminal's ctrl-c reaches the command by itself
 
 
@@ -27,7 +33,7 @@ class Ended:
 
 def words(step: Step, recipe: str, sources: Sequence[str] = (), flags: Sequence[str] = ()) -> list[str]:
     """Return the command of a step, beginning with `zephyr`."""
-    return ["zephyr", *step.words, *sources, "--recipe", recipe, *flags]
+    return ["zephyr", *step.command, *sources, "--recipe", recipe, *flags]
 
 
 def typed(command: Sequence[str]) -> str:
@@ -41,6 +47,17 @@ def of_the_run(recipe: str, first: str, sources: Mapping[str, Sequence[str]], *,
     words = ["zephyr", "run", "--recipe", recipe, *(str(word) for pair in given for word in pair), "--from", first]
     runs = os.environ.get("ZEPHYR_RUNS")
     return (f"ZEPHYR_RUNS={shlex.quote(runs)} " if runs else "") + typed([*words, *(["--fresh"] if fresh else [])])
+
+
+def with_recipe(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Return the environment in which commands read this recipe as it was parsed, whatever becomes of its files.
+
+    The parsed recipe is kept in the folder.
+    """
+    file = folder / PARSED
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_whole(file, recipe.as_json())
+    return {**os.environ, RECORD: str(file.absolute())}
 
 
 def start(

@@ -7,8 +7,8 @@ from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.reading import json_file, json_lines
+from zephyr_core.steps import Step
 from zephyr_run.outputs import JOB, Output, content_parts
-from zephyr_run.steps import Step
 
 # Of a training run's record: what the arithmetic hangs on.
 ARITHMETIC = {"cpu": "CPU", "world": "processes", "backend": "back end", "numerics": "numerics", "layout": "layout"}

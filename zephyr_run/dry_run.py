@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from zephyr_core.steps import Step
 from zephyr_run import command, outputs
 from zephyr_run.errors import StepFailed
+from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
 from zephyr_run.run import Asked, load
-from zephyr_run.steps import Step
 
 UNREACHABLE = 4  # exit code of a command whose source is not on this machine
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
@@ -28,13 +30,19 @@ def plan(asked: Asked) -> tuple[dict[str, Any], str]:
         StepFailed: a step's plan has faults; they have been told. The exit code is that of the first such step.
     """
     loaded = load(asked)
+    with tempfile.TemporaryDirectory(prefix="zephyr-") as place:
+        environment = command.with_recipe(asked.recipe, Path(place)) | OFFLINE
+        return _plans(asked, loaded, environment)
+
+
+def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
     record, plans, parts = Record.read(folder, recipe.name), [], [f"{recipe.name}: {recipe.about()}"]
     failed: list[tuple[str, int]] = []
     for number, step in enumerate(asked.steps, start=1):
-        words = command.words(step, asked.recipe, asked.sources.get(step.name, ()))
+        words = command.words(step, recipe.typed, asked.sources.get(step.name, ()))
         whole = outputs.find(step, folder, record.entry(step.name)).is_whole
-        told, text, code = _plan_of(step, words, options, as_json=asked.as_json)
+        told, text, code = _plan_of(step, words, options, environment, as_json=asked.as_json)
         failed += [(step.name, code)] if code else []
         entry = {"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": told}
         plans.append(entry | ({"error": text} if code and told is None else {}))
@@ -48,14 +56,16 @@ def plan(asked: Asked) -> tuple[dict[str, Any], str]:
     return result
 
 
-def _plan_of(step: Step, words: Sequence[str], options: Mapping[str, Any], *, as_json: bool) -> tuple[Any, str, int]:
+def _plan_of(
+    step: Step, words: Sequence[str], options: Mapping[str, Any], environment: Mapping[str, str], *, as_json: bool
+) -> tuple[Any, str, int]:
     """Return a step's plan as its command tells it, as JSON and text, and the exit code."""
     values = dataclasses.asdict(options[step.section])
     if step.folder is None:
         lines = [line.format(**values) for line in REFERENCE]
         return lines, "\n".join(lines), 0
     asked = [*words, "--dry-run", *(["--json"] if as_json else [])]
-    ended = command.start(asked, catch=["out", "err"], environment={**os.environ, **OFFLINE})
+    ended = command.start(asked, catch=["out", "err"], environment=environment)
     if ended.code == UNREACHABLE and step.is_data:
         return {"not looked at": _fault(ended.err), "options": values}, _unseen(words, ended.err, values), 0
     text = ended.out.rstrip("\n") if not ended.code else f"{ended.out}{ended.err}".rstrip("\n")

@@ -5,13 +5,15 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import recipe
+from zephyr_core import recipe as recipes
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.recipe import Recipe, Resolved
+from zephyr_run.steps import SECTIONS
 
 FOLDER = "recipe"
 NOTES = ("deviations", "interpretations")
@@ -24,16 +26,28 @@ NONE = "none"  # how a recipe says that an option has no value
 Sections = dict[str, dict[str, Any]]
 
 
-def resolve(
-    loaded: Recipe, types: Mapping[str, type], sources: Mapping[str, Sequence[str]]
-) -> dict[str, Resolved[Any]]:
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe resolved once, and the directory of its run."""
+
+    recipe: Recipe
+    resolved: Mapping[str, Resolved[Any]]  # section → options and origins
+    folder: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return section → its options."""
+        return {name: section.options for name, section in self.resolved.items()}
+
+
+def resolve(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> dict[str, Resolved[Any]]:
     """Return section → its options and their origins, with the sources that the command line gives for some of them.
 
     Raises:
         RecipeError: some section does not resolve; so it is known before the first step runs.
     """
     flags = {name: {"sources": list(given)} if given else {} for name, given in sources.items()}
-    return {name: recipe.resolve(name, kind, loaded, flags.get(name)) for name, kind in types.items()}
+    return {name: recipes.resolve(name, kind, recipe, flags.get(name)) for name, kind in SECTIONS.items()}
 
 
 def sections(resolved: Mapping[str, Resolved[Any]]) -> Sections:

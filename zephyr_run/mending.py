@@ -5,10 +5,10 @@ from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
+from zephyr_core.steps import Step
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
-from zephyr_run.steps import Step
 from zephyr_run.verify import damage
 
 Say = Callable[[str], None]

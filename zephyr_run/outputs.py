@@ -10,7 +10,7 @@ from zephyr_core import manifest, paths
 from zephyr_core.errors import DataError
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_core.reading import json_file
-from zephyr_run.steps import Step
+from zephyr_core.steps import Step
 
 JOB = "run.json"  # of a training run: what it is, written first
 SAMPLES = "samples.jsonl"  # beside the steps: what the models answer to held-out prompts

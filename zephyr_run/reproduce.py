@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.console import say
 from zephyr_core.errors import UsageError
+from zephyr_core.options import declared
 from zephyr_core.reading import json_file
+from zephyr_core.recipe_names import variable_of
+from zephyr_core.steps import Step
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
 from zephyr_run.errors import NotReproduced, StepFailed
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record, held
-from zephyr_run.run import say
-from zephyr_run.steps import Step
 
 BESIDE = ".reproduced"
 BEGUN = "reproduction.json"  # in that folder: of which recipe and by which versions it is made
 
 
-def reproduce(
-    run: Path, last: str | None, sections: Sequence[str], *, fresh: bool, as_json: bool
-) -> tuple[dict[str, Any], str]:
+def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tuple[dict[str, Any], str]:
     """Return how the steps of a run compare with themselves made again, JSON-ready and as a table.
 
     Raises:
@@ -43,7 +43,7 @@ def reproduce(
     _tell(recorded, whole, last)
     again = run.with_name(run.name + BESIDE)
     _begin(again, recipe, [output.manifest() for output in recorded.values()], fresh=fresh)
-    _run_again(recipe, again, list(whole)[-1].name, sections, as_json=as_json)
+    _run_again(recipe, again, list(whole)[-1].name, as_json=as_json)
     compared = _compared(whole, again / recipe.stem, recipe.stem)
     told = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
     return {"run": str(run), "again": str(again / recipe.stem), "steps": told}, _table(compared)
@@ -90,14 +90,14 @@ def _recipe_of(run: Path) -> Path:
     return named[0]
 
 
-def _run_again(recipe: Path, runs: Path, last: str, sections: Sequence[str], *, as_json: bool) -> None:
+def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     """Run the recipe in a folder of its own; the environment's options are in the recipe already.
 
     Raises:
         StepFailed: it did not end well.
     """
-    prefixes = tuple(f"ZEPHYR_{name.upper().replace('-', '_')}_" for name in sections)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    of_options = {variable_of(section, key) for section, kind in steps.SECTIONS.items() for key in declared(kind)}
+    environment = {name: value for name, value in os.environ.items() if name not in of_options}
     words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
     say(f"$ ZEPHYR_RUNS={runs} {command.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import paths
-from zephyr_core import recipe as recipes
-from zephyr_core.recipe import Recipe, Resolved
-from zephyr_run import answers, kept_recipe, record
+from zephyr_core.console import say
+from zephyr_core.recipe import Recipe
+from zephyr_core.steps import Step
+from zephyr_run import answers, command, kept_recipe, record
 from zephyr_run.chain import Chain
-from zephyr_run.steps import CHAIN, Step, between
+from zephyr_run.kept_recipe import Loaded
+from zephyr_run.steps import CHAIN, between
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asked for; `types` are the options of each section of a recipe."""
+    """What the command line asked for."""
 
-    recipe: str
-    types: Mapping[str, type]
+    recipe: Recipe
     first: str | None = None
     last: str | None = None
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step → what it reads instead
@@ -37,34 +38,14 @@ class Asked:
         return self.fresh and self.first in (None, step.name)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A recipe resolved once, and the directory of its run."""
-
-    recipe: Recipe
-    resolved: Mapping[str, Resolved[Any]]  # section → options and origins
-    folder: Path
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Return section → its options."""
-        return {name: section.options for name, section in self.resolved.items()}
-
-
 def load(asked: Asked) -> Loaded:
     """Return the recipe that is asked for.
 
     Raises:
         RecipeError: it does not resolve.
     """
-    loaded = recipes.load(asked.recipe)
-    resolved = kept_recipe.resolve(loaded, asked.types, asked.sources)
-    return Loaded(loaded, resolved, paths.run_directory(loaded.name, ""))
-
-
-def say(line: str) -> None:
-    """Tell one line of news on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    resolved = kept_recipe.resolve(asked.recipe, asked.sources)
+    return Loaded(asked.recipe, resolved, paths.run_directory(asked.recipe.name, ""))
 
 
 def run(asked: Asked) -> tuple[dict[str, Any], str]:
@@ -81,7 +62,8 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
     with record.held(folder, say) as lock:
         kept = Kept(loaded)
         on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if asked.as_json else None
-        chain = Chain(asked.steps, asked.recipe, loaded.options, on_record, asked.sources, lock, say, out_to)
+        environment = command.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)
+        chain = Chain(asked.steps, loaded, on_record, asked.sources, lock, environment, out_to)
         for number, step in enumerate(asked.steps, start=1):
             say(f"\n== {number} of {len(asked.steps)}: {step.name}")
             started = time.monotonic()
@@ -91,7 +73,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         if asked.steps[-1] is CHAIN[-1]:
             trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
             answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock, say)
-        page = _page(folder, asked.recipe)
+        page = _page(folder, loaded.recipe.name)
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
     return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core.reading import json_file, json_lines
+from zephyr_core.steps import Step
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
 from zephyr_run.run import Asked, load
-from zephyr_run.steps import CHAIN, Step, named
+from zephyr_run.steps import CHAIN, named
 from zephyr_run.verify import damage
 
 REPORT = "report.html"

@@ -1,12 +1,12 @@
 """What the command line asked for, resolved: options with their origins, the recipe, the output folder."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import paths, recipe
 from zephyr_core.errors import UsageError
+from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions, TrainOptions
 
@@ -28,18 +28,14 @@ class Asked:
     @classmethod
     def typed(cls, step: str, parameters: dict[str, Any]) -> "Asked":
         """Return what a command's parameters ask for; those that name an option of the step are its flags."""
-        kind = OPTIONS[step]
-        names = {field.name for field in dataclasses.fields(kind)}
-        given = {**parameters, "set": parameters.get("settings")}
-        flags = {name: None if value in ([], ()) else value for name, value in given.items() if name in names}
-        loaded = recipe.load(parameters["recipe"])
+        kind, loaded = OPTIONS[step], parameters["recipe"]
         resume, fresh = bool(parameters.get("resume")), bool(parameters.get("fresh"))
         if resume and fresh:
             raise UsageError("--resume and --fresh contradict each other", "leave both out: a stopped run is continued")
         return cls(
             step,
             loaded,
-            recipe.resolve(step, kind, loaded, flags),
+            recipe.resolve(step, kind, loaded, given(kind, parameters)),
             recipe.resolve("student", StudentOptions, loaded).options,
             Path(parameters.get("out") or paths.run_directory(loaded.name, step)).absolute(),
             resume,

@@ -1,16 +1,16 @@
 """The options of the training steps; each default is the paper's, with its section, or "ours" where it is silent."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from zephyr_core.errors import OptionError
+from zephyr_core.options import check, value
 
 ATTENTIONS = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
 MIXED = "bf16 with fp32 master weights"
-
-
-def _value(default: Any, section: str) -> Any:
-    return field(default=default, metadata={"section": section})
+SCHEDULES = ("linear", "cosine", "constant")
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MISTRAL = "config of Mistral-7B-v0.1"
+PUBLIC = "ours, as the public recipe of 2023"
 
 
 @dataclass(frozen=True)
@@ -20,23 +20,22 @@ class StudentOptions:
     The sizes describe it where its own config is not at hand; their defaults are Mistral-7B-v0.1's.
     """
 
-    source: str = _value("mistralai/Mistral-7B-v0.1", "paper §4; a Hub id, a folder, or `new`")
-    revision: str = _value("main", "ours: resolved once, its commit recorded")
-    vocabulary: int = _value(32_000, "config of Mistral-7B-v0.1: tokens")
-    hidden_size: int = _value(4_096, "config of Mistral-7B-v0.1")
-    intermediate_size: int = _value(14_336, "config of Mistral-7B-v0.1")
-    layers: int = _value(32, "config of Mistral-7B-v0.1")
-    heads: int = _value(32, "config of Mistral-7B-v0.1")
-    kv_heads: int = _value(8, "config of Mistral-7B-v0.1")
-    positions: int = _value(32_768, "config of Mistral-7B-v0.1")
-    sliding_window: int | None = _value(4_096, "config of Mistral-7B-v0.1: tokens")
-    tied: bool = _value(False, "config of Mistral-7B-v0.1: input and output embeddings are one")
-    seed: int = _value(42, "ours: of the random weights of `new`")
+    source: str = value("mistralai/Mistral-7B-v0.1", "paper §4", "A Hub id, a folder, or `new`: built here.")
+    revision: str = value("main", "ours: resolved once, its commit recorded", "Branch, tag or commit on the Hub.")
+    vocabulary: int = value(32_000, MISTRAL, "Tokens of the vocabulary.", least=1)
+    hidden_size: int = value(4_096, MISTRAL, "Width of the residual stream; a multiple of heads.", least=1)
+    intermediate_size: int = value(14_336, MISTRAL, "Width inside the feed-forward layers.", least=1)
+    layers: int = value(32, MISTRAL, "Number of layers.", least=1)
+    heads: int = value(32, MISTRAL, "Attention heads; a multiple of kv_heads.", least=1)
+    kv_heads: int = value(8, MISTRAL, "Heads of keys and values.", least=1)
+    positions: int = value(32_768, MISTRAL, "Longest text in tokens.", least=1)
+    sliding_window: int | None = value(4_096, MISTRAL, "Tokens that attention looks back; none: all of them.")
+    tied: bool = value(False, MISTRAL, "Share the weights of input and output embeddings.")
+    seed: int = value(42, "ours", "Seed of the random weights of a `new` model.")
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        sizes = ("vocabulary", "hidden_size", "intermediate_size", "layers", "heads", "kv_heads", "positions")
-        _at_least(1, self, *sizes)
+        check(self)
         if self.hidden_size % self.heads or self.heads % self.kv_heads:
             raise OptionError(
                 f"hidden_size {self.hidden_size}, heads {self.heads}, kv_heads {self.kv_heads} do not divide",
@@ -46,42 +45,57 @@ class StudentOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What both training steps can be told. Batch sizes count rows (dSFT: packed rows; dDPO: pairs)."""
+    """What both training steps take. Batch sizes count rows (dSFT: packed rows; dDPO: pairs)."""
 
-    model: str | None = _value(None, "ours: a folder, run or Hub id; default: the step before")
-    data: str | None = _value(None, "ours: a dataset directory, file or Hub id; default: the step before")
-    revision: str = _value("main", "ours: of a dataset from the Hub; resolved once, its commit recorded")
-    seed: int = _value(42, "ours")
-    epochs: int = _value(1, "paper §4.3")
-    learning_rate: float = _value(2e-5, "paper §4.3, the peak")
-    schedule: str = _value("cosine", "paper §4.3; linear | cosine | constant")
-    warmup_ratio: float = _value(0.1, "paper §4.3; share of the steps, 0..1")
-    weight_decay: float = _value(0.0, "paper §4, no weight decay")
-    optimizer: str = _value("adamw_torch", "paper §4, AdamW")
-    global_batch_size: int = _value(512, "paper §4.3, rows per optimiser step")
-    micro_batch_size: int = _value(16, "ours: rows per GPU and forward")
-    max_length: int = _value(2_048, "paper §4.3, tokens")
-    precision: str = _value("bf16", f"paper §4; bf16 ({MIXED}) | fp32")
-    attention: str = _value("flash_attention_2", f"paper §4; {' | '.join(ATTENTIONS)}")
-    zero: int = _value(3, "paper §4, DeepSpeed ZeRO-3; 0..3, 0 is none")
-    gpus: int = _value(16, "paper §4, 16×A100; processes, on all nodes together")
-    nodes: int = _value(1, "ours: machines")
-    gpu_memory: float = _value(80.0, "paper §4, A100-80GB; GB per GPU, for the plan")
-    activation_checkpointing: bool = _value(True, "ours")
-    template: str = _value("zephyr", "ours: zephyr, or `model` for the model's own")
-    on_overlong: str = _value("drop", "ours")
-    eval_every: int | None = _value(None, "ours: steps between evaluations, beside each epoch's end")
-    save_every: int = _value(100, "ours: steps between checkpoints")
-    log_every: int = _value(1, "ours: steps")
-    tensorboard: bool = _value(False, "ours")
-    lora: bool = _value(False, "paper §4: full fine-tuning")
-    lora_rank: int = _value(16, "ours")
-    lora_alpha: int = _value(32, "ours")
-    lora_dropout: float = _value(0.05, "ours")
-    lora_targets: tuple[str, ...] = _value(
-        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), "ours"
+    model: str | None = value(
+        None,
+        "ours: the step before",
+        "The model to begin with: a folder, a finished run or a Hub id.",
+        has_flag=True,
     )
-    set: tuple[str, ...] = _value((), "ours: further options of the trainer, key=value")
+    data: str | None = value(
+        None, "ours: the step before", "The rows: a dataset directory, a file or a Hub id.", has_flag=True
+    )
+    revision: str = value(
+        "main", "ours: resolved once, its commit recorded", "Branch, tag or commit of a dataset on the Hub."
+    )
+    seed: int = value(42, "ours", "Seed of the order of rows, and of LoRA's weights.", has_flag=True)
+    epochs: int = value(1, "paper §4.3", "Passes over the rows.", least=1, has_flag=True)
+    learning_rate: float = value(2e-5, "paper §4.3", "Peak of the learning rate.", least=0)
+    schedule: str = value("cosine", "paper §4.3", "How the rate falls after the warm-up.", choices=SCHEDULES)
+    warmup_ratio: float = value(0.1, "paper §4.3", "Share of the steps that warm up, 0..1.")
+    weight_decay: float = value(0.0, "paper §4, no weight decay", "AdamW's weight decay.", least=0)
+    optimizer: str = value("adamw_torch", "paper §4, AdamW", "The optimiser, by transformers' name.")
+    global_batch_size: int = value(512, "paper §4.3", "Rows per optimiser step, on all GPUs together.", least=1)
+    micro_batch_size: int = value(16, "ours", "Rows per GPU and forward pass.", least=1)
+    max_length: int = value(2_048, "paper §4.3", "Tokens of a row.", least=2)
+    precision: str = value("bf16", f"paper §4; {MIXED}", "Arithmetic of the weights.", choices=("bf16", "fp32"))
+    attention: str = value(
+        "flash_attention_2", "paper §4", "Implementation of attention.", choices=ATTENTIONS, has_flag=True
+    )
+    zero: int = value(3, "paper §4, DeepSpeed ZeRO-3", "DeepSpeed ZeRO stage, 0 (none) to 3.", has_flag=True)
+    gpus: int = value(
+        16, "paper §4, 16×A100", "GPUs on all nodes together; without a GPU, CPU processes.", least=1, has_flag=True
+    )
+    nodes: int = value(1, "ours", "Machines; run the same command on each.", least=1, has_flag=True)
+    gpu_memory: float = value(80.0, "paper §4, A100-80GB", "GB per GPU, for the plan.", least=0)
+    activation_checkpointing: bool = value(True, "ours", "Compute activations again in the backward pass.")
+    template: str = value("zephyr", "ours", "Chat template; `model` is the model's own.", choices=("zephyr", "model"))
+    on_overlong: str = value("drop", "ours", "What happens to rows beyond max_length.", has_flag=True)
+    eval_every: int | None = value(None, "ours", "Steps between evaluations, besides each epoch's end.", least=1)
+    save_every: int = value(100, "ours", "Steps between checkpoints; a multiple of log_every.", least=1)
+    log_every: int = value(1, "ours", "Steps between rows of metrics.jsonl.", least=1)
+    tensorboard: bool = value(False, "ours", "Also log to TensorBoard.")
+    lora: bool = value(
+        False, "paper §4: full fine-tuning", "Train a LoRA adapter; it is merged at the end.", has_flag=True
+    )
+    lora_rank: int = value(16, "ours", "Rank of the adapter.", least=1)
+    lora_alpha: int = value(32, "ours", "Scale of the adapter: its output counts alpha / rank.", least=1)
+    lora_dropout: float = value(0.05, "ours", "Dropout in front of the adapter.", least=0)
+    lora_targets: tuple[str, ...] = value(PROJECTIONS, "ours", "Projections that get an adapter.")
+    set: tuple[str, ...] = value(
+        (), "ours", "KEY=VALUE for the trainer, in its own names; may be repeated.", has_flag=True, is_repeated=True
+    )
 
     @property
     def packs(self) -> bool:
@@ -90,14 +104,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        _one_of("schedule", self.schedule, ("linear", "cosine", "constant"))
-        _one_of("precision", self.precision, ("bf16", "fp32"))
-        _one_of("attention", self.attention, ATTENTIONS)
-        _one_of("template", self.template, ("zephyr", "model"))
-        sizes = ("epochs", "global_batch_size", "micro_batch_size", "gpus", "nodes", "save_every", "log_every")
-        _at_least(1, self, *sizes, "eval_every", "lora_rank", "lora_alpha")
-        _at_least(2, self, "max_length")
-        _at_least(0, self, "learning_rate", "weight_decay", "gpu_memory", "lora_dropout")
+        check(self)
         if self.lora and not self.lora_targets:
             raise OptionError(
                 "lora_targets is empty: nothing would be trained", "name projections, such as q_proj,v_proj"
@@ -125,9 +132,17 @@ class TrainOptions:
 class SFTOptions(TrainOptions):
     """What `zephyr train sft` does."""
 
-    packing: str = _value("best-fit", "paper §4.3, packing; how is ours: best-fit | off")
-    loss_on: str = _value("assistant", "paper §3, log π(y|x); assistant | all")
-    on_overlong: str = _value("split", "ours: nothing is lost; split (over packed rows) | cut | drop | error")
+    packing: str = value(
+        "best-fit", "paper §4.3, packing; how is ours", "How dialogues share rows.", choices=("best-fit", "off")
+    )
+    loss_on: str = value("assistant", "paper §3, log π(y|x)", "Tokens that have a loss.", choices=("assistant", "all"))
+    on_overlong: str = value(
+        "split",
+        "ours: nothing is lost",
+        "What happens to dialogues beyond max_length; split: over packed rows.",
+        choices=("split", "cut", "drop", "error"),
+        has_flag=True,
+    )
 
     @property
     def packs(self) -> bool:
@@ -137,32 +152,44 @@ class SFTOptions(TrainOptions):
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         super().__post_init__()
-        _one_of("on_overlong", self.on_overlong, ("split", "cut", "drop", "error"))
         if not self.packs and self.on_overlong == "split":
             raise OptionError(
                 "packing is off, so overlong dialogues cannot be split", "on_overlong: cut, drop or error"
             )
-        _one_of("packing", self.packing, ("best-fit", "off"))
-        _one_of("loss_on", self.loss_on, ("assistant", "all"))
 
 
 @dataclass(frozen=True)
 class DPOOptions(TrainOptions):
     """What `zephyr train dpo` and `zephyr train reference` do."""
 
-    epochs: int = _value(3, "paper §4.4")
-    learning_rate: float = _value(5e-7, "paper §4.4, the peak")
-    schedule: str = _value("linear", "paper §4.4; linear | cosine | constant")
-    warmup_ratio: float = _value(0.1, "paper §4.4; share of the steps, 0..1")
-    global_batch_size: int = _value(32, "paper §4.4, pairs per optimiser step")
-    micro_batch_size: int = _value(2, "ours: pairs per GPU and forward")
-    max_length: int = _value(1_024, "ours, as the public recipe of 2023: tokens of prompt and completion")
-    max_prompt_length: int = _value(512, "ours, as the public recipe of 2023: what is left of a prompt that is cut")
-    on_overlong: str = _value("cut-prompt", "ours, as the public recipe of 2023: cut-prompt | drop | error")
-    beta: float = _value(0.1, "paper §4.4")
-    padding_free: bool = _value(True, "ours: rows without padding, dealt to processes by length; else TRL's, in order")
-    share_prompt: bool | None = _value(None, "ours: each prompt read once for both replies; none is where it is proven")
-    lora_dropout: float = _value(0.0, "ours: dDPO runs without dropout, so that the first loss is ln 2")
+    epochs: int = value(3, "paper §4.4", "Passes over the pairs.", least=1, has_flag=True)
+    learning_rate: float = value(5e-7, "paper §4.4", "Peak of the learning rate.", least=0)
+    schedule: str = value("linear", "paper §4.4", "How the rate falls after the warm-up.", choices=SCHEDULES)
+    warmup_ratio: float = value(0.1, "paper §4.4", "Share of the steps that warm up, 0..1.")
+    global_batch_size: int = value(32, "paper §4.4", "Pairs per optimiser step, on all GPUs together.", least=1)
+    micro_batch_size: int = value(2, "ours", "Pairs per GPU and forward pass.", least=1)
+    max_length: int = value(1_024, PUBLIC, "Tokens of a prompt with the longer completion.", least=2)
+    max_prompt_length: int = value(512, PUBLIC, "Tokens that are left of a prompt that is cut.", least=1)
+    on_overlong: str = value(
+        "cut-prompt",
+        PUBLIC,
+        "What happens to pairs beyond max_length.",
+        choices=("cut-prompt", "drop", "error"),
+        has_flag=True,
+    )
+    beta: float = value(0.1, "paper §4.4", "How strongly the reference holds the policy, Eq. (1).", has_flag=True)
+    padding_free: bool = value(
+        True, "ours", "Rows without padding, dealt to processes by length; else TRL's, in order."
+    )
+    share_prompt: bool | None = value(
+        None, "ours", "Run each prompt once for both replies; default: where tests prove that equal.", has_flag=True
+    )
+    lora_dropout: float = value(
+        0.0,
+        "ours: dDPO runs without dropout, so that the first loss is ln 2",
+        "Dropout in front of the adapter.",
+        least=0,
+    )
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -172,8 +199,6 @@ class DPOOptions(TrainOptions):
                 f"lora_dropout is {self.lora_dropout}: dDPO runs without dropout, and it would be ignored",
                 "leave it out",
             )
-        _one_of("on_overlong", self.on_overlong, ("cut-prompt", "drop", "error"))
-        _at_least(1, self, "max_prompt_length")
         if self.max_prompt_length >= self.max_length:
             raise OptionError(
                 f"max_prompt_length {self.max_prompt_length} leaves no room below max_length {self.max_length}",
@@ -185,15 +210,3 @@ class DPOOptions(TrainOptions):
             )
         if not self.beta > 0:
             raise OptionError(f"beta is {self.beta}: it must be above 0")
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise OptionError(f"{name} is {value!r}; it can be {', '.join(choices)}")
-
-
-def _at_least(least: int, options: object, *names: str) -> None:
-    for name in names:
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise OptionError(f"{name} is {value}: it must be at least {least}")

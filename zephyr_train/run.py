@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from zephyr_core import manifest, paths
+from zephyr_core.console import say, show
 from zephyr_core.errors import PartlyDone, RunInProgress, UsageError
 from zephyr_core.manifest import write_text_whole
 from zephyr_train.asked import Asked
@@ -20,37 +21,36 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
-from zephyr_train.training.progress import PassFollower, following, say
-
-Show = Callable[[Any, str, bool], None]
+from zephyr_train.training.progress import following, following_pass
 
 
-def answer(step: str, parameters: dict[str, Any], show: Show) -> None:
-    """Carry out a command: say where a value comes from, plan, or train."""
-    asked = Asked.typed(step, parameters)
+def answer(step: str, parameters: dict[str, Any]) -> None:
+    """Carry out a command: say where a value comes from, plan, or train.
+
+    Raises:
+        ZephyrError: with what to do about it; a plan with faults is shown first.
+    """
+    asked, as_json = Asked.typed(step, parameters), parameters["as_json"]
     if parameters["explain"] is not None:
-        line = asked.resolved.explain(parameters["explain"].replace("-", "_"))
-        show({"explained": line}, line, parameters["as_json"])
+        line = asked.resolved.explain(parameters["explain"])
+        show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
         found = examine(asked, say, dry=True)
-        show(found.record(), found.text(), parameters["as_json"])
+        show(found.record(), found.text(), as_json)
         found.refuse()
     else:
-        show(*run(asked), parameters["as_json"])
+        show(*run(asked), as_json)
 
 
-def answer_reference(parameters: dict[str, Any], show: Show) -> None:
-    """Compute the reference log-probs of a dDPO run, or find them."""
+def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the manifest of the reference log-probs of a dDPO run, computed or found, and a line about them."""
     asked = Asked.typed("dpo", parameters)
     found = examine(asked, say, dry=False, writes_run=False)
     found.refuse()
     job = _with_reference(_job(found))
     content = manifest.read(Path(str(job.reference)))
-    show(
-        {"folder": job.reference, **content},
-        f"{job.reference}: {sum(content['rows'].values()):,} pairs",
-        parameters["as_json"],
-    )
+    pairs = sum(content["rows"].values())
+    return {"folder": job.reference, **content}, f"{job.reference}: {pairs:,} pairs"
 
 
 def run(asked: Asked) -> tuple[dict[str, Any], str]:
@@ -114,7 +114,8 @@ def _with_reference(job: Job) -> Job:
 
     def start(passes: Job) -> None:
         zero_free = replace(passes, backend="ddp" if passes.world > 1 else "single")
-        run_workers(zero_free, PassFollower(passes))
+        with following_pass(passes) as follower:
+            run_workers(zero_free, follower)
 
     return ensure_reference(job, artefacts(), start, say, is_first=node_rank() == 0)
 

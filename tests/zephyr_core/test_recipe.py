@@ -1,24 +1,28 @@
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from zephyr_core import recipe
 from zephyr_core.errors import RecipeError
+from zephyr_core.options import value
+from zephyr_core.recipe_names import RECORD
+from zephyr_run.steps import SECTIONS
 
 
 @dataclass(frozen=True)
 class Options:
-    beta: float = field(default=0.1, metadata={"section": "§4.4"})
+    beta: float = value(0.1, "§4.4", "how strongly")
     epochs: int = 3
     names: tuple[str, ...] = ("a",)
     quick: bool = False
     limit: int | None = None
 
 
-def load(tmp_path: Path, text: str, name: str = "mine.toml") -> recipe.Recipe:
+def load(tmp_path: Path, text: str, name: str = "mine.toml", sections: dict[str, type] | None = None) -> recipe.Recipe:
     (tmp_path / name).write_text(text)
-    return recipe.load(str(tmp_path / name))
+    return recipe.load(str(tmp_path / name), sections)
 
 
 def test_each_layer_overrides_the_one_before(tmp_path: Path) -> None:
@@ -90,3 +94,80 @@ def test_every_shipped_recipe_resolves_and_lists_its_decisions(name: str) -> Non
     decisions = {path.name[:4] for path in (Path(__file__).parents[2] / "docs" / "decisions").glob("*.md")}
     for note in loaded.notes("deviations") + loaded.notes("interpretations"):
         assert note["decision"] in decisions
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("[dop]\nbeta = 0.5", "mine.toml: a recipe has no section [dop]", "did you mean 'dpo'?"),
+        ("[binarise]\nties = 'drop'", "a recipe has no section [binarise]", "did you mean 'binarize'?"),
+        ("seed = 7", "a recipe has no key 'seed'", "write it under [clean-ultrachat] or [binarize]"),
+        ("abuot = 'x'", "a recipe has no key 'abuot'", "did you mean 'about'?"),
+        ("[sft]\nepcohs = 2", "[sft] has no option 'epcohs'", "did you mean 'epochs'?"),
+        ("[sft]\nmax-length = 1\nmax_length = 2", "[sft] sets max_length twice", "keep one of them"),
+        ("dpo = 3", "dpo is 3", "write its options under [dpo]"),
+        ("extends = 3", "extends is 3", "name a shipped recipe"),
+        ("deviations = 'none'", "deviations holds something else than notes", "write [[deviations]]"),
+        ("[[interpretations]]\nwat = 'x'", "interpretations holds something else than notes", "with what ="),
+    ],
+)
+def test_a_name_that_nothing_reads_is_refused(tmp_path: Path, text: str, said: str, hint: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, text, sections=SECTIONS)
+    assert said in str(caught.value) and hint in str(caught.value.hint)
+
+
+def test_a_name_that_nothing_reads_is_refused_in_the_base_too(tmp_path: Path) -> None:
+    load(tmp_path, "[dpo]\nbetta = 1", "base.toml")
+    with pytest.raises(RecipeError, match=r"base.toml: \[dpo\] has no option 'betta'"):
+        load(tmp_path, "extends = 'base.toml'", sections=SECTIONS)
+
+
+def test_a_base_is_looked_for_in_the_folder_of_the_file_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "team").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    load(tmp_path, "[step]\nepochs = 7", "base.toml")
+    load(tmp_path, "extends = '../base.toml'", "team/ours.toml")
+    load(tmp_path, "extends = 'team/ours.toml'")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "base.toml").write_text("[step]\nepochs = 1")
+    resolved = recipe.resolve("step", Options, recipe.load("../mine.toml"), environment={})
+    assert resolved.options.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ZEPHYR_DPO_BETTA", "did you mean 'ZEPHYR_DPO_BETA'?"),
+        ("ZEPHYR_RUN", "did you mean 'ZEPHYR_RUNS'?"),
+        ("ZEPHYR_QQQQQQQQQQQQQQQ", "ZEPHYR_<SECTION>_<OPTION>"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_refused(name: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe.load("tiny", SECTIONS)
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(RecipeError, match=f"{name} names no option") as caught:
+        recipe.load("tiny", SECTIONS)
+    assert hint in str(caught.value.hint)
+
+
+def test_a_run_s_record_is_read_instead_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = load(tmp_path, "about = 'first'\n[step]\nepochs = 2\n[[deviations]]\nwhat = 'x'\nwhen = 2024-01-02")
+    (tmp_path / "record.json").write_text(read.as_json())
+    monkeypatch.setenv(RECORD, str(tmp_path / "record.json"))
+    again = load(tmp_path, "about = 'second'\n[step]\nepochs = 3")
+    assert again.about() == "first" and again.name == "mine"
+    assert recipe.resolve("step", Options, again, environment={}) == recipe.resolve(
+        "step", Options, read, environment={}
+    )
+    assert load(tmp_path, "about = 'other'", "other.toml").about() == "other", "another recipe is read from its file"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"name": "x", "typed": "x", "layers": [3]})])
+def test_a_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    (tmp_path / "record.json").write_text(content)
+    monkeypatch.setenv(RECORD, str(tmp_path / "record.json"))
+    with pytest.raises(RecipeError, match=r"record.json, the run's record of its recipe, cannot be read"):
+        recipe.load("tiny")

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from cli import STEPS
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
+from zephyr_core.recipe import Recipe, Resolved
 from zephyr_run import command, steps
 from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
 from zephyr_run.command import Ended
 from zephyr_run.errors import StepFailed
+from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
+from zephyr_train.options import DPOOptions
 
 
 @dataclass
@@ -83,9 +85,9 @@ def go(commands: Commands) -> Go:
     def run(*names: str, anew: str = "") -> dict[str, str]:
         commands.told.clear()
         chosen = [steps.named(name) for name in names] or list(steps.CHAIN)
-        options = {name: kind() for name, kind in STEPS.items()}
-        record = Record.read(commands.run, "quick")
-        chain = Chain(chosen, "quick", options, record, {}, 0, lambda line: None)
+        values = {name: Resolved(kind(), {}, name, "quick") for name, kind in steps.SECTIONS.items()}
+        loaded = Loaded(Recipe("quick", "quick", ()), values, commands.run)
+        chain = Chain(chosen, loaded, Record.read(commands.run, "quick"), {}, 0, {})
         return {step.name: chain.carry_out(step, anew=step.name == anew) for step in chosen}
 
     return run
@@ -256,7 +258,7 @@ def test_a_damaged_manifest_is_noticed(go: Go, commands: Commands) -> None:
 
 
 def test_a_step_that_a_recipe_feeds_otherwise_hangs_on_nothing_before() -> None:
-    options = {name: kind() for name, kind in STEPS.items()}
+    options = {name: kind() for name, kind in steps.SECTIONS.items()}
     assert steps.named("dpo").upstream(options) == ["binarize", "sft"]
-    options["dpo"] = STEPS["dpo"](model="elsewhere")
+    options["dpo"] = DPOOptions(model="elsewhere")
     assert steps.named("dpo").upstream(options) == ["binarize"]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli import STEPS
 from tests.zephyr_run.conftest import NAMES, RECIPE, flip_byte
-from zephyr_core import manifest
+from zephyr_core import manifest, recipe
 from zephyr_run.record import Record
 from zephyr_run.run import Asked
 from zephyr_run.status import status
@@ -38,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def states(*, hashed: bool = False) -> dict[str, Any]:
-    found, _ = status(Asked("quick.toml", STEPS), hashed=hashed)
+    found, _ = status(Asked(recipe.load("quick.toml")), hashed=hashed)
     return {name: step["state"] for name, step in found["steps"].items()}
 
 
@@ -50,7 +49,7 @@ def test_missing_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whole_with_rows_steps_and_digests(run: Path) -> None:
-    result, table = status(Asked("quick.toml", STEPS), hashed=True)
+    result, table = status(Asked(recipe.load("quick.toml")), hashed=True)
     weights = manifest.file_digest(run / "sft" / "model" / "model.safetensors")
     lines = [line.split() for line in table.splitlines()]
     assert lines[:4] == [
@@ -62,7 +61,7 @@ def test_whole_with_rows_steps_and_digests(run: Path) -> None:
     assert lines[4] == ["reference", "whole", "7", "pairs", "cdcdcdcdcdcd"]
     assert table.endswith("report: not there yet")
     (run / "report.html").write_text("page")
-    assert status(Asked("quick.toml", STEPS), hashed=False)[0]["report"] == "runs/quick/report.html"
+    assert status(Asked(recipe.load("quick.toml")), hashed=False)[0]["report"] == "runs/quick/report.html"
     assert result["steps"]["sft"]["digest"] == weights
 
 
@@ -70,7 +69,7 @@ def test_stopped_half_way(run: Path) -> None:
     (run / "dpo" / "manifest.json").unlink()
     (run / "dpo" / "metrics.jsonl").write_text('{"step": 3, "split": "train"}\n{"step": 4, "split": "train"}\n{"st')
     (run / "binarize").rename(run / "binarize.partial")
-    found, _ = status(Asked("quick.toml", STEPS), hashed=False)
+    found, _ = status(Asked(recipe.load("quick.toml")), hashed=False)
     assert found["steps"]["binarize"]["state"] == found["steps"]["dpo"]["state"] == "stopped half-way"
     assert found["steps"]["dpo"]["amount"] == "4 of 12 steps"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.zephyr_train.jobs import job
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
-from zephyr_core import manifest
+from zephyr_core import manifest, recipe
 from zephyr_core.faults import Fault
 from zephyr_train import student as students
 from zephyr_train.asked import Asked
@@ -32,7 +32,7 @@ TALKS = [
 ]
 ROWS = {"dpo": PAIRS, "sft": TALKS}
 SOUND = {
-    "recipe": "tiny",
+    "recipe": recipe.load("tiny"),
     "max_length": 96,
     "global_batch_size": 4,
     "micro_batch_size": 1,
@@ -100,10 +100,10 @@ FAULTS = {
     "all-overlong": {"max_length": 12, "max_prompt_length": 4, "on_overlong": "drop"},
     "overlong": {"max_length": 12, "max_prompt_length": 4, "on_overlong": "error"},
     "batch-does-not-divide": {"micro_batch_size": 3},
-    "renamed-option": {"settings": ("tokenizer=x",)},
-    "unknown-option": {"settings": ("no_such_thing=1",)},
-    "owned-option": {"settings": ("learning_rate=1",)},
-    "refused-option": {"settings": ("report_to=wandb",)},
+    "renamed-option": {"set": ("tokenizer=x",)},
+    "unknown-option": {"set": ("no_such_thing=1",)},
+    "owned-option": {"set": ("learning_rate=1",)},
+    "refused-option": {"set": ("report_to=wandb",)},
     "no-template": {"template": "model"},
 }
 
@@ -228,7 +228,7 @@ def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: 
 
 
 @pytest.mark.parametrize(
-    ("recipe", "data", "rows"),
+    ("name", "data", "rows"),
     [
         ("zephyr-7b-beta", None, 61_135),
         ("tiny", None, None),
@@ -237,10 +237,10 @@ def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: 
     ],
 )
 def test_rows_that_are_not_here_are_reckoned_with_where_they_are_the_papers(
-    look: Look, monkeypatch: pytest.MonkeyPatch, recipe: str, data: str | None, rows: int | None
+    look: Look, monkeypatch: pytest.MonkeyPatch, name: str, data: str | None, rows: int | None
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
-    found = look("dpo", recipe=recipe, data=data, rows=None)
+    found = look("dpo", recipe=recipe.load(name), data=data, rows=None)
     assert found.plan is not None and found.plan.rows.rows == rows
 
 
@@ -283,12 +283,12 @@ def test_a_folder_of_something_else_is_never_the_output(look: Look, here: Path) 
 
 def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(look: Look, here: Path) -> None:
     out = here / "out"
-    for recipe, step, expected in (
+    for name, step, expected in (
         ("tiny", "dpo", []),
         ("tiny", "sft", ["foreign-output"]),
         ("x", "dpo", ["foreign-output"]),
     ):
-        job(out, step, recipe=recipe).write(out)
+        job(out, step, recipe=name).write(out)
         assert names(look("dpo", out=out)) == expected
         assert names(look("dpo", out=out, fresh=True)) == []
     (out / "run.json").write_text("{}")
@@ -297,7 +297,7 @@ def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(loo
 
 def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
     (here / "out").touch()
-    found = look("dpo", micro_batch_size=3, settings=("no_such=1", "tokenizer=x"), template="model", out=here / "out")
+    found = look("dpo", micro_batch_size=3, set=("no_such=1", "tokenizer=x"), template="model", out=here / "out")
     with pytest.raises(PreflightFailed) as told:
         found.refuse()
     listed = ["unknown-option", "renamed-option", "no-template", "batch-does-not-divide", "foreign-output"]

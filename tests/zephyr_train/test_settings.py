@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zephyr_core.options import declared
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.preflight.settings import OPTIONS, known_fields, settings
 
@@ -211,9 +212,9 @@ def test_what_breaks_a_promise_of_dpo_alone_passes_in_sft() -> None:
 def test_the_papers_options_are_owned() -> None:
     """Each field of the paper's table that the trainer also has cannot be set behind the plan's back."""
     for step, options in (("sft", SFTOptions), ("dpo", DPOOptions)):
-        for field in dataclasses.fields(options):
-            if "paper" in field.metadata["section"] and field.name in known_fields(step):
-                assert fault(step, f"{field.name}=1")[0] == "owned-option"
+        for name, option in declared(options).items():
+            if "paper" in option.source and name in known_fields(step):
+                assert fault(step, f"{name}=1")[0] == "owned-option"
 
 
 def test_settings_import_no_library() -> None:

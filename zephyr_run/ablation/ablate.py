@@ -1,31 +1,31 @@
 """`zephyr ablate`: the arms of Table 3 and the epochs of Figure 3, trained and measured by zephyr's own commands."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import manifest, paths, recipe
+from zephyr_core import manifest, paths
+from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.reading import json_file
-from zephyr_run import outputs
+from zephyr_core.recipe import Recipe
+from zephyr_run import command, outputs
 from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
-from zephyr_run.command import of_the_run, start, typed
+from zephyr_run.command import of_the_run
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.record import held
 from zephyr_run.steps import DATA
 from zephyr_run.verify import damage
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Commands:
     """Runs zephyr's own commands, which hold the run's lock with it."""
 
-    tell: Tell  # takes each command before it runs
     lock: int | None = None
+    environment: Mapping[str, str] | None = None
 
     def run(self, words: list[str], *, keep: bool = False) -> str:
         """Run a command as a user would type it; return what it printed, where that is kept.
@@ -33,16 +33,18 @@ class Commands:
         Raises:
             StepFailed: it failed; its own message stands on stderr.
         """
-        command = ["zephyr", *words]
-        self.tell(f"$ {typed(command)}")
-        ended = start(command, catch=("out",) if keep else (), lock=self.lock)
+        typed = command.typed(["zephyr", *words])
+        say(f"$ {typed}")
+        ended = command.start(
+            ["zephyr", *words], catch=("out",) if keep else (), lock=self.lock, environment=self.environment
+        )
         if ended.code != 0:
-            said = f"`{typed(command)}` ended with {ended.code}"
+            said = f"`{typed}` ended with {ended.code}"
             raise StepFailed(said, "mend what its message names; the same command continues behind it", ended.code)
         return ended.out
 
 
-def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
+def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
     """Return the page of the ablations; what is there of the same is not done again.
 
     Raises:
@@ -50,18 +52,17 @@ def ablate(name_or_file: str, seeds: Sequence[int], tell: Tell) -> Path:
         DamagedInput: what the arms are made of, or an arm, is not what its manifest names.
         RunInProgress: another command works in the recipe's run directory.
     """
-    name = recipe.load(name_or_file).name
-    run_directory = paths.run_directory(name, "")
+    run_directory = paths.run_directory(recipe.name, "")
     folder = run_directory / "ablations"
-    places = [Place(name_or_file, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
-    with held(run_directory, tell) as lock:
-        commands = Commands(tell, lock)
+    places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
+    with held(run_directory, say) as lock:
+        commands = Commands(lock, command.with_recipe(recipe, folder))
         for step in DATA:
-            commands.run(["data", step, "--recipe", name_or_file])
-            _require_sound(run_directory / step, f"`{of_the_run(name_or_file, step, {})}` makes it anew")
+            commands.run(["data", step, "--recipe", recipe.typed])
+            _require_sound(run_directory / step, f"`{of_the_run(recipe.typed, step, {})}` makes it anew")
         for place in places:
             train(place, commands)
-        content = summary.summary(name, places)
+        content = summary.summary(recipe.name, places)
         manifest.write_text_whole(folder / "ablations.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         return page.write(folder, content)
 

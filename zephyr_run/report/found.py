@@ -78,8 +78,7 @@ def read(folder: Path, recipe_name: str) -> Run:
     records = noted if isinstance(noted, dict) else {}
     steps = {name: _step(folder / name, records.get(name) or {}) for name in (*DATA, *TRAINING)}
     state, student = _manifest(folder / "student")
-    name = Path(recipe_name).stem if recipe_name.endswith(".toml") else recipe_name
-    return Run(folder, name, _recipe(folder, recipe_name), steps, student if state == WHOLE else {}, records)
+    return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, student if state == WHOLE else {}, records)
 
 
 def _step(folder: Path, record: Mapping[str, Any]) -> Step:
@@ -106,8 +105,7 @@ def _manifest(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def _recipe(folder: Path, name: str) -> recipe.Recipe | None:
     """Return the recipe as the run kept it, else as it is shipped now; None when neither can be read."""
-    kept = folder / "recipe" / f"{Path(name).stem if name.endswith('.toml') else name}.toml"
-    for wanted in (str(kept), name):
+    for wanted in (str(folder / "recipe" / f"{name}.toml"), name):
         try:
             return recipe.load(wanted)
         except RecipeError:

@@ -1,23 +1,14 @@
-"""Telling the user how far training is: a bar on a terminal, plain lines elsewhere. Always on stderr."""
+"""Following training from its files: steps done by metrics.jsonl, reference log-probs by their parts."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from zephyr_core.console import Progress, progress
 from zephyr_train.job import Job
 from zephyr_train.reference import chunks, part_file, rows_of
 from zephyr_train.training import metrics
-
-EVERY = 10.0  # seconds between lines
-
-
-def say(line: str) -> None:
-    """Print a line of news on stderr."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
@@ -42,13 +33,11 @@ def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
 class Follower:
     """Reads the run's metrics now and then."""
 
-    def __init__(self, job: Job, bar: Progress | None) -> None:
+    def __init__(self, job: Job, shown: Progress) -> None:
         self._job = job
-        self._bar = bar
-        self._task = bar.add_task("loading", total=job.steps) if bar else None
+        self._shown = shown
         self._first: float | None = None
         self._size = 0
-        self._said = time.monotonic()
 
     def __call__(self) -> None:
         """Show what is new."""
@@ -57,38 +46,32 @@ class Follower:
         if size == self._size:
             return
         self._size = size
-        rows = metrics.read(self._job.folder)
-        now = time.monotonic()
+        rows, now = metrics.read(self._job.folder), time.monotonic()
         self._first = self._first or now
-        line, step = state_line(rows, now - self._first), rows[-1]["step"] if rows else 0
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, description=line)
-        elif now - self._said >= EVERY:
-            self._said = now
-            say(f"step {step:,} of {self._job.steps:,}: {line}")
+        self._shown.advance(rows[-1]["step"] if rows else 0, state_line(rows, now - self._first))
 
 
 class PassFollower:
     """Counts the chunks of a reference pass now and then."""
 
-    def __init__(self, passes: Job) -> None:
+    def __init__(self, passes: Job, shown: Progress) -> None:
         self._files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
-        self._said = time.monotonic()
+        self._shown = shown
 
     def __call__(self) -> None:
-        """Print how many are there, if the last line is a while ago."""
-        if time.monotonic() - self._said >= EVERY:
-            self._said = time.monotonic()
-            say(f"reference log-probs: {sum(file.is_file() for file in self._files)} of {len(self._files)} chunks")
+        """Show how many are there."""
+        self._shown.advance(sum(file.is_file() for file in self._files), "reference log-probs")
 
 
 @contextmanager
 def following(job: Job) -> Iterator[Follower]:
-    """Give a follower: with a bar when stderr is a terminal, else with lines."""
-    if not sys.stderr.isatty():
-        yield Follower(job, None)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        bar.console.stderr = True
-        yield Follower(job, bar)
+    """Give a follower of a training run."""
+    with progress(job.steps, unit="steps") as shown:
+        yield Follower(job, shown)
+
+
+@contextmanager
+def following_pass(passes: Job) -> Iterator[PassFollower]:
+    """Give a follower of a reference pass."""
+    with progress(len(chunks(rows_of(passes))), unit="chunks") as shown:
+        yield PassFollower(passes, shown)

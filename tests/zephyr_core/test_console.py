@@ -1,0 +1,104 @@
+import errno
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import zephyr
+from zephyr_core import console
+from zephyr_core.errors import EnvironmentLack
+
+
+def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_on_the_right() -> None:
+    assert list(console.table([("name", "rows", "share"), ("a", 12345, 0.5), ("longer", 7, 0.25)])) == [
+        "name      rows  share",
+        "a       12,345    0.5",
+        "longer       7   0.25",
+    ]
+    assert list(console.table([])) == []
+
+
+def test_a_text_is_one_line_and_cut_at_the_limit() -> None:
+    assert console.one_line("a\n b\t c") == "a b c"
+    assert console.one_line("abcdef", 4) == "abc…" and console.one_line(None) == ""
+
+
+def test_lines_of_progress_come_only_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    lines = console.Lines(200, "steps")
+    lines.advance(1, "loss 2")
+    clock[0] = 11.0
+    lines.advance(50, "loss 1")
+    lines.advance(51, "loss 1")
+    assert capsys.readouterr().err == "50 of 200 steps (25%): loss 1\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_bytes_are_shown_as_megabytes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    console.Lines(4e6, "bytes").advance(1e6, "7 rows")
+    assert capsys.readouterr().err == "1 of 4 MB (25%): 7 rows\n"
+
+
+def test_a_full_stdout_is_the_environment_s_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def fileno(self) -> int:
+            raise OSError
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(EnvironmentLack, match="stdout cannot be written: No space left"):
+        console.print_whole("x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "words", ["recipe list", "recipe show tiny", "--version", "rules show --json", "--help", "data --help"]
+)
+def test_a_full_stdout_ends_every_command_with_4_and_one_line(words: str) -> None:
+    import subprocess
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "import cli; cli.main()", *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_a_closed_stdout_ends_with_4_and_no_traceback() -> None:
+    import subprocess
+
+    code = "import cli; cli.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "rules", "show", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 4 and "Traceback" not in told
+
+
+def test_a_character_that_stdout_cannot_encode_is_replaced() -> None:
+    done = zephyr("recipe", "diff", "tiny", "zephyr-7b-beta", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 1 and "binarize.test_prompts: 80 ? None" in done.stdout
+
+
+def test_json_stays_whole_where_stdout_cannot_encode() -> None:
+    wide = json.loads(zephyr("rules", "show", "--json").stdout)
+    narrow = zephyr("rules", "show", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
+    assert narrow.isascii() and json.loads(narrow) == wide

@@ -1,0 +1,112 @@
+"""Exit codes, and what a command says when something goes wrong that nothing expected."""
+
+import errno
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import cli
+from tests.conftest import ROOT
+from zephyr_core import crash, errors
+
+
+def run(code: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+BROKEN = """
+import cli, sys
+from zephyr_core import recipe_report
+def listing():
+    raise {fault}
+recipe_report.listing = listing
+cli.main()
+"""
+
+
+def test_an_unexpected_fault_is_one_line_and_a_log_with_the_trace(tmp_path: Path) -> None:
+    done = run(BROKEN.format(fault="KeyError('counts')"), "recipe", "list", ZEPHYR_CACHE=str(tmp_path))
+    assert done.returncode == 70 and done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("error: a fault of zephyr: KeyError: 'counts' (trace in ")
+    [log] = (tmp_path / "faults").iterdir()
+    assert str(log) in lines[0]
+    text = log.read_text()
+    assert "Traceback" in text and "command: " in text and "recipe list" in text and "zephyr code: " in text
+
+
+def test_without_a_place_for_the_log_the_trace_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(crash, "_log", lambda fault: None)
+    fault = crash.explained(ZeroDivisionError("by 0"))
+    assert fault.exit_code == 70 and "ZeroDivisionError: by 0" in str(fault)
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "no space left on /x/y"),
+        (OSError(errno.EDQUOT, "Quota"), "no space left on the disk"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_zephyr(fault: Exception, said: str) -> None:
+    explained = crash.explained(fault)
+    assert explained.exit_code == 4 and said in str(explained) and explained.hint
+
+
+WAITS = """
+import cli, sys, time
+from zephyr_core import recipe_report
+def listing():
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+recipe_report.listing = listing
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_says_that_it_continues(number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS, "recipe", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(number)
+    told = process.communicate()[1]
+    assert process.returncode == code and told.strip() == "stopped; the same command continues"
+
+
+def test_the_table_of_exit_codes_is_in_the_docs() -> None:
+    rows = re.findall(r"^(\d+) +(\S.*)$", errors.__doc__ or "", re.MULTILINE)
+    assert [int(code) for code, _ in rows] == [0, 1, 2, 3, 4, 5, 70, 130, 143]
+    reference = (ROOT / "docs" / "cli.md").read_text()
+    for code, meaning in rows:
+        assert f"| {code} | {meaning} |" in reference
+
+
+def test_every_error_class_ends_with_a_code_of_the_table() -> None:
+    def below(kind: type[errors.ZephyrError]) -> list[type[errors.ZephyrError]]:
+        return [kind, *(inner for sub in kind.__subclasses__() for inner in below(sub))]
+
+    assert cli.app
+    import zephyr_train.errors  # noqa: F401
+
+    assert {kind.exit_code for kind in below(errors.ZephyrError)} == {1, 2, 3, 4, 5, 70}

@@ -1,0 +1,163 @@
+"""What a command writes for people and programs: results on stdout, news and progress on stderr, tables as text."""
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TextIO
+
+from zephyr_core.errors import EnvironmentLack
+
+EVERY = 10.0  # seconds between lines of progress
+
+
+def replace_what_cannot_be_encoded() -> None:
+    """Let stdout and stderr write `?` for a character that their encoding lacks, instead of failing at it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def say(line: str) -> None:
+    """Print a line of news on stderr; a closed or full stderr stops no work."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def show(result: Any, text: str, as_json: bool) -> None:
+    """Print a result on stdout, for a program or for a person; all of it, or the command fails.
+
+    Raises:
+        EnvironmentLack: stdout takes no more.
+    """
+    print_whole(json.dumps(result, indent=2, ensure_ascii=not _is_unicode(sys.stdout)) if as_json else text)
+
+
+def print_whole(text: str) -> None:
+    """Print text on stdout, all of it, or the command fails.
+
+    Raises:
+        EnvironmentLack: stdout takes no more.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as fault:
+        raise closed(fault) from None
+
+
+def closed(fault: OSError) -> EnvironmentLack:
+    """Return the error of a stdout that takes no more; from then on what is written there is discarded."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again when it exits
+    if fault.errno == errno.EPIPE:
+        return EnvironmentLack("whoever read stdout closed it before everything was written")
+    return EnvironmentLack(f"stdout cannot be written: {fault.strerror}", "what the command made is on disk")
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+class Progress(Protocol):
+    """How far some work is."""
+
+    def say(self, line: str) -> None:
+        """Print a line of news."""
+
+    def advance(self, done: float, text: str) -> None:
+        """Show how much of the total is done, with a few words about it."""
+
+
+@contextmanager
+def progress(total: float, *, unit: str = "") -> Iterator[Progress]:
+    """Give a progress bar when stderr is a terminal, else lines every few seconds.
+
+    Args:
+        total: of the work: bytes with the unit "bytes", else a number of things.
+        unit: of the total, for people.
+    """
+    if not sys.stderr.isatty():
+        yield Lines(total, unit)
+        return
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    with RichProgress(
+        TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn(), transient=True
+    ) as bar:
+        bar.console.stderr = True
+        yield Bar(bar, bar.add_task("starting", total=total))
+
+
+class Bar:
+    """A bar on a terminal."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(line, highlight=False, markup=False)
+
+    def advance(self, done: float, text: str) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=done, description=text)
+
+
+class Lines:
+    """One line every few seconds."""
+
+    def __init__(self, total: float, unit: str) -> None:
+        self._total, self._unit, self._last = total, unit, time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        say(line)
+
+    def advance(self, done: float, text: str) -> None:
+        """Print how far the work is, if the last line is a while ago."""
+        if time.monotonic() - self._last < EVERY:
+            return
+        self._last = time.monotonic()
+        share = done / self._total if self._total else 1.0
+        amount = f"{done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB" if self._unit == "bytes" else self._count(done)
+        say(f"{amount} ({share:.0%}): {text}")
+
+    def _count(self, done: float) -> str:
+        return f"{done:,.0f} of {self._total:,.0f} {self._unit}".rstrip()
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole in per cent, nothing when there is no whole."""
+    return f"{100 * part / whole:.2f} %" if whole else ""
+
+
+def table(rows: Iterable[Sequence[Any]], *, align: str = "") -> Iterator[str]:
+    """Yield rows as lines of columns; whole numbers get their thousands apart.
+
+    Args:
+        rows: of equal length; a head is a row like others.
+        align: "l" or "r" for each column; else text is on the left, and a column with a number in it on the right.
+    """
+    rows = [*rows]
+    cells = [[f"{cell:,}" if type(cell) is int else str(cell) for cell in row] for row in rows]
+    sides = align or "".join(
+        "r" if any(isinstance(cell, int | float) for cell in column) else "l" for column in zip(*rows, strict=True)
+    )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (
+            f"{cell:>{width}}" if side == "r" else f"{cell:<{width}}"
+            for cell, width, side in zip(row, widths, sides, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def one_line(text: str | None, limit: int | None = None) -> str:
+    """Return a text with every run of white space as one space, cut to `limit` characters."""
+    line = "" if text is None else " ".join(text.split())
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"

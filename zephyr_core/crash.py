@@ -1,0 +1,45 @@
+"""The last net: an exception that nothing expected becomes one line and a log file with the trace."""
+
+import errno
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from os import getpid
+from pathlib import Path
+
+from zephyr_core import errors, paths, this_code
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def explained(fault: Exception) -> errors.ZephyrError:
+    """Return the error that a command ends with: what the machine lacks, or a fault of zephyr with its log file."""
+    if isinstance(fault, OSError) and fault.errno in _FULL:
+        where = fault.filename or "the disk, or where stdout goes"
+        return errors.NoSpace(f"no space left on {where}", "free some and run the command again")
+    if isinstance(fault, MemoryError):
+        return errors.EnvironmentLack("there is not enough memory", "fewer --workers, or a smaller part of the input")
+    lines = (str(fault).strip() or "no message").splitlines()
+    message = f"a fault of zephyr: {type(fault).__name__}: {lines[0]}"
+    file = _log(fault)
+    if file is None:
+        traceback.print_exception(fault)
+        return errors.Fault(message, "please report it with the trace above")
+    return errors.Fault(f"{message} (trace in {file})", "please report it with that file")
+
+
+def _log(fault: Exception) -> Path | None:
+    """Write the trace, the command and the versions to a file; None where no folder takes it."""
+    name = f"zephyr-{time.strftime('%Y%m%d-%H%M%S')}-{getpid()}.log"
+    head = {"command": " ".join(sys.argv), "python": platform.python_version(), **this_code.versions()}
+    text = "\n".join([*(f"{key}: {value}" for key, value in head.items()), "", *traceback.format_exception(fault)])
+    for folder in (paths.cache_directory() / "faults", Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        return folder / name
+    return None

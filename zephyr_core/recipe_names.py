@@ -1,0 +1,88 @@
+"""Which names a recipe and the environment can hold: whatever no option reads is refused, never ignored."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zephyr_core import options as declarations
+from zephyr_core import paths
+from zephyr_core.errors import RecipeError
+from zephyr_core.options import did_you_mean
+
+RECORD = "ZEPHYR_RECIPE_RECORD"  # the file in which a run keeps the recipe that it parsed
+OWN_VARIABLES = (paths.RUNS, paths.CACHE, RECORD, "ZEPHYR_PARENT")
+NOTES = ("deviations", "interpretations")
+OWN_KEYS = ("about", "extends", *NOTES)
+Sections = Mapping[str, type]  # name of a section → its options
+
+
+def check(origin: str, content: Mapping[str, Any], sections: Sections) -> None:
+    """Refuse what no step would read: a section, a key, a note of another form.
+
+    Raises:
+        RecipeError: with the file, the name, and the nearest that is known.
+    """
+    known = (*OWN_KEYS, *sections)
+    for name, given in content.items():
+        if name in sections:
+            _check_section(origin, name, given, sections[name])
+        elif name in NOTES:
+            _check_notes(origin, name, given)
+        elif name not in OWN_KEYS:
+            what = f"section [{name}]" if isinstance(given, dict) else f"key {name!r}"
+            raise RecipeError(
+                f"{origin}: a recipe has no {what}", _place_of(name, given, sections) or suggest(name, known)
+            )
+
+
+def _check_section(origin: str, name: str, given: Any, kind: type) -> None:
+    if not isinstance(given, dict):
+        raise RecipeError(f"{origin}: {name} is {given!r}", f"write its options under [{name}]")
+    known, names = declarations.declared(kind), [key.replace("-", "_") for key in given]
+    for key, option in zip(given, names, strict=True):
+        if option not in known:
+            raise RecipeError(f"{origin}: [{name}] has no option {key!r}", suggest(option, known))
+        if names.count(option) > 1:
+            raise RecipeError(f"{origin}: [{name}] sets {option} twice, with - and with _", "keep one of them")
+
+
+def _place_of(key: str, given: Any, sections: Sections) -> str | None:
+    """Return the section under which an option belongs that stands at the top."""
+    owners = [f"[{name}]" for name, kind in sections.items() if key.replace("-", "_") in declarations.declared(kind)]
+    return f"write it under {' or '.join(owners)}" if owners and not isinstance(given, dict) else None
+
+
+def _check_notes(origin: str, name: str, given: Any) -> None:
+    fits = isinstance(given, list) and all(
+        isinstance(note, dict) and isinstance(note.get("what"), str) and isinstance(note.get("decision", ""), str)
+        for note in given
+    )
+    if not fits:
+        raise RecipeError(f"{origin}: {name} holds something else than notes", f'write [[{name}]] with what = "…"')
+
+
+def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
+    """Refuse a variable ZEPHYR_… that nothing reads.
+
+    Raises:
+        RecipeError: with its name, and the nearest that is known.
+    """
+    known = [
+        *OWN_VARIABLES,
+        *(variable_of(step, key) for step, kind in sections.items() for key in declarations.declared(kind)),
+    ]
+    for name in variables:
+        if name.startswith("ZEPHYR_") and name not in known:
+            hint = did_you_mean(name, known) or "such variables are ZEPHYR_<SECTION>_<OPTION>, as in docs/recipe.md"
+            raise RecipeError(f"the environment variable {name} names no option", f"{hint}; else unset it")
+
+
+def variable_of(step: str, key: str) -> str:
+    """Return the environment variable that sets an option."""
+    return f"ZEPHYR_{step}_{key}".upper().replace("-", "_")
+
+
+def suggest(wrong: str, known: Iterable[str], more: str = "") -> str:
+    """Return the names that are known, the nearest one first as a question."""
+    listed = f"known: {', '.join(sorted(known))}" + (f"; {more}" if more else "")
+    near = did_you_mean(wrong, known)
+    return f"{near} {listed}" if near else listed
