@@ -19,7 +19,7 @@ TYPER = {
     "pygments",
     "typing_extensions",
 }
-OURS = {"cli", "zephyr_core", "zephyr_data", "zephyr_run", "zephyr_train"}
+OURS = {"cli", "zephyr_core", "zephyr_data", "zephyr_page", "zephyr_run", "zephyr_train"}
 HEAVY = {
     "torch",
     "transformers",
@@ -30,7 +30,6 @@ HEAVY = {
     "peft",
     "pyarrow",
     "numpy",
-    "matplotlib",
 }
 
 

@@ -69,7 +69,6 @@ TRAINING = (
     "peft",
     "tokenizers",
     "safetensors",
-    "matplotlib",
 )
 
 

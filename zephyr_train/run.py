@@ -14,6 +14,7 @@ from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
 from zephyr_core.errors import PartlyDone, RunInProgress, UsageError
 from zephyr_core.manifest import write_text_whole
+from zephyr_core.metrics import measured
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ForeignRun, PreflightFailed
 from zephyr_train.job import NAME, Job
@@ -191,7 +192,7 @@ def _held(out: Path) -> Iterator[None]:
 
 
 def _closing(out: Path, content: dict[str, Any]) -> str:
-    results = content["results"]
+    results = measured(content["results"])
     shown = ", ".join(f"{name} {results[name]:.4f}" for name in ("loss", "accuracy", "margin") if name in results)
     split = results.get("split", "train")
     return f"{out / 'model'}: {content['step']} done; {split} {shown}; weights whole and equal after reloading"

@@ -12,8 +12,10 @@ import pytest
 
 from tests.zephyr_run import report_run
 from zephyr_core.manifest import file_digest
+from zephyr_core.reading import json_lines
+from zephyr_page import training_curves
+from zephyr_page.style import CSS
 from zephyr_run.report import page
-from zephyr_run.report.style import CSS
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 FALLEN = "could not be made"
@@ -114,7 +116,7 @@ def test_headings_go_down_one_by_one_and_pictures_have_words(run: Path) -> None:
     ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     pictures = list(reader.named("svg"))
-    assert len(pictures) == 8  # flow, two of drops, margins of scores, dSFT loss, three of dDPO
+    assert len(pictures) == 10  # flow, two of drops, margins of scores, two of dSFT, four of dDPO
     for picture in pictures:
         assert picture["role"] == "img" and set(str(picture["aria-labelledby"]).split()) <= set(ids)
     links = {str(attributes["href"])[1:] for attributes in reader.named("a")}
@@ -158,12 +160,33 @@ def test_no_metrics_and_no_numbers(tmp_path: Path) -> None:
         stream.write('{"loss": 1}\n{"step": 34, "spl')
     reader = read(folder)
     assert FALLEN not in reader.text
-    assert "No metrics were logged." in reader.text and reader.text.count("No values were logged.") == 3
+    assert "No metrics were logged." in reader.text and reader.text.count("No values were logged.") == 4
     assert "NaN" in reader.text and "2 lines of metrics.jsonl are no rows" in reader.text
     drawn = [
         value for tag, a in reader.elements if tag in ("path", "circle", "text") for value in (a.get("d"), a.get("y"))
     ]
     assert not [value for value in drawn if value and ("nan" in value or "inf" in value)]
+
+
+def test_the_page_draws_the_curves_of_curves_svg(run: Path) -> None:
+    files = [training_curves.file_text(json_lines(run / step / "metrics.jsonl")[0], step) for step in ("sft", "dpo")]
+    drawn = [re.findall(r'<(?:path|circle) class="(?:curve|dot)[^>]*>', text) for text in files]
+    page.write(run, "tiny")
+    assert all(drawn) and drawn[0] + drawn[1] == re.findall(
+        r'<(?:path|circle) class="(?:curve|dot)[^>]*>', (run / page.NAME).read_text()
+    )
+
+
+def test_an_accuracy_before_the_first_update_is_quoted_nowhere(tmp_path: Path) -> None:
+    folder = report_run.write(tmp_path / "tiny")
+    row = {"step": 0, "epoch": 0, "split": "test", "loss": 0.6931, "accuracy": 0.0, "margin": 0.0}
+    report_run.lines(folder / "dpo" / "metrics.jsonl", [row])
+    content = json.loads((folder / "dpo" / "manifest.json").read_text()) | {"results": row}
+    (folder / "dpo" / "manifest.json").write_text(json.dumps(content))
+    text = read(folder).text
+    assert "dDPO test margin 0.000" in text and "dDPO test accuracy" not in text
+    assert "test accuracy –" in text and "Last test accuracy" not in text and FALLEN not in text
+    assert "Evaluations on the test split epoch step loss margin 0 0 0.6931 0.0000" in text
 
 
 def test_a_damaged_audit_costs_its_part_and_no_other(tmp_path: Path) -> None:

@@ -51,7 +51,6 @@ def test_the_run_directory_holds_everything_that_a_reader_asks_for(aligned: Worl
         "launch.yaml",
         "metrics.jsonl",
         "curves.svg",
-        "curves.png",
         "margins",
         "model",
     } <= names

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core.manifest import write_text_whole
+from zephyr_page.chart import Chart, Line, figure
+from zephyr_page.document import document
+from zephyr_page.markup import NO_VALUE, Html, element, join, note, real, section, shorten, table
 from zephyr_run.ablation.arms import ARMS
 from zephyr_run.ablation.claims import ABOVE, claims
-from zephyr_run.report.chart import Chart, Line, figure
-from zephyr_run.report.markup import NO_VALUE, Html, element, join, note, real, section, shorten, table
-from zephyr_run.report.page import document
 
 NAME = "ablations.html"
 ANSWER_LIMIT = 160  # characters
@@ -115,9 +115,10 @@ def _chart(content: Mapping[str, Any], name: str, title: str) -> Html:
     for kind in ("train", "test"):
         key = f"{kind}_accuracy"
         each = [[(float(row["epoch"]), row[key]) for row in run if row[key] is not None] for run in runs]
-        lines += [Line(kind, points, is_faint=True) for points in each] if len(each) > 1 else []
+        is_test = kind == "test"
+        lines += [Line(kind, points, is_faint=True, is_dashed=is_test) for points in each] if len(each) > 1 else []
         means = [(at[0][0], statistics.mean(value for _, value in at)) for at in zip(*each, strict=True)]
-        lines.append(Line(kind, means, kind))
+        lines.append(Line(kind, means, kind, is_dashed=is_test))
     epochs = max(row["epoch"] for run in runs for row in run)
     return figure(
         Chart(f"epochs-{name}", title, "share of pairs with a margin above 0", tuple(lines), epochs, 0.5, "chance 0.50")

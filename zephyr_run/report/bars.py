@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from zephyr_run.report.drawing import figure, rectangle, rule, svg, text
+from zephyr_page.drawing import figure, rectangle, rule, svg, text
+from zephyr_page.markup import Html, count, join, note, share
 from zephyr_run.report.found import Step
-from zephyr_run.report.markup import Html, count, join, note, share
 
 # In the order in which a row meets them (docs/dataset.md, docs/pairs.md).
 STAGES = ("read", "score", "gates", "benchmark", "policy", "phrases", "truecase", "language", "duplicates", "selection")

@@ -2,9 +2,9 @@
 
 import re
 
+from zephyr_page.markup import Html, digest, element, join, safe, shorten
 from zephyr_run.report import examples
 from zephyr_run.report.found import Step
-from zephyr_run.report.markup import Html, digest, element, join, safe, shorten
 
 SNIPPET = 260  # characters of an example
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from zephyr_page.markup import Html, count, digest, element, facts, join, note, real, share, table
 from zephyr_run.report import bars
 from zephyr_run.report.changes import dropped, rewritten
 from zephyr_run.report.found import Run, Step
-from zephyr_run.report.markup import Html, count, digest, element, facts, join, note, real, share, table
 from zephyr_run.steps import DATA
 
 MOST_MODELS = 12

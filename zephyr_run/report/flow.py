@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zephyr_run.report.drawing import arrow, rectangle, svg, text
+from zephyr_page.drawing import arrow, rectangle, svg, text
+from zephyr_page.markup import Html, count, join, real
 from zephyr_run.report.found import Run, Step
-from zephyr_run.report.markup import Html, count, join, real
 
 WIDTH, COLUMN = 380.0, 172.0
 PLACES = {"clean-ultrachat": 0.0, "binarize": WIDTH - COLUMN}  # left ends of the columns
@@ -98,7 +98,7 @@ def _box(step: Step, name: str, left: float) -> list[Html]:
 def _figures(step: Step) -> list[str]:
     if not step.manifest:
         return [step.state]
-    results: Mapping[str, Any] = step.manifest.get("results", {})
+    results: Mapping[str, Any] = (step.tests() or [{}])[-1]
     key, name = ("accuracy", "test accuracy") if step.name == "dpo" else ("loss", "test loss")
     return [f"{count(step.job.get('steps'))} steps", f"{name} {real(results.get(key), 2)}"]
 

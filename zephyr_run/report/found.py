@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest, recipe
+from zephyr_core import manifest, metrics, recipe
 from zephyr_core.errors import DataError, RecipeError
 from zephyr_core.reading import json_file, json_lines
 from zephyr_run.steps import DATA
@@ -84,12 +84,10 @@ def read(folder: Path, recipe_name: str) -> Run:
 def _step(folder: Path, record: Mapping[str, Any]) -> Step:
     state, content = _manifest(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
-    told = [row for row in lines if isinstance(row.get("step"), int) and row.get("split") in ("train", "test")]
-    rows = {(row["step"], row["split"]): row for row in told}  # the later one of a step counts
-    ordered = tuple(rows[key] for key in sorted(rows))
+    rows = tuple(metrics.ordered(lines))
     plan, job = json_file(folder / "plan.json"), json_file(folder / "run.json")
-    unreadable += len(lines) - len(told)
-    return Step(folder.name, folder, state, content, plan, job, ordered, unreadable, record)
+    unreadable += sum(not metrics.is_row(line) for line in lines)
+    return Step(folder.name, folder, state, content, plan, job, rows, unreadable, record)
 
 
 def _manifest(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from zephyr_page.markup import Html, count, element, facts, join, real, share
+from zephyr_page.series import interval
 from zephyr_run.report.found import TRAINING, WHOLE, Run
-from zephyr_run.report.markup import Html, count, element, facts, join, real, share
-from zephyr_run.report.series import interval
 from zephyr_run.steps import DATA
 
 LINKS = (("flow", "Data flow"), ("data", "Data"), ("training", "Training"), ("samples", "Samples"))
@@ -79,7 +79,8 @@ def _figures(run: Run) -> Iterator[tuple[str, str, str]]:
     tests = run.steps["dpo"].tests()
     if tests:
         accuracy, margin = tests[-1].get("accuracy"), tests[-1].get("margin")
-        yield "dDPO test accuracy", real(accuracy, 2), accuracy_told(accuracy or 0.0, run.test_pairs())
+        if accuracy is not None:
+            yield "dDPO test accuracy", real(accuracy, 2), accuracy_told(accuracy, run.test_pairs())
         yield "dDPO test margin", real(margin, 3), "β × nats, mean over test pairs; 0 at the start"
 
 

@@ -4,16 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zephyr_core.manifest import write_text_whole
+from zephyr_page.document import document
+from zephyr_page.drawing import figure
+from zephyr_page.markup import Html, element, join, note, section
 from zephyr_run.report import bars, data_steps, flow, found, provenance, samples, training
-from zephyr_run.report.drawing import figure
 from zephyr_run.report.found import Run
 from zephyr_run.report.head import header
-from zephyr_run.report.markup import Html, element, join, note, safe, section
-from zephyr_run.report.style import CSS
 from zephyr_run.steps import DATA
 
 NAME = "report.html"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # the page may ask for nothing, and run nothing
 
 
 def write(run_directory: Path, recipe_name: str) -> Path:
@@ -37,24 +36,6 @@ def page(run: Run) -> str:
     ]
     body = join([_told(header, run), element("main", join(sections)), element("footer", _made_by())])
     return document(f"{run.name} · zephyr run", body)
-
-
-def document(title: str, body: Html) -> str:
-    """Return a self-contained page."""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{safe(title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def flow_part(run: Run) -> Html:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from zephyr_core.manifest import NAME, file_digest
+from zephyr_page.markup import Html, count, digest, element, facts, folded, join, note, table
 from zephyr_run.report.found import WHOLE, Run, Step
 from zephyr_run.report.head import NAMES
-from zephyr_run.report.markup import Html, count, digest, element, facts, folded, join, note, table
 from zephyr_run.steps import DATA
 
 WEIGHTS = (".safetensors", ".bin")

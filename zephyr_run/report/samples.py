@@ -3,10 +3,10 @@
 from typing import Any
 
 from zephyr_core.reading import json_lines
+from zephyr_page.markup import Html, element, join, note, real, shorten
 from zephyr_run.outputs import SAMPLES
 from zephyr_run.report import examples
 from zephyr_run.report.found import Run
-from zephyr_run.report.markup import Html, element, join, note, real, shorten
 
 
 def about(run: Run) -> Html:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zephyr_run.report.curves import curves
+from zephyr_page import training_curves
+from zephyr_page.chart import figure
+from zephyr_page.markup import Html, count, element, facts, folded, join, note, real, safe, table
 from zephyr_run.report.found import TRAINING, Run, Step
 from zephyr_run.report.head import NAMES, accuracy_told
-from zephyr_run.report.markup import Html, count, element, facts, folded, join, note, real, safe, table
-from zephyr_run.report.series import moved
 
 MOST_EVALUATIONS = 12  # rows of the table of evaluations
 COLUMNS = (  # metric, name, decimals
@@ -44,9 +44,16 @@ def _step(run: Run, step: Step) -> Html:
     if not (step.plan or step.metrics or step.manifest):
         return join([head, note(f"{step.state.capitalize()}.")])
     parts = [head, note(f"{step.state.capitalize()}.") if not step.manifest else "", _plan(step)]
-    drawn = [curves(step) if step.metrics else note("No metrics were logged."), *_evaluations(run, step)]
-    columns = element("div", join(element("div", part) for part in drawn), class_="split")
-    return join([*parts, columns if step.name == "sft" else join(drawn), _options(step)])
+    drawn = [_curves(step) if step.metrics else note("No metrics were logged."), *_evaluations(run, step)]
+    return join([*parts, *drawn, _options(step)])
+
+
+def _curves(step: Step) -> Html:
+    charts = join(map(figure, training_curves.charts(step.metrics, step.name)))
+    parts = [element("div", charts, class_="charts"), note(" ".join(training_curves.remarks(step.metrics)))]
+    if step.unreadable_lines:
+        parts.append(note(f"{step.unreadable_lines} lines of metrics.jsonl are no rows of metrics and are not drawn."))
+    return join(parts)
 
 
 def _plan(step: Step) -> Html:
@@ -105,7 +112,7 @@ def _seconds(step: Step) -> str | None:
 
 
 def _evaluations(run: Run, step: Step) -> Iterator[Html]:
-    tests = moved(step.tests()) if step.name == "dpo" else step.tests()
+    tests = step.tests()
     if not tests:
         return
     shown = tests if len(tests) <= MOST_EVALUATIONS else _of_epochs(tests)

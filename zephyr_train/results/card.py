@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from zephyr_core.metrics import measured
 from zephyr_train.job import Job
 from zephyr_train.pairs.layout import WORDS
 
@@ -20,11 +21,12 @@ RESULTS = {  # of the last evaluation
 def text(
     job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], results: Mapping[str, Any], notes: Sequence[str]
 ) -> str:
-    """Return README.md of a trained model."""
+    """Return README.md of a trained model; `results` is a row of metrics, quoted if it is an evaluation."""
     options = "\n".join(
         f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.options.items()
     )
-    figures = "\n".join(f"| {label} | {results[key]:.4f} |" for key, label in RESULTS.items() if key in results)
+    tested = measured(results) if results.get("split") == "test" else {}
+    figures = "\n".join(f"| {label} | {tested[key]:.4f} |" for key, label in RESULTS.items() if key in tested)
     listed = "\n".join(f"- {note}" for note in notes) or "- none"
     places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
     versions = ", ".join(f"{name} {version}" for name, version in job.versions.items())
@@ -54,7 +56,7 @@ training saw the same bytes that it renders.
 |---|---|
 {figures or "| no test split | |"}
 
-Every logged step is in `metrics.jsonl` of the run directory, the curves beside it.
+Every logged step is in `metrics.jsonl` of the run directory, the curves are next to it.
 
 ## Deviations from the paper, and interpretations of it
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.recipe import Recipe
+from zephyr_page import training_curves
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.results import card, curves
+from zephyr_train.results import card
 from zephyr_train.training import metrics
 
 TEMPLATE = "chat_template.jinja"
@@ -27,7 +28,8 @@ def finish(job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], recipe:
     _complete_model(job, folder / "weights")
     notes = [note["what"] for kind in ("deviations", "interpretations") for note in recipe.notes(kind)]
     (folder / "weights" / "README.md").write_text(card.text(job, inputs, plan, results, [*notes, *_own_notes(job)]))
-    curves.draw(rows, folder)
+    curves = training_curves.file_text(rows, f"{card.TITLES[job.step]} of the recipe {job.recipe}")
+    (folder / training_curves.NAME).write_text(curves, encoding="utf-8")
     shutil.rmtree(folder / "model", ignore_errors=True)
     (folder / "weights").rename(folder / "model")
     (folder / "verified.json").unlink()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from zephyr_core.console import Progress, progress
+from zephyr_core.metrics import ordered
 from zephyr_train.job import Job
 from zephyr_train.reference import chunks, part_file, rows_of
 from zephyr_train.training import metrics
@@ -13,17 +14,17 @@ from zephyr_train.training import metrics
 
 def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
     """Return loss, accuracy and speed as the last rows have them; `seconds` is the time since the first row."""
-    train = [row for row in rows if row["split"] == "train"]
+    known = ordered(rows)
+    train = [row for row in known if row["split"] == "train"]
     if not train:
         return "loading"
     last = train[-1]
     parts = [f"loss {last['loss']:.4f}"]
     if "accuracy" in last:
         parts.append(f"accuracy {last['accuracy']:.2f}")
-    tests = [row for row in rows if row["split"] == "test"]
+    tests = [row for row in known if row["split"] == "test"]
     if tests:
-        # before the first update no pair is right or wrong
-        key = "accuracy" if "accuracy" in tests[-1] and tests[-1]["step"] else "loss"
+        key = "accuracy" if "accuracy" in tests[-1] else "loss"
         parts.append(f"test {key} {tests[-1][key]:.3f}")
     if len(train) > 1 and seconds > 0 and "tokens" in last:
         parts.append(f"{(last['tokens'] - train[0]['tokens']) / seconds:,.0f} tokens/s")

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 
-from zephyr_run.report.markup import Html, element, join
+from zephyr_page.markup import Html, element, join
 
 
-def svg(anchor: str, title: str, description: str, size: tuple[float, float], parts: Iterable[object]) -> Html:
-    """Return a picture with its title and description for those who cannot see it."""
+def svg(
+    anchor: str, title: str, description: str, size: tuple[float, float], parts: Iterable[object], **place: object
+) -> Html:
+    """Return a picture with its title and description for those who cannot see it; `place` has further attributes."""
     named = [element("title", title, id=f"{anchor}-t"), element("desc", description, id=f"{anchor}-d")]
     box, labels = f"0 0 {size[0]:g} {size[1]:g}", f"{anchor}-t {anchor}-d"
-    return element("svg", join([*named, *parts]), viewBox=box, role="img", aria_labelledby=labels)
+    return element("svg", join([*named, *parts]), viewBox=box, role="img", aria_labelledby=labels, **place)
 
 
 def figure(title: str, told: object, inside: object) -> Html:

@@ -1,21 +1,47 @@
-"""The page's style sheet: two colours (train and test), grey for the rest; light, dark and print."""
+"""The style sheet of pages and pictures: a colour for each kind of curve, grey for the rest; light, dark and print."""
 
-CSS = """
-:root {
-  color-scheme: light dark;
-  --paper: #ffffff; --ink: #1b1f24; --muted: #57606a; --rule: #d4dae1; --soft: #f3f5f8; --mark: #fbe8b0;
-  --train: #0a5fb4; --test: #b34700; --lost: #7a848f;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #12161b; --ink: #e6e9ec; --muted: #a5afba; --rule: #37414c; --soft: #1b2129; --mark: #5a4a12;
-    --train: #77b5f8; --test: #f2a45f; --lost: #8b96a2;
-  }
-}
+import re
+from collections.abc import Mapping
+
+LIGHT = {
+    "paper": "#ffffff", "ink": "#1b1f24", "muted": "#57606a", "rule": "#d4dae1", "soft": "#f3f5f8", "mark": "#fbe8b0",
+    "train": "#0a5fb4", "test": "#b34700", "chosen": "#14713d", "rejected": "#86379c", "lost": "#7a848f",
+}  # fmt: skip
+DARK = {
+    "paper": "#12161b", "ink": "#e6e9ec", "muted": "#a5afba", "rule": "#37414c", "soft": "#1b2129", "mark": "#5a4a12",
+    "train": "#77b5f8", "test": "#f2a45f", "chosen": "#62c98a", "rejected": "#d79be8", "lost": "#8b96a2",
+}  # fmt: skip
+PRINT = LIGHT | {
+    "paper": "#fff", "ink": "#000", "muted": "#444", "rule": "#bbb", "soft": "#f3f3f3", "mark": "#eee", "lost": "#777",
+}  # fmt: skip
+FONT = 'system-ui, "Segoe UI", "Noto Sans", "Liberation Sans", "DejaVu Sans", sans-serif'
+_VARIABLE = re.compile(r"var\(--(\w+)\)")
+
+_PICTURES = """
+svg text { fill: var(--ink); font-size: 12px; font-variant-numeric: tabular-nums; }
+svg .small { fill: var(--muted); font-size: 11.5px; }
+svg .strong { font-weight: 600; }
+svg .train { stroke: var(--train); } svg .test { stroke: var(--test); }
+svg .chosen { stroke: var(--chosen); } svg .rejected { stroke: var(--rejected); }
+svg text.train { fill: var(--train); stroke: none; } svg text.test { fill: var(--test); stroke: none; }
+svg text.chosen { fill: var(--chosen); stroke: none; } svg text.rejected { fill: var(--rejected); stroke: none; }
+svg .paper { fill: var(--paper); }
+svg .dot { fill: var(--paper); stroke-width: 2; }
+svg .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
+svg .faint { stroke-width: 1; opacity: .35; } svg .dashed { stroke-dasharray: 5 3; }
+svg .axis { stroke: var(--muted); stroke-width: 1; } svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .level { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 2 3; }
+svg .fill-train { fill: var(--train); } svg .fill-test { fill: var(--test); } svg .fill-lost { fill: var(--lost); }
+svg .band { opacity: .2; } svg .gap { stroke: var(--paper); stroke-width: 1; }
+svg .box { fill: var(--soft); stroke: var(--ink); stroke-width: 1; } svg .absent { stroke-dasharray: 4 3; }
+svg .arrow { fill: none; stroke: var(--ink); stroke-width: 1.3; } svg .head { fill: var(--ink); }
+"""
+
+_PAGE = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", "Noto Sans",
-  "Liberation Sans", "DejaVu Sans", sans-serif; }
+body { margin: 0; background: var(--paper); color: var(--ink); font-size: 16px;
+  line-height: 1.55; }
 main, body > header, body > footer { max-width: 78rem; margin: 0 auto; padding: 0 1.25rem; }
 body > header { padding-top: 2.25rem; }
 h1, h2, h3, h4 { line-height: 1.25; margin: 0 0 .5rem; text-wrap: balance; }
@@ -50,7 +76,7 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; 
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 
 .split { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0 3rem; align-items: start; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem 2rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1rem 2rem; }
 @media (min-width: 60rem) {
   .facts { grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .75rem 2rem; }
   .split > div > .facts { grid-template-columns: repeat(2, 1fr); }
@@ -73,21 +99,6 @@ figure { margin: 0 0 1rem; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; max-width: 31rem; }
 figcaption { line-height: 1.4; }
 figcaption strong { color: var(--ink); font-size: 1rem; }
-svg text { fill: var(--ink); font-size: 12px; font-variant-numeric: tabular-nums; }
-svg .small { fill: var(--muted); font-size: 11.5px; }
-svg .strong { font-weight: 600; }
-svg .train { stroke: var(--train); } svg .test { stroke: var(--test); }
-svg text.train { fill: var(--train); stroke: none; } svg text.test { fill: var(--test); stroke: none; }
-svg .dot { fill: var(--paper); stroke-width: 2; }
-svg .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-svg .faint { stroke-width: 1; opacity: .35; } svg .dashed { stroke-dasharray: 5 3; }
-svg .axis { stroke: var(--muted); stroke-width: 1; } svg .grid { stroke: var(--rule); stroke-width: 1; }
-svg .level { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 2 3; }
-svg .fill-train { fill: var(--train); } svg .fill-test { fill: var(--test); } svg .fill-lost { fill: var(--lost); }
-svg .band { opacity: .2; } svg .gap { stroke: var(--paper); stroke-width: 1; }
-svg .box { fill: var(--soft); stroke: var(--ink); stroke-width: 1; } svg .absent { stroke-dasharray: 4 3; }
-svg .arrow { fill: none; stroke: var(--ink); stroke-width: 1.3; } svg .head { fill: var(--ink); }
-
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: .75rem 1.5rem; }
 .said { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; margin: 0 0 .5rem; max-width: 72ch; }
 .who { color: var(--muted); font-size: .875rem; margin: 0; }
@@ -95,12 +106,34 @@ svg .arrow { fill: none; stroke: var(--ink); stroke-width: 1.3; } svg .head { fi
 mark { background: var(--mark); color: inherit; padding: 0 .1em; }
 details { margin: 0 0 1rem; } summary { cursor: pointer; color: var(--train); padding: .2rem 0; }
 body > footer { padding-bottom: 3rem; padding-top: 2rem; color: var(--muted); font-size: .875rem; }
-@media print {
-  :root { color-scheme: light; --paper: #fff; --ink: #000; --muted: #444; --rule: #bbb; --soft: #f3f3f3;
-    --mark: #eee; --train: #0a5fb4; --test: #b34700; --lost: #777; }
+"""
+
+_PRINT = """
   body { font-size: 10pt; } nav { display: none; } h2 { margin-top: 1.5rem; }
   h2, h3, h4, figcaption { break-after: avoid; } figure, tr, .example { break-inside: avoid; }
   .scroll { overflow: visible; } details::details-content { content-visibility: visible; block-size: auto; }
   body, svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-}
 """
+
+
+def _variables(scheme: str, colours: Mapping[str, str]) -> str:
+    return f":root {{ color-scheme: {scheme}; {' '.join(f'--{name}: {colour};' for name, colour in colours.items())} }}"
+
+
+CSS = f"""
+{_variables("light dark", LIGHT)}
+@media (prefers-color-scheme: dark) {{ {_variables("light dark", DARK)} }}
+body {{ font-family: {FONT}; }}{_PAGE}{_PICTURES}
+@media print {{
+{_variables("light", PRINT)}{_PRINT}}}
+"""
+
+
+def alone() -> str:
+    """Return the rules for a picture in a file of its own, without variables: only browsers know them."""
+    return f"svg {{ font-family: {FONT}; }}{_plain(LIGHT)}@media (prefers-color-scheme: dark) {{{_plain(DARK)}}}"
+
+
+def _plain(colours: Mapping[str, str]) -> str:
+    rules = f"\n:root {{ background: var(--paper); }}{_PICTURES}"
+    return _VARIABLE.sub(lambda use: colours[use[1]], rules)

@@ -8,24 +8,12 @@ from typing import Any
 Point = tuple[float, float]
 MOST_POINTS = 400  # of a drawn line
 LEAST_SMOOTHED = 12  # logged rows; fewer stand as they are
-NOISE = 0.01  # β × nats: a mean margin below this, before the first update, is rounding
-FIRST_UPDATES = 2  # step 1 has rate 0 under warm-up, so step 2 still sees the unmoved weights
 
 
 def points(rows: Sequence[Mapping[str, Any]], metric: str, split: str) -> list[Point]:
     """Return (epoch, value) of a metric where it is a finite number."""
-    found = [(_finite(row.get("epoch")), _finite(row.get(metric))) for row in rows if row["split"] == split]
+    found = [(finite(row.get("epoch")), finite(row.get(metric))) for row in rows if row["split"] == split]
     return [(at, value) for at, value in found if at is not None and value is not None]
-
-
-def moved(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the rows without accuracy before the first update: there the signs of margins are rounding."""
-    return [row if is_moved(row) else {**row, "accuracy": None} for row in rows]
-
-
-def is_moved(row: Mapping[str, Any]) -> bool:
-    """Return whether a row of dDPO was seen with weights that an update has moved."""
-    return bool(row["step"] > FIRST_UPDATES or abs(row.get("margin") or 0.0) >= NOISE)
 
 
 def window(number: int) -> int:
@@ -72,5 +60,6 @@ def interval(share: float, number: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return a number that can be drawn, else None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -2,27 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
-from zephyr_run.report import drawing
-from zephyr_run.report.drawing import rule, text
-from zephyr_run.report.markup import Html, element, join, note, real
-from zephyr_run.report.series import Point, ticks
+from zephyr_page import drawing
+from zephyr_page.drawing import rule, text
+from zephyr_page.markup import Html, element, join, real
+from zephyr_page.series import Point, ticks
 
-WIDTH, HEIGHT = 400.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 90.0, 12.0, 40.0  # room for ticks, for names, for what is above and below
-LABEL_GAP = 15.0
+WIDTH, HEIGHT = 430.0, 230.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 120.0, 12.0, 40.0  # room for ticks, for names, for what is above and below
+LABEL_GAP, LABEL_TOP = 15.0, 6.0
 MOST_DOTS = 12  # of a line; more would hide it
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: `kind` is "train" or "test"; a faint one has no name."""
+    """A curve: `kind` is its colour, "train", "test", "chosen" or "rejected"; a faint one has no name."""
 
     kind: str
     points: Sequence[Point]
     name: str = ""
     is_faint: bool = False
+    is_dashed: bool = False  # with a dot at each of a few points
 
 
 @dataclass(frozen=True)
@@ -58,34 +59,45 @@ class _Frame:
 
 def figure(chart: Chart) -> Html:
     """Return the chart with its caption."""
-    drawn = [line for line in chart.lines if line.points]
-    if not drawn:
-        return drawing.figure(chart.title, chart.unit, note("No values were logged."))
-    return drawing.figure(chart.title, chart.unit, _svg(chart, drawn))
+    return drawing.figure(chart.title, chart.unit, picture(chart))
 
 
-def _svg(chart: Chart, lines: Sequence[Line]) -> Html:
+def picture(chart: Chart, **place: object) -> Html:
+    """Return the chart without its caption; `place` has further attributes, such as x and y on a sheet."""
+    lines = [line for line in chart.lines if line.points]
+    size, parts = (WIDTH, HEIGHT), _parts(chart, lines) if lines else _nothing()
+    return drawing.svg(chart.anchor, chart.title, _description(chart, lines), size, parts, **place)
+
+
+def _nothing() -> list[Html]:
+    return [text(WIDTH / 2, HEIGHT / 2, "No values were logged.", "small", "middle")]
+
+
+def _parts(chart: Chart, lines: Sequence[Line]) -> list[Html]:
     values = [value for line in lines for _, value in line.points] + ([] if chart.level is None else [chart.level])
     upward = ticks(*(chart.bounds or (min(values), max(values))))
     frame = _Frame((0.0, max(chart.epochs, 1e-9)), (upward[0], upward[-1]))
-    parts = [
+    return [
         *_upward_axis(frame, upward),
         *_epoch_axis(frame, chart.epochs),
         *_level(frame, chart),
         *(_curve(frame, line) for line in lines),
         *_names(frame, chart, lines),
     ]
-    return drawing.svg(chart.anchor, chart.title, _description(chart, lines), (WIDTH, HEIGHT), parts)
 
 
 def _description(chart: Chart, lines: Sequence[Line]) -> str:
-    told = [
-        f"{line.name} goes from {real(line.points[0][1], chart.digits)} at epoch {line.points[0][0]:.3g} "
+    ends = [
+        f"{_words(line)} goes from {real(line.points[0][1], chart.digits)} at epoch {line.points[0][0]:.3g} "
         f"to {real(line.points[-1][1], chart.digits)} at epoch {line.points[-1][0]:.3g}"
         for line in lines
         if line.name
     ]
-    return f"{chart.title} in {chart.unit} by epoch: {'; '.join(told)}."
+    return f"{chart.title} in {chart.unit} by epoch: {'; '.join(ends) or 'no values'}."
+
+
+def _words(line: Line) -> str:
+    return line.name if line.name == line.kind else f"{line.kind}, {line.name}"
 
 
 def _upward_axis(frame: _Frame, marks: Sequence[float]) -> list[Html]:
@@ -101,7 +113,9 @@ def _epoch_axis(frame: _Frame, epochs: float) -> list[Html]:
     bottom = HEIGHT - BOTTOM
     whole = [float(mark) for mark in range(int(epochs) + 1)]
     marks = whole if 2 <= epochs <= 6 else [mark for mark in ticks(0, epochs, 4) if mark <= epochs + 1e-9]
-    parts = [rule(LEFT, bottom, WIDTH - RIGHT, bottom, "axis")]
+    ends = [mark for mark in marks if 0 < mark < epochs and mark.is_integer()]
+    parts = [rule(frame.x(mark), TOP, frame.x(mark), bottom, "grid") for mark in ends]
+    parts.append(rule(LEFT, bottom, WIDTH - RIGHT, bottom, "axis"))
     for mark in marks:
         parts += [rule(frame.x(mark), bottom, frame.x(mark), bottom + 4, "axis")]
         parts += [text(frame.x(mark), bottom + 17, f"{mark:g}", "small", "middle")]
@@ -118,9 +132,9 @@ def _level(frame: _Frame, chart: Chart) -> list[Html]:
 def _curve(frame: _Frame, line: Line) -> Html:
     places = [(frame.x(at), frame.y(value)) for at, value in line.points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    kind = f"curve {line.kind}{' faint' if line.is_faint else ''}{' dashed' if line.kind == 'test' else ''}"
+    kind = f"curve {line.kind}{' faint' if line.is_faint else ''}{' dashed' if line.is_dashed else ''}"
     drawn = [element("path", "", class_=kind, d=path)]
-    if len(places) == 1 or (line.kind == "test" and len(places) <= MOST_DOTS):
+    if len(places) == 1 or (line.is_dashed and len(places) <= MOST_DOTS):
         drawn += [
             element("circle", "", class_=f"dot {line.kind}", cx=f"{x:.1f}", cy=f"{y:.1f}", r=3.2) for x, y in places
         ]
@@ -137,10 +151,15 @@ def _names(frame: _Frame, chart: Chart, lines: Sequence[Line]) -> list[Html]:
     if chart.level is not None and chart.level_name:
         wanted.append((frame.y(chart.level), chart.level_name, "small"))
     wanted.sort()
-    ys = [y for y, _, _ in wanted]
+    ys = _apart([y for y, _, _ in wanted])
+    return [text(WIDTH - RIGHT + 8, y + 4, name, kind) for y, (_, name, kind) in zip(ys, wanted, strict=True)]
+
+
+def _apart(ys: list[float]) -> list[float]:
+    """Return places from the top downwards, near the wanted ones and LABEL_GAP apart."""
     for _ in range(20):
         for at, (above, below) in enumerate(pairwise(ys)):
             if below - above < LABEL_GAP:
                 middle = (above + below) / 2
                 ys[at], ys[at + 1] = middle - LABEL_GAP / 2, middle + LABEL_GAP / 2
-    return [text(WIDTH - RIGHT + 8, y + 4, name, kind) for y, (_, name, kind) in zip(ys, wanted, strict=True)]
+    return list(accumulate(ys, lambda above, y: max(y, above + LABEL_GAP), initial=LABEL_TOP - LABEL_GAP))[1:]
