@@ -19,6 +19,7 @@ Choose = Callable[[list[str]], Iterable[str]]  # the names of all files of a rep
 
 TIMEOUT = 10.0  # seconds for the listing
 LISTINGS = "zephyr"  # folder of a cached repository: the names of all its files at each commit that was fetched
+CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
 AGAIN = "run the command again: whole files stay, the rest is fetched"  # the client keeps no part of a file
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
@@ -45,6 +46,13 @@ class _Wanted:
 
     def __str__(self) -> str:
         return f"the Hub {self.kind} {self.repository}"
+
+    @property
+    def page(self) -> str:
+        """Return the address of its page."""
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/{'datasets/' if self.kind == 'dataset' else ''}{self.repository}"
 
 
 def is_hub_id(text: str) -> bool:
@@ -136,7 +144,7 @@ def _listing(wanted: _Wanted) -> tuple[str, dict[str, int]]:
     try:
         info = look_up(wanted.repository, revision=wanted.revision, files_metadata=True, timeout=TIMEOUT)
     except Exception as fault:  # the client raises its own errors, its HTTP library's and the socket's
-        raise _explained(fault, wanted, f"{wanted} cannot be listed", _offline_hint(wanted)) from fault
+        raise _explained(fault, wanted, f"{wanted} cannot be listed", CACHE) from fault
     return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
@@ -157,42 +165,26 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
     while isinstance(fault, errors.LocalEntryNotFoundError) and fault.__cause__ is not None:
         fault = fault.__cause__  # "not in the cache either" hides what went wrong
     status = getattr(getattr(fault, "response", None), "status_code", None)
+    missing = isinstance(fault, errors.RepositoryNotFoundError)  # which GatedRepoError is too; 401 may mean either
     if isinstance(fault, OSError) and fault.errno in _UNWRITABLE:
         return NoSpace(
             f"{failure}: {_cache()} cannot be written: {fault.strerror}",
             "free some space, or point HF_HOME to a folder that can be written",
         )
     if isinstance(fault, errors.RevisionNotFoundError):
-        return Unreachable(
-            f"{wanted} has no revision {wanted.revision}", f"name a branch, tag or commit of it, or {wanted.instead}"
-        )
-    if isinstance(fault, errors.RepositoryNotFoundError) and not isinstance(fault, errors.GatedRepoError):
-        return Unreachable(
-            f"{wanted} does not exist, or is private",
-            f"check its name; run `hf auth login` if it is private; or {wanted.instead}",
-        )
-    if isinstance(fault, errors.GatedRepoError) or status in (401, 403):
-        return Unreachable(
-            f"{wanted} is gated: the Hub refuses access ({status})",
-            f"accept its terms at {_page(wanted)} and run `hf auth login`, or {wanted.instead}",
-        )
-    if status == 429:
-        return Unreachable(
-            f"{failure}: the Hub limits the rate of requests (429)",
-            f"run the command again in some minutes (`hf auth login` raises the limit), or {wanted.instead}",
-        )
-    reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
-    return Unreachable(f"{failure}: {reason}", hint)
-
-
-def _offline_hint(wanted: _Wanted) -> str:
-    return f"set HF_HUB_OFFLINE=1 to use what the Hub's cache holds, or {wanted.instead}"
-
-
-def _page(wanted: _Wanted) -> str:
-    from huggingface_hub import constants
-
-    return f"{constants.ENDPOINT}/{'datasets/' if wanted.kind == 'dataset' else ''}{wanted.repository}"
+        failure, hint = f"{wanted} has no revision {wanted.revision}", "name a branch, tag or commit of it"
+    elif isinstance(fault, errors.GatedRepoError) or (status in (401, 403) and not missing):
+        failure = f"{wanted} is gated: the Hub refuses access ({status})"
+        hint = f"accept its terms at {wanted.page} and run `hf auth login`"
+    elif missing:
+        failure = f"{wanted} does not exist, or is private"
+        hint = "check its name, run `hf auth login` if it is private"
+    elif status == 429:
+        failure = f"{failure}: the Hub limits the rate of requests (429)"
+        hint = "run the command again in some minutes (`hf auth login` raises the limit)"
+    else:
+        failure = f"{failure}: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}"
+    return Unreachable(failure, f"{hint}, or {wanted.instead}")
 
 
 def _cache() -> Path:

@@ -26,7 +26,7 @@ class Model:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Return a model's config; empty without one that can be read."""
-    return json_file(folder / "config.json")
+    return json_file(folder / CONFIG)
 
 
 def local_model(name: str) -> Model | None:
@@ -38,19 +38,17 @@ def local_model(name: str) -> Model | None:
     folder = Path(name)
     if not folder.is_dir():
         return None
-    if (folder / "run.json").is_file() or (folder / "model" / "config.json").is_file():
+    if (folder / "run.json").is_file() or (folder / "model" / CONFIG).is_file():
         if not manifest.is_whole(folder):
             raise ModelUnreachable(f"the run {folder} is not finished", "run its command again: it continues")
         folder = folder / "model"
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
         raise ModelUnreachable(
             f"{folder} holds a LoRA adapter without its base",
             "give the merged model; zephyr's runs keep it in RUN/model",
         )
-    if not (folder / "config.json").is_file():
-        raise ModelUnreachable(
-            f"{folder} holds no model: it has no config.json", "give a model folder or a finished run"
-        )
+    if not (folder / CONFIG).is_file():
+        raise ModelUnreachable(f"{folder} holds no model: it has no {CONFIG}", "give a model folder or a finished run")
     return Model(name, folder.resolve())
 
 

@@ -65,7 +65,7 @@ FAULTS = {
     "full disk": ("lab/set needs 0.0 GB in ", "HF_HOME"),
     "no permission": ("hub cannot be written: Permission denied", "HF_HOME"),
 }
-NOT_THE_CALLERS = ("cut", "full disk", "no permission")  # whose hint is not to do without the Hub
+NOT_THE_CALLERS = ("full disk", "no permission")  # whose hint is not to do without the Hub
 
 
 @pytest.mark.parametrize("fault", FAULTS)
