@@ -3,13 +3,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.hub_server import HubServer, running
 from zephyr_core import recipe
 from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first: with a long one at the end the other workers would only wait for it."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture
+def hub_server(tmp_path: Path) -> Iterator[HubServer]:
+    """A server process that answers as the Hub does."""
+    with running(tmp_path / "server") as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The data package's branch of the exception tree.
 
-EnvironmentLack
-└── SourceUnreachable       a Hub source cannot be read from here
 DataError
 ├── SourceError             a file cannot be read as dialogues
 ├── MixedShapes             rows of one file have different shapes
@@ -9,11 +7,7 @@ DataError
 └── ContractBroken          a stored dataset does not match its manifest
 """
 
-from zephyr_core.errors import DataError, Unreachable
-
-
-class SourceUnreachable(Unreachable):
-    """A Hub source cannot be listed or fetched."""
+from zephyr_core.errors import DataError
 
 
 class SourceError(DataError):

@@ -15,8 +15,7 @@ from zephyr_data.closing import closing_table
 from zephyr_data.dry_run import project
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
-from zephyr_data.sources.files import RawFile, is_local
-from zephyr_data.sources.hub import hub_files
+from zephyr_data.sources.files import RawFile, hub_files, is_local
 from zephyr_data.step import Options, Step
 
 WORK_SHARE = 1.6  # disk taken while working, as a share of the plain raw bytes: 0.9 for blocks, 0.6 for the dataset

@@ -4,7 +4,7 @@ UsageError
 └── ForeignRun              the output folder, checkpoint or artefact belongs to another run
 EnvironmentLack
 ├── PackageLack             a package that the run needs is not installed
-└── ModelUnreachable        a model or dataset cannot be found or fetched
+└── ModelUnreachable        a model or dataset cannot be found or read
 DataError
 ├── RowsUnfit               the rows are not what this step trains on
 ├── PreflightFailed         faults found before weights load; all of them in one message
@@ -24,7 +24,7 @@ class PackageLack(EnvironmentLack):
 
 
 class ModelUnreachable(Unreachable):
-    """A model or dataset cannot be found or fetched."""
+    """A model or dataset cannot be found or read."""
 
 
 class RowsUnfit(DataError):

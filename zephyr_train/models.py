@@ -1,18 +1,18 @@
 """Which model a step begins with: a folder, a run, one from the Hub, or the student built here."""
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest, paths
+from zephyr_core import hub, manifest, paths
 from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
 
-_FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".safetensors")  # no Hub id ends so, though one might
+FILES = (".json", ".safetensors", ".model", ".jinja")  # what of a Hub model is fetched, by how names end
+CONFIG = "config.json"
 STUDENT = {"model_type": "mistral"}  # config of the recipe's student, as far as it matters where no model is at hand
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,7 @@ class Model:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Return a model's config; empty without one that can be read."""
-    return json_file(folder / "config.json")
-
-
-def is_hub_id(text: str) -> bool:
-    """Return whether the text can be the id of a model or dataset on the Hub: owner/name."""
-    return _HUB_ID.fullmatch(text) is not None and not text.endswith(_FILES)
+    return json_file(folder / CONFIG)
 
 
 def local_model(name: str) -> Model | None:
@@ -43,19 +38,17 @@ def local_model(name: str) -> Model | None:
     folder = Path(name)
     if not folder.is_dir():
         return None
-    if (folder / "run.json").is_file() or (folder / "model" / "config.json").is_file():
+    if (folder / "run.json").is_file() or (folder / "model" / CONFIG).is_file():
         if not manifest.is_whole(folder):
             raise ModelUnreachable(f"the run {folder} is not finished", "run its command again: it continues")
         folder = folder / "model"
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
         raise ModelUnreachable(
             f"{folder} holds a LoRA adapter without its base",
             "give the merged model; zephyr's runs keep it in RUN/model",
         )
-    if not (folder / "config.json").is_file():
-        raise ModelUnreachable(
-            f"{folder} holds no model: it has no config.json", "give a model folder or a finished run"
-        )
+    if not (folder / CONFIG).is_file():
+        raise ModelUnreachable(f"{folder} holds no model: it has no {CONFIG}", "give a model folder or a finished run")
     return Model(name, folder.resolve())
 
 
@@ -74,40 +67,22 @@ def step_before(recipe: Recipe, step: str, kind: str) -> Path:
     return place
 
 
-def hub_model(name: str, revision: str) -> Model:
+def hub_model(name: str, revision: str, say: Callable[[str], None]) -> Model:
     """Return a model from the Hub, fetched at one commit; with HF_HUB_OFFLINE from the Hub's cache.
 
     Raises:
-        ModelUnreachable: it cannot be fetched, or the cache does not hold it.
+        Unreachable: it cannot be fetched, or the cache does not hold it.
+        NoSpace: the disk cannot take it.
     """
-    from huggingface_hub import HfApi, constants, snapshot_download
+    snapshot = hub.fetch(name, "model", revision, _parts, say, instead="give a local folder with --model")
+    return Model(name, snapshot.files[CONFIG].parent, snapshot.commit)
 
-    if constants.is_offline_mode():
-        cached = cached_model(name, revision)
-        if cached.folder is None:
-            raise ModelUnreachable(
-                f"{name} is no local folder; the Hub is switched off (HF_HUB_OFFLINE), "
-                f"and its cache does not hold revision {revision}",
-                "fetch it once with a network, or give a local folder with --model",
-            )
-        return cached
-    try:
-        commit = HfApi().model_info(name, revision=revision).sha
-        patterns = ["*.json", "*.safetensors", "*.model", "*.jinja"]
-        folder = snapshot_download(name, revision=commit, allow_patterns=patterns)
-    except Exception as fault:  # the client raises its own, its HTTP library's and the socket's errors
-        raise ModelUnreachable(
-            f"{name} cannot be fetched from the Hub: {type(fault).__name__}", "give a local folder with --model"
-        ) from fault
-    return Model(name, Path(folder), commit)
+
+def _parts(names: list[str]) -> list[str]:
+    return [CONFIG, *(name for name in names if name.endswith(FILES) and name != CONFIG)]
 
 
 def cached_model(name: str, revision: str) -> Model:
-    """Return a Hub model as far as it lies in the local cache; no network is used."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except Exception:  # nothing of it is here
-        return Model(name, None)
-    return Model(name, folder, folder.name) if (folder / "config.json").is_file() else Model(name, None)
+    """Return a Hub model as far as the local cache holds it; no network is used."""
+    config = hub.cached_file(name, "model", revision, CONFIG)
+    return Model(name, None) if config is None else Model(name, config.parent, config.parent.name)

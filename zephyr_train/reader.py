@@ -2,15 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import keys, manifest
+from zephyr_core import hub, keys, manifest
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
-from zephyr_train.models import is_hub_id
-from zephyr_train.rows import hub, layouts
+from zephyr_train.rows import layouts
 from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
 
 SPLITS = {
@@ -18,6 +17,7 @@ SPLITS = {
     "pairs": {"train": ("train_prefs", "train"), "test": ("test_prefs", "test", "validation", "eval")},
 }
 COMMANDS = {"dialogues": "zephyr data clean-ultrachat", "pairs": "zephyr data binarize"}
+INSTEAD = "give a local copy of the dataset with --data"
 READ_AS = 1  # of how rows are normalised: part of the digest, so that what is derived from rows is made anew
 
 
@@ -107,17 +107,19 @@ class Source:
         return int(pc.sum(pc.is_in(test, train)).as_py() or 0)
 
 
-def open_data(source: str, kind: str, revision: str = "main") -> Source:
+def open_data(source: str, kind: str, revision: str = "main", say: Callable[[str], None] = lambda _: None) -> Source:
     """Return the rows of a dataset directory, a folder or file of rows, or a Hub dataset; no row is read yet.
 
     Args:
         source: a path, or the id of a Hub dataset, owner/name.
         kind: dialogues | pairs.
         revision: of a Hub dataset; resolved once to its commit.
+        say: prints a line of news about a download.
 
     Raises:
         RowsUnfit: it holds no rows of that kind, or some of its files are missing.
-        ModelUnreachable: there is no such path, or the Hub does not answer.
+        ModelUnreachable: there is no such path.
+        Unreachable: the Hub dataset cannot be fetched.
     """
     path = Path(source)
     if path.is_dir() and manifest.is_whole(path):
@@ -131,8 +133,10 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         return Source(
             source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
         )
-    if is_hub_id(source) and not path.with_name(path.name + ".partial").exists():
-        fetched = hub.fetch(source, revision, lambda names: _chosen(source, kind, names))
+    if hub.is_hub_id(source):
+        fetched = hub.fetch(
+            source, "dataset", revision, lambda names: _chosen(source, kind, names), say, instead=INSTEAD
+        )
         return _foreign(source, kind, fetched.commit, fetched.files)
     raise ModelUnreachable(
         f"{source}: no such file or folder, and no id of a Hub dataset",

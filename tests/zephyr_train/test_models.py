@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub_server import COMMIT, HubServer
 from zephyr_core import manifest, recipe
+from zephyr_core.errors import Unreachable
 from zephyr_train import models
 from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
-from zephyr_train.models import cached_model, hub_model, is_hub_id, local_model, step_before
+from zephyr_train.models import cached_model, hub_model, local_model, step_before
 from zephyr_train.options import StudentOptions
 from zephyr_train.preflight import tokenizer
 from zephyr_train.preflight.tokenizer import tokenizer_of
@@ -77,24 +79,6 @@ def test_the_step_before_is_named_with_its_command(tmp_path: Path, monkeypatch: 
     assert step_before(recipe.load(str(file)), "sft", "result") == tmp_path / "mine" / "sft"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("mistralai/Mistral-7B-v0.1", True),
-        ("a_b/c", True),
-        ("gpt2", False),
-        ("./a/b", False),
-        ("../b", False),
-        ("a/b/c", False),
-        ("/a", False),
-        ("data/pairs.jsonl", False),
-        ("data/pairs.parquet", False),
-    ],
-)
-def test_a_hub_id_has_an_owner_and_a_name_and_is_no_file(text: str, expected: bool) -> None:
-    assert is_hub_id(text) == expected
-
-
 def _cache(home: Path, *names: str) -> None:
     snapshot = home / "models--owner--name" / "snapshots" / ("c" * 40)
     snapshot.mkdir(parents=True, exist_ok=True)
@@ -114,13 +98,25 @@ def test_a_hub_model_without_a_network_comes_from_the_cache_or_is_refused(
     assert cached_model("owner/name", "main") == models.Model("owner/name", None)
     _cache(tmp_path, "tokenizer.json")
     for revision in ("main", "other"):
-        with pytest.raises(ModelUnreachable, match=f"HF_HUB_OFFLINE.*does not hold revision {revision}") as fault:
-            hub_model("owner/name", revision)
+        with pytest.raises(Unreachable, match=f"HF_HUB_OFFLINE.*does not hold revision {revision}") as fault:
+            hub_model("owner/name", revision, print)
         assert "--model" in str(fault.value.hint)
     _cache(tmp_path, "config.json")
-    found = hub_model("owner/name", "main")
+    found = hub_model("owner/name", "main", print)
     assert found.folder is not None and found.folder.name == found.commit == "c" * 40
     assert cached_model("owner/name", "main") == found
+
+
+def test_of_a_hub_model_only_what_training_reads_is_fetched(
+    hub_server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = ("chat_template.jinja", "config.json", "model.safetensors", "tokenizer.model")
+    hub_server.put("model", "owner/name", {name: name for name in (*parts, "README.md", "pytorch_model.bin")})
+    hub_server.use(monkeypatch, tmp_path / "home")
+    found = hub_model("owner/name", "main", print)
+    assert found.commit == COMMIT and found == cached_model("owner/name", "main")
+    assert found.folder is not None and sorted(path.name for path in found.folder.iterdir()) == sorted(parts)
+    assert sorted(hub_server.downloads()) == sorted(parts)
 
 
 def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +126,10 @@ def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         raise OSError("no network")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
-    with pytest.raises(ModelUnreachable, match="owner/name cannot be fetched from the Hub: OSError"):
-        hub_model("owner/name", "main")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(Unreachable, match="owner/name cannot be listed: no network") as fault:
+        hub_model("owner/name", "main", print)
+    assert "--model" in str(fault.value.hint)
 
 
 def test_the_tokenizer_is_that_of_autotokenizer(student: Path, tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """What the user names → the raw files behind it."""
 
 import glob
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import paths
-from zephyr_core.errors import EnvironmentLack, UsageError
+from zephyr_core import hub, paths
+from zephyr_core.errors import EnvironmentLack, Unreachable, UsageError
 from zephyr_data.errors import SourceError
 
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
 RATED = "rated"  # the folder of a dataset of pairs that holds all rows as they were read
 SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
+INSTEAD = "give local files (`zephyr data … FILE.jsonl`), or try the embedded samples with `--recipe tiny`"
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,7 @@ def kind_of(path: Path) -> str | None:
 
 def is_local(source: str) -> bool:
     """Return whether `source` names files here rather than a dataset on the Hub."""
-    path = Path(source)
-    looks_local = source.startswith((".", "/", "~", SAMPLES)) or glob.has_magic(source) or kind_of(path) is not None
-    return looks_local or path.exists() or source.count("/") != 1
+    return not hub.is_hub_id(source)
 
 
 def local_files(source: str) -> list[RawFile]:
@@ -74,6 +74,33 @@ def rated_files(source: str) -> list[RawFile]:
     if not found:
         raise SourceError(f"{source} holds no rated rows", "name raw rated rows, or a dataset that `binarize` made")
     return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]
+
+
+def hub_files(repository: str, revision: str, say: Callable[[str], None]) -> tuple[list[RawFile], str]:
+    """Return the raw files of a Hub dataset, fetched if need be, and the commit that they belong to.
+
+    Raises:
+        Unreachable: they cannot be fetched, or the dataset holds no file that can be read.
+        NoSpace: the disk cannot take the files.
+    """
+    snapshot = hub.fetch(repository, "dataset", revision, _readable, say, instead=INSTEAD)
+    if not snapshot.files:
+        raise Unreachable(f"{repository} holds no file that can be read", "name files inside a local copy instead")
+    source = f"{repository}@{snapshot.commit}"
+    return [
+        RawFile(source, name, path, kind_of(path) or "plain") for name, path in snapshot.files.items()
+    ], snapshot.commit
+
+
+def cached_hub_file(source: str, name: str) -> RawFile | None:
+    """Return a raw file of a recorded source ("repository@commit") from the Hub's cache, or None."""
+    repository, _, commit = source.partition("@")
+    path = hub.cached_file(repository, "dataset", commit, name) if commit else None
+    return None if path is None else RawFile(source, name, path, kind_of(path) or "plain")
+
+
+def _readable(names: list[str]) -> list[str]:
+    return [name for name in names if kind_of(Path(name))]
 
 
 def _raw_file(source: str, path: Path, root: Path) -> RawFile:

@@ -7,8 +7,7 @@ import polars as pl
 from zephyr_core.errors import UsageError
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.blocks import Block, read_blocks
-from zephyr_data.sources.files import RawFile, is_local, local_files
-from zephyr_data.sources.hub import cached_file
+from zephyr_data.sources.files import RawFile, cached_hub_file, local_files
 
 
 def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) -> str | None:
@@ -26,8 +25,9 @@ def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) ->
 
 
 def _find(source: str, name: str) -> RawFile | None:
-    if not is_local(source):
-        return cached_file(source, name)
+    fetched = cached_hub_file(source, name)
+    if fetched is not None:
+        return fetched
     try:
         return next((file for file in local_files(source) if file.name == name), None)
     except (UsageError, SourceError):

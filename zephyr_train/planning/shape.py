@@ -10,7 +10,7 @@ from typing import Any
 
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import local_model
+from zephyr_train.models import cached_model, local_model
 from zephyr_train.options import StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -45,8 +45,8 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     name = str(model) if model is not None else student.source
     if name == "new":
         return _of_options(student)
-    local = local_model(name)
-    folder = local.folder if local else _cached(name, student.revision if name == student.source else "main")
+    revision = student.revision if name == student.source else "main"
+    folder = (local_model(name) or cached_model(name, revision)).folder
     if folder is not None:
         return _of_folder(folder)
     if name == student.source:
@@ -114,16 +114,6 @@ def _of_config(config: Mapping[str, Any], source: str) -> Shape:
     embeddings = config["vocab_size"] * hidden * (1 if config.get("tie_word_embeddings") else 2)
     parameters = embeddings + layers * layer + hidden
     return Shape(parameters, layers, hidden, config["vocab_size"], source, projections)
-
-
-def _cached(name: str, revision: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        found = try_to_load_from_cache(name, "config.json", revision=revision)
-    except ValueError:  # no name of a repository
-        return None
-    return Path(found).parent if isinstance(found, str) else None
 
 
 def record(shape: Shape) -> dict[str, Any]:

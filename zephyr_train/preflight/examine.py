@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zephyr_core.errors import DataError, OptionError, UsageError
+from zephyr_core.errors import DataError, OptionError, Unreachable, UsageError
 from zephyr_core.faults import Fault
+from zephyr_core.hub import is_hub_id
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import STUDENT, config_of, is_hub_id
+from zephyr_train.models import STUDENT, config_of
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
@@ -73,7 +73,7 @@ def _micro_batch_size(found: Examination) -> int:
 def _find_inputs(found: Examination, say: Callable[[str], None]) -> None:
     asked = found.asked
     with _told(found, asked.options.data):
-        found.source = find_rows(asked)
+        found.source = find_rows(asked, say)
     with _told(found, asked.options.model or (asked.student.source if asked.step == "sft" else None)):
         found.model = find_model(asked, found.source, say, dry=found.dry)
 
@@ -103,8 +103,8 @@ def _told(found: Examination, named: str | None) -> Iterator[None]:
     """Turn an input's absence into a fault; into a note where a plan needs it not: unnamed, or on the Hub."""
     try:
         yield
-    except ModelUnreachable as fault:
-        if found.dry and (named is None or (is_hub_id(named) and not Path(named).exists())):
+    except Unreachable as fault:
+        if found.dry and (named is None or is_hub_id(named)):
             found.notes.append(f"not looked at: {fault}; {fault.hint}")
         else:
             found.add(Fault("missing-input", str(fault), fault.hint or ""))

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from zephyr_core import manifest, paths
+from zephyr_core import hub, manifest, paths
 from zephyr_train import models
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
@@ -16,24 +16,24 @@ KINDS = {"sft": "dialogues", "dpo": "pairs"}
 ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
-def find_rows(asked: Asked) -> Source:
+def find_rows(asked: Asked, say: Callable[[str], None]) -> Source:
     """Return the rows to train on, found and not read.
 
     Raises:
-        ModelUnreachable: they are not there.
+        Unreachable: they are not there.
         RowsUnfit: they are not what this step trains on.
     """
     named = asked.options.data
     if named is None:
         named = str(models.step_before(asked.recipe, ROWS_OF[asked.step], "dataset"))
-    return open_data(named, KINDS[asked.step], asked.options.revision)
+    return open_data(named, KINDS[asked.step], asked.options.revision, say)
 
 
 def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], *, dry: bool) -> Model:
     """Return the model to begin with. A plan takes it as far as it is here; else it is fetched or built.
 
     Raises:
-        ModelUnreachable: it is not there, and cannot be fetched or built.
+        Unreachable: it is not there, and cannot be fetched or built.
     """
     name = asked.options.model
     if name is None and asked.step == "dpo":
@@ -47,10 +47,10 @@ def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], 
     found = models.local_model(name)
     if found is not None:
         return found
-    if not models.is_hub_id(name):
+    if not hub.is_hub_id(name):
         raise ModelUnreachable(f"{name}: no such folder, and no id of a model on the Hub", "see --model")
     revision = asked.student.revision if name == asked.student.source else "main"
-    return models.cached_model(name, revision) if dry else models.hub_model(name, revision)
+    return models.cached_model(name, revision) if dry else models.hub_model(name, revision, say)
 
 
 def _required(name: str) -> Model:

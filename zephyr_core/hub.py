@@ -1,0 +1,240 @@
+"""The Hugging Face Hub: a revision is resolved once to its commit, and files are fetched into the Hub's own cache."""
+
+import contextlib
+import errno
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
+from zephyr_core.manifest import write_text_whole
+from zephyr_core.reading import json_file
+
+Kind = Literal["dataset", "model"]
+Choose = Callable[[list[str]], Iterable[str]]  # the names of all files of a repository → those that are needed
+
+TIMEOUT = 10.0  # seconds for the listing
+LISTINGS = "zephyr"  # folder of a cached repository: the names of all its files at each commit that was fetched
+CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
+AGAIN = "run the command again: whole files stay, the rest is fetched"  # the client keeps no part of a file
+_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files of a repository at one commit: their names in it → where they are here."""
+
+    repository: str
+    commit: str
+    files: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of the Hub, and what the caller can do without it."""
+
+    repository: str
+    kind: Kind
+    revision: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"the Hub {self.kind} {self.repository}"
+
+    @property
+    def page(self) -> str:
+        """Return the address of its page."""
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/{'datasets/' if self.kind == 'dataset' else ''}{self.repository}"
+
+
+def is_hub_id(text: str) -> bool:
+    """Return whether the text names a dataset or model on the Hub, owner/name, and nothing here.
+
+    A data file's name is never an id, and neither is the name of an output that was interrupted.
+    """
+    if _ID.fullmatch(text) is None or text.lower().endswith(_FILES):
+        return False
+    return not Path(text).exists() and not Path(f"{text}.partial").exists()
+
+
+def fetch(
+    repository: str, kind: Kind, revision: str, choose: Choose, say: Callable[[str], None], *, instead: str
+) -> Snapshot:
+    """Return the chosen files of a repository, downloaded if need be; with HF_HUB_OFFLINE from the cache alone.
+
+    Args:
+        repository: owner/name.
+        kind: dataset | model.
+        revision: branch, tag or commit; resolved once.
+        choose: names the files that are needed, all of which must be there.
+        say: prints a line of news.
+        instead: what the reader can do without the Hub, as the end of a hint: "give a local folder with --model".
+
+    Raises:
+        Unreachable: no network, no such repository or revision, no access, or not in the cache.
+        NoSpace: the disk cannot take the files.
+    """
+    from huggingface_hub import constants
+
+    wanted = _Wanted(repository, kind, revision, instead)
+    if constants.is_offline_mode():
+        return _offline(wanted, choose)
+    commit, sizes = _listing(wanted)
+    names = list(choose(sorted(sizes)))
+    absent = [name for name in names if name not in sizes]
+    if absent:
+        raise Unreachable(f"{wanted} holds no {absent[0]}", instead)
+    stored = _stored(repository, kind)
+    _keep(stored / LISTINGS / f"{commit}.json", json.dumps({"files": sorted(sizes)}))
+    missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
+    if missing:
+        size = sum(sizes[name] for name in missing)
+        _require_space(size, repository)
+        say(f"{repository} at {commit}: {len(names)} files, {size / 1e9:.2f} GB to fetch")
+    for number, name in enumerate(missing, start=1):
+        say(f"fetching {number} of {len(missing)}: {name}, {sizes[name] / 1e9:.2f} GB")
+        _download(wanted, commit, name)
+    if revision != commit:
+        _keep(stored / "refs" / revision, commit)  # where the Hub's own client looks for it too
+    return Snapshot(repository, commit, {name: stored / "snapshots" / commit / name for name in names})
+
+
+def cached(repository: str, kind: Kind, revision: str, choose: Choose) -> Snapshot | None:
+    """Return the chosen files from the Hub's cache; None unless it holds all of them. No network is used."""
+    folder = _folder(repository, kind, revision)
+    if not folder.is_dir():
+        return None
+    files = {name: folder / name for name in choose(sorted(_names(repository, kind, folder)))}
+    return Snapshot(repository, folder.name, files) if all(path.is_file() for path in files.values()) else None
+
+
+def cached_file(repository: str, kind: Kind, revision: str, name: str) -> Path | None:
+    """Return a file from the Hub's cache, or None. No network is used."""
+    path = _folder(repository, kind, revision) / name
+    return path if path.is_file() else None
+
+
+def _offline(wanted: _Wanted, choose: Choose) -> Snapshot:
+    snapshot = cached(wanted.repository, wanted.kind, wanted.revision, choose)
+    if snapshot is None:
+        raise Unreachable(
+            f"{wanted.repository} is on the Hub, which is switched off (HF_HUB_OFFLINE), "
+            f"and the cache does not hold revision {wanted.revision}",
+            f"fetch it once with HF_HUB_OFFLINE=0, or {wanted.instead}",
+        )
+    return snapshot
+
+
+def _listing(wanted: _Wanted) -> tuple[str, dict[str, int]]:
+    """Return the commit of the revision, and name → bytes of every file.
+
+    `snapshot_download(dry_run=True)` tells no more, asks for each file in turn, and waits forever for a silent server.
+    """
+    from huggingface_hub import HfApi
+
+    look_up = HfApi().dataset_info if wanted.kind == "dataset" else HfApi().model_info
+    try:
+        info = look_up(wanted.repository, revision=wanted.revision, files_metadata=True, timeout=TIMEOUT)
+    except Exception as fault:  # the client raises its own errors, its HTTP library's and the socket's
+        raise _explained(fault, wanted, f"{wanted} cannot be listed", CACHE) from fault
+    return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
+
+
+def _download(wanted: _Wanted, commit: str, name: str) -> None:
+    """Download one file. `snapshot_download` does so in threads, which ctrl-c has to wait for."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        hf_hub_download(wanted.repository, name, repo_type=wanted.kind, revision=commit)
+    except Exception as fault:  # as above
+        raise _explained(fault, wanted, f"{name} of {wanted} was not fetched", AGAIN) from fault
+
+
+def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -> EnvironmentLack:
+    """Return an error of ours: what the Hub answered, in one line, and what to do about it."""
+    from huggingface_hub import errors
+
+    while isinstance(fault, errors.LocalEntryNotFoundError) and fault.__cause__ is not None:
+        fault = fault.__cause__  # "not in the cache either" hides what went wrong
+    status = getattr(getattr(fault, "response", None), "status_code", None)
+    missing = isinstance(fault, errors.RepositoryNotFoundError)  # which GatedRepoError is too; 401 may mean either
+    if isinstance(fault, OSError) and fault.errno in _UNWRITABLE:
+        return NoSpace(
+            f"{failure}: {_cache()} cannot be written: {fault.strerror}",
+            "free some space, or point HF_HOME to a folder that can be written",
+        )
+    if isinstance(fault, errors.RevisionNotFoundError):
+        failure, hint = f"{wanted} has no revision {wanted.revision}", "name a branch, tag or commit of it"
+    elif isinstance(fault, errors.GatedRepoError) or (status in (401, 403) and not missing):
+        failure = f"{wanted} is gated: the Hub refuses access ({status})"
+        hint = f"accept its terms at {wanted.page} and run `hf auth login`"
+    elif missing:
+        failure = f"{wanted} does not exist, or is private"
+        hint = "check its name, run `hf auth login` if it is private"
+    elif status == 429:
+        failure = f"{failure}: the Hub limits the rate of requests (429)"
+        hint = "run the command again in some minutes (`hf auth login` raises the limit)"
+    else:
+        failure = f"{failure}: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}"
+    return Unreachable(failure, f"{hint}, or {wanted.instead}")
+
+
+def _cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).absolute()
+
+
+def _folder(repository: str, kind: Kind, revision: str) -> Path:
+    """Return where the Hub's cache keeps the files of a revision, if it does."""
+    stored = _stored(repository, kind)
+    reference = stored / "refs" / revision
+    commit = reference.read_text(encoding="utf-8") if reference.is_file() else revision
+    return stored / "snapshots" / commit
+
+
+def _stored(repository: str, kind: Kind) -> Path:
+    return _cache() / "--".join([f"{kind}s", *repository.split("/")])
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file of the cache, unless the cache cannot be written: it may still hold all that is needed."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_whole(path, text)
+
+
+def _names(repository: str, kind: Kind, folder: Path) -> list[str]:
+    """Return the names of all files of a commit, here or not: as zephyr or `hf download` listed them.
+
+    Without a listing those that are here.
+    """
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    listing: Mapping[str, list[str]] = json_file(folder.parents[1] / LISTINGS / f"{folder.name}.json")
+    if "files" in listing:
+        return listing["files"]
+    try:
+        return [file.path for file in get_cached_repo_tree(repository, repo_type=kind, revision=folder.name)]
+    except CachedRepoTreeNotFoundError:
+        return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def _require_space(needed: int, repository: str) -> None:
+    folder = _cache()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise NoSpace(
+            f"{repository} needs {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free",
+            "free some, or point HF_HOME to a larger disk",
+        )
