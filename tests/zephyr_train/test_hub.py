@@ -17,7 +17,7 @@ READ = """
 import json, sys
 from zephyr_core.errors import ZephyrError
 from zephyr_train.reader import open_data
-from zephyr_train.training.progress import say
+from zephyr_core.console import say
 try:
     source = open_data(sys.argv[1], "pairs", *(sys.argv[2:] or ["main"]), say)
     rows = {split: source.table(split).num_rows for split in source.files}
