@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.folder import damage
 from zephyr_run import command, mending, outputs
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
 from zephyr_run.steps import Step, named
-from zephyr_run.verify import damage
 
 DONE, SKIPPED, REBUILT = "done", "skipped", "rebuilt"
 REFUSED = 2  # exit code of a command that finds another's work

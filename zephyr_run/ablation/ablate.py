@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.errors import UsageError
+from zephyr_core.folder import damage
 from zephyr_core.reading import json_file
 from zephyr_run import outputs
 from zephyr_run.ablation import page, summary
@@ -15,7 +16,6 @@ from zephyr_run.command import of_the_run, start, typed
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.record import held
 from zephyr_run.steps import DATA
-from zephyr_run.verify import damage
 
 Tell = Callable[[str], None]
 
