@@ -27,9 +27,9 @@ PARENT = "ZEPHYR_PARENT"  # environment variable: the process that a worker ends
 
 _EVERY = 0.2  # seconds between two looks at a process
 _PATIENCE = 3.0  # seconds for ctrl-c: a terminal sends it to all of its processes
-_COMMAND_GRACE = 30.0  # seconds for a command of ours, which stops its own workers first
-_GRACE = 10.0  # seconds for a worker
-_ALONE_GRACE = 5.0  # seconds for a command that has lost its parent
+_GRACE_OF_COMMANDS = 30.0  # seconds for a command of ours, which stops its own workers first
+_GRACE_OF_WORKERS = 10.0  # seconds for a worker
+_GRACE_OF_ORPHANS = 5.0  # seconds for a command that has lost its parent
 _TAIL_LINES, _TAIL_BYTES = 15, 64 * 2**10
 _CHOSEN = (errors.USAGE, errors.ENVIRONMENT, errors.DATA)  # exit codes that a worker gives, not Python
 
@@ -43,9 +43,9 @@ class Ended:
     err: str = ""
 
     @property
-    def signal(self) -> int | None:
+    def killed_by(self) -> signal.Signals | None:
         """Return the signal that killed it, or None."""
-        return self.code - 128 if self.code > 128 else None
+        return next((number for number in signal.Signals if number == self.code - 128), None)
 
 
 # ---- the process that starts another ------------------------------------------------------------
@@ -124,7 +124,7 @@ def _stop(process: "subprocess.Popen[Any]", *, by_ctrl_c: bool, is_command: bool
                 process.wait(_PATIENCE)
         process.send_signal(signal.SIGINT if by_ctrl_c else signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_COMMAND_GRACE if is_command else _GRACE)
+            process.wait(_GRACE_OF_COMMANDS if is_command else _GRACE_OF_WORKERS)
     finally:
         if process.poll() is None:
             process.kill()
@@ -177,9 +177,9 @@ def failure(folder: Path, ended: Ended, log: Path, *, hint: str | None = None) -
     if ended.code in _CHOSEN and lines[-1].startswith("error: "):  # no room on the disk for its words
         return _error(lines[-1].removeprefix("error: "), hint, ended.code)
     tail = "\n  ".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
-    if ended.signal is not None:
-        cause = ", probably for lack of memory" if ended.signal == signal.SIGKILL else ""
-        return EnvironmentLack(f"a worker was killed by {_signal_name(ended.signal)}{cause}; {tail}", hint)
+    if ended.killed_by is not None:
+        cause = ", probably for lack of memory" if ended.killed_by == signal.SIGKILL else ""
+        return EnvironmentLack(f"a worker was killed by {ended.killed_by.name}{cause}; {tail}", hint)
     return _error(f"a worker ended with exit code {ended.code}; {tail}", hint, errors.FAULT)
 
 
@@ -187,13 +187,6 @@ def _error(message: str, hint: str | None, code: int) -> ZephyrError:
     fault = ZephyrError(message, hint)
     fault.exit_code = code
     return fault
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 # ---- the process that is started ----------------------------------------------------------------
@@ -232,7 +225,7 @@ def _watch(parent: int, began: str | None, softly: bool) -> None:
         time.sleep(_EVERY)
     if softly:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(_ALONE_GRACE)
+        time.sleep(_GRACE_OF_ORPHANS)
     os._exit(errors.INTERRUPTED if softly else errors.TERMINATED)
 
 

@@ -73,7 +73,7 @@ def test_sigterm_reaches_the_child_and_the_exit_code_is_143(tmp_path: Path, how:
     assert (tmp_path / "child.signal").read_text() == str(int(signal.SIGTERM))
 
 
-def test_ctrl_c_that_only_the_parent_got_reaches_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_that_only_the_parent_got_reaches_the_child(tmp_path: Path) -> None:
     parent, child = started("start", HEEDS, tmp_path / "child")
     parent.send_signal(signal.SIGINT)
     assert parent.wait(15) == -signal.SIGINT
@@ -84,7 +84,7 @@ def test_ctrl_c_that_only_the_parent_got_reaches_the_child(tmp_path: Path, monke
 def test_a_child_that_heeds_no_signal_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "import os, pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     deaf += "pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
-    monkeypatch.setattr(process, "_GRACE", 0.3)
+    monkeypatch.setattr(process, "_GRACE_OF_WORKERS", 0.3)
 
     def broken() -> None:
         wait_for(tmp_path / "child")
@@ -122,8 +122,8 @@ def test_what_is_caught_comes_back_with_the_exit_code() -> None:
     code = "import sys; print('plums'); print('pears', file=sys.stderr); sys.exit(3)"
     assert start([sys.executable, "-c", code], catch=["out", "err"]) == Ended(3, "plums\n", "pears\n")
     killed = start([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
-    assert (killed.code, killed.signal) == (137, signal.SIGKILL)
-    assert Ended(5).signal is None
+    assert (killed.code, killed.killed_by) == (137, signal.SIGKILL)
+    assert Ended(5).killed_by is None and Ended(255).killed_by is None
 
 
 @pytest.mark.parametrize(
