@@ -1,8 +1,7 @@
 """The `zephyr` command line: mounts each package's commands, renders their errors. Nothing heavy."""
 
-import signal
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,6 +9,7 @@ import zephyr_core
 from zephyr_core import console, errors, recipe_report
 from zephyr_core.crash import explained
 from zephyr_core.flags import DEFAULT_RECIPE, RecipeArgument
+from zephyr_core.process import sigterm_raises
 from zephyr_data import commands as data
 from zephyr_run import commands as chain
 from zephyr_run.steps import SECTIONS
@@ -65,9 +65,9 @@ def diff_recipes(left: RecipeArgument, right: RecipeArgument) -> None:
 def main() -> None:
     """Run the command line; an error is one line, a hint and its exit code (zephyr_core.errors has the table)."""
     console.replace_what_cannot_be_encoded()
-    signal.signal(signal.SIGTERM, _stop)
     try:
-        app()
+        with sigterm_raises():
+            app()
     except errors.ZephyrError as fault:
         _give_up(fault)
     except KeyboardInterrupt:
@@ -75,15 +75,11 @@ def main() -> None:
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # Typer makes exit code 1 of it
             _give_up(console.closed(end.__context__))
-        if end.code in (errors.INTERRUPTED, errors.TERMINATED):  # Typer makes the first of ctrl-c, _stop the other
+        if end.code in (errors.INTERRUPTED, errors.TERMINATED):  # Typer makes the first of ctrl-c
             _stopped(int(end.code))
         raise
     except Exception as fault:
         _give_up(explained(fault))
-
-
-def _stop(number: int, frame: Any) -> None:
-    sys.exit(errors.TERMINATED)
 
 
 def _stopped(code: int) -> None:

@@ -4,12 +4,12 @@ import contextlib
 import errno
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zephyr_core.disk import require_space
 from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
@@ -97,7 +97,7 @@ def fetch(
     missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
     if missing:
         size = sum(sizes[name] for name in missing)
-        _require_space(size, repository)
+        require_space(_cache(), size, f"point HF_HOME to a larger disk; {repository} goes there")
         say(f"{repository} at {commit}: {len(names)} files, {size / 1e9:.2f} GB to fetch")
     for number, name in enumerate(missing, start=1):
         say(f"fetching {number} of {len(missing)}: {name}, {sizes[name] / 1e9:.2f} GB")
@@ -227,14 +227,3 @@ def _names(repository: str, kind: Kind, folder: Path) -> list[str]:
         return [file.path for file in get_cached_repo_tree(repository, repo_type=kind, revision=folder.name)]
     except CachedRepoTreeNotFoundError:
         return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-
-
-def _require_space(needed: int, repository: str) -> None:
-    folder = _cache()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise NoSpace(
-            f"{repository} needs {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free",
-            "free some, or point HF_HOME to a larger disk",
-        )

@@ -18,13 +18,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_names(directory: Path) -> list[str]:
+    """Return the relative path of every file below `directory` but the manifest."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / NAME)
+    return [path.relative_to(directory).as_posix() for path in files]
+
+
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
     """Return every file below `directory` but the manifest: relative path → bytes and sha256."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / NAME)
-    return {
-        path.relative_to(directory).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        for path in files
-    }
+    paths = {name: directory / name for name in file_names(directory)}
+    return {name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for name, path in paths.items()}
 
 
 def write_text_whole(path: Path, text: str) -> None:

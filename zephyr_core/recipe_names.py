@@ -7,9 +7,10 @@ from zephyr_core import options as declarations
 from zephyr_core import paths
 from zephyr_core.errors import RecipeError
 from zephyr_core.options import did_you_mean
+from zephyr_core.process import PARENT
 
 RECORD = "ZEPHYR_RECIPE_RECORD"  # the file in which a run keeps the recipe that it parsed
-OWN_VARIABLES = (paths.RUNS, paths.CACHE, RECORD, "ZEPHYR_PARENT")
+OWN_VARIABLES = (paths.RUNS, paths.CACHE, RECORD, PARENT)
 NOTES = ("deviations", "interpretations")
 OWN_KEYS = ("about", "extends", *NOTES)
 Sections = Mapping[str, type]  # name of a section → its options

@@ -18,6 +18,7 @@ import polars.selectors as cs
 
 from zephyr_core import manifest, this_code
 from zephyr_core.console import Progress
+from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_data import card
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
@@ -27,7 +28,7 @@ from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
 from zephyr_data.stages import LookUp, split_verdict
 from zephyr_data.step import Options, Step
-from zephyr_data.work import Work, clear_disk_errors
+from zephyr_data.work import Work
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
@@ -123,7 +124,7 @@ def make(
     started, options, work = time.time(), resolved.options, Work(out)
     digests = step.file_digests(options)
     inputs = Inputs(files, options.limit)
-    with clear_disk_errors(out), work.held():
+    with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.held():
         progress.say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
         verdicts = _judge_set(step, done, inputs, options, progress)

@@ -1,14 +1,14 @@
 """Entry point of the steps that make a dataset: from what was typed to a dataset directory."""
 
 import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, paths, recipe
 from zephyr_core.console import progress, say
-from zephyr_core.errors import NoSpace, PartlyDone, UsageError
+from zephyr_core.disk import require_space
+from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_data.closing import closing_table
@@ -68,7 +68,7 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     if manifest.is_whole(out) and not request.overwrite:
         return _found_whole(step, resolved, files, out)
     _refuse_foreign(out)
-    _check_space(files, out)
+    require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
     with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
     return content, closing_table(content, out)
@@ -150,10 +150,7 @@ def _refuse_foreign(out: Path) -> None:
         raise UsageError(f"{out} is a file", "give a folder with --out")
 
 
-def _check_space(files: list[RawFile], out: Path) -> None:
-    existing = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.is_dir())
-    if not os.access(existing, os.W_OK):
-        raise NoSpace(f"{existing} cannot be written: permission denied", "give a writable folder with --out")
+def _needed_bytes(files: list[RawFile]) -> float:
     ratio = {
         "plain": 1.0,
         "gzip": 3.0,
@@ -161,13 +158,7 @@ def _check_space(files: list[RawFile], out: Path) -> None:
         "parquet": 2.0,
         "rated": 4.0,
     }  # plain bytes per stored byte, roughly
-    needed = WORK_SHARE * sum(ratio[file.kind] * file.path.stat().st_size for file in files)
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise NoSpace(
-            f"about {needed / 1e9:.1f} GB are needed at {existing}, {free / 1e9:.1f} GB are free",
-            "free some, or give a folder on a larger disk with --out",
-        )
+    return WORK_SHARE * sum(ratio[file.kind] * file.path.stat().st_size for file in files)
 
 
 def _workers(request: Request, files: list[RawFile]) -> int:

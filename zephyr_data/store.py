@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zephyr_core import manifest
+from zephyr_core import folder, manifest
 from zephyr_core.keys import rows_digest
 from zephyr_data.errors import ContractBroken
 from zephyr_data.json_digests import row_digests_of
@@ -142,7 +142,8 @@ def verify(directory: Path) -> dict[str, Any]:
         ContractBroken: all faults found, one a line.
     """
     content = manifest.read(directory)
-    faults = [*_file_faults(directory, content["files"]), *sum_faults(content["counts"]), *_pair_faults(content)]
+    files = map(str, folder.faults(directory, strays=True))
+    faults = [*files, *sum_faults(content["counts"]), *_pair_faults(content)]
     if not faults:
         faults = list(_digest_faults(directory, content))
     if faults:
@@ -166,20 +167,6 @@ def _pair_faults(content: dict[str, Any]) -> Iterator[str]:
     written = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
     if content["kind"] == "pairs" and written != content["counts"]["pairs"]:
         yield f"{content['counts']['pairs']} pairs counted, but {written} in the prefs splits"
-
-
-def _file_faults(directory: Path, expected: dict[str, Any]) -> Iterator[str]:
-    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
-    found.pop(manifest.NAME)
-    for name, entry in expected.items():
-        path = found.pop(name, None)
-        if path is None:
-            yield f"{name} is missing"
-        elif path.stat().st_size != entry["bytes"]:
-            yield f"{name} has {path.stat().st_size} bytes, not {entry['bytes']}"
-        elif manifest.file_digest(path) != entry["sha256"]:
-            yield f"{name} has changed: another sha256"
-    yield from (f"{name} is not in the manifest" for name in found)
 
 
 def _digest_faults(directory: Path, content: dict[str, Any]) -> Iterator[str]:

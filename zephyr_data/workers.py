@@ -1,17 +1,17 @@
 """One block through the row stages, in this process or in several."""
 
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from zephyr_core.process import end_with
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import raw_texts
@@ -47,7 +47,7 @@ def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[Bloc
     if workers == 1:
         yield from (run_block(block, job) for block in blocks)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)) as pool:
         pending: list[Future[BlockDone]] = []
         try:
             for block in blocks:
@@ -84,15 +84,3 @@ def run_block(block: Block, job: Job) -> BlockDone:
 @lru_cache(maxsize=1)
 def _stages(step: Step[Any], options: StepOptions) -> tuple[Stage, ...]:
     return step.row_stages(options)
-
-
-def _end_with_parent() -> None:
-    """Leave with the main process, however it ends: a worker waiting for work would outlive a kill -9."""
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core.console import say
+from zephyr_core.folder import damage
 from zephyr_core.steps import Step
 from zephyr_run import command, mending, outputs
 from zephyr_run.errors import DamagedInput, StepFailed
@@ -21,7 +22,6 @@ from zephyr_run.kept_recipe import Loaded
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
 from zephyr_run.steps import named
-from zephyr_run.verify import damage
 
 DONE, SKIPPED, REBUILT = "done", "skipped", "rebuilt"
 REFUSED = 2  # exit code of a command that finds another's work

@@ -2,33 +2,24 @@
 
 import os
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import process
 from zephyr_core.manifest import write_text_whole
+from zephyr_core.process import Ended
 from zephyr_core.recipe import Recipe
 from zephyr_core.recipe_names import RECORD
 from zephyr_core.steps import Step
-from zephyr_run.lifeline import CODE
 from zephyr_run.steps import CHAIN
 
 PARSED = "parsed.json"  # a recipe as its files were read
-PATIENCE = 3.0  # seconds: a terminal's ctrl-c reaches the command by itself
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended; `out` and `err` are what it wrote where that was caught."""
-
-    code: int
-    out: str = ""
-    err: str = ""
+CODE = (
+    "import sys; sys.argv[0] = 'zephyr'; from zephyr_core.process import end_with; end_with({parent}, softly=True);"
+    " import cli; cli.main()"
+)
 
 
 def words(step: Step, recipe: str, sources: Sequence[str] = (), flags: Sequence[str] = ()) -> list[str]:
@@ -68,40 +59,9 @@ def start(
     lock: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run a command with this interpreter and return how it ended; ctrl-c goes on to it, and is waited for.
+    """Run a command, its words beginning with `zephyr`, and return how it ended; see `process.start`.
 
-    Args:
-        command: its words, beginning with `zephyr`.
-        catch: "out" and "err": what is caught; the rest goes where this process' own goes.
-        out_to: a stream for what it writes to stdout, unless that is caught.
-        lock: a descriptor of a lock that it shall hold too.
-        environment: of the command; else this process' own.
+    It runs with this interpreter, and ends with this process as after ctrl-c.
     """
-    code = [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    process = subprocess.Popen(
-        code,
-        stdout=subprocess.PIPE if "out" in catch else out_to,
-        stderr=subprocess.PIPE if "err" in catch else None,
-        text=True,
-        pass_fds=() if lock is None else (lock,),
-        env=None if environment is None else dict(environment),
-    )
-    try:
-        out, err = process.communicate()
-    except KeyboardInterrupt:
-        _stop(process)
-        raise
-    if process.returncode in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
-    return Ended(process.returncode if process.returncode >= 0 else 128 - process.returncode, out or "", err or "")
-
-
-def _stop(process: "subprocess.Popen[str]") -> None:
-    """Wait for a command that ctrl-c has reached; send it on where only this process got it."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
-        return
-    process.send_signal(signal.SIGINT)
-    process.wait()
+    words = [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]
+    return process.start(words, catch=catch, out_to=out_to, lock=lock, environment=environment)

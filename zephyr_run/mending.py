@@ -5,11 +5,11 @@ from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
+from zephyr_core.folder import damage, discard
 from zephyr_core.steps import Step
 from zephyr_run import outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
-from zephyr_run.verify import damage
 
 Say = Callable[[str], None]
 
@@ -41,7 +41,7 @@ def forget_student(run_directory: Path, say: Say) -> None:
     student = run_directory / outputs.STUDENT
     if manifest.is_whole(student):
         say(f"{student} was made of other dialogues: it is made anew")
-        outputs.discard(student)
+        discard(student)
 
 
 def _damage(step: Step, output: Output, record: Record) -> str | None:
@@ -67,4 +67,4 @@ def _beside(step: Step, run_directory: Path, say: Say, *, anew: bool) -> None:
         if what:
             say(f"{folder} is damaged: {what}; it is made anew")
         if what or (anew and step.section == "sft"):
-            outputs.discard(folder)
+            discard(folder)

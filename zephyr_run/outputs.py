@@ -1,6 +1,5 @@
 """What a step left on disk: its place, and digests by which it is known again."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from zephyr_core import manifest, paths
 from zephyr_core.errors import DataError
+from zephyr_core.folder import discard
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_core.reading import json_file
 from zephyr_core.steps import Step
@@ -60,20 +60,9 @@ class Output:
         return None
 
     def remove(self) -> None:
-        """Remove the folder: out of the way first, for half of an output is nobody's."""
-        if self.folder is not None and self.folder.exists():
+        """Remove the folder."""
+        if self.folder is not None:
             discard(self.folder)
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder that is derived from others; a link to it stays, and leads to an empty one."""
-    place = folder.resolve()
-    aside = place.with_name(f".{place.name}.discarded")
-    shutil.rmtree(aside, ignore_errors=True)
-    place.rename(aside)
-    if folder.is_symlink():
-        place.mkdir()
-    shutil.rmtree(aside)
 
 
 def content_parts(content: Mapping[str, Any]) -> dict[str, str]:

@@ -1,15 +1,14 @@
 """runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
 
-import fcntl
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from zephyr_core.errors import NoSpace, RunInProgress
+from zephyr_core import folder as folders
+from zephyr_core.errors import NoSpace
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
 
@@ -69,29 +68,16 @@ def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
         NoSpace: it cannot be made or written.
         RunInProgress: another run holds it.
     """
+    lock_file = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / LOCK).open("w")
+        lock_file.touch()
     except OSError as fault:
         hint = "make the folder writable, or name another place for runs in ZEPHYR_RUNS"
         raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
-    with stream:
-        _lock(stream, folder, say)
-        yield stream.fileno()
-
-
-def _lock(stream: IO[str], folder: Path, say: Callable[[str], None]) -> None:
-    deadline, told = time.monotonic() + PATIENCE, False
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise RunInProgress(
-                    f"another `zephyr run` or `zephyr ablate` is at work in {folder}", "wait for it"
-                ) from None
-        if not told:
-            say(f"{folder} is held by another run, or by the command of one that was killed: waiting")
-            told = True
-        time.sleep(0.2)
+    waiting = f"{folder} is held by another run, or by the command of one that was killed: waiting"
+    busy = f"another `zephyr run` or `zephyr ablate` is at work in {folder}"
+    with folders.held(
+        lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting)
+    ) as lock:
+        yield lock

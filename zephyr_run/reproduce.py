@@ -11,6 +11,7 @@ from typing import Any
 from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
+from zephyr_core.folder import discard
 from zephyr_core.options import declared
 from zephyr_core.reading import json_file
 from zephyr_core.recipe_names import variable_of
@@ -69,7 +70,7 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[Mapping[str, Any]], *,
     begun = json_file(again / BEGUN)
     if begun and fresh:
         with held(again / recipe.stem, say):
-            outputs.discard(again)
+            discard(again)
     elif begun and begun != made_of:
         what = "of another recipe, by other versions or by another state of zephyr"
         raise UsageError(f"{again} was begun, {what}", "--fresh removes it and begins anew")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.folder import damage, partial_of
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.steps import Step
 from zephyr_run import outputs
@@ -11,7 +12,6 @@ from zephyr_run.outputs import Output
 from zephyr_run.record import Record
 from zephyr_run.run import Asked, load
 from zephyr_run.steps import CHAIN, named
-from zephyr_run.verify import damage
 
 REPORT = "report.html"
 MISSING, HALFWAY, WHOLE, STALE = "missing", "stopped half-way", "whole", "stale"
@@ -45,7 +45,7 @@ def _state(step: Step, output: Output, *, hashed: bool) -> str:
 def _unfinished(output: Output) -> list[Path]:
     """Return where a step that was stopped leaves its work: in its folder, or beside it."""
     folder = output.folder
-    return [] if folder is None else [folder, *(folder.with_name(folder.name + end) for end in (".partial", ".state"))]
+    return [] if folder is None else [folder, partial_of(folder), folder.with_name(folder.name + ".state")]
 
 
 def _stale(step: Step, options: Mapping[str, Any], record: Record, found: Mapping[str, Any]) -> str | None:

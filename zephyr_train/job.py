@@ -9,8 +9,6 @@ from zephyr_core import manifest
 from zephyr_core.keys import canonical_json, text_key
 
 NAME = "run.json"
-FAILURE = "failure.json"  # beside it: what a worker that gave up has to say
-PARENT = "ZEPHYR_PARENT"  # environment: the process that started the run
 # What a checkpoint or a finished run is compared by; the rest (names, places, versions) may differ.
 COMPARED = (
     "step",

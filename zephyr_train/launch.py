@@ -1,21 +1,19 @@
 """Starting the processes of a run, and following them: the accelerate command with a generated config that is kept."""
 
-import json
 import os
-import subprocess
+import re
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from zephyr_core.errors import ZephyrError
-from zephyr_train.job import FAILURE, PARENT, Job
+from zephyr_core import process
+from zephyr_core.process import FAILURE, PARENT, Ended
+from zephyr_train.job import Job
 
 CONFIG = "launch.yaml"
 LOG = "log.txt"
-TAIL_LINES = 15
-TOLD = (2, 4, 5)  # exit codes that a worker chose, though it could not leave its words
+_KILLED_RANK = re.compile(r"Signal (\d+) \(\w+\) received by PID")
 
 
 def node_rank() -> int:
@@ -96,8 +94,10 @@ def environment(job: Job) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def run_workers(job: Job, watch: Callable[[], None]) -> None:
+def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], bool] = lambda: False) -> None:
     """Write the run's record and configuration, start its processes, and call `watch` until they are done.
+
+    `continues` says, after a failure, whether there is something that the same command continues from.
 
     Raises:
         ZephyrError: what a worker left behind, or the end of its log.
@@ -109,53 +109,28 @@ def run_workers(job: Job, watch: Callable[[], None]) -> None:
         (job.folder / FAILURE).unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / own_file(CONFIG)).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
-    _follow(job, command(job), watch)
+    _follow(job, command(job), watch, continues)
 
 
-def run_alone(job: Job, module: str) -> None:
-    """Run a module on the run directory in one fresh process.
+def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: False) -> None:
+    """Run a module on the run directory in one fresh process; `continues` as in `run_workers`.
 
     Raises:
         ZephyrError: what it left behind, or the end of its log.
     """
     (job.folder / FAILURE).unlink(missing_ok=True)
-    _follow(job, [sys.executable, "-m", module, job.out], lambda: None)
+    _follow(job, [sys.executable, "-m", module, job.out], lambda: None, continues)
 
 
-def _follow(job: Job, started: list[str], watch: Callable[[], None]) -> None:
-    with (job.folder / own_file(LOG)).open("ab") as log:
-        process = subprocess.Popen(started, stdout=log, stderr=log, env=environment(job))
-        try:
-            while process.poll() is None:
-                time.sleep(0.2)
-                watch()
-        except BaseException:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-            process.kill()
-            raise
-    watch()
-    if process.returncode != 0:
-        raise _failure(job, process.returncode)
-
-
-def _failure(job: Job, code: int) -> ZephyrError:
-    file = job.folder / FAILURE
-    if file.is_file():
-        content = json.loads(file.read_text())
-        fault = ZephyrError(content["message"], content["hint"])
-        fault.exit_code = content["exit_code"]
-        return fault
+def _follow(job: Job, started: list[str], watch: Callable[[], None], continues: Callable[[], bool]) -> None:
     log = job.folder / own_file(LOG)
-    lines = log.read_text(errors="replace").rstrip().split("\n")
-    if code in TOLD and lines[-1].startswith("error: "):
-        fault = ZephyrError(lines[-1].removeprefix("error: "), "the same command continues where it stopped")
-        fault.exit_code = code
-        return fault
-    tail = "\n  ".join(lines[-TAIL_LINES:])
-    fault = ZephyrError(
-        f"a worker ended with {code}; the end of {log}:\n  {tail}", "the same command continues where it stopped"
-    )
-    fault.exit_code = 1
-    return fault
+    ended = process.follow(started, log=log, environment=environment(job), watch=watch)
+    if ended.code != 0:
+        hint = "the same command continues where it stopped" if continues() else None
+        raise process.failure(job.folder, _of_the_rank(ended), log, hint=hint)
+
+
+def _of_the_rank(ended: Ended) -> Ended:
+    """Return how the rank ended that failed first: torch's launcher writes its signal to the log, and ends with 1."""
+    killed = _KILLED_RANK.search(ended.out.rpartition("Root Cause")[2]) if "Root Cause" in ended.out else None
+    return replace(ended, code=128 + int(killed[1])) if killed else ended

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import hub, keys, manifest
+from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.rows import layouts
 from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
@@ -150,7 +151,9 @@ def _ours(source: str, kind: str, folder: Path) -> Source:
     if content.get("kind") not in SPLITS:
         raise RowsUnfit(f"{source} holds no dataset but a {content.get('kind')}", f"`{COMMANDS[kind]}` makes one")
     names = [name for name in content["files"] if name.startswith("data/")]
-    _check_sizes(source, folder, content["files"], names)
+    for fault in faults(folder, hashed=False, names=names):
+        hint = f"see `zephyr data verify {source}`, then make the set again"
+        raise RowsUnfit(f"{fault.name} of {source} {fault.what}", hint)
     filled = {split: parts for split, parts in splits_of(names).items() if counts.get(split, {}).get("rows")}
     picked = _pick(source, kind, filled)
     files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
@@ -186,18 +189,6 @@ def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, 
     if missing:
         raise RowsUnfit(f"{source} lacks {', '.join(missing)}", "fetch the set again; all shards of a split are needed")
     return picked
-
-
-def _check_sizes(source: str, folder: Path, recorded: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Refuse a dataset whose files are not those that its manifest tells of; sizes only, to be quick."""
-    for name in names:
-        path = folder / name
-        size = path.stat().st_size if path.is_file() else None
-        if size != recorded[name]["bytes"]:
-            found = "is missing" if size is None else f"has {size:,} bytes, not {recorded[name]['bytes']:,}"
-            raise RowsUnfit(
-                f"{name} of {source} {found}", f"see `zephyr data verify {source}`, then make the set again"
-            )
 
 
 def _digest(kind: str, content: Mapping[str, list[str]]) -> str:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock
-
 from zephyr_core import manifest
+from zephyr_core.disk import clear_disk_errors
+from zephyr_core.folder import damage, held, partial_of, publish
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
@@ -51,6 +51,11 @@ def part_file(folder: Path, chunk: tuple[str, int, int]) -> Path:
     return folder / "parts" / f"{chunk[0]}-{chunk[1]:09d}.parquet"
 
 
+def has_parts(folder: Path) -> bool:
+    """Return whether a stopped pass has left the log-probs of some chunk."""
+    return any((folder / "parts").glob("*.parquet"))
+
+
 def ensure_reference(
     job: Job, artefacts: Path, start: Callable[[Job], None], say: Callable[[str], None], *, is_first: bool = True
 ) -> Job:
@@ -65,10 +70,11 @@ def ensure_reference(
     folder = artefacts / f"reference-{digest[:16]}"
     whole = replace(job, reference=str(folder), reference_digest=digest)
     if not manifest.is_whole(folder) and is_first:
-        artefacts.mkdir(parents=True, exist_ok=True)
-        with FileLock(artefacts / f".{folder.name}.lock"):  # two runs that need the same: one computes, one waits
+        waiting = f"reference log-probs: another run is at {folder}; waiting for it"
+        with held(artefacts / f".{folder.name}.lock", patience=math.inf, on_wait=lambda: say(waiting)):
             if not manifest.is_whole(folder):
-                _compute(whole, folder, start, say)
+                with clear_disk_errors(folder, continues=True):
+                    _compute(whole, folder, start, say)
                 return whole
     elif not manifest.is_whole(folder):
         start(replace(whole, step="reference", out=str(partial_of(folder))))
@@ -79,16 +85,11 @@ def ensure_reference(
     return whole
 
 
-def partial_of(folder: Path) -> Path:
-    """Return where a pass keeps its parts until the reference is whole."""
-    return folder.with_name(folder.name + ".partial")
-
-
 def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callable[[str], None]) -> None:
     rows = rows_of(whole)
     partial = partial_of(folder)
     if manifest.is_whole(partial):  # killed before the rename
-        partial.rename(folder)
+        publish(partial, folder)
         return
     done = sum(part_file(partial, chunk).is_file() for chunk in chunks(rows))
     say(f"reference log-probs: {sum(rows.values()):,} pairs" + (f", continuing after {done} chunks" if done else ""))
@@ -97,7 +98,7 @@ def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callab
     if whole.options["nodes"] > 1:
         _await(lambda: all(part_file(partial, chunk).is_file() for chunk in chunks(rows)), partial)
     _join(partial, rows, whole)
-    partial.rename(folder)
+    publish(partial, folder)
 
 
 def _await(is_done: Callable[[], bool], folder: Path) -> None:
@@ -157,8 +158,7 @@ def check_reference(folder: Path, digest: str | None) -> None:
     content = manifest.read(folder)
     if content.get("digest") != digest:
         raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or another arithmetic", REBUILD)
-    recorded = content["files"].get(FILE, {}).get("sha256")
-    if not (folder / FILE).is_file() or manifest.file_digest(folder / FILE) != recorded:
+    if damage(folder, names=[FILE]):
         raise ReferenceBroken(f"{folder / FILE} is not the file that its manifest names", REBUILD)
 
 

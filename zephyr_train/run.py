@@ -2,17 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
-from zephyr_core.errors import PartlyDone, RunInProgress, UsageError
+from zephyr_core.disk import clear_disk_errors
+from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.folder import discard, held
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.metrics import measured
 from zephyr_train.asked import Asked
@@ -23,6 +22,8 @@ from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
 from zephyr_train.training.progress import following, following_pass
+
+PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
 
 
 def answer(step: str, parameters: dict[str, Any]) -> None:
@@ -62,7 +63,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
     """
     found = examine(asked, say, dry=False)
     found.refuse()
-    with _held(asked.out):
+    with clear_disk_errors(asked.out, hint="give another folder with --out"), _held(asked.out):
         job = _job(found)
         say(found.text())
         _refuse_other(asked, job)
@@ -111,12 +112,12 @@ def _odd_rows(plan: Plan) -> list[str]:
 
 def _with_reference(job: Job) -> Job:
     from zephyr_train.launch import node_rank, run_workers
-    from zephyr_train.reference import ensure_reference
+    from zephyr_train.reference import ensure_reference, has_parts
 
     def start(passes: Job) -> None:
         zero_free = replace(passes, backend="ddp" if passes.world > 1 else "single")
         with following_pass(passes) as follower:
-            run_workers(zero_free, follower)
+            run_workers(zero_free, follower, lambda: has_parts(passes.folder))
 
     return ensure_reference(job, artefacts(), start, say, is_first=node_rank() == 0)
 
@@ -133,11 +134,7 @@ def _refuse_other(asked: Asked, job: Job) -> None:
     recorded = asked.out / NAME
     if asked.fresh and node_rank() == 0:
         for folder in (asked.out, job.state):
-            aside = folder.with_name(f".{folder.name}.discarded")  # first out of the way: half of a run is nobody's
-            shutil.rmtree(aside, ignore_errors=True)
-            if folder.exists():
-                folder.rename(aside)
-                shutil.rmtree(aside)
+            discard(folder)
     if not recorded.is_file():
         if asked.resume:
             raise UsageError(f"{asked.out} holds no run to continue", "leave --resume out to begin one")
@@ -155,7 +152,10 @@ def _refuse_other(asked: Asked, job: Job) -> None:
 def _train(asked: Asked, job: Job, found: Examination) -> dict[str, Any]:
     from zephyr_train.launch import node_rank, run_alone, run_workers
     from zephyr_train.results.finish import finish
-    from zephyr_train.training.checkpoints import latest_complete
+    from zephyr_train.training.checkpoints import has_complete, latest_complete
+
+    def continues() -> bool:
+        return has_complete(job.state)
 
     assert found.plan is not None
     job.write(job.folder)  # first of all: by it the folder is known as this run's
@@ -163,32 +163,19 @@ def _train(asked: Asked, job: Job, found: Examination) -> dict[str, Any]:
     last = latest_complete(job.state, job.digest, say) if node_rank() == 0 else None
     job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:
-        run_workers(job, follower)
+        run_workers(job, follower, continues)
     if node_rank() > 0:
         raise PartlyDone(f"machine {node_rank()} has done its part; the first one finishes {asked.out}")
-    run_alone(job, "zephyr_train.training.probe")
+    run_alone(job, "zephyr_train.training.probe", continues)
     return finish(job, found.inputs(), found.plan.record(), asked.recipe)
 
 
-@contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Hold the output against other runs; the lock goes with the process, however it ends.
-
-    Raises:
-        RunInProgress: another run holds it.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _held(out: Path) -> AbstractContextManager[int]:
+    """Hold the output against other runs."""
     from zephyr_train.launch import own_file
 
-    lock = FileLock(out.with_name(own_file(f".{out.name}.lock")), timeout=2)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunInProgress(f"another run is writing to {out}", "wait for it, or give another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    lock_file = out.with_name(own_file(f".{out.name}.lock"))
+    return held(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
 
 
 def _closing(out: Path, content: dict[str, Any]) -> str:

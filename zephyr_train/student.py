@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-import shutil
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from zephyr_core import keys, manifest, this_code
-from zephyr_core.errors import NoSpace, OptionError
+from zephyr_core.errors import OptionError
+from zephyr_core.folder import build_once, held
 from zephyr_train.errors import ForeignRun
 from zephyr_train.options import StudentOptions
 
@@ -34,8 +33,8 @@ def student(
         return folder
     if folder.exists() and any(folder.iterdir()):
         raise ForeignRun(f"{folder} holds files of something else than a student", "name another folder or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):  # of two first commands one builds, the other waits
+    waiting = f"another command is building the student in {folder}: waiting for it"
+    with held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting)):
         if not manifest.is_whole(folder):
             say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
             build(options, texts_of(), folder)
@@ -57,17 +56,14 @@ def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
             f"set student.vocabulary to {LEAST} or more",
         )
     distinct = sorted(set(texts))
-    partial = folder.with_name(folder.name + ".partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+
+    def write(partial: Path) -> None:
         tokenizer = new_tokenizer(distinct, options.vocabulary, options.positions)
         tokenizer.save_pretrained(partial)
         _save(new_model(options, tokenizer), partial)
         manifest.write(partial, _record(options, distinct, len(tokenizer)))
-        partial.rename(folder)
-    except OSError as fault:
-        raise NoSpace(f"{folder} cannot be written: {fault}", "free some space, or name another folder") from fault
+
+    build_once(folder, write)
 
 
 def new_tokenizer(texts: list[str], vocabulary: int, positions: int) -> Any:

@@ -5,17 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.training import group
-from zephyr_train.training.lifeline import hold_on, reported
 
 
 def main() -> None:
     """Do the step of the run directory given on the command line; an error is left where the parent finds it."""
     folder = Path(sys.argv[1])
-    hold_on()
-    with reported(folder):
+    with as_worker(folder):
         job = Job.read(folder)
         group.begin(job)
         if job.step == "reference":

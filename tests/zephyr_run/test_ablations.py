@@ -13,11 +13,11 @@ import pytest
 from tests.conftest import zephyr
 from zephyr_core import manifest
 from zephyr_core.errors import RunInProgress
+from zephyr_core.process import Ended
 from zephyr_run import record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import ABOVE, claims
-from zephyr_run.command import Ended
 from zephyr_run.errors import DamagedInput
 from zephyr_run.steps import DATA
 

@@ -9,10 +9,10 @@ import pytest
 
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
+from zephyr_core.process import Ended
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_run import command, steps
 from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
-from zephyr_run.command import Ended
 from zephyr_run.errors import StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record

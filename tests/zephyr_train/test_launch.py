@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from tests.zephyr_train.jobs import job
-from zephyr_core.errors import ZephyrError
+from zephyr_core.errors import INTERNAL, EnvironmentLack, ZephyrError
+from zephyr_core.process import FAILURE, PARENT
 from zephyr_train import launch
-from zephyr_train.job import FAILURE, PARENT
 
 
 def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs() -> None:
@@ -73,7 +73,8 @@ def test_a_worker_that_says_nothing_is_told_by_the_end_of_its_log(
 ) -> None:
     with pytest.raises(ZephyrError, match="out of memory") as caught:
         start(tmp_path, monkeypatch, "raise RuntimeError('out of memory')")
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == INTERNAL
+    assert str(tmp_path / launch.LOG) in str(caught.value)
     assert yaml.safe_load((tmp_path / launch.CONFIG).read_text())["num_processes"] == 1
 
 
@@ -83,6 +84,27 @@ def test_the_last_words_in_the_log_count_when_the_disk_took_no_more(
     with pytest.raises(ZephyrError, match=r"^no space left$") as caught:
         start(tmp_path, monkeypatch, "import sys; print('error: no space left'); sys.exit(4)")
     assert caught.value.exit_code == 4
+
+
+def test_a_worker_that_was_killed_lacks_memory_also_where_a_launcher_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EnvironmentLack, match="killed by SIGKILL, probably for lack of memory"):
+        start(tmp_path, monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    words = "import os; os.kill(os.getpid(), 9) if os.environ['RANK'] == '1' else __import__('time').sleep(60)"
+    (tmp_path / "rank.py").write_text(words)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    monkeypatch.setattr(launch, "command", lambda *_: [*launcher, str(tmp_path / "rank.py")])
+    with pytest.raises(EnvironmentLack, match="killed by SIGKILL, probably for lack of memory"):
+        launch.run_workers(job(tmp_path), lambda: None)
+
+
+def test_that_the_command_continues_is_said_only_where_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", "1 / 0"])
+    for continues, hint in ((lambda: True, "the same command continues where it stopped"), (lambda: False, None)):
+        with pytest.raises(ZephyrError, match="ZeroDivisionError") as caught:
+            launch.run_workers(job(tmp_path), lambda: None, continues)
+        assert caught.value.hint == hint
 
 
 def test_each_of_several_machines_has_its_own_config_and_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ the package are not stated.
 import hashlib
 import json
 import pickle
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from zephyr_core.folder import build_once
 
 FORMAT = 4
 PSEUDO_COUNT = 5
@@ -54,18 +55,14 @@ def build(target: Path) -> None:
     order = np.argsort(keys)
     if len(np.unique(keys)) != len(keys):
         raise ArithmeticError("two n-grams share a 64-bit key")
-    temporary = target.with_name(f"{target.name}.{id(counts)}.tmp")
-    temporary.mkdir(parents=True)
-    (temporary / "words.json").write_text(
-        json.dumps({"casings": words, "needs_context": sorted(needed), "most": most}, ensure_ascii=False),
-        encoding="utf-8",
-    )
-    np.save(temporary / "keys.npy", keys[order])
-    np.save(temporary / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
-    try:
-        temporary.replace(target)
-    except OSError:  # another process was first; its table is the same
-        shutil.rmtree(temporary)
+
+    def write(folder: Path) -> None:
+        content = {"casings": words, "needs_context": sorted(needed), "most": most}
+        (folder / "words.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        np.save(folder / "keys.npy", keys[order])
+        np.save(folder / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
+
+    build_once(target, write, damaged=lambda _: None)  # no manifest: its name says that it is whole
 
 
 def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:

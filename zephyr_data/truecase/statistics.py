@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from zephyr_core import paths
+from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack
 from zephyr_core.manifest import file_digest
 from zephyr_data.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
@@ -88,14 +89,11 @@ def statistics() -> Statistics:
 
 
 def _derive(table: Path) -> None:
-    try:
+    hint = "set ZEPHYR_CACHE to a writable folder"
+    with clear_disk_errors(table, hint=hint):
         table.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise EnvironmentLack(
-            f"the cache folder cannot be made: {fault}", "set ZEPHYR_CACHE to a writable folder"
-        ) from None
     command = [sys.executable, "-m", "zephyr_data.truecase.build", str(table)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not table.is_dir():
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise EnvironmentLack(f"the truecase table cannot be derived: {last}", "set ZEPHYR_CACHE to a writable folder")
+        raise EnvironmentLack(f"the truecase table cannot be derived: {last}", hint)

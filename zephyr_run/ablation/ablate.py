@@ -8,6 +8,7 @@ from pathlib import Path
 from zephyr_core import manifest, paths
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
+from zephyr_core.folder import damage
 from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_run import command, outputs
@@ -17,7 +18,6 @@ from zephyr_run.command import of_the_run
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.record import held
 from zephyr_run.steps import DATA
-from zephyr_run.verify import damage
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from zephyr_core.disk import require_space
+from zephyr_core.errors import NoSpace
 from zephyr_core.faults import Fault
 from zephyr_train.options import TrainOptions
 
@@ -118,14 +120,8 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Fault]:
 
 def disk_fault(place: Path, needed_bytes: float) -> Fault | None:
     """Return the fault of a place that cannot be written, or whose disk has less room than needed."""
-    existing = next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.is_dir())
-    if not os.access(existing, os.W_OK):
-        return Fault("no-disk", f"{existing} cannot be written: permission denied", "give a writable folder with --out")
-    free = shutil.disk_usage(existing).free
-    if needed_bytes <= free:
-        return None
-    return Fault(
-        "no-disk",
-        f"about {needed_bytes / 1e9:,.1f} GB are needed at {existing}, {free / 1e9:,.1f} GB are free",
-        "free some, or give a folder on a larger disk with --out",
-    )
+    try:
+        require_space(place, needed_bytes, "give a folder on another disk with --out")
+    except NoSpace as fault:
+        return Fault("no-disk", str(fault), str(fault.hint))
+    return None

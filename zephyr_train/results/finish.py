@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.folder import publish
 from zephyr_core.recipe import Recipe
 from zephyr_page import training_curves
 from zephyr_train.errors import InvariantBroken
@@ -30,8 +31,7 @@ def finish(job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], recipe:
     (folder / "weights" / "README.md").write_text(card.text(job, inputs, plan, results, [*notes, *_own_notes(job)]))
     curves = training_curves.file_text(rows, f"{card.TITLES[job.step]} of the recipe {job.recipe}")
     (folder / training_curves.NAME).write_text(curves, encoding="utf-8")
-    shutil.rmtree(folder / "model", ignore_errors=True)
-    (folder / "weights").rename(folder / "model")
+    publish(folder / "weights", folder / "model")
     (folder / "verified.json").unlink()
     content = {"kind": "model", "step": job.step, "recipe": job.recipe, "inputs": dict(inputs), "plan": dict(plan)}
     manifest.write(folder, {**content, "verified": verified, "results": results, "versions": job.versions})

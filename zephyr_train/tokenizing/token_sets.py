@@ -11,15 +11,16 @@ The Arrow files are streams that `datasets.Dataset.from_file` maps into memory.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.faults import Fault
+from zephyr_core.folder import build_once, damage
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
-from zephyr_train.tokenizing.artefact import find_or_build
 from zephyr_train.tokenizing.keyed_rows import BATCH_ROWS, batches_by_key
 from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import packed_batches, packed_schema
@@ -77,15 +78,15 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Cal
     """
     digest = token_set_digest(source, chat, limits)
 
-    def build(partial: Path) -> None:
-        splits, faults = _write_splits(source, chat, limits, partial, say)
-        chat.tokenizer.save_pretrained(partial)
+    def build(place: Path) -> None:
+        splits, faults = _write_splits(source, chat, limits, place, say)
+        chat.tokenizer.save_pretrained(place)
         made_of = _made_of(source, chat, limits)
         record = {"kind": "tokens", "digest": digest, "made_of": made_of, "source": source.name, "chat": chat.record()}
         dropped = {"dropped_when_read": dict(source.dropped)}
-        manifest.write(partial, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
+        manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
 
-    path = find_or_build(folder / f"tokens-{digest[:16]}", digest, build, say)
+    path = build_once(folder / f"tokens-{digest[:16]}", build, say=say, damaged=partial(damage, digest=digest))
     return TokenSet(path, digest, manifest.read(path))
 
 

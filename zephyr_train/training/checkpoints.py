@@ -16,6 +16,11 @@ def mark_complete(checkpoint: Path, run: str) -> None:
     manifest.write_text_whole(checkpoint / MARK, json.dumps({"run": run, "files": files}, indent=1))
 
 
+def has_complete(state: Path) -> bool:
+    """Return whether there is a whole checkpoint, of whichever run."""
+    return any(state.glob(f"checkpoint-*/{MARK}"))
+
+
 def latest_complete(state: Path, run: str, say: Callable[[str], None]) -> Path | None:
     """Return the newest whole checkpoint of that run; others are removed, and named."""
     for checkpoint in sorted(state.glob("checkpoint-*"), key=_number, reverse=True):

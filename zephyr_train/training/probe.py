@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from zephyr_core import manifest
+from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.training.arguments import DTYPES
-from zephyr_train.training.lifeline import hold_on, reported
 
 NAME = "probe.json"
 ROWS = 4
@@ -85,8 +85,7 @@ def verify(folder: Path) -> dict[str, float]:
 def main() -> None:
     """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
     folder = Path(sys.argv[1])
-    hold_on()
-    with reported(folder):
+    with as_worker(folder):
         manifest.write_text_whole(folder / "verified.json", json.dumps(verify(folder)))
 
 

@@ -1,0 +1,285 @@
+"""A folder is whole or not there: held against others, built under another name, published, compared, discarded.
+
+    with held(lock_file, busy="…"):        one process at a time
+        partial = partial_of(folder)       where the files are written, the manifest last
+        publish(partial, folder)           whole, or as it was
+
+`build_once` does without the lock. A link to a folder stays a link: its target is what changes.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from zephyr_core import manifest
+from zephyr_core.disk import clear_disk_errors
+from zephyr_core.errors import DataError, NoSpace, RunInProgress
+from zephyr_core.process import is_alive
+
+_EVERY = 0.1  # seconds between two attempts to get a lock
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+
+
+# ---- one process at a time ----------------------------------------------------------------------
+
+
+@contextmanager
+def held(
+    lock_file: Path,
+    *,
+    busy: str = "",
+    hint: str = "wait for it, or give another --out",
+    patience: float = 0.0,
+    on_wait: Callable[[], None] | None = None,
+) -> Iterator[int]:
+    """Hold a lock and yield its file descriptor; the lock goes with the process, however that ends.
+
+    A child that is given the descriptor holds the lock too, so it stays held while either of them runs.
+
+    Args:
+        lock_file: made if absent, with its folder. Whoever holds the lock may remove it.
+        busy: the error when another process keeps the lock.
+        hint: what to do then.
+        patience: seconds to wait for it; `math.inf` for as long as it takes.
+        on_wait: called once if the lock is not free at once.
+
+    Raises:
+        RunInProgress: another process holds it.
+        NoSpace: the lock file cannot be made.
+    """
+    deadline = time.monotonic() + patience
+    while (descriptor := _lock(lock_file)) is None:
+        if time.monotonic() >= deadline:
+            raise RunInProgress(busy, hint)
+        if on_wait is not None:
+            on_wait()
+            on_wait = None
+        time.sleep(_EVERY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock(lock_file: Path) -> int | None:
+    """Return the descriptor of the locked file; None while another process holds it, or has just removed it."""
+    with clear_disk_errors(lock_file):
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), lock_file.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as fault:
+        os.close(descriptor)
+        raise NoSpace(f"{lock_file} cannot be locked: {fault.strerror}", "name a folder on another disk") from fault
+    os.close(descriptor)
+    return None
+
+
+# ---- whole or not there -------------------------------------------------------------------------
+
+
+def _place(folder: Path) -> Path:
+    """Return where a folder is: a link's target."""
+    return folder.resolve() if folder.is_symlink() else folder
+
+
+def partial_of(folder: Path) -> Path:
+    """Return where a folder is built, or was when its command was stopped: next to it, on the same disk."""
+    place = _place(folder)
+    return place.with_name(place.name + ".partial")
+
+
+def older_of(folder: Path) -> Path:
+    """Return where `publish` keeps the folder that it replaces, until the new one has its name."""
+    place = _place(folder)
+    return place.with_name(f".{place.name}.older")
+
+
+def publish(partial: Path, folder: Path) -> None:
+    """Give a finished folder its name, and remove an older one.
+
+    Only the holder of the folder's lock may call it. After a kill between its two renames `restore` undoes the first.
+    """
+    place, older = _place(folder), older_of(folder)
+    if place.exists():
+        shutil.rmtree(older, ignore_errors=True)
+        place.rename(older)
+    partial.rename(place)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def restore(folder: Path) -> None:
+    """Put back the folder that a killed `publish` had moved out of the way."""
+    place, older = _place(folder), older_of(folder)
+    if older.exists() and not place.exists():
+        older.rename(place)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; it is renamed first, so a half-removed one is never taken for whole.
+
+    A link to it stays, and leads to an empty folder.
+    """
+    place = _place(folder)
+    aside = place.with_name(f".{place.name}.discarded")
+    shutil.rmtree(aside, ignore_errors=True)
+    if place.exists():
+        place.rename(aside)
+        if folder.is_symlink():
+            place.mkdir()
+        shutil.rmtree(aside)
+
+
+def build_once(
+    folder: Path,
+    build: Callable[[Path], object],
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    damaged: Callable[[Path], str | None] | None = None,
+) -> Path:
+    """Return `folder`, whole: as it is there, or as `build` makes it in an empty folder next to it.
+
+    There is no lock, since several machines may build on one shared disk and not every such disk has locks that reach
+    across machines. Each process builds in a folder of its own; the first to finish is the one that all use, so two
+    builds of a folder must come out the same. What a killed process left is never taken for whole, and goes when the
+    next one on its machine builds.
+
+    Args:
+        folder: the name of what is built.
+        build: writes the files, and the manifest last.
+        say: takes news.
+        damaged: returns why a folder is not whole, or None; without it `damage` does.
+
+    Raises:
+        NoSpace: the folder cannot be written.
+    """
+    damaged = damaged or damage
+    if _is_sound(folder, damaged, say):
+        say(f"found {folder}")
+        return folder
+    place = _place(folder)
+    partial = place.with_name(f".{place.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        with clear_disk_errors(folder):
+            partial.mkdir(parents=True)
+            _remove_abandoned(place)
+            build(partial)
+            _put(partial, place, damaged, say)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _is_sound(folder: Path, damaged: Callable[[Path], str | None], say: Callable[[str], None]) -> bool:
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    what = damaged(folder)
+    if what:
+        say(f"{folder} is damaged: {what}; it is built again")
+    return what is None
+
+
+def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None], say: Callable[[str], None]) -> None:
+    """Give a finished folder its name; if another process was first, keep that one's."""
+    while True:
+        try:
+            partial.rename(place)
+            return
+        except OSError as fault:
+            if fault.errno not in _TAKEN:
+                raise
+        if _is_sound(place, damaged, say):
+            say(f"another process has built {place}: its files are used")
+            return
+        broken = partial.with_name(partial.name + ".broken")
+        with suppress(FileNotFoundError):  # another process was faster
+            place.rename(broken)
+        shutil.rmtree(broken, ignore_errors=True)
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove what dead processes of this machine left of the same folder."""
+    prefix = f".{place.name}.{socket.gethostname()}."
+    for path in place.parent.iterdir():
+        if path.name.startswith(prefix) and not is_alive(int(path.name[len(prefix) :].split(".")[0])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+# ---- as its manifest says -----------------------------------------------------------------------
+
+
+class FileFault(NamedTuple):
+    """A file that is not as the manifest says."""
+
+    name: str
+    what: str  # is missing | has 5 bytes, not 23 | …
+
+    def __str__(self) -> str:
+        """Return both as one clause."""
+        return f"{self.name} {self.what}"
+
+
+def damage(
+    folder: Path, *, hashed: bool = True, names: Iterable[str] | None = None, digest: str | None = None
+) -> str | None:
+    """Return the first of `faults`, or None."""
+    fault = next(faults(folder, hashed=hashed, names=names, digest=digest), None)
+    return None if fault is None else str(fault)
+
+
+def faults(
+    folder: Path,
+    *,
+    hashed: bool = True,
+    names: Iterable[str] | None = None,
+    strays: bool = False,
+    digest: str | None = None,
+) -> Iterator[FileFault]:
+    """Yield every file of a finished folder that is not as its manifest says.
+
+    Args:
+        folder: the folder of the manifest.
+        hashed: compare sha256; otherwise size alone, to be quick.
+        names: compare these files only.
+        strays: whether a file that the manifest does not name is a fault too.
+        digest: the digest that the manifest must carry: of what the folder is made of.
+    """
+    if not manifest.is_whole(folder):
+        yield FileFault(manifest.NAME, "is missing")
+        return
+    try:
+        content = manifest.read(folder)
+        recorded = {name: (entry["bytes"], entry["sha256"]) for name, entry in content["files"].items()}
+    except (DataError, KeyError, TypeError, AttributeError):
+        yield FileFault(manifest.NAME, "is damaged")
+        return
+    if digest is not None and content.get("digest") != digest:
+        yield FileFault(manifest.NAME, "has the digest of something else")
+    for name in recorded if names is None else names:
+        what = _compare(folder / name, *recorded[name], hashed=hashed) if name in recorded else "is not in the manifest"
+        if what:
+            yield FileFault(name, what)
+    if strays:
+        unknown = (name for name in manifest.file_names(folder) if name not in recorded)
+        yield from (FileFault(name, "is not in the manifest") for name in unknown)
+
+
+def _compare(path: Path, stored: int, digest: str, *, hashed: bool) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    if size != stored:
+        return f"has {size:,} bytes, not {stored:,}"
+    return "has changed: another sha256" if hashed and manifest.file_digest(path) != digest else None

@@ -1,0 +1,252 @@
+"""Processes that one command starts: started, followed, stopped with it, and their failure brought back.
+
+Neither outlives the other. A process that is stopped, by ctrl-c, SIGTERM or an error, stops the one it started
+(`start`, `follow`); one that is killed cannot, so the one it started watches it (`end_with`, `as_worker`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr_core import errors, manifest
+from zephyr_core.disk import clear_disk_errors
+from zephyr_core.errors import EnvironmentLack, ZephyrError
+from zephyr_core.reading import json_file
+
+FAILURE = "failure.json"  # message, hint and exit code of a worker that gave up
+PARENT = "ZEPHYR_PARENT"  # environment variable: the process that a worker ends with
+
+_EVERY = 0.2  # seconds between two looks at a process
+_PATIENCE = 3.0  # seconds for ctrl-c: a terminal sends it to all of its processes
+_GRACE_OF_COMMANDS = 30.0  # seconds for a command of ours, which stops its own workers first
+_GRACE_OF_WORKERS = 10.0  # seconds for a worker
+_GRACE_OF_ORPHANS = 5.0  # seconds for a command that has lost its parent
+_TAIL_LINES, _TAIL_BYTES = 15, 64 * 2**10
+_CHOSEN = (errors.USAGE, errors.ENVIRONMENT, errors.DATA)  # exit codes that a worker gives, not Python
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code as a shell has it, and what it wrote, as far as that was kept."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def killed_by(self) -> signal.Signals | None:
+        """Return the signal that killed it, or None."""
+        return next((number for number in signal.Signals if number == self.code - 128), None)
+
+
+# ---- the process that starts another ------------------------------------------------------------
+
+
+def start(
+    command: Sequence[str],
+    *,
+    catch: Sequence[str] = (),
+    out_to: Any = None,
+    lock: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run a command that handles ctrl-c itself, and return how it ended.
+
+    Args:
+        command: its words.
+        catch: "out" and "err": what is caught; the rest goes where this process' own goes.
+        out_to: a stream for what it writes to stdout, unless that is caught.
+        lock: the descriptor of a lock (`folder.held`) that it holds too.
+        environment: of the command; None: this process' own.
+
+    Raises:
+        KeyboardInterrupt: here or there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with _running(
+        command,
+        is_command=True,
+        stdout=subprocess.PIPE if "out" in catch else out_to,
+        stderr=subprocess.PIPE if "err" in catch else None,
+        text=True,
+        pass_fds=() if lock is None else (lock,),
+        env=None if environment is None else dict(environment),
+    ) as process:
+        out, err = process.communicate()
+    code = _exit_code(process.returncode)
+    if code == errors.INTERRUPTED:
+        raise KeyboardInterrupt
+    return Ended(code, out or "", err or "")
+
+
+def follow(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str], watch: Callable[[], None] = lambda: None
+) -> Ended:
+    """Run a worker, call `watch` now and then, and return how it ended, with the end of what it added to `log`."""
+    with log.open("ab") as stream:
+        begin = stream.tell()
+        with _running(command, is_command=False, stdout=stream, stderr=stream, env=dict(environment)) as process:
+            while process.poll() is None:
+                time.sleep(_EVERY)
+                watch()
+    watch()
+    with log.open("rb") as written:
+        written.seek(max(begin, log.stat().st_size - _TAIL_BYTES))
+        return Ended(_exit_code(process.returncode), written.read().decode(errors="replace"))
+
+
+@contextmanager
+def _running(command: Sequence[str], *, is_command: bool, **streams: Any) -> Iterator["subprocess.Popen[Any]"]:
+    """Yield a process that has ended when the block ends; an exception that leaves the block stops it."""
+    with sigterm_raises(), subprocess.Popen(command, **streams) as process:
+        try:
+            yield process
+        except BaseException as fault:
+            _stop(process, by_ctrl_c=is_command and isinstance(fault, KeyboardInterrupt), is_command=is_command)
+            raise
+
+
+def _stop(process: "subprocess.Popen[Any]", *, by_ctrl_c: bool, is_command: bool) -> None:
+    """Stop a process and wait for its end; one that does not heed the signal is killed, also by a second ctrl-c."""
+    try:
+        if by_ctrl_c:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
+        process.send_signal(signal.SIGINT if by_ctrl_c else signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_OF_COMMANDS if is_command else _GRACE_OF_WORKERS)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+class Terminated(SystemExit):
+    """SIGTERM as an exception, so that what this process started is stopped on the way out."""
+
+    def __init__(self) -> None:
+        super().__init__(errors.TERMINATED)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` when SIGTERM comes, unless that is handled already or this is not the main thread."""
+    is_free = threading.current_thread() is threading.main_thread()
+    if not is_free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _exit_code(returned: int) -> int:
+    """Return an exit code as a shell has it: 128 + number for a signal."""
+    return returned if returned >= 0 else 128 - returned
+
+
+def failure(folder: Path, ended: Ended, log: Path, *, hint: str | None = None) -> ZephyrError:
+    """Return the error of a worker that failed: its last words, or what its end and its log say.
+
+    Args:
+        folder: where it left its words.
+        ended: how it ended.
+        log: the file that `ended.out` is the end of.
+        hint: what to do when the worker itself gave no hint.
+    """
+    words = json_file(folder / FAILURE)
+    if {"message", "exit_code"} <= set(words):
+        return _error(words["message"], words.get("hint") or hint, words["exit_code"])
+    lines = ended.out.rstrip().split("\n")
+    if ended.code in _CHOSEN and lines[-1].startswith("error: "):  # no room on the disk for its words
+        return _error(lines[-1].removeprefix("error: "), hint, ended.code)
+    tail = "\n  ".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
+    if ended.killed_by is not None:
+        cause = ", probably for lack of memory" if ended.killed_by == signal.SIGKILL else ""
+        return EnvironmentLack(f"a worker was killed by {ended.killed_by.name}{cause}; {tail}", hint)
+    return _error(f"a worker ended with exit code {ended.code}; {tail}", hint, errors.INTERNAL)
+
+
+def _error(message: str, hint: str | None, code: int) -> ZephyrError:
+    fault = ZephyrError(message, hint)
+    fault.exit_code = code
+    return fault
+
+
+# ---- the process that is started ----------------------------------------------------------------
+
+
+@contextmanager
+def as_worker(folder: Path) -> Iterator[None]:
+    """Be the worker of the process in ZEPHYR_PARENT, and end with it; a failure leaves its words in `folder`.
+
+    The process ends with the error's exit code. An unforeseen error passes: its trace goes to the log.
+    """
+    end_with(int(os.environ.get(PARENT, "0")))
+    try:
+        with clear_disk_errors(folder):
+            yield
+    except ZephyrError as fault:
+        content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
+        with suppress(OSError):
+            manifest.write_text_whole(folder / FAILURE, json.dumps(content))
+        print(f"error: {fault}", flush=True)
+        sys.stderr.flush()
+        os._exit(fault.exit_code)  # not sys.exit: another rank may be waiting in a collective
+
+
+def end_with(parent: int, *, softly: bool = False) -> None:
+    """End this process once the process `parent` is gone, however that ended; 0 is nobody.
+
+    `softly`: as ctrl-c would, with a few seconds to put things away; otherwise at once.
+    """
+    if parent:
+        threading.Thread(target=_watch, args=(parent, _started(parent), softly), daemon=True).start()
+
+
+def _watch(parent: int, began: str | None, softly: bool) -> None:
+    while began is not None and (now := _started(parent)) is not None and (now == began or "" in (now, began)):
+        time.sleep(_EVERY)
+    if softly:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_GRACE_OF_ORPHANS)
+    os._exit(errors.INTERRUPTED if softly else errors.TERMINATED)
+
+
+def is_alive(process: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    return _started(process) is not None
+
+
+def _started(process: int) -> str | None:
+    """Return when a process began, "" if that cannot be read; None if it does not run.
+
+    The time tells it from a later process with the same number.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    except OSError:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:  # another user's
+            return ""
+        return ""
