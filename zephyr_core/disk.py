@@ -48,7 +48,7 @@ def _is_full(fault: Exception) -> bool:
     return any(os.strerror(number) in str(fault) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
-def require_space(place: Path, needed_bytes: float, hint: str) -> None:
+def require_space(place: Path, needed_bytes: float, hint: str, *, what: str = "") -> None:
     """Return if `place` can be written and its disk has room; it need not exist yet.
 
     Raises:
@@ -60,6 +60,7 @@ def require_space(place: Path, needed_bytes: float, hint: str) -> None:
     free = shutil.disk_usage(existing).free
     if needed_bytes > free:
         raise NoSpace(
-            f"about {needed_bytes / 1e9:,.1f} GB are needed at {existing}, {free / 1e9:,.1f} GB are free",
+            f"about {needed_bytes / 1e9:,.1f} GB are needed at {existing}{what and f' for {what}'},"
+            f" {free / 1e9:,.1f} GB are free",
             f"free some, or {hint}",
         )

@@ -97,7 +97,7 @@ def fetch(
     missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
     if missing:
         size = sum(sizes[name] for name in missing)
-        require_space(_cache(), size, f"point HF_HOME to a larger disk; {repository} goes there")
+        require_space(_cache(), size, "point HF_HOME to a larger disk", what=repository)
         say(f"{repository} at {commit}: {len(names)} files, {size / 1e9:.2f} GB to fetch")
     for number, name in enumerate(missing, start=1):
         say(f"fetching {number} of {len(missing)}: {name}, {sizes[name] / 1e9:.2f} GB")

@@ -62,7 +62,7 @@ FAULTS = {
     "limited": ("lab/set cannot be listed: the Hub limits the rate of requests (429)", "in some minutes"),
     "cut": ("a.txt of the Hub KIND lab/set was not fetched: ", "run the command again"),
     "offline": ("lab/set is on the Hub, which is switched off (HF_HUB_OFFLINE)", "HF_HUB_OFFLINE=0"),
-    "full disk": ("lab/set needs 0.0 GB in ", "HF_HOME"),
+    "full disk": ("for lab/set, 0.0 GB are free", "HF_HOME"),
     "no permission": ("hub cannot be written: Permission denied", "HF_HOME"),
 }
 NOT_THE_CALLERS = ("full disk", "no permission")  # whose hint is not to do without the Hub
@@ -162,7 +162,7 @@ def test_a_full_disk_is_reported_before_anything_is_fetched_and_does_not_matter_
     fetch: Fetch, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2399))
-    with pytest.raises(NoSpace, match=r"lab/set needs 0\.0 GB in .*, 0\.0 GB are free"):
+    with pytest.raises(NoSpace, match=r"about 0\.0 GB are needed at .* for lab/set, 0\.0 GB are free"):
         fetch()
     assert hub_server.downloads() == []
     monkeypatch.undo()
