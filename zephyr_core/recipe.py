@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from zephyr_core import paths
 from zephyr_core.errors import RecipeError
+from zephyr_core.records import OptionsRecord
 
 DEFAULT = "zephyr-7b-beta"
 Options = TypeVar("Options")
@@ -53,7 +54,7 @@ class Resolved(Generic[Options]):
             raise RecipeError(f"{self.step} has no option {key!r}", _suggest(key, self.origins))
         return f"{self.step}.{key} = {getattr(self.options, key)!r}   ({self.origins[key]})"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> OptionsRecord:
         """Return what the manifest keeps: every value and its origin, JSON-ready."""
         values = dataclasses.asdict(self.options)  # type: ignore[call-overload]
         return {"recipe": self.recipe, "values": values, "origins": self.origins}

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest, paths, recipe
+from zephyr_core import kinds, manifest, paths, recipe
 from zephyr_core.errors import NoSpace, PartlyDone, UsageError
 from zephyr_core.recipe import Resolved
+from zephyr_core.records import DatasetManifest
 from zephyr_data.closing import closing_table
-from zephyr_data.dry_run import project
+from zephyr_data.dry_run import Projection, project
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
 from zephyr_data.progress import progress, say
@@ -44,7 +45,7 @@ class Request:
         return cls(flags=flags, out=out, **rest)
 
 
-def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[Any, str, bool], None]) -> None:
+def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[object, str, bool], None]) -> None:
     """Carry out a command with its parameters and show the result, or where the value of an option comes from."""
     request, explain = Request.typed(step.options, parameters), parameters["explain"]
     if explain is not None:
@@ -56,7 +57,7 @@ def answer(step: Step[Options], parameters: dict[str, Any], show: Callable[[Any,
         refuse_cut_inputs(content)
 
 
-def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
+def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
     """Return the manifest (of a dry run: the projection) and the table that tells it to a person.
 
     Raises:
@@ -67,6 +68,7 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     files, resolved = collect(step, resolved)
     if request.dry_run:
         return project(step, resolved, files, out)
+    kinds.refuse(out, kinds.DATASET)
     if manifest.is_whole(out) and not request.overwrite:
         return _found_whole(step, resolved, files, out)
     _refuse_foreign(out)
@@ -76,13 +78,13 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     return content, closing_table(content, out)
 
 
-def refuse_cut_inputs(content: dict[str, Any]) -> None:
+def refuse_cut_inputs(content: DatasetManifest | Projection) -> None:
     """Raise when the inputs of a written dataset were not read whole.
 
     Raises:
         PartlyDone: with what is missing of which.
     """
-    missing = missing_parts(content.get("inputs", []))
+    missing = missing_parts(content["inputs"]) if "inputs" in content else []
     if missing:
         listed = "\n  ".join(missing)
         raise PartlyDone(
@@ -116,13 +118,13 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
 
 def _found_whole(
     step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
-) -> tuple[dict[str, Any], str]:
+) -> tuple[DatasetManifest, str]:
     """Return the dataset that is there when it was made of the same inputs with the same options.
 
     Raises:
         UsageError: it is another dataset.
     """
-    content = manifest.read(out)
+    content = manifest.read_as(out, DatasetManifest)
     recorded, wanted = content["options"]["values"], resolved.record()["values"]
     differs = [name for name in wanted if _plain(wanted[name]) != _plain(recorded.get(name))]
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
@@ -138,7 +140,7 @@ def _found_whole(
     return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 

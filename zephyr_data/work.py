@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -51,7 +50,7 @@ class Work:
             if not any(self.blocks.glob("*.parquet")):  # nothing that a later run could use
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    def begin(self, plan: dict[str, Any]) -> str:
+    def begin(self, plan: dict[str, object]) -> str:
         """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""
         shutil.rmtree(self.dataset, ignore_errors=True)
         older = self.folder / "older"

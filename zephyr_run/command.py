@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO
 
 from zephyr_run.lifeline import CODE
 from zephyr_run.steps import CHAIN, Step
@@ -47,7 +47,7 @@ def start(
     command: Sequence[str],
     *,
     catch: Sequence[str] = (),
-    out_to: Any = None,
+    out_to: IO[str] | None = None,
     lock: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:

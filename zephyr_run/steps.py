@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from zephyr_core.errors import UsageError
 
-Options = Mapping[str, Any]  # section of the recipe → its options, resolved
+Options = Mapping[str, object]  # section of the recipe → its options, resolved
 
 
 @dataclass(frozen=True)

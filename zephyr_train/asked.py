@@ -8,9 +8,7 @@ from typing import Any
 from zephyr_core import paths, recipe
 from zephyr_core.errors import UsageError
 from zephyr_core.recipe import Recipe, Resolved
-from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions, TrainOptions
-
-OPTIONS: dict[str, type[TrainOptions]] = {"sft": SFTOptions, "dpo": DPOOptions}
+from zephyr_train.options import OF_STEP, StepOptions, StudentOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Asked:
 
     step: str
     recipe: Recipe
-    resolved: Resolved[TrainOptions]
+    resolved: Resolved[StepOptions]
     student: StudentOptions
     out: Path
     resume: bool
@@ -28,7 +26,7 @@ class Asked:
     @classmethod
     def typed(cls, step: str, parameters: dict[str, Any]) -> "Asked":
         """Return what a command's parameters ask for; those that name an option of the step are its flags."""
-        kind = OPTIONS[step]
+        kind = OF_STEP[step]
         names = {field.name for field in dataclasses.fields(kind)}
         given = {**parameters, "set": parameters.get("settings")}
         flags = {name: None if value in ([], ()) else value for name, value in given.items() if name in names}
@@ -47,6 +45,6 @@ class Asked:
         )
 
     @property
-    def options(self) -> TrainOptions:
+    def options(self) -> StepOptions:
         """Return the options of the step."""
         return self.resolved.options

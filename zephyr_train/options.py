@@ -187,6 +187,10 @@ class DPOOptions(TrainOptions):
             raise OptionError(f"beta is {self.beta}: it must be above 0")
 
 
+StepOptions = SFTOptions | DPOOptions
+OF_STEP: dict[str, type[StepOptions]] = {"sft": SFTOptions, "dpo": DPOOptions}
+
+
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise OptionError(f"{name} is {value!r}; it can be {', '.join(choices)}")

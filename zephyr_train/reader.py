@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import keys, manifest
+from zephyr_core import keys, kinds, manifest
+from zephyr_core.records import FileEntry
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.models import is_hub_id
 from zephyr_train.rows import hub, layouts
@@ -116,10 +117,12 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         revision: of a Hub dataset; resolved once to its commit.
 
     Raises:
+        WrongFolder: it is a model, a run, or another folder of zephyr that holds no dataset.
         RowsUnfit: it holds no rows of that kind, or some of its files are missing.
         ModelUnreachable: there is no such path, or the Hub does not answer.
     """
     path = Path(source)
+    kinds.refuse(path, kinds.DATASET)
     if path.is_dir() and manifest.is_whole(path):
         return _ours(source, kind, path)
     if path.is_dir():
@@ -141,13 +144,11 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
 
 
 def _ours(source: str, kind: str, folder: Path) -> Source:
-    content = manifest.read(folder)
-    counts: dict[str, dict[str, Any]] = content.get("splits", {})
-    if content.get("kind") not in SPLITS:
-        raise RowsUnfit(f"{source} holds no dataset but a {content.get('kind')}", f"`{COMMANDS[kind]}` makes one")
+    content = kinds.read_dataset(folder)
+    counts = content["splits"]
     names = [name for name in content["files"] if name.startswith("data/")]
     _check_sizes(source, folder, content["files"], names)
-    filled = {split: parts for split, parts in splits_of(names).items() if counts.get(split, {}).get("rows")}
+    filled = {split: parts for split, parts in splits_of(names).items() if split in counts and counts[split]["rows"]}
     picked = _pick(source, kind, filled)
     files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
     digest = _digest(kind, {side: [counts[split]["rows_digest"]] for side, (split, _) in picked.items()})
@@ -184,7 +185,7 @@ def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, 
     return picked
 
 
-def _check_sizes(source: str, folder: Path, recorded: Mapping[str, Any], names: Iterable[str]) -> None:
+def _check_sizes(source: str, folder: Path, recorded: Mapping[str, FileEntry], names: Iterable[str]) -> None:
     """Refuse a dataset whose files are not those that its manifest tells of; sizes only, to be quick."""
     for name in names:
         path = folder / name

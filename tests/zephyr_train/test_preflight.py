@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_train.jobs import job
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
-from zephyr_core import manifest
 from zephyr_core.faults import Fault
 from zephyr_train import student as students
 from zephyr_train.asked import Asked
@@ -275,9 +275,9 @@ def test_a_folder_of_something_else_is_never_the_output(look: Look, here: Path) 
     (out / "thesis.tex").touch()
     for fresh in (False, True):
         found = look("dpo", out=out, fresh=fresh)
-        assert names(found) == ["foreign-output"] and "holds other files, no run" in found.faults[0].message
-    manifest.write(out, {"kind": "pairs"})
-    assert "holds pairs, no run" in look("dpo", out=out, fresh=True).faults[0].message
+        assert names(found) == ["foreign-output"] and "holds other files, not a training run" in found.faults[0].message
+    manifests.write(out, "pairs")
+    assert "is a dataset of preference pairs, not a training run" in look("dpo", out=out, fresh=True).faults[0].message
     assert "is a file" in look("dpo", out=out / "thesis.tex").faults[0].message
 
 
@@ -291,7 +291,7 @@ def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(loo
         job(out, step, recipe=recipe).write(out)
         assert names(look("dpo", out=out)) == expected
         assert names(look("dpo", out=out, fresh=True)) == []
-    (out / "run.json").write_text("{}")
+    (out / "job.json").write_text("{}")
     assert names(look("dpo", out=out)) == ["foreign-output"]
 
 

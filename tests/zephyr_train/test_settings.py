@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from zephyr_train.options import DPOOptions, SFTOptions
-from zephyr_train.preflight.settings import OPTIONS, known_fields, settings
+from zephyr_train.options import OF_STEP, DPOOptions, SFTOptions
+from zephyr_train.preflight.settings import known_fields, settings
 
 FOLDER = Path(settings.__code__.co_filename).parent
 RENAMED = tomllib.loads((FOLDER / "renamed.toml").read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def test_an_option_that_zephyr_sets_itself_names_zephyrs(option: str) -> None:
 
 
 def fields(step: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(OPTIONS[step])}
+    return {field.name for field in dataclasses.fields(OF_STEP[step])}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,15 +1,15 @@
 """The curves of a training step: dSFT's loss; dDPO's accuracy (the paper's Figure 3, left), loss and margin."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from zephyr_core.records import MetricsRow
 from zephyr_run.report.chart import Chart, Line, figure
 from zephyr_run.report.found import Step
 from zephyr_run.report.markup import Html, element, join, note
 from zephyr_run.report.series import moved, points, smoothed, thinned, window
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[MetricsRow]
 
 
 def curves(step: Step) -> Html:

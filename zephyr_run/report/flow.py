@@ -1,8 +1,6 @@
 """The picture of what became of the rows: two streams, drawn to scale, and the two trainings that they feed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from zephyr_run.report.drawing import arrow, rectangle, svg, text
 from zephyr_run.report.found import Run, Step
@@ -36,7 +34,7 @@ def stream(step: Step) -> Stream | None:
 def sums(step: Step) -> str:
     """Return the step's rows as sums, and whether they meet."""
     rows = stream(step)
-    if rows is None:
+    if rows is None or step.counts is None:
         return f"{step.name}: {step.state}."
     lost, whole = sum(step.counts["dropped"].values()), step.counts.get("pairs", rows.kept)
     told = [f"{count(rows.read)} read = {count(rows.kept)} kept + {count(lost)} dropped"]
@@ -96,11 +94,14 @@ def _box(step: Step, name: str, left: float) -> list[Html]:
 
 
 def _figures(step: Step) -> list[str]:
-    if not step.manifest:
+    if step.model is None:
         return [step.state]
-    results: Mapping[str, Any] = step.manifest.get("results", {})
-    key, name = ("accuracy", "test accuracy") if step.name == "dpo" else ("loss", "test loss")
-    return [f"{count(step.job.get('steps'))} steps", f"{name} {real(results.get(key), 2)}"]
+    results = step.model["results"]
+    is_dpo = step.name == "dpo"
+    last = (
+        f"test accuracy {real(results.get('accuracy'), 2)}" if is_dpo else f"test loss {real(results.get('loss'), 2)}"
+    )
+    return [f"{count(step.job.get('steps'))} steps", last]
 
 
 def _told(step: Step) -> str:

@@ -1,9 +1,10 @@
 """What a curve goes through: a metric by epoch, thinned and smoothed; ticks of an axis."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+
+from zephyr_core.records import MetricsRow
 
 Point = tuple[float, float]
 MOST_POINTS = 400  # of a drawn line
@@ -12,18 +13,18 @@ NOISE = 0.01  # β × nats: a mean margin below this, before the first update, i
 FIRST_UPDATES = 2  # step 1 has rate 0 under warm-up, so step 2 still sees the unmoved weights
 
 
-def points(rows: Sequence[Mapping[str, Any]], metric: str, split: str) -> list[Point]:
+def points(rows: Sequence[MetricsRow], metric: str, split: str) -> list[Point]:
     """Return (epoch, value) of a metric where it is a finite number."""
     found = [(_finite(row.get("epoch")), _finite(row.get(metric))) for row in rows if row["split"] == split]
     return [(at, value) for at, value in found if at is not None and value is not None]
 
 
-def moved(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def moved(rows: Sequence[MetricsRow]) -> list[MetricsRow]:
     """Return the rows without accuracy before the first update: there the signs of margins are rounding."""
     return [row if is_moved(row) else {**row, "accuracy": None} for row in rows]
 
 
-def is_moved(row: Mapping[str, Any]) -> bool:
+def is_moved(row: MetricsRow) -> bool:
     """Return whether a row of dDPO was seen with weights that an update has moved."""
     return bool(row["step"] > FIRST_UPDATES or abs(row.get("margin") or 0.0) >= NOISE)
 
@@ -72,5 +73,5 @@ def interval(share: float, number: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

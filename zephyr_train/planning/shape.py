@@ -126,6 +126,6 @@ def _cached(name: str, revision: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def record(shape: Shape) -> dict[str, Any]:
+def record(shape: Shape) -> dict[str, object]:
     """Return the shape JSON-ready, without the projections."""
     return {key: value for key, value in asdict(shape).items() if key != "projections"}

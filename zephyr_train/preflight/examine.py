@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zephyr_core.errors import DataError, OptionError, UsageError
+from zephyr_core.errors import DataError, OptionError, UsageError, WrongFolder
 from zephyr_core.faults import Fault
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import STUDENT, config_of, is_hub_id
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.options import DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.planning.shape import Shape, shape_of
@@ -110,6 +110,8 @@ def _told(found: Examination, named: str | None) -> Iterator[None]:
             found.add(Fault("missing-input", str(fault), fault.hint or ""))
     except DataError as fault:
         found.add(rows_fault(fault))
+    except WrongFolder as fault:
+        found.add(Fault("wrong-folder", str(fault), fault.hint or ""))
     except UsageError as fault:
         found.add(Fault("unfit-student", str(fault), fault.hint or ""))
     except ImportError as fault:
@@ -126,7 +128,6 @@ def _check_targets(found: Examination, shape: Shape) -> None:
 
 def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None:
     options = found.asked.options
-    assert isinstance(options, SFTOptions | DPOOptions)
     try:
         batch(options.global_batch_size, found.micro_batch_size, options.gpus)
     except OptionError as fault:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from zephyr_core.errors import ZephyrError
 from zephyr_core.faults import Fault
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.tokenizer import tokenizer_of
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 UNCHANGED = ("read_rows", "kept_rows")  # counts of rows to which nothing happened
 
 
-def limits_of(options: TrainOptions) -> Limits:
+def limits_of(options: StepOptions) -> Limits:
     """Return what may become of a row."""
     if isinstance(options, DPOOptions):
         return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
-    assert isinstance(options, SFTOptions)
     return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
 
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core.faults import Fault
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.options import OF_STEP
 from zephyr_train.preflight import setting_values
 
-OPTIONS = {"sft": SFTOptions, "dpo": DPOOptions}
 FLAGS = ("epochs", "model", "data", "out", "seed", "gpus", "zero", "attention", "lora", "resume", "beta")
 _FOLDER = Path(__file__).parent
 
@@ -90,7 +89,7 @@ def _renamed(step: str, key: str) -> Fault | None:
 
 
 def _owned(step: str, key: str) -> Fault | None:
-    names = {field.name for field in dataclasses.fields(OPTIONS[step])}
+    names = {field.name for field in dataclasses.fields(OF_STEP[step])}
     for option, theirs in _rules("refused.toml")["owned"].items():
         is_of_step = option in names or option in ("out", "resume")
         if is_of_step and key in theirs and key in known_fields(step):
@@ -116,7 +115,7 @@ def _unknown(step: str, key: str) -> Fault | None:
         return None
     other = {"sft": "dpo", "dpo": "sft"}[step]
     versions = _fields()["versions"]
-    names = [*known_fields(step), *(field.name for field in dataclasses.fields(OPTIONS[step]))]
+    names = [*known_fields(step), *(field.name for field in dataclasses.fields(OF_STEP[step]))]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
     if near:
         hint = f"did you mean {near[0]!r}?"
@@ -129,7 +128,7 @@ def _unknown(step: str, key: str) -> Fault | None:
 
 def _refused(step: str, key: str, value: Any) -> Fault | None:
     for rule in _rules("refused.toml")["refused"]:
-        if key in rule["names"] and step in rule.get("steps", OPTIONS) and not _among(value, rule.get("allowed", [])):
+        if key in rule["names"] and step in rule.get("steps", OF_STEP) and not _among(value, rule.get("allowed", [])):
             return Fault("refused-option", f"--set {key}: {rule['why']}", rule["instead"])
     return None
 

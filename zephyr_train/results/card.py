@@ -1,10 +1,10 @@
 """The model's card: what was trained on what, how, every figure with its source, every deviation from the paper."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
+from zephyr_core.records import MetricsRow, PlanRecord
 from zephyr_train.job import Job
 from zephyr_train.pairs.layout import WORDS
 
@@ -17,14 +17,13 @@ RESULTS = {  # of the last evaluation
 }
 
 
-def text(
-    job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], results: Mapping[str, Any], notes: Sequence[str]
-) -> str:
+def text(job: Job, inputs: Mapping[str, str], plan: PlanRecord, results: MetricsRow, notes: Sequence[str]) -> str:
     """Return README.md of a trained model."""
     options = "\n".join(
-        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.options.items()
+        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.values().items()
     )
-    figures = "\n".join(f"| {label} | {results[key]:.4f} |" for key, label in RESULTS.items() if key in results)
+    values = dict(results)
+    figures = "\n".join(f"| {label} | {values[key]:.4f} |" for key, label in RESULTS.items() if key in values)
     listed = "\n".join(f"- {note}" for note in notes) or "- none"
     places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
     versions = ", ".join(f"{name} {version}" for name, version in job.versions.items())
@@ -70,7 +69,7 @@ Versions: {versions}.
 """
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

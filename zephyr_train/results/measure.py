@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.job import Job
 from zephyr_train.models import local_model
@@ -25,6 +25,7 @@ def report(
     """Return every model's figures JSON-ready, and as a table.
 
     Raises:
+        WrongFolder: a folder of zephyr is not a model, or not a dDPO run.
         ModelUnreachable: a model or the run is not there, or the run has no held-out pairs.
     """
     from zephyr_train.training.held_out import look_at
@@ -81,7 +82,8 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def _tokens(run: Path) -> Path:
-    if not (run / "run.json").is_file() or not manifest.is_whole(run):
+    kinds.refuse(run, kinds.DPO_RUN)
+    if not manifest.is_whole(run):
         raise ModelUnreachable(f"{run} is no finished run", "name a run directory of `zephyr train dpo` with --pairs")
     tokens = Path(Job.read(run).tokens)
     if not (tokens / "test.arrow").is_file():

@@ -12,11 +12,11 @@ The Arrow files are streams that `datasets.Dataset.from_file` maps into memory.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.faults import Fault
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.records import TokensManifest, TokenSplit
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.artefact import find_or_build
@@ -37,7 +37,7 @@ class TokenSet:
 
     path: Path
     digest: str
-    manifest: dict[str, Any]
+    manifest: TokensManifest
 
     @property
     def train_file(self) -> Path:
@@ -86,7 +86,7 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Cal
         manifest.write(partial, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
 
     path = find_or_build(folder / f"tokens-{digest[:16]}", digest, build, say)
-    return TokenSet(path, digest, manifest.read(path))
+    return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
 
 
 def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
@@ -104,12 +104,12 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
 
 def _write_splits(
     source: Source, chat: Chat, limits: Limits, partial: Path, say: Callable[[str], None]
-) -> tuple[dict[str, Any], list[dict[str, str]]]:
+) -> tuple[dict[str, TokenSplit], list[dict[str, str]]]:
     """Write the files of each split; return its counts, and the faults of all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    splits: dict[str, Any] = {}
+    splits: dict[str, TokenSplit] = {}
     faults: list[dict[str, str]] = []
     changed = []
     for split in ("train", "test"):

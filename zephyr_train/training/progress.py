@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zephyr_core.records import MetricsRow
 from zephyr_train.job import Job
 from zephyr_train.reference import chunks, part_file, rows_of
 from zephyr_train.training import metrics
@@ -20,7 +20,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
+def state_line(rows: list[MetricsRow], seconds: float) -> str:
     """Return loss, accuracy and speed as the last rows have them; `seconds` is the time since the first row."""
     train = [row for row in rows if row["split"] == "train"]
     if not train:
@@ -33,7 +33,7 @@ def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
     if tests:
         # before the first update no pair is right or wrong
         key = "accuracy" if "accuracy" in tests[-1] and tests[-1]["step"] else "loss"
-        parts.append(f"test {key} {tests[-1][key]:.3f}")
+        parts.append(f"test {key} {dict(tests[-1])[key]:.3f}")
     if len(train) > 1 and seconds > 0 and "tokens" in last:
         parts.append(f"{(last['tokens'] - train[0]['tokens']) / seconds:,.0f} tokens/s")
     return ", ".join(parts)
