@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.errors import DataError, OptionError
@@ -82,8 +83,11 @@ class Job:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             wrong = misfit(content, cls)
-            if not wrong:
-                return cls(**{**content, "options": _options(content["step"], content["options"])})
+            if wrong is None:
+                kind = SFTOptions if content["step"] == "sft" else DPOOptions  # those of a reference are its dDPO run's
+                wrong = misfit(content["options"], kind, "options")
+            if wrong is None:
+                return cls(**content | {"options": kind(**_with_tuples(content["options"]))})
         except (OSError, ValueError, TypeError, OptionError) as fault:
             wrong = str(fault)
         raise DataError(f"{file} is damaged, or of another version of zephyr: {wrong}", "train it again with --fresh")
@@ -130,8 +134,6 @@ class Job:
         return self.folder.with_name(self.folder.name + ".state")
 
 
-def _options(step: str, values: dict[str, object]) -> StepOptions:
-    """Return a step's options from JSON, which knows no tuples; a reference is that of a dDPO run."""
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    kind = SFTOptions if step == "sft" else DPOOptions
-    return kind(**fields)  # type: ignore[arg-type]
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return options from JSON, which knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -129,3 +129,9 @@ def test_a_record_that_cannot_be_read_is_none(run: Path) -> None:
     (run / "run.json").write_text(json.dumps({"steps": [1]}))
     assert states()["clean-ultrachat"] == "whole"
     assert states()["reference"] == "missing", "nobody says which it is"
+
+
+def test_of_a_record_what_does_not_fit_is_left_out(run: Path) -> None:
+    entry = {"state": 1, "seconds": "x", "content": "c", "unknown": [1]}
+    (run / "run.json").write_text(json.dumps({"steps": {"sft": entry, "dpo": 7}}))
+    assert Record.read(run, "quick").steps == {"sft": {"content": "c"}}

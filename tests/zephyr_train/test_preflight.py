@@ -10,7 +10,7 @@ import pytest
 from tests import manifests
 from tests.zephyr_train.jobs import job
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
-from zephyr_core.faults import Fault
+from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_train import student as students
 from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
@@ -310,15 +310,15 @@ def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        (["no-disk", "missing-gpu"], 4),
-        (["missing-package", "batch-does-not-divide"], 2),
-        (["owned-option"], 2),
-        (["missing-package", "double-bos", "unknown-option"], 5),
+        ([Lack("no-disk", "seen", "do"), Lack("missing-gpu", "seen", "do")], 4),
+        ([Lack("missing-package", "seen", "do"), OptionFault("batch-does-not-divide", "seen", "do")], 2),
+        ([OptionFault("owned-option", "seen", "do")], 2),
+        ([Lack("missing-package", "seen", "do"), Fault("double-bos", "seen", "do"), OptionFault("x", "seen", "do")], 5),
     ],
 )
-def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[str], code: int) -> None:
+def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[Fault], code: int) -> None:
     examined = look("dpo")
-    examined.faults = [Fault(name, "seen", "do") for name in found]
+    examined.faults = found
     with pytest.raises(PreflightFailed) as told:
         examined.refuse()
     assert told.value.exit_code == code

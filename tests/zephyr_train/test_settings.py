@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zephyr_core.faults import OptionFault
 from zephyr_train.options import OF_STEP, DPOOptions, SFTOptions
 from zephyr_train.preflight.settings import known_fields, settings
 
@@ -24,6 +25,7 @@ def fault(step: str, text: str) -> tuple[str, str, str]:
     values, faults = settings(step, [text])
     assert values == {}, values
     [found] = faults
+    assert isinstance(found, OptionFault)
     return found.name, found.message, found.hint
 
 

@@ -2,7 +2,7 @@
 
 from zephyr_core import kinds
 from zephyr_core.errors import DataError
-from zephyr_core.faults import Fault
+from zephyr_core.faults import Fault, OptionFault
 from zephyr_train.asked import Asked
 from zephyr_train.job import Job
 from zephyr_train.preflight import machine
@@ -26,15 +26,15 @@ def _foreign(asked: Asked) -> Fault | None:
     """Return the fault of a folder that is not this run's. `--fresh` may discard another run, and nothing else."""
     out = asked.out
     if out.is_file():
-        return Fault("foreign-output", f"{out} is a file", ELSEWHERE)
+        return OptionFault("foreign-output", f"{out} is a file", ELSEWHERE)
     if not out.is_dir() or not any(out.iterdir()):
         return None
     kind = kinds.kind_of(out)
     if kind not in RUNS:
         what = "holds other files" if kind == kinds.OTHER else f"is {kinds.describe(out)}"
-        return Fault("foreign-output", f"{out} {what}, not a training run", ELSEWHERE)
+        return OptionFault("foreign-output", f"{out} {what}, not a training run", ELSEWHERE)
     other = None if asked.fresh else _other_run(asked)
-    return Fault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
+    return OptionFault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
 
 
 def _other_run(asked: Asked) -> str | None:

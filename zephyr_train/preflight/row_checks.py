@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from zephyr_core.errors import ZephyrError
 from zephyr_core.faults import Fault
-from zephyr_train.errors import RowsUnfit
+from zephyr_train.errors import UNFIT, RowsUnfit
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
@@ -28,8 +28,7 @@ def limits_of(options: StepOptions) -> Limits:
 
 def rows_fault(fault: ZephyrError) -> Fault:
     """Return why rows cannot be trained on, by name."""
-    absent = str(fault).startswith("column ") and " is absent;" in str(fault)
-    return Fault("missing-column" if absent else "unfit-rows", str(fault), fault.hint or "")
+    return Fault(fault.name if isinstance(fault, RowsUnfit) else UNFIT, str(fault), fault.hint or "")
 
 
 def examine_rows(found: Examination) -> "TokenStatistics | None":

@@ -30,8 +30,7 @@ def report(
     """
     from zephyr_train.training.held_out import look_at
 
-    tokens = _tokens(pairs)
-    folders = {name: _folder(name) for name in names}
+    folders, tokens = {name: _folder(name) for name in names}, _tokens(pairs)
     first = None if start is None else look_at(_folder(start), tokens, answers=0, new_tokens=1)
     found = {name: look_at(folder, tokens, answers=answers, new_tokens=new_tokens) for name, folder in folders.items()}
     content: dict[str, Any] = {
