@@ -41,5 +41,5 @@ def test_a_manifest_is_read_by_its_kind_and_refused_as_another(tmp_path: Path, k
     manifests.write(tmp_path, kind)
     assert manifest.read_any(tmp_path)["kind"] == kind
     other = StudentManifest if kind != "student" else ReferenceManifest
-    with pytest.raises(DataError, match="manifest.json is damaged: "):
+    with pytest.raises(DataError, match="is damaged: "):
         manifest.read_as(tmp_path, other)
