@@ -149,7 +149,7 @@ class MetricsRow(TypedDict, total=False):
     token_accuracy: float
     learning_rate: float
     grad_norm: float
-    tokens: int
+    tokens: float
 
 
 class Verified(TypedDict):
