@@ -15,7 +15,8 @@ ZephyrError                 2
 ├── UsageError              2
 │   ├── RecipeError         a recipe, or a value in it, does not resolve
 │   ├── OptionError         an option's value is impossible, unknown or renamed
-│   └── RunInProgress       another process writes to the same folder
+│   ├── RunInProgress       another process writes to the same folder
+│   └── WrongFolder         a folder is of another kind than the command takes
 ├── Different               1
 ├── PartlyDone              3
 ├── EnvironmentLack         4
@@ -68,6 +69,10 @@ class OptionError(UsageError):
 
 class RunInProgress(UsageError):
     """Another process holds the folder that this one would write to."""
+
+
+class WrongFolder(UsageError):
+    """A folder is of another kind than the command takes; the hint names what is meant."""
 
 
 class Different(ZephyrError):

@@ -1,15 +1,39 @@
-"""The manifest of a dataset directory: written last, so that its presence means the directory is whole."""
+"""The manifest of a finished folder: written last, so that its presence means the folder is whole."""
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from zephyr_core.errors import DataError
+from zephyr_core.records import (
+    AnyManifest,
+    DatasetManifest,
+    FileEntry,
+    Manifest,
+    ModelManifest,
+    ReferenceManifest,
+    StudentManifest,
+    TokensManifest,
+)
+from zephyr_core.shape import misfit
 
 NAME = "manifest.json"
 FORMAT = 1
+RESTORE = "restore it from a copy, or run the command that made the folder again"
+
+
+_TYPES: dict[str, type[AnyManifest]] = {
+    "dialogues": DatasetManifest,
+    "pairs": DatasetManifest,
+    "model": ModelManifest,
+    "reference": ReferenceManifest,
+    "tokens": TokensManifest,
+    "student": StudentManifest,
+}
+Type = TypeVar("Type", bound=Mapping[str, object])
 
 
 def file_digest(path: Path) -> str:
@@ -24,7 +48,7 @@ def file_names(directory: Path) -> list[str]:
     return [path.relative_to(directory).as_posix() for path in files]
 
 
-def list_files(directory: Path) -> dict[str, dict[str, Any]]:
+def list_files(directory: Path) -> dict[str, FileEntry]:
     """Return every file below `directory` but the manifest: relative path → bytes and sha256."""
     paths = {name: directory / name for name in file_names(directory)}
     return {name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for name, path in paths.items()}
@@ -40,7 +64,7 @@ def write_text_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def write(directory: Path, content: dict[str, Any]) -> None:
+def write(directory: Path, content: Mapping[str, object]) -> None:
     """Write the manifest of a finished directory, with the digest of every file in it."""
     whole = {"format": FORMAT, **content, "files": list_files(directory)}
     write_text_whole(directory / NAME, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
@@ -51,11 +75,32 @@ def is_whole(directory: Path) -> bool:
     return (directory / NAME).is_file()
 
 
-def read(directory: Path) -> dict[str, Any]:
-    """Return the manifest of a dataset directory.
+def read(directory: Path) -> Manifest:
+    """Return what the manifest of a finished folder has whatever its kind.
 
     Raises:
-        DataError: there is none, it is no JSON object, or a later version of zephyr wrote it.
+        DataError: there is none, it is damaged (the key is named), or a later version of zephyr wrote it.
+    """
+    return read_as(directory, Manifest)
+
+
+def read_any(directory: Path) -> AnyManifest:
+    """Return the manifest of a finished folder, by its kind.
+
+    Raises:
+        DataError: as `read`; or this version does not know the kind.
+    """
+    kind = read(directory)["kind"]
+    if kind not in _TYPES:
+        raise DataError(f"{directory / NAME}: kind is {kind!r}, not {', '.join(_TYPES)}", RESTORE)
+    return read_as(directory, _TYPES[kind])
+
+
+def read_as(directory: Path, kind: type[Type]) -> Type:
+    """Return the manifest of a finished folder, every key checked against its type.
+
+    Raises:
+        DataError: there is none, it is of another kind or damaged (the key is named), or a later version wrote it.
     """
     path = directory / NAME
     if not path.is_file():
@@ -63,15 +108,18 @@ def read(directory: Path) -> dict[str, Any]:
             f"{directory} is not a finished dataset: it has no {NAME}",
             "run the command that makes it again; it continues where it stopped",
         )
-    mend = "restore it from a copy or rebuild the dataset"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as fault:
-        raise DataError(f"{path} is not valid JSON: {fault}", mend) from None
+        raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object", mend)
+        raise DataError(f"{path} holds no JSON object", RESTORE)
     if content.get("format") != FORMAT:
         raise DataError(
             f"{path} has format {content.get('format')!r}; this version reads {FORMAT}", "upgrade zephyr to read it"
         )
-    return content
+    wrong = misfit(content, kind)
+    if wrong:
+        raise DataError(f"{path} is damaged: {wrong}", RESTORE)
+    checked: Type = content  # type: ignore[assignment]
+    return checked

@@ -1,36 +1,39 @@
 """Rows of metrics.jsonl: what they measure, and what they do not."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+
+from zephyr_core.records import MetricsRow
+from zephyr_core.shape import fitting
 
 SPLITS = ("train", "test")
 FIRST_UPDATES = 2  # step 1 has rate 0 under warm-up, so step 2 still reads the unmoved weights
 NOISE = 0.01  # β × nats: a mean margin below this in the first updates is rounding
 
-Row = Mapping[str, Any]
 
-
-def ordered(rows: Iterable[Row]) -> list[Row]:
+def ordered(rows: Iterable[Mapping[str, object]]) -> list[MetricsRow]:
     """Return the rows that have a step and a split, by step, each as `measured`; the later row of a step counts."""
-    latest = {(row["step"], row["split"]): row for row in rows if is_row(row)}
+    fit = (fitting(row, MetricsRow) for row in rows if is_row(row))
+    latest = {(row["step"], row["split"]): row for row in fit}
     return [measured(latest[key]) for key in sorted(latest)]
 
 
-def is_row(row: Row) -> bool:
+def is_row(row: Mapping[str, object]) -> bool:
     """Return whether an object has a step and a split, as every row of metrics does."""
     return isinstance(row.get("step"), int) and row.get("split") in SPLITS
 
 
-def measured(row: Row) -> Row:
+def measured(row: MetricsRow) -> MetricsRow:
     """Return the row without its accuracy where no update has moved the weights.
 
     Policy and reference are equal there: margins are 0 up to rounding, and their signs are no measurement.
     """
-    return row if _is_moved(row) else {name: value for name, value in row.items() if name != "accuracy"}
+    if _is_moved(row):
+        return row
+    moved = row.copy()
+    moved.pop("accuracy", None)
+    return moved
 
 
-def _is_moved(row: Row) -> bool:
-    step, margin = row.get("step"), row.get("margin")
-    if not isinstance(step, int) or step <= 0:
-        return False
-    return step > FIRST_UPDATES or (isinstance(margin, int | float) and abs(margin) >= NOISE)
+def _is_moved(row: MetricsRow) -> bool:
+    step, margin = row["step"], row.get("margin")
+    return step > FIRST_UPDATES or (step > 0 and margin is not None and abs(margin) >= NOISE)

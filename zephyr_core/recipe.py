@@ -20,6 +20,7 @@ from zephyr_core import options as declarations
 from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
 from zephyr_core.recipe_names import Sections, suggest, variable_of
+from zephyr_core.records import OptionsRecord
 
 DEFAULT = "zephyr-7b-beta"
 Options = TypeVar("Options")
@@ -66,7 +67,7 @@ class Resolved(Generic[Options]):
             raise RecipeError(f"{self.step} has no option {key!r}", suggest(name, self.origins))
         return f"{self.step}.{name} = {getattr(self.options, name)!r}   ({self.origins[name]})"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> OptionsRecord:
         """Return what the manifest keeps: every value and its origin, JSON-ready."""
         values = dataclasses.asdict(self.options)  # type: ignore[call-overload]
         return {"recipe": self.recipe, "values": values, "origins": self.origins}

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from zephyr_core.errors import OptionError
-from zephyr_core.faults import Fault
+from zephyr_core.faults import Fault, OptionFault
 from zephyr_core.keys import canonical_json, text_key
 
 Message = dict[str, str]
@@ -50,7 +50,7 @@ class Cleaned:
 def chat_fault(tokenizer: Any, template: str) -> Fault | None:
     """Return why `tokenizer` cannot render and tokenize chats with that template, or None."""
     if template == "model" and not tokenizer.chat_template:
-        return Fault(
+        return OptionFault(
             "no-template",
             "the model's tokenizer carries no chat template",
             'write `template = "zephyr"` under [sft] and [dpo] of the recipe',

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
+from zephyr_core.records import Counts
 from zephyr_data import schemas, splits
 from zephyr_data.errors import ContractBroken
 from zephyr_data.stages import edits_of
@@ -30,13 +31,13 @@ class Tally:
         self.measured.update(measured)
         self.hits.append(_hits_by_rule(table))
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Counts:
         """Return the counts for the manifest.
 
         Raises:
             ContractBroken: the sums do not meet; a bug, never the data.
         """
-        counts: dict[str, Any] = {
+        counts: Counts = {
             "rows_read": self.rows_read,
             "kept_rows": self.kept_rows,
             "dropped": dict(sorted(self.dropped.items())),
@@ -44,13 +45,14 @@ class Tally:
         faults = sum_faults(counts)
         if faults:
             raise ContractBroken(f"rows got lost: {faults[0]}", "please report this with the input")
+        measured: dict[str, Any] = {}
         for name, count in sorted(self.measured.items()):
             group, _, member = name.partition(":")
             if member:
-                counts.setdefault(group, {})[member] = count
+                measured.setdefault(group, {})[member] = count
             else:
-                counts[name] = count
-        return counts
+                measured[name] = count
+        return {**counts, **cast(Counts, measured)}
 
     def rules(self) -> pl.DataFrame:
         """Return the table of rules: audit/rules.parquet."""

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import leakage, rules, schemas
@@ -45,7 +45,7 @@ class Binarizing:
     """The step `binarize`; what each part is, `zephyr_data.step` says."""
 
     name: str = "binarize"
-    kind: str = "pairs"
+    kind: Literal["dialogues", "pairs"] = "pairs"
     options: type[BinarizeOptions] = BinarizeOptions
     index: tuple[str, ...] = ("prompt_key", "prompt_id", "is_benchmark")
 
@@ -73,12 +73,13 @@ class Binarizing:
         return replace(resolved, options=replace(options, **H4_V1_IMPLIES), origins=origins)
 
     def files(self, source: str) -> list[RawFile]:
+        kinds.refuse(Path(source).expanduser(), kinds.RATED_ROWS)
         return rated_files(source) if manifest.is_whole(Path(source)) else local_files(source)
 
     def file_digests(self, options: BinarizeOptions) -> dict[str, str]:
         return {**refusals(options).digests, **leakage.file_digests(options)}
 
-    def plan(self, options: BinarizeOptions) -> dict[str, Any]:
+    def plan(self, options: BinarizeOptions) -> dict[str, object]:
         names = ("score", "suspicious_tens", "rejected", "ties", "min_margin", "rules", "seed")
         others = ("benchmark", "benchmark_sources", "keep_benchmarks", "keep_dropped")
         return {name: getattr(options, name) for name in (*names, *others)}

@@ -1,13 +1,13 @@
 """The dataset card: what is in the folder, where it came from, how to check and rebuild it."""
 
-from typing import Any
-
 import yaml
+
+from zephyr_core.records import DatasetContent
 
 AUDITS = ("dropped", "rewritten", "rules", "kept")
 
 
-def text(content: dict[str, Any]) -> str:
+def text(content: DatasetContent) -> str:
     """Return README.md of a dataset, with the metadata by which `datasets` opens splits, audit and further tables."""
     options, counts, version = content["options"], content["counts"], content["versions"]["zephyr-toolkit"]
     title, about, changed = {"dialogues": _dialogues, "pairs": _pairs}[content["kind"]](content)
@@ -52,7 +52,7 @@ rows only: not on their order, the number of files, or the machine.
 """
 
 
-def _metadata(content: dict[str, Any]) -> dict[str, Any]:
+def _metadata(content: DatasetContent) -> dict[str, object]:
     splits = [{"split": name, "path": f"data/{name}-*"} for name in content["splits"]]
     others = {f"audit-{name}": f"audit/{name}.parquet" for name in AUDITS}
     others |= {name: f"{name}/*.parquet" for name in content["tables"]}
@@ -62,7 +62,7 @@ def _metadata(content: dict[str, Any]) -> dict[str, Any]:
     return {"configs": [{"config_name": "default", "default": True, "data_files": splits}, *configs]}
 
 
-def _dialogues(content: dict[str, Any]) -> tuple[str, str, str]:
+def _dialogues(content: DatasetContent) -> tuple[str, str, str]:
     counts = content["counts"]
     about = (
         "Each row has `prompt`, `prompt_id` (sha256 of the prompt) and `messages`. The `gen` splits hold the\n"
@@ -75,7 +75,7 @@ def _dialogues(content: dict[str, Any]) -> tuple[str, str, str]:
     return "Cleaned dialogues", about, changed
 
 
-def _pairs(content: dict[str, Any]) -> tuple[str, str, str]:
+def _pairs(content: DatasetContent) -> tuple[str, str, str]:
     values, counts = content["options"]["values"], content["counts"]
     about = (
         f"Score `{values['score']}`, rejected `{values['rejected']}`, ties for the best `{values['ties']}`, "

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from zephyr_core.console import share, table
+from zephyr_core.records import Counts, DatasetContent
 
 STAGES = ("read", "score", "gates", "benchmark", "policy", "phrases", "language", "duplicates", "selection")
 
 Line = tuple[str, int, str]
 
 
-def closing_table(content: dict[str, Any], out: Path) -> str:
+def closing_table(content: DatasetContent, out: Path) -> str:
     """Return what a manifest tells about its run, as a table."""
     counts = content["counts"]
     read, is_pairs = counts["rows_read"], content["kind"] == "pairs"
@@ -27,20 +27,20 @@ def closing_table(content: dict[str, Any], out: Path) -> str:
     )
 
 
-def _dialogue_lines(counts: dict[str, Any]) -> Iterator[Line]:
+def _dialogue_lines(counts: Counts) -> Iterator[Line]:
     yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     yield "  of them recased", counts["rewritten_rows"], words
 
 
-def _pair_lines(counts: dict[str, Any]) -> Iterator[Line]:
+def _pair_lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
     if counts["repaired_scores"]:
         yield "  scores repaired", counts["repaired_scores"], "10 → 1"
     yield "pairs", counts["pairs"], ""
 
 
-def _about_pairs(counts: dict[str, Any]) -> Iterator[str]:
+def _about_pairs(counts: Counts) -> Iterator[str]:
     pairs = counts["pairs"]
     margins = sorted((float(margin), count) for margin, count in counts["margins"].items())
     mean = sum(margin * count for margin, count in margins) / pairs
@@ -75,5 +75,5 @@ def _quantile(counted: list[tuple[float, int]], part: float, total: int) -> floa
     return counted[-1][0]
 
 
-def _in_stage_order(counts: dict[str, Any]) -> list[tuple[str, int]]:
+def _in_stage_order(counts: Counts) -> list[tuple[str, int]]:
     return sorted(counts["dropped"].items(), key=lambda item: (STAGES.index(item[0].split("/")[0]), item[0]))

@@ -79,12 +79,12 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
-    from zephyr_core import manifest
+    from zephyr_core import kinds
     from zephyr_data.closing import closing_table
     from zephyr_data.report import rules_table
 
     place = directory or _made_by(recipe, step)
-    content = manifest.read(place)
+    content = kinds.read_dataset(place)
     show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, final
 
 from zephyr_core.recipe import Resolved
+from zephyr_core.records import Counts, OptionsRecord
 from zephyr_data.audit import Tally
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
@@ -16,9 +17,30 @@ SHOWN = {"cut_rows": "cut short", "rewritten_rows": "recased", "pairs": "pairs",
 PLACES = 20  # of a plain file from which rows are taken
 
 
+class ProjectedFile(TypedDict):
+    """A file that would be read."""
+
+    file: str
+    bytes: int
+    shape: str | None
+
+
+@final
+class Projection(TypedDict):
+    """What a run would do, JSON-ready."""
+
+    out: str
+    files: list[ProjectedFile]
+    stages: list[str]
+    columns: dict[str, str]
+    sample: Counts
+    projected_rows: int
+    options: OptionsRecord
+
+
 def project(
     step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
-) -> tuple[dict[str, Any], str]:
+) -> tuple[Projection, str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, where its kind allows."""
     options = resolved.options
     row_stages = step.row_stages(options)
@@ -27,7 +49,7 @@ def project(
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
     stages = (*row_stages, *step.set_stages(options))
     schema = next(iter(step.splits(options).values()))
-    plan = {
+    plan: Projection = {
         "out": str(out),
         "files": [
             {"file": str(file.path), "bytes": file.path.stat().st_size, "shape": shapes.get(file)} for file in files
@@ -81,7 +103,7 @@ def _lines_at(path: Path, offset: int, rows: int) -> tuple[bytes, int]:
         return b"".join(stream.readline() for _ in range(rows)), start
 
 
-def _as_text(plan: dict[str, Any], total: int) -> str:
+def _as_text(plan: Projection, total: int) -> str:
     counts, rows = plan["sample"], plan["projected_rows"]
     read = counts["rows_read"] or 1
     lines = [f"would write {plan['out']}, from {len(plan['files'])} files of {total / 1e6:,.1f} MB:"]
@@ -90,7 +112,7 @@ def _as_text(plan: dict[str, Any], total: int) -> str:
     lines += ["columns: " + ", ".join(f"{name} {kind}" for name, kind in plan["columns"].items())]
     lines += [f"sample of {counts['rows_read']:,} rows, projected to about {rows:,}:"]
     told = [("kept by the row stages", counts["kept_rows"])]
-    told += [(label, counts[name]) for name, label in SHOWN.items() if name in counts]
+    told += [(label, number) for name, label in SHOWN.items() if isinstance(number := counts.get(name), int)]
     told += [(f"dropped: {reason}", count) for reason, count in counts["dropped"].items()]
     lines += [
         f"  {name:<44} {count:>6,}  {100 * count / read:6.2f} %  ≈ {round(rows * count / read):>10,}"

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from zephyr_core.records import SplitEntry
 from zephyr_data import schemas
 from zephyr_data.options import StepOptions
 from zephyr_data.step import SplitRows
@@ -82,13 +82,16 @@ class Output:
         for writer in self._writers():
             writer.finish()
 
-    def digests(self) -> dict[str, Any]:
-        """Return rows and digest of each split, and the digest of the drops."""
-        found = {
+    def splits_record(self) -> dict[str, SplitEntry]:
+        """Return rows and digest of each split."""
+        return {
             name: {"rows": writer.rows, "rows_digest": packed_rows_digest(writer.digests)}
             for name, writer in self.splits.items()
         }
-        return {"splits": found, "dropped_digest": packed_rows_digest(self.dropped.digests)}
+
+    def dropped_digest(self) -> str:
+        """Return the digest of the drops."""
+        return packed_rows_digest(self.dropped.digests)
 
     def _writers(self) -> list[ShardWriter]:
         extra = [self.dropped_rows] if self.dropped_rows is not None else []

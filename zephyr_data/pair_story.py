@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from zephyr_core.console import one_line
+from zephyr_core.records import DatasetManifest
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.rated import with_unfilled
 from zephyr_data.stages import number_rows
@@ -15,7 +16,7 @@ from zephyr_data.ultrafeedback import rated_answers, score_answers, value_of
 SHOWN = 72  # characters of a text
 
 
-def answers_table(directory: Path, content: dict[str, Any], row_key: str) -> str:
+def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> str:
     """Return prompt and answers of a rated row with their scores, as the dataset's options see them."""
     values = content["options"]["values"].items()
     known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import polars.selectors as cs
@@ -20,6 +19,7 @@ from zephyr_core import manifest, this_code
 from zephyr_core.console import Progress
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
+from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
 from zephyr_data import card
 from zephyr_data.audit import Tally, dropped_table, rewritten_table
 from zephyr_data.errors import MixedShapes, SourceError
@@ -73,7 +73,7 @@ class Inputs:
                 "split the file by shape, one shape a file; both can be given to one run",
             )
 
-    def record(self) -> list[dict[str, Any]]:
+    def record(self) -> list[InputEntry]:
         """Return what the manifest keeps of the inputs."""
         read = {item.file: item for item in self.read}
         return [
@@ -93,11 +93,11 @@ def _earlier_fault(file: RawFile) -> str | None:
     """Return what the inputs of the dataset lacked that stored rows are read from."""
     if file.kind != "rated":
         return None
-    missing = missing_parts(manifest.read(Path(file.source))["inputs"])
+    missing = missing_parts(manifest.read_as(Path(file.source), DatasetManifest)["inputs"])
     return f"lacks what {'; '.join(missing)}" if missing else None
 
 
-def missing_parts(inputs: list[dict[str, Any]]) -> list[str]:
+def missing_parts(inputs: list[InputEntry]) -> list[str]:
     """Return a line for each recorded input that ended early."""
     return [
         f"{item['file']} of {item['source']} {item['fault']}, after line {item['lines']}"
@@ -113,7 +113,7 @@ def make(
     out: Path,
     workers: int,
     progress: Progress,
-) -> dict[str, Any]:
+) -> DatasetManifest:
     """Make the dataset directory `out` of raw files and return its manifest.
 
     Raises:
@@ -129,7 +129,7 @@ def make(
         done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
         verdicts = _judge_set(step, done, inputs, options, progress)
         tally, output = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
-        content = {
+        content: DatasetContent = {
             "kind": step.kind,
             "step": step.name,
             "options": resolved.record(),
@@ -138,7 +138,8 @@ def make(
             "rules": digests,
             "tables": list(step.tables(options)),
             "counts": tally.counts(),
-            **output.digests(),
+            "splits": output.splits_record(),
+            "dropped_digest": output.dropped_digest(),
             "versions": _versions() | {"python": platform.python_version()},
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -146,10 +147,10 @@ def make(
         (work.dataset / "README.md").write_text(card.text(content), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
-    return manifest.read(out)
+    return manifest.read_as(out, DatasetManifest)
 
 
-def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, Any]:
+def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
     """Return what a block's result hangs on, besides its content."""
     return {"step": step.name, **step.plan(options), "rule files": digests, "versions": _versions()}
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from zephyr_core import manifest
+from zephyr_core import kinds
 from zephyr_core.console import one_line, table
 from zephyr_core.errors import UsageError
+from zephyr_core.records import DatasetManifest
 from zephyr_data.audit import is_selection
 from zephyr_data.pair_story import answers_table
 from zephyr_data.sources.lookup import raw_line
@@ -40,9 +41,10 @@ def story(directory: Path, wanted: str) -> str:
     """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
 
     Raises:
+        WrongFolder: the folder is of another kind.
         UsageError: no row has that name.
     """
-    content = manifest.read(directory)
+    content = kinds.read_dataset(directory)
     tables = {
         name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
     }
@@ -97,7 +99,7 @@ def _place(row: dict[str, Any]) -> str:
     return f"row {row['row_key'] or '(unreadable)'}, id {row['id']!r}: {row['file']}:{row['line']} of {row['source']}"
 
 
-def _raw_row(row: dict[str, Any], content: dict[str, Any]) -> str:
+def _raw_row(row: dict[str, Any], content: DatasetManifest) -> str:
     text = raw_line(row["source"], row["file"], row["line"], content["inputs"])
     return "" if text is None else f"raw row at {row['file']}:{row['line']}\n  {text}"
 

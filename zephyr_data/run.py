@@ -3,16 +3,17 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeGuard
 
-from zephyr_core import manifest, paths, recipe
+from zephyr_core import kinds, manifest, paths, recipe
 from zephyr_core.console import progress, say
 from zephyr_core.disk import require_space
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
+from zephyr_core.records import DatasetManifest
 from zephyr_data.closing import closing_table
-from zephyr_data.dry_run import project
+from zephyr_data.dry_run import Projection, project
 from zephyr_data.options import StepOptions
 from zephyr_data.pipeline import make, missing_parts
 from zephyr_data.sources.files import RawFile, hub_files, is_local
@@ -41,7 +42,21 @@ class Request:
         return cls(flags=given(options, parameters), out=out, **{name: parameters[name] for name in names})
 
 
-def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
+class Explained(TypedDict):
+    """Where the value of an option comes from."""
+
+    explained: str
+
+
+Answer = DatasetManifest | Projection | Explained
+
+
+def is_dataset(content: Answer) -> TypeGuard[DatasetManifest]:
+    """Return whether a command's answer is the manifest of a dataset."""
+    return "inputs" in content
+
+
+def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
     """Return what a command with these parameters shows: a result, or where the value of an option comes from.
 
     Raises:
@@ -54,7 +69,7 @@ def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[dict[str, A
     return {"explained": line}, line
 
 
-def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
+def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
     """Return the manifest (of a dry run: the projection) and the table that tells it to a person.
 
     Raises:
@@ -65,6 +80,7 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     files, resolved = collect(step, resolved)
     if request.dry_run:
         return project(step, resolved, files, out)
+    kinds.refuse(out, kinds.DATASET)
     if manifest.is_whole(out) and not request.overwrite:
         return _found_whole(step, resolved, files, out)
     _refuse_foreign(out)
@@ -74,13 +90,13 @@ def run(step: Step[Options], request: Request) -> tuple[dict[str, Any], str]:
     return content, closing_table(content, out)
 
 
-def refuse_cut_inputs(content: dict[str, Any]) -> None:
+def refuse_cut_inputs(content: Answer) -> None:
     """Raise when the inputs of a written dataset were not read whole.
 
     Raises:
         PartlyDone: with what is missing of which.
     """
-    missing = missing_parts(content.get("inputs", []))
+    missing = missing_parts(content["inputs"]) if is_dataset(content) else []
     if missing:
         listed = "\n  ".join(missing)
         raise PartlyDone(
@@ -114,13 +130,13 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
 
 def _found_whole(
     step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
-) -> tuple[dict[str, Any], str]:
+) -> tuple[DatasetManifest, str]:
     """Return the dataset that is there when it was made of the same inputs with the same options.
 
     Raises:
         UsageError: it is another dataset.
     """
-    content = manifest.read(out)
+    content = manifest.read_as(out, DatasetManifest)
     recorded, wanted = content["options"]["values"], resolved.record()["values"]
     differs = [name for name in wanted if _plain(wanted[name]) != _plain(recorded.get(name))]
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
@@ -136,7 +152,7 @@ def _found_whole(
     return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 

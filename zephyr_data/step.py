@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -41,8 +41,8 @@ class Step(Protocol[Options]):
         """Return the step's name, as in `zephyr data NAME`."""
 
     @property
-    def kind(self) -> str:
-        """Return what the dataset holds: dialogues or pairs."""
+    def kind(self) -> Literal["dialogues", "pairs"]:
+        """Return what the dataset holds."""
 
     @property
     def options(self) -> type[Options]:
@@ -64,7 +64,7 @@ class Step(Protocol[Options]):
     def file_digests(self, options: Options) -> dict[str, str]:
         """Return the sha256 of every rule or benchmark file that results hang on."""
 
-    def plan(self, options: Options) -> dict[str, Any]:
+    def plan(self, options: Options) -> dict[str, object]:
         """Return the options on which the result of a block hangs."""
 
     def parse(self, block: Block) -> tuple[pl.DataFrame, str | None]:

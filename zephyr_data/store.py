@@ -14,8 +14,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zephyr_core import folder, manifest
+from zephyr_core import folder, kinds
 from zephyr_core.keys import rows_digest
+from zephyr_core.records import Counts, DatasetManifest
 from zephyr_data.errors import ContractBroken
 from zephyr_data.json_digests import row_digests_of
 
@@ -131,17 +132,18 @@ def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterato
                 yield batch.to_pylist()
 
 
-def verify(directory: Path) -> dict[str, Any]:
+def verify(directory: Path) -> DatasetManifest:
     """Return the manifest of a dataset directory after checking everything in it.
 
     Checked: every file's size and sha256, no file beside them, the sums of rows, the digest of every split and of the
     drops, recomputed from the rows.
 
     Raises:
-        DataError: no manifest.
+        WrongFolder: it is of another kind.
+        DataError: there is no manifest, or it is damaged.
         ContractBroken: all faults found, one a line.
     """
-    content = manifest.read(directory)
+    content = kinds.read_dataset(directory)
     files = map(str, folder.faults(directory, strays=True))
     faults = [*files, *sum_faults(content["counts"]), *_pair_faults(content)]
     if not faults:
@@ -154,7 +156,7 @@ def verify(directory: Path) -> dict[str, Any]:
     return content
 
 
-def sum_faults(counts: dict[str, Any]) -> list[str]:
+def sum_faults(counts: Counts) -> list[str]:
     """Return a line when rows read are not the kept and the dropped ones together."""
     dropped = sum(counts["dropped"].values())
     if counts["rows_read"] != counts["kept_rows"] + dropped:
@@ -162,14 +164,14 @@ def sum_faults(counts: dict[str, Any]) -> list[str]:
     return []
 
 
-def _pair_faults(content: dict[str, Any]) -> Iterator[str]:
+def _pair_faults(content: DatasetManifest) -> Iterator[str]:
     """Yield a line when the prefs splits do not hold the pairs that were counted."""
     written = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
     if content["kind"] == "pairs" and written != content["counts"]["pairs"]:
         yield f"{content['counts']['pairs']} pairs counted, but {written} in the prefs splits"
 
 
-def _digest_faults(directory: Path, content: dict[str, Any]) -> Iterator[str]:
+def _digest_faults(directory: Path, content: DatasetManifest) -> Iterator[str]:
     shards = split_files(directory)
     for split, entry in content["splits"].items():
         digests = [digest for batch in read_batches(shards.get(split, [])) for digest in row_digests(batch)]

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
+from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_core.recipe import Resolved
 from zephyr_data import phrases, rules, schemas
@@ -39,7 +41,7 @@ class Cleaning:
     """The step `clean-ultrachat`; what each part is, `zephyr_data.step` says."""
 
     name: str = "clean-ultrachat"
-    kind: str = "dialogues"
+    kind: Literal["dialogues", "pairs"] = "dialogues"
     options: type[CleanOptions] = CleanOptions
     index: tuple[str, ...] = ("select_draw", "split_draw", "duplicate_hash")
 
@@ -47,12 +49,13 @@ class Cleaning:
         return resolved
 
     def files(self, source: str) -> list[RawFile]:
+        kinds.refuse(Path(source).expanduser(), kinds.RAW_DIALOGUES)
         return local_files(source)
 
     def file_digests(self, options: CleanOptions) -> dict[str, str]:
         return ruleset(options).digests
 
-    def plan(self, options: CleanOptions) -> dict[str, Any]:
+    def plan(self, options: CleanOptions) -> dict[str, object]:
         names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "seed", "keep_dropped")
         return {name: getattr(options, name) for name in names}
 

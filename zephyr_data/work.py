@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import folder as folders
 from zephyr_core import manifest
@@ -37,7 +36,7 @@ class Work:
                     with suppress(OSError):
                         folders.discard(self.folder)
 
-    def begin(self, plan: dict[str, Any]) -> str:
+    def begin(self, plan: dict[str, object]) -> str:
         """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""
         shutil.rmtree(self.dataset, ignore_errors=True)
         folders.restore(self.out)

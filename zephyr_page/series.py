@@ -1,16 +1,17 @@
 """What a curve goes through: a metric by epoch, thinned and smoothed; ticks of an axis."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+
+from zephyr_core.records import MetricsRow
 
 Point = tuple[float, float]
 MOST_POINTS = 400  # of a drawn line
 LEAST_SMOOTHED = 12  # logged rows; fewer stand as they are
 
 
-def points(rows: Sequence[Mapping[str, Any]], metric: str, split: str) -> list[Point]:
+def points(rows: Sequence[MetricsRow], metric: str, split: str) -> list[Point]:
     """Return (epoch, value) of a metric where it is a finite number."""
     found = [(finite(row.get("epoch")), finite(row.get(metric))) for row in rows if row["split"] == split]
     return [(at, value) for at, value in found if at is not None and value is not None]
@@ -60,6 +61,6 @@ def interval(share: float, number: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def finite(value: Any) -> float | None:
+def finite(value: object) -> float | None:
     """Return a number that can be drawn, else None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

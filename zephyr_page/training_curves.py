@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from zephyr_core.metrics import ordered
+from zephyr_core.records import MetricsRow
 from zephyr_page.chart import Chart, Line
 from zephyr_page.series import finite, points, smoothed, thinned, window
 from zephyr_page.sheet import sheet
@@ -12,7 +12,8 @@ from zephyr_page.sheet import sheet
 NAME = "curves.svg"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, object]]  # as read
+Known = Sequence[MetricsRow]  # ordered
 
 
 def file_text(rows: Rows, title: str) -> str:
@@ -45,7 +46,7 @@ def remarks(rows: Rows) -> list[str]:
     return sentences
 
 
-def _of_pairs(rows: Rows, anchor: str) -> tuple[Chart, ...]:
+def _of_pairs(rows: Known, anchor: str) -> tuple[Chart, ...]:
     epochs, accuracy = _epochs(rows), _lines(rows, "accuracy")
     least = min((value for line in accuracy for _, value in line.points), default=0.5)
     rewards = (*_lines(rows, "reward_chosen", "chosen"), *_lines(rows, "reward_rejected", "rejected"))
@@ -73,12 +74,12 @@ def _of_pairs(rows: Rows, anchor: str) -> tuple[Chart, ...]:
     )
 
 
-def _of_dialogues(rows: Rows, anchor: str) -> tuple[Chart, ...]:
+def _of_dialogues(rows: Known, anchor: str) -> tuple[Chart, ...]:
     loss = Chart(f"{anchor}-loss", "Loss", "nats per token", _lines(rows, "loss"), _epochs(rows))
     return loss, _rate(rows, f"{anchor}-rate")
 
 
-def _rate(rows: Rows, anchor: str) -> Chart:
+def _rate(rows: Known, anchor: str) -> Chart:
     """Return the learning rate as it was, in multiples of a power of ten."""
     rates = points(rows, "learning_rate", "train")
     most = max((rate for _, rate in rates), default=0.0)
@@ -87,7 +88,7 @@ def _rate(rows: Rows, anchor: str) -> Chart:
     return Chart(anchor, "Learning rate", f"× 10{str(exponent).translate(SUPERSCRIPTS)}", (line,), _epochs(rows))
 
 
-def _lines(rows: Rows, metric: str, kind: str = "train") -> tuple[Line, ...]:
+def _lines(rows: Known, metric: str, kind: str = "train") -> tuple[Line, ...]:
     """Return train's moving mean over its faint values, and test's values, dashed."""
     train, width = points(rows, metric, "train"), _width(rows)
     faint = [Line(kind, thinned(train), is_faint=True)] if width > 1 else []
@@ -100,14 +101,14 @@ def _has_pairs(rows: Rows) -> bool:
     return any("margin" in row or "accuracy" in row for row in rows)
 
 
-def _width(rows: Rows) -> int:
+def _width(rows: Known) -> int:
     return window(sum(row["split"] == "train" for row in rows))
 
 
-def _epochs(rows: Rows) -> float:
+def _epochs(rows: Known) -> float:
     return _reached(rows)[0] or 1.0
 
 
-def _reached(rows: Rows) -> tuple[float, int]:
+def _reached(rows: Known) -> tuple[float, int]:
     """Return the last epoch and step."""
     return max(((epoch, row["step"]) for row in rows if (epoch := finite(row.get("epoch")))), default=(0.0, 0))

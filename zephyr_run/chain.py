@@ -11,10 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from zephyr_core.console import say
 from zephyr_core.folder import damage
+from zephyr_core.records import StepEntry
 from zephyr_core.steps import Step
 from zephyr_run import command, mending, outputs
 from zephyr_run.errors import DamagedInput, StepFailed
@@ -37,7 +38,7 @@ class Chain:
     sources: Mapping[str, Sequence[str]]  # step → what it reads instead of the recipe's
     lock: int
     environment: Mapping[str, str]  # of commands
-    out_to: Any = None  # where commands write their results; None: stdout
+    out_to: IO[str] | None = None  # where commands write their results; None: stdout
     changed: set[str] = field(default_factory=set)  # steps that came out otherwise than before
     judged: set[str] = field(default_factory=set)  # steps carried out, whose files need no second look
 
@@ -47,7 +48,7 @@ class Chain:
         return self.loaded.recipe.typed
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> Mapping[str, object]:
         """Return section → its options."""
         return self.loaded.options
 
@@ -127,7 +128,7 @@ class Chain:
     def _begin(self, step: Step, words: Sequence[str], *, replaces: bool) -> None:
         """Put on record what is about to run; of what its output is made, unless an older one may stay."""
         mark = self.output(step).mark()
-        changes: dict[str, Any] = {"command": list(words), "state": "running", "exit_code": None}
+        changes: StepEntry = {"command": list(words), "state": "running", "exit_code": None}
         if mark is None or replaces:
             changes |= {"made_of": self._made_of(step), "discards": mark}
         self.record.note(step.name, **changes)
@@ -141,7 +142,7 @@ class Chain:
         entry = self.record.entry(step.name)
         if entry.get("discards") and entry["discards"] == self.output(step).mark():
             return "was to be made anew when it was stopped"
-        made_of = entry.get("made_of", {})
+        made_of = entry.get("made_of") or {}
         for name, digest in self._made_of(step).items():
             if name in self.changed or made_of.get(name, digest) != digest:
                 return f"was made of another {name}"
@@ -162,8 +163,15 @@ class Chain:
             if step.name == "clean-ultrachat":
                 mending.forget_student(self.record.folder, say)
         self.judged.add(step.name)
-        found = {"manifest": output.manifest_digest(), "content": content, "made_of": self._made_of(step)}
-        self.record.note(step.name, state="whole", exit_code=None, discards=None, **found)
+        self.record.note(
+            step.name,
+            state="whole",
+            exit_code=None,
+            discards=None,
+            manifest=output.manifest_digest(),
+            content=content,
+            made_of=self._made_of(step),
+        )
 
     def _artefacts(self, step: Step) -> list[Output]:
         """Return the artefacts that the step's command may find."""

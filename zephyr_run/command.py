@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from zephyr_core import process
 from zephyr_core.manifest import write_text_whole
@@ -55,7 +55,7 @@ def start(
     command: Sequence[str],
     *,
     catch: Sequence[str] = (),
-    out_to: Any = None,
+    out_to: IO[str] | None = None,
     lock: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest
-from zephyr_core.reading import json_file, json_lines
+from zephyr_core.reading import json_lines
+from zephyr_core.records import DatasetManifest
 from zephyr_core.steps import Step
-from zephyr_run.outputs import JOB, Output, content_parts
+from zephyr_run.outputs import Output, content_parts
 
 # Of a training run's record: what the arithmetic hangs on.
 ARITHMETIC = {"cpu": "CPU", "world": "processes", "backend": "back end", "numerics": "numerics", "layout": "layout"}
@@ -36,7 +36,7 @@ class Compared:
 
 def compare(step: Step, recorded: Output, made: Output, unequal: list[str]) -> Compared:
     """Return what of a step came out as on record; `unequal` names the steps before it that did not."""
-    before, after = _figures(step, recorded), _figures(step, made)
+    before, after = _figures(recorded), _figures(made)
     equal = [name for name in before if before[name] == after.get(name)]
     different = [
         f"{name}: {_short(before.get(name))}, now {_short(after.get(name))}"
@@ -47,34 +47,33 @@ def compare(step: Step, recorded: Output, made: Output, unequal: list[str]) -> C
     return Compared(step.name, tuple(equal), tuple(different), tuple(reasons))
 
 
-def _figures(step: Step, output: Output) -> dict[str, Any]:
+def _figures(output: Output) -> dict[str, object]:
     """Return name → digest or figure by which the step is compared."""
     content = output.manifest()
-    if step.is_data:
-        rows = {f"{name}, rows": entry["rows"] for name, entry in content.get("splits", {}).items()}
-        digests = {name: entry["rows_digest"] for name, entry in content.get("splits", {}).items()}
-        return {**digests, **rows, **_flat(content.get("counts", {})), "drops": content.get("dropped_digest")}
-    if step.folder is None:
-        return {
-            **{name: entry["sha256"] for name, entry in content.get("files", {}).items()},
-            **content.get("rows", {}),
-        }
-    return {**content_parts(content), **{f"last metrics, {name}": value for name, value in _last_row(output).items()}}
+    if content is None or content["kind"] == "tokens" or content["kind"] == "student":
+        return {}
+    if content["kind"] == "reference":
+        return {**{name: entry["sha256"] for name, entry in content["files"].items()}, **content["rows"]}
+    if content["kind"] == "model":
+        metrics = {f"last metrics, {name}": value for name, value in _last_row(output).items()}
+        return {**content_parts(content), **metrics}
+    rows = {f"{name}, rows": entry["rows"] for name, entry in content["splits"].items()}
+    return {**content_parts(content), **rows, **_flat(content["counts"]), "drops": content["dropped_digest"]}
 
 
-def _flat(counts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(counts: Mapping[str, object], above: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
     for name, value in counts.items():
         found |= _flat(value, f"{above}{name}, ") if isinstance(value, dict) else {f"{above}{name}": value}
     return found
 
 
-def _last_row(output: Output) -> dict[str, Any]:
+def _last_row(output: Output) -> dict[str, object]:
     rows, _ = json_lines(Path() if output.folder is None else output.folder / "metrics.jsonl")
     return rows[-1] if rows else {}
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return value[:12] if isinstance(value, str) else "absent" if value is None else str(value)
 
 
@@ -84,33 +83,32 @@ def _reasons(recorded: Output, made: Output, unequal: list[str]) -> list[str]:
     reasons = [f"{name}, which it reads, came out otherwise" for name in unequal]
     if recorded.is_whole and recorded.folder is not None and not before:
         reasons.append(f"{recorded.folder / manifest.NAME} cannot be read")
-    reasons += _changed("version of {}", before.get("versions", {}), after.get("versions", {}))
-    reasons += _changed("input {}", _inputs(before), _inputs(after))
-    reasons += _changed("rule file {}", before.get("rules", {}), after.get("rules", {}), only_names=True)
+    reasons += _changed("version of {}", *(one["versions"] if one else {} for one in (before, after)))
+    datasets = [recorded.dataset(), made.dataset()]
+    reasons += _changed("input {}", *(_inputs(one) if one else {} for one in datasets))
+    reasons += _changed("rule file {}", *(one["rules"] if one else {} for one in datasets), only_names=True)
     reasons += _changed("option {}", *(dict(_options(output)) for output in (recorded, made)))
     return [*reasons, *_changed("{}", *(dict(_arithmetic(output)) for output in (recorded, made)))] or [UNKNOWN]
 
 
-def _changed(told: str, before: Mapping[str, Any], after: Mapping[str, Any], *, only_names: bool = False) -> list[str]:
+def _changed(
+    told: str, before: Mapping[str, object], after: Mapping[str, object], *, only_names: bool = False
+) -> list[str]:
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     values = "" if only_names else ": {}, now {}"
     return [told.format(name) + values.format(_short(before.get(name)), _short(after.get(name))) for name in names]
 
 
-def _inputs(content: Mapping[str, Any]) -> dict[str, str]:
-    found = content.get("inputs", [])
-    return {entry["file"]: entry["sha256"] for entry in found} if isinstance(found, list) else {}
+def _inputs(content: DatasetManifest) -> dict[str, str]:
+    return {entry["file"]: entry["sha256"] for entry in content["inputs"]}
 
 
-def _job(output: Output) -> dict[str, Any]:
-    return json_file(output.folder / JOB) if output.folder else {}
-
-
-def _options(output: Output) -> Iterator[tuple[str, Any]]:
-    values = output.manifest().get("options", {}).get("values") or _job(output).get("options", {})
+def _options(output: Output) -> Iterator[tuple[str, object]]:
+    dataset = output.dataset()
+    values = dataset["options"]["values"] if dataset else output.job().get("options", {})
     yield from ((name, value) for name, value in values.items() if name not in PLACES)
 
 
-def _arithmetic(output: Output) -> Iterator[tuple[str, Any]]:
-    job = _job(output)
+def _arithmetic(output: Output) -> Iterator[tuple[str, object]]:
+    job = dict(output.job())
     yield from ((told, job[name]) for name, told in ARITHMETIC.items() if name in job)

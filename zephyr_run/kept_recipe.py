@@ -13,6 +13,7 @@ from typing import Any
 from zephyr_core import recipe as recipes
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.recipe import Recipe, Resolved
+from zephyr_core.records import AnyManifest
 from zephyr_run.steps import SECTIONS
 
 FOLDER = "recipe"
@@ -95,13 +96,15 @@ def write(path: Path, loaded: Recipe, values: Sections) -> None:
     write_text_whole(path, "\n".join(lines) + "\n")
 
 
-def at_commit(section: str, values: dict[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+def at_commit(section: str, values: dict[str, Any], made: AnyManifest | None) -> dict[str, Any]:
     """Return a section's values with the Hub's commit, which the manifest has, for a branch that moves on."""
     if section == "student":
-        name, _, commit = str(made.get("inputs", {}).get("model", "")).partition(" at ")
+        name, _, commit = (made["inputs"]["model"] if made and made["kind"] == "model" else "").partition(" at ")
         return {**values, "revision": commit} if commit and name == values.get("source") else values
-    commit = made.get("options", {}).get("values", {}).get("revision", MAIN)
-    return {**values, "revision": commit} if commit != values.get("revision", MAIN) else values
+    if made is None or not (made["kind"] == "dialogues" or made["kind"] == "pairs"):
+        return values
+    revision = made["options"]["values"].get("revision", MAIN)
+    return {**values, "revision": revision} if revision != values.get("revision", MAIN) else values
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import damage, discard
 from zephyr_core.steps import Step
@@ -56,7 +56,7 @@ def _damage(step: Step, output: Output, record: Record) -> str | None:
 
 def _is_known(step: Step, folder: Path) -> bool:
     """Return whether the step's command takes the folder for its own work, which its flag may replace."""
-    return not folder.exists() or (folder / (manifest.NAME if step.is_data else outputs.JOB)).is_file()
+    return not folder.exists() or (folder / (manifest.NAME if step.is_data else kinds.JOB)).is_file()
 
 
 def _beside(step: Step, run_directory: Path, say: Say, *, anew: bool) -> None:

@@ -1,18 +1,18 @@
 """What a step left on disk: its place, and digests by which it is known again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest, paths
 from zephyr_core.errors import DataError
 from zephyr_core.folder import discard
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file
+from zephyr_core.records import AnyManifest, DatasetManifest, JobRecord, StepEntry
+from zephyr_core.shape import fitting
 from zephyr_core.steps import Step
 
-JOB = "run.json"  # of a training run: what it is, written first
 SAMPLES = "samples.jsonl"  # beside the steps: what the models answer to held-out prompts
 STUDENT = "student"  # beside the steps: the new model that dSFT begins with, made of the cleaned dialogues
 
@@ -29,12 +29,21 @@ class Output:
         """Return whether it was finished."""
         return self.folder is not None and manifest.is_whole(self.folder)
 
-    def manifest(self) -> dict[str, Any]:
-        """Return its manifest; an empty one when there is none that can be read."""
+    def manifest(self) -> AnyManifest | None:
+        """Return its manifest; None when there is none that can be read."""
         try:
-            return manifest.read(self.folder) if self.folder is not None else {}
+            return None if self.folder is None else manifest.read_any(self.folder)
         except DataError:
-            return {}
+            return None
+
+    def dataset(self) -> DatasetManifest | None:
+        """Return its manifest when it is that of a dataset."""
+        content = self.manifest()
+        return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
+
+    def job(self) -> JobRecord:
+        """Return the job of a training run, as far as it can be read."""
+        return fitting({} if self.folder is None else json_file(self.folder / JOB), JobRecord)
 
     def manifest_digest(self) -> str | None:
         """Return the hex sha256 of the manifest's bytes: another one after each time that it was made."""
@@ -65,28 +74,27 @@ class Output:
             discard(self.folder)
 
 
-def content_parts(content: Mapping[str, Any]) -> dict[str, str]:
+def content_parts(content: AnyManifest | None) -> dict[str, str]:
     """Return what makes an output what it is, by its manifest: split or file → digest."""
-    if "splits" in content:
-        return {name: entry["rows_digest"] for name, entry in content["splits"].items()}
-    files = content.get("files", {})
-    if content.get("kind") == "model":
-        return {name: files[name]["sha256"] for name in files if _is_model_file(name)}
-    if content.get("kind") == "reference":
-        return {"digest": str(content["digest"])}
-    return {}
+    if content is None or content["kind"] == "tokens" or content["kind"] == "student":
+        return {}
+    if content["kind"] == "model":
+        return {name: entry["sha256"] for name, entry in content["files"].items() if _is_model_file(name)}
+    if content["kind"] == "reference":
+        return {"digest": content["digest"]}
+    return {name: entry["rows_digest"] for name, entry in content["splits"].items()}
 
 
-def weights(content: Mapping[str, Any]) -> dict[str, str]:
+def weights(content: AnyManifest | None) -> dict[str, str]:
     """Return the sha256 of each weight file of a trained run, by its manifest."""
     return {name: digest for name, digest in content_parts(content).items() if name.endswith(".safetensors")}
 
 
-def find(step: Step, run_directory: Path, record: Mapping[str, Any]) -> Output:
+def find(step: Step, run_directory: Path, record: StepEntry) -> Output:
     """Return a step's output; an artefact is where the record says, else where the finished dDPO run has it."""
     if step.folder is not None:
         return Output(step, run_directory / step.folder)
-    for name in (record.get("artefact"), _named_by_job(run_directory / "dpo", step.name)):
+    for name in (record.get("artefact"), _reference_of(run_directory / "dpo")):
         if name and manifest.is_whole(artefacts(run_directory) / name):
             return Output(step, artefacts(run_directory) / name)
     return Output(step, None)
@@ -103,9 +111,9 @@ def references(run_directory: Path) -> list[Path]:
     return [place for place in names if manifest.is_whole(place)]
 
 
-def _named_by_job(folder: Path, key: str) -> str:
-    """Return the name of the artefact that a training run used, by its own record."""
-    return Path(str(json_file(folder / JOB).get(key, ""))).name
+def _reference_of(folder: Path) -> str:
+    """Return the name of the reference log-probs that a training run used, by its job."""
+    return Path(fitting(json_file(folder / JOB), JobRecord).get("reference") or "").name
 
 
 def _is_model_file(name: str) -> bool:

@@ -1,60 +1,54 @@
 """runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from zephyr_core import folder as folders
 from zephyr_core.errors import NoSpace
+from zephyr_core.kinds import RECORD
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
+from zephyr_core.records import StepEntry
+from zephyr_core.shape import fitting
 
-NAME = "run.json"
 LOCK = ".run.lock"
 PATIENCE = 15.0  # seconds for the command of a killed run to notice that it is alone
 
 
 @dataclass
 class Record:
-    """The record of a run; `steps` holds an entry for each step that was begun.
-
-    An entry: command, state (running | whole | failed), exit_code, seconds (of the making), manifest and content
-    (digests of the output), made_of (step before → content), discards (mark of an output that is being replaced),
-    artefact (the name of its folder).
-    """
+    """The record of a run; `steps` holds an entry for each step that was begun."""
 
     folder: Path
     recipe: str
-    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    steps: dict[str, StepEntry] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, recipe: str) -> "Record":
         """Return the record of a run directory; an empty one where there is none that can be read."""
-        try:
-            steps = {str(name): _entry(entry) for name, entry in json_file(folder / NAME)["steps"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            steps = {}
-        return cls(folder, recipe, steps)
+        return cls(folder, recipe, entries(folder))
 
-    def entry(self, step: str) -> Mapping[str, Any]:
+    def entry(self, step: str) -> StepEntry:
         """Return what is on record of a step, which may be nothing."""
         return self.steps.get(step, {})
 
-    def note(self, step: str, **changes: Any) -> None:
+    def note(self, step: str, **changes: Unpack[StepEntry]) -> None:
         """Change a step's entry and write the record whole; None takes a key away."""
-        merged = {**self.steps.get(step, {}), **changes}
-        self.steps[step] = {key: value for key, value in merged.items() if value is not None}
+        merged = {**self.entry(step), **changes}
+        self.steps[step] = fitting({key: value for key, value in merged.items() if value is not None}, StepEntry)
         content = {"format": 1, "recipe": self.recipe, "steps": self.steps}
-        write_text_whole(self.folder / NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_text_whole(self.folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _entry(found: Any) -> dict[str, Any]:
-    """Return a step's entry; what it is made of, which others look into, is by name or not at all."""
-    entry = dict(found)
-    return entry if isinstance(entry.get("made_of", {}), dict) else entry | {"made_of": {}}
+def entries(folder: Path) -> dict[str, StepEntry]:
+    """Return the entries of a run directory's record, in the order in which steps ran; what is damaged is left out."""
+    steps = json_file(folder / RECORD).get("steps")
+    named = steps.items() if isinstance(steps, dict) else ()
+    return {name: fitting(entry, StepEntry) for name, entry in named if isinstance(entry, dict)}
 
 
 @contextmanager

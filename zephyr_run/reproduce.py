@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import discard
 from zephyr_core.options import declared
 from zephyr_core.reading import json_file
 from zephyr_core.recipe_names import variable_of
+from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
@@ -30,10 +31,12 @@ def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tup
     """Return how the steps of a run compare with themselves made again, JSON-ready and as a table.
 
     Raises:
+        WrongFolder: the directory is a step's, or another folder of zephyr.
         UsageError: the directory is not one of `zephyr run`, or holds no whole step; or its reproduction was begun
             from another recipe or by other versions, and `fresh` is not set.
         StepFailed: a step could not be made again.
     """
+    kinds.refuse(run, kinds.WHOLE_RUN)
     run = run.absolute()
     recipe = _recipe_of(run)
     record = Record.read(run, recipe.stem)
@@ -60,7 +63,7 @@ def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: s
         say(f"not compared, since the run has no finished one: {', '.join(left)}")
 
 
-def _begin(again: Path, recipe: Path, manifests: Iterable[Mapping[str, Any]], *, fresh: bool) -> None:
+def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *, fresh: bool) -> None:
     """Put on record of what a reproduction is made; one that is there already must be of the same, or is removed.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 from zephyr_core import paths
 from zephyr_core.console import say
 from zephyr_core.recipe import Recipe
+from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
 from zephyr_run import answers, command, kept_recipe, record
 from zephyr_run.chain import Chain
@@ -94,7 +95,7 @@ class Kept:
         self.written = {name: older.get(name, section) for name, section in self.values.items()}
         self._write()
 
-    def settle(self, step: Step, made: Mapping[str, Any]) -> None:
+    def settle(self, step: Step, made: AnyManifest | None) -> None:
         """Keep the values by which a step is whole."""
         for name in (step.section, *(("student",) if step.section == "sft" else ())):
             self.written[name] = kept_recipe.at_commit(name, self.values[name], made)

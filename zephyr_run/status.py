@@ -48,8 +48,8 @@ def _unfinished(output: Output) -> list[Path]:
     return [] if folder is None else [folder, partial_of(folder), folder.with_name(folder.name + ".state")]
 
 
-def _stale(step: Step, options: Mapping[str, Any], record: Record, found: Mapping[str, Any]) -> str | None:
-    made_of = record.entry(step.name).get("made_of", {})
+def _stale(step: Step, options: Mapping[str, object], record: Record, found: Mapping[str, Any]) -> str | None:
+    made_of = record.entry(step.name).get("made_of") or {}
     for name in step.upstream(options):
         now = outputs.find(named(name), record.folder, record.entry(name)).content()
         if now and made_of.get(name, now) != now:
@@ -62,11 +62,12 @@ def _stale(step: Step, options: Mapping[str, Any], record: Record, found: Mappin
 def _amount(step: Step, output: Output) -> str:
     """Return rows or steps, as far as it got."""
     content = output.manifest()
-    if step.counted:
-        rows = content.get("splits", {}).get(step.counted, {}).get("rows")
-        return "" if rows is None else f"{rows:,} rows"
-    if step.folder is None or output.folder is None:
-        return f"{sum(content['rows'].values()):,} pairs" if content else ""
+    if content is not None and content["kind"] == "reference":
+        return f"{sum(content['rows'].values()):,} pairs"
+    if content is not None and (content["kind"] == "dialogues" or content["kind"] == "pairs"):
+        return f"{content['splits'][step.counted]['rows']:,} rows" if step.counted in content["splits"] else ""
+    if step.is_data or step.folder is None or output.folder is None:
+        return ""
     planned, done = json_file(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
     if not isinstance(planned, int):
         return ""

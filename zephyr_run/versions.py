@@ -1,11 +1,11 @@
 """Versions on record against those installed here."""
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from zephyr_core import this_code
+from zephyr_core.records import AnyManifest
 
 
 def installed(name: str) -> str:
@@ -20,15 +20,15 @@ def installed(name: str) -> str:
         return "absent"
 
 
-def otherwise(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+def otherwise(manifests: Iterable[AnyManifest | None]) -> list[str]:
     """Return a line for each version on record that is not the one installed."""
     return [f"{name} {was} → {installed(name)}" for name, was in _recorded(manifests) if installed(name) != was]
 
 
-def installed_of(manifests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def installed_of(manifests: Iterable[AnyManifest | None]) -> dict[str, str]:
     """Return the installed version of each package that is on record, and of zephyr and its code."""
     return {name: installed(name) for name, _ in _recorded(manifests)} | this_code.versions()
 
 
-def _recorded(manifests: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    return sorted({(name, was) for content in manifests for name, was in content.get("versions", {}).items()})
+def _recorded(manifests: Iterable[AnyManifest | None]) -> list[tuple[str, str]]:
+    return sorted({(name, was) for content in manifests if content for name, was in content["versions"].items()})

@@ -8,9 +8,7 @@ from zephyr_core import paths, recipe
 from zephyr_core.errors import UsageError
 from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
-from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions, TrainOptions
-
-OPTIONS: dict[str, type[TrainOptions]] = {"sft": SFTOptions, "dpo": DPOOptions}
+from zephyr_train.options import OF_STEP, StepOptions, StudentOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Asked:
 
     step: str
     recipe: Recipe
-    resolved: Resolved[TrainOptions]
+    resolved: Resolved[StepOptions]
     student: StudentOptions
     out: Path
     resume: bool
@@ -28,7 +26,7 @@ class Asked:
     @classmethod
     def typed(cls, step: str, parameters: dict[str, Any]) -> "Asked":
         """Return what a command's parameters ask for; those that name an option of the step are its flags."""
-        kind, loaded = OPTIONS[step], parameters["recipe"]
+        kind, loaded = OF_STEP[step], parameters["recipe"]
         resume, fresh = bool(parameters.get("resume")), bool(parameters.get("fresh"))
         if resume and fresh:
             raise UsageError("--resume and --fresh contradict each other", "leave both out: a stopped run is continued")
@@ -43,6 +41,6 @@ class Asked:
         )
 
     @property
-    def options(self) -> TrainOptions:
+    def options(self) -> StepOptions:
         """Return the options of the step."""
         return self.resolved.options

@@ -43,7 +43,7 @@ def config(job: Job) -> DPOConfig:
     return DPOConfig(
         **{
             **shared(job),
-            "beta": job.options["beta"],  # §4.4
+            "beta": job.dpo_options.beta,  # §4.4
             "loss_type": ["sigmoid"],  # Eq. (1)
             "precompute_ref_log_probs": True,  # no reference model in memory; ours are in the rows
             "disable_dropout": True,
@@ -77,8 +77,8 @@ def costs(job: Job) -> list[int]:
 def margins_of(job: Job) -> Margins:
     """Return the empty book of the run's margins."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
-    first = min(job.options["global_batch_size"], len(dataset))
-    return Margins(job.options["beta"], job.numerics, dataset["key"][:], dataset["prompt_id"][:], first)
+    first = min(job.options.global_batch_size, len(dataset))
+    return Margins(job.dpo_options.beta, job.numerics, dataset["key"][:], dataset["prompt_id"][:], first)
 
 
 class RowCollator(DataCollatorForPreference):  # type: ignore[misc]
@@ -137,7 +137,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
                 ranks=ranks,
                 rank=self.accelerator.process_index,
                 micro_batches=accumulation,
-                seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+                seed=self.args.seed,
                 steps_done=lambda: self.state.global_step,
                 by_length=self.layout != PADDED,
             ),

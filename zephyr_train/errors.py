@@ -12,7 +12,11 @@ DataError
 └── InvariantBroken         training did what it must never do: the run stops, or its result is refused
 """
 
+from typing import Final
+
 from zephyr_core.errors import DataError, EnvironmentLack, Unreachable, UsageError
+
+UNFIT: Final = "unfit-rows"
 
 
 class ForeignRun(UsageError):
@@ -28,7 +32,15 @@ class ModelUnreachable(Unreachable):
 
 
 class RowsUnfit(DataError):
-    """Rows lack a column, or hold something else than this step trains on."""
+    """Rows lack a column, or hold something else than this step trains on; `name` is the fault's."""
+
+    def __init__(self, message: str, hint: str | None = None, name: str = UNFIT) -> None:
+        super().__init__(message, hint)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type, tuple[str, str | None, str]]:  # type: ignore[override]
+        """Keep hint and name on the way from a worker process."""
+        return type(self), (str(self), self.hint, self.name)
 
 
 class PreflightFailed(DataError):

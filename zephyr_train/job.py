@@ -1,4 +1,4 @@
-"""What a worker process is told: `run.json`, resolved once, written once, read by every rank."""
+"""What a worker process reads: `job.json`, resolved once, written once, read by every rank."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
+from zephyr_core.errors import DataError, OptionError
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.kinds import JOB, RECORD
+from zephyr_core.shape import misfit
+from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
 
-NAME = "run.json"
 # What a checkpoint or a finished run is compared by; the rest (names, places, versions) may differ.
 COMPARED = (
     "step",
@@ -24,7 +27,10 @@ COMPARED = (
     "numerics",
     "layout",
 )
-FREE = ("save_every", "tensorboard")  # options that change nothing in the weights or the metrics
+# Options that do not identify a run. A job does not even keep the first five: inputs go by digest, `set` is in
+# `settings`, and gpu_memory is the plan's.
+NOT_KEPT = ("model", "data", "revision", "gpu_memory", "set")
+FREE = (*NOT_KEPT, "save_every", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,9 @@ class Job:
 
     step: str  # "sft" | "dpo" | "reference"
     recipe: str
-    options: dict[str, Any]  # what training hangs on
-    origins: dict[str, str]
-    settings: dict[str, Any]  # further options of the trainer, by --set
+    options: StepOptions  # those of NOT_KEPT are at their defaults once the job was read from disk
+    origins: dict[str, str]  # of the options that are kept
+    settings: dict[str, object]  # further options of the trainer, by --set
     out: str
     model: str
     model_digest: str
@@ -59,12 +65,46 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        manifest.write_text_whole(folder / NAME, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        content = asdict(self) | {"options": self.values()}
+        manifest.write_text_whole(folder / JOB, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Job":
-        """Return the record of a folder."""
-        return cls(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+        """Return the record of a folder.
+
+        Raises:
+            DataError: there is none, it is damaged, or another version of zephyr wrote it.
+        """
+        file = folder / JOB
+        if not file.is_file() and (folder / RECORD).is_file():
+            raise DataError(f"{folder} was made by an older zephyr: it has no {JOB}", "train it again with --fresh")
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            wrong = misfit(content, cls)
+            if wrong is None:
+                kind = SFTOptions if content["step"] == "sft" else DPOOptions  # those of a reference are its dDPO run's
+                wrong = misfit(content["options"], kind, "options")
+            if wrong is None:
+                return cls(**content | {"options": kind(**_with_tuples(content["options"]))})
+        except (OSError, ValueError, TypeError, OptionError) as fault:
+            wrong = str(fault)
+        raise DataError(f"{file} is damaged, or of another version of zephyr: {wrong}", "train it again with --fresh")
+
+    def values(self) -> dict[str, object]:
+        """Return the options that the job keeps, by name."""
+        return {name: value for name, value in asdict(self.options).items() if name not in NOT_KEPT}
+
+    @property
+    def sft_options(self) -> SFTOptions:
+        """Return the options of a dSFT run."""
+        assert isinstance(self.options, SFTOptions), f"a job of {self.step} has no options of dSFT"
+        return self.options
+
+    @property
+    def dpo_options(self) -> DPOOptions:
+        """Return the options of a dDPO run, or of the pass over its reference."""
+        assert isinstance(self.options, DPOOptions), f"a job of {self.step} has no options of dDPO"
+        return self.options
 
     def differences(self, other: "Job") -> list[str]:
         """Return the names of what makes the other one another run."""
@@ -76,8 +116,8 @@ class Job:
         """Return the hex sha256 of what makes this run what it is."""
         return text_key(canonical_json(self._compared()).decode())
 
-    def _compared(self) -> dict[str, Any]:
-        content = json.loads(json.dumps(asdict(self)))
+    def _compared(self) -> dict[str, object]:
+        content = json.loads(json.dumps(asdict(self)))  # tuples as lists, as on disk
         options = {name: value for name, value in sorted(content["options"].items()) if name not in FREE}
         return {**{name: content[name] for name in COMPARED if name != "options"}, **options}
 
@@ -90,3 +130,8 @@ class Job:
     def state(self) -> Path:
         """Return where checkpoints lie while the run is unfinished: beside it."""
         return self.folder.with_name(self.folder.name + ".state")
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return options from JSON, which knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -33,7 +33,7 @@ def accelerate_config(job: Job) -> dict[str, Any]:
     On several machines NODE_RANK and MASTER_ADDR in the environment say which one this is and where the first one is.
     """
     deepspeed = job.backend.startswith("deepspeed")
-    nodes = job.options["nodes"]
+    nodes = job.options.nodes
     content: dict[str, Any] = {
         "compute_environment": "LOCAL_MACHINE",
         "distributed_type": "DEEPSPEED" if deepspeed else "MULTI_GPU" if job.world > 1 else "NO",
@@ -69,7 +69,7 @@ def command(job: Job) -> list[str]:
     if job.cpu and not job.backend.startswith("deepspeed"):  # there accelerate would start only one process
         count = f"--nproc-per-node={job.world}"
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
-    port = os.environ.get("MASTER_PORT", "29500") if job.options["nodes"] > 1 else "0"  # 0: accelerate finds a free one
+    port = os.environ.get("MASTER_PORT", "29500") if job.options.nodes > 1 else "0"  # 0: accelerate finds a free one
     options = ["--config_file", str(job.folder / own_file(CONFIG)), "--main_process_port", port]
     return [sys.executable, "-m", "accelerate.commands.launch", *options, *work]
 
@@ -89,7 +89,7 @@ def environment(job: Job) -> dict[str, str]:
         own |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     elif job.world == 1:  # else transformers would spread the batch over every GPU it sees
         own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
-    if job.options["tensorboard"]:
+    if job.options.tensorboard:
         own |= {"TENSORBOARD_LOGGING_DIR": str(job.folder / "tensorboard")}
     return {**os.environ, **own}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import hub, manifest, paths
+from zephyr_core import hub, kinds, manifest, paths
 from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
@@ -33,15 +33,18 @@ def local_model(name: str) -> Model | None:
     """Return the model of a local folder or finished run; None when there is no such folder.
 
     Raises:
+        WrongFolder: it is a whole run, a dataset, or another folder of zephyr.
         ModelUnreachable: the folder is there and holds no model.
     """
     folder = Path(name)
     if not folder.is_dir():
         return None
-    if (folder / "run.json").is_file() or (folder / "model" / CONFIG).is_file():
+    if (folder / kinds.JOB).is_file() or (folder / "model" / CONFIG).is_file():
         if not manifest.is_whole(folder):
             raise ModelUnreachable(f"the run {folder} is not finished", "run its command again: it continues")
         folder = folder / "model"
+    else:
+        kinds.refuse(folder, kinds.MODEL)
     if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
         raise ModelUnreachable(
             f"{folder} holds a LoRA adapter without its base",

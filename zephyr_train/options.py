@@ -210,3 +210,7 @@ class DPOOptions(TrainOptions):
             )
         if not self.beta > 0:
             raise OptionError(f"beta is {self.beta}: it must be above 0")
+
+
+StepOptions = SFTOptions | DPOOptions
+OF_STEP: dict[str, type[StepOptions]] = {"sft": SFTOptions, "dpo": DPOOptions}

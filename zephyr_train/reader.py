@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import hub, keys, manifest
+from zephyr_core import hub, keys, kinds, manifest
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.rows import layouts
@@ -118,11 +118,13 @@ def open_data(source: str, kind: str, revision: str = "main", say: Callable[[str
         say: prints a line of news about a download.
 
     Raises:
+        WrongFolder: it is a model, a run, or another folder of zephyr that holds no dataset.
         RowsUnfit: it holds no rows of that kind, or some of its files are missing.
         ModelUnreachable: there is no such path.
         Unreachable: the Hub dataset cannot be fetched.
     """
     path = Path(source)
+    kinds.refuse(path, kinds.DATASET)
     if path.is_dir() and manifest.is_whole(path):
         return _ours(source, kind, path)
     if path.is_dir():
@@ -146,15 +148,13 @@ def open_data(source: str, kind: str, revision: str = "main", say: Callable[[str
 
 
 def _ours(source: str, kind: str, folder: Path) -> Source:
-    content = manifest.read(folder)
-    counts: dict[str, dict[str, Any]] = content.get("splits", {})
-    if content.get("kind") not in SPLITS:
-        raise RowsUnfit(f"{source} holds no dataset but a {content.get('kind')}", f"`{COMMANDS[kind]}` makes one")
+    content = kinds.read_dataset(folder)
+    counts = content["splits"]
     names = [name for name in content["files"] if name.startswith("data/")]
     for fault in faults(folder, hashed=False, names=names):
         hint = f"see `zephyr data verify {source}`, then make the set again"
         raise RowsUnfit(f"{fault.name} of {source} {fault.what}", hint)
-    filled = {split: parts for split, parts in splits_of(names).items() if counts.get(split, {}).get("rows")}
+    filled = {split: parts for split, parts in splits_of(names).items() if split in counts and counts[split]["rows"]}
     picked = _pick(source, kind, filled)
     files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
     digest = _digest(kind, {side: [counts[split]["rows_digest"]] for side, (split, _) in picked.items()})

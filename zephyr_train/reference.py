@@ -16,6 +16,8 @@ from zephyr_core import manifest
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.folder import damage, held, partial_of, publish
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.kinds import JOB
+from zephyr_core.records import ReferenceManifest, TokensManifest
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
 
@@ -34,7 +36,9 @@ def reference_digest(job: Job) -> str:
 
 def rows_of(job: Job) -> dict[str, int]:
     """Return the rows of each split of the job's token rows."""
-    return {split: entry["rows"] for split, entry in manifest.read(Path(job.tokens))["splits"].items()}
+    return {
+        split: entry["rows"] for split, entry in manifest.read_as(Path(job.tokens), TokensManifest)["splits"].items()
+    }
 
 
 def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
@@ -95,7 +99,7 @@ def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callab
     say(f"reference log-probs: {sum(rows.values()):,} pairs" + (f", continuing after {done} chunks" if done else ""))
     (partial / "parts").mkdir(parents=True, exist_ok=True)
     start(replace(whole, step="reference", out=str(partial)))
-    if whole.options["nodes"] > 1:
+    if whole.options.nodes > 1:
         _await(lambda: all(part_file(partial, chunk).is_file() for chunk in chunks(rows)), partial)
     _join(partial, rows, whole)
     publish(partial, folder)
@@ -132,7 +136,7 @@ def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
     pq.write_table(table, temporary)
     temporary.replace(partial / FILE)
     shutil.rmtree(partial / "parts")
-    for name in ("run.json", "log.txt", "launch.yaml"):
+    for name in (JOB, "log.txt", "launch.yaml"):
         (partial / name).unlink(missing_ok=True)
     content: dict[str, object] = {
         "kind": "reference",
@@ -155,8 +159,8 @@ def check_reference(folder: Path, digest: str | None) -> None:
     Raises:
         ReferenceBroken: it is of other weights, rows or arithmetic, or its file has changed.
     """
-    content = manifest.read(folder)
-    if content.get("digest") != digest:
+    content = manifest.read_as(folder, ReferenceManifest)
+    if content["digest"] != digest:
         raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or another arithmetic", REBUILD)
     if damage(folder, names=[FILE]):
         raise ReferenceBroken(f"{folder / FILE} is not the file that its manifest names", REBUILD)

@@ -12,11 +12,13 @@ from zephyr_core.console import say, show
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.folder import discard, held
+from zephyr_core.kinds import JOB
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.metrics import measured
+from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ForeignRun, PreflightFailed
-from zephyr_train.job import NAME, Job
+from zephyr_train.job import Job
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
@@ -50,12 +52,12 @@ def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     found = examine(asked, say, dry=False, writes_run=False)
     found.refuse()
     job = _with_reference(_job(found))
-    content = manifest.read(Path(str(job.reference)))
+    content = manifest.read_as(Path(str(job.reference)), ReferenceManifest)
     pairs = sum(content["rows"].values())
     return {"folder": job.reference, **content}, f"{job.reference}: {pairs:,} pairs"
 
 
-def run(asked: Asked) -> tuple[dict[str, Any], str]:
+def run(asked: Asked) -> tuple[ModelManifest, str]:
     """Return the manifest of the trained run and the lines that tell it to a person.
 
     Raises:
@@ -69,7 +71,9 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         _refuse_other(asked, job)
         if manifest.is_whole(asked.out):
             shutil.rmtree(job.state, ignore_errors=True)
-            return manifest.read(asked.out), f"{asked.out}: nothing to do, it is whole and made of the same"
+            return manifest.read_as(
+                asked.out, ModelManifest
+            ), f"{asked.out}: nothing to do, it is whole and made of the same"
         if job.step == "dpo":
             job = _with_reference(job)
         content = _train(asked, job, found)
@@ -131,7 +135,7 @@ def _refuse_other(asked: Asked, job: Job) -> None:
     """
     from zephyr_train.launch import node_rank
 
-    recorded = asked.out / NAME
+    recorded = asked.out / JOB
     if asked.fresh and node_rank() == 0:
         for folder in (asked.out, job.state):
             discard(folder)
@@ -149,7 +153,7 @@ def _refuse_other(asked: Asked, job: Job) -> None:
         say(f"continuing the run in {asked.out}")
 
 
-def _train(asked: Asked, job: Job, found: Examination) -> dict[str, Any]:
+def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
     from zephyr_train.launch import node_rank, run_alone, run_workers
     from zephyr_train.results.finish import finish
     from zephyr_train.training.checkpoints import has_complete, latest_complete
@@ -178,7 +182,7 @@ def _held(out: Path) -> AbstractContextManager[int]:
     return held(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
 
 
-def _closing(out: Path, content: dict[str, Any]) -> str:
+def _closing(out: Path, content: ModelManifest) -> str:
     results = measured(content["results"])
     shown = ", ".join(f"{name} {results[name]:.4f}" for name in ("loss", "accuracy", "margin") if name in results)
     split = results.get("split", "train")

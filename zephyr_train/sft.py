@@ -14,7 +14,7 @@ from zephyr_train.training.lora import lora_config
 
 def config(job: Job) -> SFTConfig:
     """Return TRL's configuration of a dSFT run."""
-    packed = job.options["packing"] == "best-fit"
+    packed = job.sft_options.packs
     return SFTConfig(
         **{
             **shared(job),
@@ -31,7 +31,7 @@ def config(job: Job) -> SFTConfig:
 
 def rows(job: Job, split: str) -> Dataset | None:
     """Return the rows of a split: packed ones when packing is on; None without such a split."""
-    packed = job.options["packing"] == "best-fit"
+    packed = job.sft_options.packs
     file = Path(job.tokens) / (f"{split}-packed.arrow" if packed else f"{split}.arrow")
     return Dataset.from_file(str(file)) if file.is_file() else None
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import keys, manifest, this_code
+from zephyr_core import keys, kinds, manifest, this_code
 from zephyr_core.errors import OptionError
 from zephyr_core.folder import build_once, held
+from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun
 from zephyr_train.options import StudentOptions
 
@@ -138,11 +139,11 @@ def _save(model: Any, folder: Path) -> None:
     model.generation_config.save_pretrained(folder)
 
 
-def _made_of(options: StudentOptions) -> dict[str, Any]:
+def _made_of(options: StudentOptions) -> dict[str, object]:
     return {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_BUILT_FROM}
 
 
-def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str, Any]:
+def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str, object]:
     digests = (bytes.fromhex(keys.text_key(text)) for text in texts)
     return {
         "kind": "student",
@@ -160,10 +161,9 @@ def _versions() -> dict[str, str]:
 
 
 def _check_made_of(options: StudentOptions, folder: Path) -> None:
-    content = manifest.read(folder)
-    if content.get("kind") != "student":
-        raise ForeignRun(f"{folder} holds a {content.get('kind')}, no student", "name another folder")
-    before = content["options"]["values"]
+    if manifest.read(folder)["kind"] != "student":
+        raise ForeignRun(f"{folder} is {kinds.describe(folder)}, not a student", "name another folder")
+    before = manifest.read_as(folder, StudentManifest)["options"]["values"]
     changed = [
         f"{name} {before.get(name)} → {value}" for name, value in _made_of(options).items() if before.get(name) != value
     ]

@@ -51,7 +51,7 @@ def train(job: Job) -> None:
         made._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
     made.args.eval_on_start = checkpoint is None and made.eval_dataset is not None
     made.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    made.save_model(str(job.folder / ("adapter" if job.options["lora"] else "weights")))
+    made.save_model(str(job.folder / ("adapter" if job.options.lora else "weights")))
     write_probe(made, job)
 
 
@@ -101,7 +101,7 @@ def require_master_weights(trainer: Any, job: Job) -> None:
         if weight.requires_grad and weight.dtype != torch.float32:
             raise InvariantBroken(
                 f"{name} is {weight.dtype}: without fp32 master weights a learning rate of"
-                f" {job.options['learning_rate']} does not move it",
+                f" {job.options.learning_rate} does not move it",
                 "give --zero 1, 2 or 3 (which keep them), or leave the dtype to zephyr",
             )
 

@@ -214,7 +214,7 @@ def build(partial):
     print("building", flush=True)
     sys.stdin.readline()
     (partial / "rows.txt").write_text(sys.argv[2])
-    manifest.write(partial, {})
+    manifest.write(partial, {"kind": "test"})
 folder.build_once(Path(sys.argv[1]), build, say=print)
 """
 

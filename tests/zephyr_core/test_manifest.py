@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import manifests
 from zephyr_core import manifest
 from zephyr_core.errors import DataError
+from zephyr_core.records import ReferenceManifest, StudentManifest
 
 
 def test_written_last_with_the_digest_of_every_file(tmp_path: Path) -> None:
@@ -26,3 +28,18 @@ def test_no_manifest_is_no_dataset(tmp_path: Path, text: str | None, said: str) 
         (tmp_path / manifest.NAME).write_text(text)
     with pytest.raises(DataError, match=said):
         manifest.read(tmp_path)
+
+
+def test_a_manifest_of_a_kind_that_this_version_does_not_know_is_named(tmp_path: Path) -> None:
+    manifest.write(tmp_path, {"kind": "test"})
+    with pytest.raises(DataError, match=r"manifest.json: kind is 'test', not dialogues, pairs, model"):
+        manifest.read_any(tmp_path)
+
+
+@pytest.mark.parametrize("kind", manifests.CONTENT)
+def test_a_manifest_is_read_by_its_kind_and_refused_as_another(tmp_path: Path, kind: str) -> None:
+    manifests.write(tmp_path, kind)
+    assert manifest.read_any(tmp_path)["kind"] == kind
+    other = StudentManifest if kind != "student" else ReferenceManifest
+    with pytest.raises(DataError, match="is damaged: "):
+        manifest.read_as(tmp_path, other)

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from zephyr_core.metrics import Row, is_row, measured, ordered
+from zephyr_core.metrics import is_row, measured, ordered
+from zephyr_core.records import MetricsRow
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from zephyr_core.metrics import Row, is_row, measured, ordered
         ({"step": 3, "split": "train", "accuracy": 0.0, "margin": 0.0}, True),
     ],
 )
-def test_an_accuracy_is_measured_once_an_update_has_moved_the_weights(row: Row, is_measured: bool) -> None:
+def test_an_accuracy_is_measured_once_an_update_has_moved_the_weights(row: MetricsRow, is_measured: bool) -> None:
     assert ("accuracy" in measured(row)) == is_measured
     assert {**measured(row), "accuracy": row["accuracy"]} == row
 

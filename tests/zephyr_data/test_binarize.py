@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from tests.zephyr_data.rated import completion, generic, raw
 from zephyr_core import recipe
-from zephyr_core.errors import OptionError, PartlyDone, UsageError
+from zephyr_core.errors import OptionError, PartlyDone, UsageError, WrongFolder
 from zephyr_core.keys import draws, text_key
 from zephyr_data import schemas
 from zephyr_data.binarize import BINARIZING
@@ -425,8 +426,15 @@ def test_other_pairs_of_a_made_dataset_are_those_of_the_raw_file(
 
 def test_a_dataset_of_dialogues_is_no_source_of_pairs(binarize: Make, clean: Make, tmp_path: Path) -> None:
     clean()
-    with pytest.raises(SourceError, match="holds no rated rows"):
+    with pytest.raises(WrongFolder, match="is a dataset of dialogues, not rated rows"):
         binarize(tmp_path / "out")
+
+
+def test_a_dataset_of_pairs_without_its_rated_rows_is_no_source(binarize: Make, tmp_path: Path) -> None:
+    binarize(out="first")
+    shutil.rmtree(tmp_path / "first" / "rated")
+    with pytest.raises(SourceError, match="holds no rated rows"):
+        binarize(tmp_path / "first", out="second")
 
 
 def test_keep_dropped_on_a_made_dataset_stores_its_rows(write: Write, binarize: Make, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zephyr_core import manifest
+from tests import manifests
 
 HOSTILE = (
     '<script>alert(1)</script></style></title>\u202e\x00<img src=https://example.org/x.png onerror=alert(1)> & "q"'
@@ -54,7 +54,7 @@ def _data(folder: Path, kind: str, counts: dict[str, Any], splits: dict[str, int
         "seconds": 0.99,
         "finished": "2026-11-24T21:24:43Z",
     }
-    manifest.write(folder, content)
+    manifests.write(folder, **content)
 
 
 def _dropped(stage: str, rule: str, matched: str | None) -> dict[str, Any]:
@@ -119,13 +119,12 @@ def _training(folder: Path, metrics: list[dict[str, Any]], inputs: dict[str, str
     common = {"options": {"max_length": 512, "learning_rate": 0.002}, "origins": {"learning_rate": "recipe tiny"}}
     told = {"backend": "single", "world": 1, "cpu": True, "numerics": "fp32", "steps": 33, "template_digest": DIGEST}
     (folder / "plan.json").write_text(json.dumps(plan))
-    (folder / "run.json").write_text(json.dumps(common | told | job))
+    (folder / "job.json").write_text(json.dumps(common | told | job))
     (folder / "model").mkdir()
     (folder / "model" / "model.safetensors").write_bytes(folder.name.encode())
     lines(folder / "metrics.jsonl", metrics)
     results = metrics[-1] if metrics else {}
-    content = {"kind": "model", "inputs": inputs, "results": results, "versions": {"torch": "2.13.0"}}
-    manifest.write(folder, {**content, "verified": {"logps_difference": 0.0, "rows": 4}})
+    manifests.write(folder, "model", step=folder.name, inputs=inputs, results=results, versions={"torch": "2.13.0"})
 
 
 def _sft(folder: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.conftest import zephyr
-from zephyr_core import manifest
 from zephyr_core.errors import RunInProgress
 from zephyr_core.process import Ended
 from zephyr_run import record
@@ -141,9 +141,9 @@ def trained(place: Place, arm: str, weights: str) -> None:
     file = place.of(arm) / "model" / "model.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(weights)
-    (place.of(arm) / "run.json").write_text('{"model": "student"}')
+    (place.of(arm) / "job.json").write_text('{"model": "student"}')
     (place.of(arm) / "manifest.json").unlink(missing_ok=True)
-    manifest.write(place.of(arm), {"kind": "model"})
+    manifests.write(place.of(arm), "model")
 
 
 def test_models_are_looked_at_anew_when_one_is_another_or_the_figures_are_damaged(
@@ -184,7 +184,7 @@ def test_damaged_pairs_are_no_ground_to_train_on(
     for step in DATA:
         (tmp_path / "tiny" / step).mkdir(parents=True)
         (tmp_path / "tiny" / step / "rows").write_text(step)
-        manifest.write(tmp_path / "tiny" / step, {"splits": {}})
+        manifests.write(tmp_path / "tiny" / step, "pairs")
     (tmp_path / "tiny" / "binarize" / "rows").write_text("binarizE")
     with pytest.raises(DamagedInput, match="rows has changed") as found:
         ablate.ablate("tiny", [1], print)

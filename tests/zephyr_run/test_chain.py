@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from zephyr_core import manifest
 from zephyr_core.errors import UsageError
 from zephyr_core.process import Ended
@@ -50,19 +51,19 @@ class Commands:
         (folder / "made-of").write_text(made_of)
         (folder / "manifest.json").unlink(missing_ok=True)
         if step.is_data:
-            manifest.write(folder, {"splits": {step.counted: {"rows": 1, "rows_digest": made_of}}})
+            manifests.write(folder, "pairs", splits={step.counted: {"rows": 1, "rows_digest": made_of}})
         else:
-            (folder / "run.json").write_text(made_of)
+            (folder / "job.json").write_text(made_of)
             (folder / "model").mkdir(exist_ok=True)
             (folder / "model" / "model.safetensors").write_text(made_of)
-            manifest.write(folder, {"kind": "model"})
+            manifests.write(folder, "model")
         return Ended(0)
 
     def _artefact(self) -> Path:
         folder = self.run.parent / "artefacts" / "reference-0"
         if not manifest.is_whole(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            manifest.write(folder, {"kind": "reference", "digest": "0"})
+            manifests.write(folder, "reference", digest="0")
         return folder
 
     def words(self, name: str) -> list[list[str]]:
@@ -221,7 +222,7 @@ def test_through_a_link_to_a_larger_disk(go: Go, commands: Commands, tmp_path: P
     folder, large = commands.run / name, tmp_path / "large"
     folder.rename(large)
     folder.symlink_to(large)
-    (large / "run.json").unlink(missing_ok=True)
+    (large / "job.json").unlink(missing_ok=True)
     (large / "manifest.json").unlink()
     assert go()[name] == DONE
     assert folder.is_symlink() and manifest.is_whole(large)
@@ -231,7 +232,7 @@ def test_a_student_of_other_dialogues_is_forgotten(go: Go, commands: Commands) -
     go()
     student = commands.run / "student"
     student.mkdir()
-    manifest.write(student, {"kind": "student"})
+    manifests.write(student, "student")
     go(anew="clean-ultrachat")
     assert student.is_dir(), "the same dialogues came out"
     commands.options["clean-ultrachat"] = "other"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_run.conftest import NAMES, RECIPE, flip_byte
 from zephyr_core import manifest, recipe
 from zephyr_run.record import Record
@@ -23,15 +24,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name / "data").mkdir(parents=True)
         (folder / name / "data" / "rows.parquet").write_text(f"rows of {name}")
         splits = {"test": {"rows": 1, "rows_digest": "f" * 64}, split: {"rows": 1234, "rows_digest": "ab" * 32}}
-        manifest.write(folder / name, {"kind": "d", "splits": splits})
+        manifests.write(folder / name, "pairs", splits=splits)
     for name in ("sft", "dpo"):
         (folder / name / "model").mkdir(parents=True)
         (folder / name / "model" / "model.safetensors").write_text(f"weights of {name}")
         (folder / name / "plan.json").write_text('{"steps": 12}')
-        manifest.write(folder / name, {"kind": "model"})
+        manifests.write(folder / name, "model")
     artefact = tmp_path / "runs" / "artefacts" / "reference-0"
     artefact.mkdir(parents=True)
-    manifest.write(artefact, {"kind": "reference", "digest": "cd" * 32, "rows": {"train": 5, "test": 2}})
+    manifests.write(artefact, "reference", digest="cd" * 32, rows={"train": 5, "test": 2})
     Record.read(folder, "quick").note("reference", artefact="reference-0")
     return Path("runs/quick")
 
@@ -106,7 +107,7 @@ def test_a_manifest_that_says_nothing_is_damaged(run: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"steps": 1', '{"steps": [12]}', "garbage}"])
-@pytest.mark.parametrize("name", ["run.json", "plan.json", "metrics.jsonl", "../run.json"])
+@pytest.mark.parametrize("name", ["job.json", "plan.json", "metrics.jsonl", "../run.json"])
 def test_looking_survives_damaged_files(run: Path, name: str, text: str) -> None:
     (run / "dpo" / name).write_text(text)
     assert states()["dpo"] == (f"damaged: plan.json has {len(text)} bytes, not 13" if name == "plan.json" else "whole")
@@ -127,3 +128,9 @@ def test_a_record_that_cannot_be_read_is_none(run: Path) -> None:
     (run / "run.json").write_text(json.dumps({"steps": [1]}))
     assert states()["clean-ultrachat"] == "whole"
     assert states()["reference"] == "missing", "nobody says which it is"
+
+
+def test_of_a_record_what_does_not_fit_is_left_out(run: Path) -> None:
+    entry = {"state": 1, "seconds": "x", "content": "c", "unknown": [1]}
+    (run / "run.json").write_text(json.dumps({"steps": {"sft": entry, "dpo": 7}}))
+    assert Record.read(run, "quick").steps == {"sft": {"content": "c"}}

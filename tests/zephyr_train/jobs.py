@@ -4,19 +4,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from zephyr_train.job import Job
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.job import NOT_KEPT, Job
+from zephyr_train.options import OF_STEP
 
 
 def job(out: Path, step: str = "dpo", **changes: Any) -> Job:
     """Return a job with the paper's options, on one CPU process; `options` overrides some of them."""
-    options = dataclasses.asdict((SFTOptions if step == "sft" else DPOOptions)()) | changes.pop("options", {})
-    options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    options = OF_STEP["sft" if step == "sft" else "dpo"](**changes.pop("options", {}))
     values: dict[str, Any] = {
         "step": step,
         "recipe": "test",
         "options": options,
-        "origins": dict.fromkeys(options, "default"),
+        "origins": {field.name: "default" for field in dataclasses.fields(options) if field.name not in NOT_KEPT},
         "settings": {},
         "out": str(out),
         "model": str(out / "start"),

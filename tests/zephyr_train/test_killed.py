@@ -56,7 +56,7 @@ def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
     command = ["train", "dpo", *inputs, "--out", tmp_path / "killed"]
     artefacts = tmp_path / "runs" / "artefacts"
 
-    world.kill_when(command, lambda: any(artefacts.glob("reference-*.partial/run.json")))
+    world.kill_when(command, lambda: any(artefacts.glob("reference-*.partial/job.json")))
     assert all_gone(artefacts)
     assert not [folder for folder in artefacts.glob("reference-*") if not folder.name.endswith(".partial")]
 
@@ -89,7 +89,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
         done = world.zephyr(*command, *change, fails=True)
         assert "made otherwise; different are " in done.stderr
         assert named in done.stderr
-    (out / "run.json").write_text((out / "run.json").read_text().replace(template(out), "another"))
+    (out / "job.json").write_text((out / "job.json").read_text().replace(template(out), "another"))
     assert "template_digest" in world.zephyr(*command, fails=True).stderr
     assert world.zephyr(*command, "--resume", "--fresh", fails=True).returncode == 2
     world.zephyr(*command, "--fresh")
@@ -97,7 +97,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
 
 
 def template(out: Path) -> str:
-    return str(json.loads((out / "run.json").read_text())["template_digest"])
+    return str(json.loads((out / "job.json").read_text())["template_digest"])
 
 
 def test_resume_wants_something_to_continue(world: World) -> None:

@@ -30,7 +30,7 @@ def test_dsft_with_lora_then_ddpo_with_lora(world: World, published_pairs: Path)
     rows = world.metrics("lora-dpo")
     assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert rows[-1]["loss"] < rows[0]["loss"] - 0.001
-    job = json.loads((world.folder / "lora-dpo" / "run.json").read_text())
+    job = json.loads((world.folder / "lora-dpo" / "job.json").read_text())
     assert job["model"] == str(sft / "model")
     assert weights(world.folder / "lora-dpo") != weights(sft)
 

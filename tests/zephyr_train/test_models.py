@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import manifests
 from tests.hub_server import COMMIT, HubServer
-from zephyr_core import manifest, recipe
+from zephyr_core import recipe
 from zephyr_core.errors import Unreachable
 from zephyr_train import models
 from zephyr_train import student as students
@@ -47,12 +48,12 @@ def test_a_folder_is_a_model_by_its_config(tmp_path: Path) -> None:
 
 
 def test_of_a_run_its_model_is_taken_once_it_is_finished(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "job.json").write_text("{}")
     assert "is not finished" in refused(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     assert "is not finished" in refused(tmp_path)
-    manifest.write(tmp_path, {"kind": "sft"})
+    manifests.write(tmp_path, "model")
     found = local_model(str(tmp_path))
     assert found is not None and found.folder == (tmp_path / "model").resolve()
 
@@ -75,7 +76,7 @@ def test_the_step_before_is_named_with_its_command(tmp_path: Path, monkeypatch: 
             step_before(recipe.load(typed), step, "result")
         assert f"`{command}`" in str(fault.value.hint)
     (tmp_path / "mine" / "sft").mkdir(parents=True)
-    manifest.write(tmp_path / "mine" / "sft", {"kind": "sft"})
+    manifests.write(tmp_path / "mine" / "sft", "model")
     assert step_before(recipe.load(str(file)), "sft", "result") == tmp_path / "mine" / "sft"
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_train.jobs import job
 from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
-from zephyr_core import manifest, recipe
-from zephyr_core.faults import Fault
+from zephyr_core import recipe
+from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_train import student as students
 from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
@@ -275,9 +276,9 @@ def test_a_folder_of_something_else_is_never_the_output(look: Look, here: Path) 
     (out / "thesis.tex").touch()
     for fresh in (False, True):
         found = look("dpo", out=out, fresh=fresh)
-        assert names(found) == ["foreign-output"] and "holds other files, no run" in found.faults[0].message
-    manifest.write(out, {"kind": "pairs"})
-    assert "holds pairs, no run" in look("dpo", out=out, fresh=True).faults[0].message
+        assert names(found) == ["foreign-output"] and "holds other files, not a training run" in found.faults[0].message
+    manifests.write(out, "pairs")
+    assert "is a dataset of preference pairs, not a training run" in look("dpo", out=out, fresh=True).faults[0].message
     assert "is a file" in look("dpo", out=out / "thesis.tex").faults[0].message
 
 
@@ -291,7 +292,7 @@ def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(loo
         job(out, step, recipe=name).write(out)
         assert names(look("dpo", out=out)) == expected
         assert names(look("dpo", out=out, fresh=True)) == []
-    (out / "run.json").write_text("{}")
+    (out / "job.json").write_text("{}")
     assert names(look("dpo", out=out)) == ["foreign-output"]
 
 
@@ -310,15 +311,15 @@ def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        (["no-disk", "missing-gpu"], 4),
-        (["missing-package", "batch-does-not-divide"], 2),
-        (["owned-option"], 2),
-        (["missing-package", "double-bos", "unknown-option"], 5),
+        ([Lack("no-disk", "seen", "do"), Lack("missing-gpu", "seen", "do")], 4),
+        ([Lack("missing-package", "seen", "do"), OptionFault("batch-does-not-divide", "seen", "do")], 2),
+        ([OptionFault("owned-option", "seen", "do")], 2),
+        ([Lack("missing-package", "seen", "do"), Fault("double-bos", "seen", "do"), OptionFault("x", "seen", "do")], 5),
     ],
 )
-def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[str], code: int) -> None:
+def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[Fault], code: int) -> None:
     examined = look("dpo")
-    examined.faults = [Fault(name, "seen", "do") for name in found]
+    examined.faults = found
     with pytest.raises(PreflightFailed) as told:
         examined.refuse()
     assert told.value.exit_code == code

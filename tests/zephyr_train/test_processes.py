@@ -31,7 +31,7 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(
     out = world.folder / f"two-{zero}"
     command = ["train", "dpo", "--data", published_pairs, "--gpus", 2, "--zero", zero, "--out", out]
     world.zephyr(*command)
-    job = json.loads((out / "run.json").read_text())
+    job = json.loads((out / "job.json").read_text())
     assert (job["backend"], job["world"], job["accumulation"]) == (backend, 2, 1)
     assert losses(world, out) == pytest.approx(losses(world, alone), abs=1e-5)
     assert manifest.read(out)["verified"]["logps_difference"] < 1e-4
@@ -40,10 +40,10 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(
 
 def test_a_second_model_under_zero_3_has_its_own_reference(world: World, published_pairs: Path) -> None:
     """TRL's own cache takes the first model's log-probs here, since ZeRO-3 leaves it only empty weights to hash."""
-    first = json.loads((world.folder / "two-3" / "run.json").read_text())["reference"]
+    first = json.loads((world.folder / "two-3" / "job.json").read_text())["reference"]
     command = ["train", "dpo", "--data", published_pairs, "--gpus", 2, "--zero", 3]
     world.zephyr(*command, "--model", world.run("student"), "--out", "second-dpo")
-    second = json.loads((world.folder / "second-dpo" / "run.json").read_text())["reference"]
+    second = json.loads((world.folder / "second-dpo" / "job.json").read_text())["reference"]
     assert first != second
     rows = world.metrics("second-dpo")
     assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
@@ -77,7 +77,7 @@ def test_bf16_under_zero_3_begins_at_ln_2_and_moves(
     )
     command = ["train", "dpo", "--model", world.run("sft"), "--data", published_pairs, "--out", "bf16-3"]
     world.zephyr(*command, recipe="bf16-3.toml")
-    job = json.loads((world.folder / "bf16-3" / "run.json").read_text())
+    job = json.loads((world.folder / "bf16-3" / "job.json").read_text())
     assert (job["numerics"], job["backend"]) == ("bf16", "deepspeed-3")
     first = world.metrics("bf16-3")[0]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-3)

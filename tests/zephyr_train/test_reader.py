@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_train.row_shapes import (
     DRAWING,
     PAIRS,
@@ -17,7 +18,7 @@ from tests.zephyr_train.row_shapes import (
     write_lines,
     write_parquet,
 )
-from zephyr_core import manifest
+from zephyr_core.errors import WrongFolder
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.reader import Source, open_data
 from zephyr_train.rows import row_files
@@ -111,7 +112,7 @@ def _ours(folder: Path, counts: dict[str, dict[str, Any]], kind: str = "pairs") 
     for split, count in counts.items():
         rows = [trainer_pair(f"{split} {number}", "yes", "no") for number in range(max(count["rows"], 1))]
         write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", rows)
-    manifest.write(folder, {"kind": kind, "splits": counts})
+    manifests.write(folder, kind, splits=counts)
     return folder
 
 
@@ -132,8 +133,9 @@ def test_our_directory_without_the_split_names_the_command_that_makes_it(tmp_pat
     with pytest.raises(RowsUnfit, match="no split train_prefs: its splits with rows are test_sft, train_sft") as fault:
         open_data(str(_ours(tmp_path / "a", counts)), "pairs")
     assert "zephyr data binarize" in str(fault.value.hint)
-    with pytest.raises(RowsUnfit, match="holds no dataset but a sft"):
-        open_data(str(_ours(tmp_path / "b", {}, "sft")), "pairs")
+    manifests.write(tmp_path / "b", "model")
+    with pytest.raises(WrongFolder, match="b is a dSFT run, not a dataset"):
+        open_data(str(tmp_path / "b"), "pairs")
 
 
 def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import manifests
 from tests.zephyr_train.jobs import job
 from zephyr_core import manifest
 from zephyr_train import reference
@@ -22,7 +23,7 @@ ROWS = {"train": 300, "test": 3}
 
 def tokens(folder: Path) -> Path:
     folder.mkdir()
-    manifest.write(folder, {"kind": "tokens", "splits": {split: {"rows": rows} for split, rows in ROWS.items()}})
+    manifests.write(folder, "tokens", splits={split: {"rows": rows} for split, rows in ROWS.items()})
     return folder
 
 
@@ -66,7 +67,9 @@ def test_it_is_computed_once_and_found_by_other_beta_rate_epochs_and_seed(pairs:
     calls: list[int] = []
     first = ensure(pairs, tmp_path, scorer(calls))
     for change in ({"beta": 0.5}, {"learning_rate": 1e-6}, {"epochs": 1}, {"seed": 7}):
-        other = dataclasses.replace(pairs, options=pairs.options | change, out=str(tmp_path / "other"))
+        other = dataclasses.replace(
+            pairs, options=dataclasses.replace(pairs.options, **change), out=str(tmp_path / "other")
+        )
         assert ensure(other, tmp_path, scorer(calls)).reference == first.reference
     assert calls == [3]  # 300 train rows are two chunks, 3 test rows one
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from zephyr_core.faults import OptionFault
 from zephyr_core.options import declared
-from zephyr_train.options import DPOOptions, SFTOptions
-from zephyr_train.preflight.settings import OPTIONS, known_fields, settings
+from zephyr_train.options import OF_STEP, DPOOptions, SFTOptions
+from zephyr_train.preflight.settings import known_fields, settings
 
 FOLDER = Path(settings.__code__.co_filename).parent
 RENAMED = tomllib.loads((FOLDER / "renamed.toml").read_text(encoding="utf-8"))
@@ -25,6 +26,7 @@ def fault(step: str, text: str) -> tuple[str, str, str]:
     values, faults = settings(step, [text])
     assert values == {}, values
     [found] = faults
+    assert isinstance(found, OptionFault)
     return found.name, found.message, found.hint
 
 
@@ -159,7 +161,7 @@ def test_an_option_that_zephyr_sets_itself_names_zephyrs(option: str) -> None:
 
 
 def fields(step: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(OPTIONS[step])}
+    return {field.name for field in dataclasses.fields(OF_STEP[step])}
 
 
 @pytest.mark.parametrize("step", STEPS)

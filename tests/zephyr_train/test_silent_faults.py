@@ -143,7 +143,7 @@ def test_bf16_at_the_papers_rate_moves_most_weights_since_the_masters_are_fp32(w
     (world.folder / "bf16.toml").write_text(BF16)
     command = ["train", "dpo", "--model", world.run("sft"), "--data", world.run("binarize"), "--out", "bf16"]
     world.zephyr(*command, recipe="bf16.toml")
-    assert json.loads((world.folder / "bf16" / "run.json").read_text())["numerics"] == "bf16-autocast"
+    assert json.loads((world.folder / "bf16" / "job.json").read_text())["numerics"] == "bf16-autocast"
     before = load_file(world.run("sft") / "model" / "model.safetensors")
     after = load_file(world.folder / "bf16" / "model" / "model.safetensors")
     moved = sum(int((before[name] != after[name]).sum()) for name in before) / sum(map(torch.numel, before.values()))

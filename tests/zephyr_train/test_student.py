@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import manifests
 from zephyr_core import manifest
 from zephyr_core.errors import OptionError
 from zephyr_train import student as students
@@ -123,8 +124,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ForeignRun, match="something else"):
         students.student(SMALL, lambda: TEXTS, tmp_path, print)
-    manifest.write(tmp_path, {"kind": "pairs"})
-    with pytest.raises(ForeignRun, match="holds a pairs"):
+    manifests.write(tmp_path, "pairs")
+    with pytest.raises(ForeignRun, match="is a dataset of preference pairs, not a student"):
         students.student(SMALL, lambda: TEXTS, tmp_path, print)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

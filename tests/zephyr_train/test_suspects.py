@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.zephyr_train.jobs import job
 from zephyr_core.errors import OptionError
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.results import suspects as module
@@ -100,7 +101,7 @@ def test_texts_are_those_that_were_trained_on(tmp_path: Path) -> None:
     with pa.OSFile(str(tokens / "train.arrow"), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows)
     keep(tmp_path, 1, {"a": 1.0, "b": -1.0})
-    (tmp_path / "run.json").write_text(json.dumps({"tokens": str(tokens)}))
+    job(tmp_path, tokens=str(tokens)).write(tmp_path)
     [row], text = report(tmp_path, 5)
     assert (row["prompt"], row["chosen"], row["rejected"]) == ("w4", "w6 w7", "w9")
     assert "w6 w7" in text

@@ -46,7 +46,7 @@ def test_the_run_directory_holds_everything_that_a_reader_asks_for(aligned: Worl
     out = aligned.run("dpo")
     names = {path.name for path in out.iterdir()}
     assert {
-        "run.json",
+        "job.json",
         "plan.json",
         "launch.yaml",
         "metrics.jsonl",
@@ -54,7 +54,7 @@ def test_the_run_directory_holds_everything_that_a_reader_asks_for(aligned: Worl
         "margins",
         "model",
     } <= names
-    job = json.loads((out / "run.json").read_text())
+    job = json.loads((out / "job.json").read_text())
     assert job["origins"]["beta"].startswith("default, paper §4.4")
     assert job["origins"]["max_length"] == "file quick.toml"
     assert job["versions"]["trl"].startswith("1.")
@@ -74,7 +74,7 @@ def test_the_saved_model_answers_in_training_bytes_and_stops_at_its_eos(aligned:
         [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
     )
     assert text == "<|user|>\nHi</s>\n<|assistant|>\n"
-    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    job = json.loads((aligned.run("dpo") / "job.json").read_text())
     first = pq.read_table(aligned.run("dpo") / "margins" / "epoch-1.parquet")
     assert first.num_rows == manifest.read(Path(job["tokens"]))["splits"]["train"]["rows"]
     assert GenerationConfig.from_pretrained(model).eos_token_id == tokenizer.eos_token_id
@@ -93,7 +93,7 @@ def test_other_options_in_the_same_folder_are_refused_by_name(aligned: World) ->
 
 
 def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:
-    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    job = json.loads((aligned.run("dpo") / "job.json").read_text())
     found = json.loads(aligned.zephyr("train", "reference", "--json").stdout)
     assert found["folder"] == job["reference"]
     assert found["digest"] == job["reference_digest"]
@@ -103,7 +103,7 @@ def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:
 
 
 def test_another_beta_and_seed_find_the_reference_that_is_there(aligned: World) -> None:
-    job = json.loads((aligned.run("dpo") / "run.json").read_text())
+    job = json.loads((aligned.run("dpo") / "job.json").read_text())
     folder = Path(job["reference"])
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     done = aligned.zephyr("train", "dpo", "--beta", 0.5, "--epochs", 1, "--seed", 7, "--out", "beta-0.5")
@@ -141,8 +141,8 @@ def test_every_layout_trains_to_the_same_figures(aligned: World, layout: str, wo
     command = ["train", "dpo", "--model", aligned.run("sft"), "--data", aligned.run("binarize"), "--out", out]
     done = aligned.zephyr(*command, *words, recipe="other.toml")
     assert "reference log-probs: found" in done.stderr
-    assert json.loads((out / "run.json").read_text())["layout"] == layout
-    assert json.loads((aligned.run("dpo") / "run.json").read_text())["layout"] == "shared"
+    assert json.loads((out / "job.json").read_text())["layout"] == layout
+    assert json.loads((aligned.run("dpo") / "job.json").read_text())["layout"] == "shared"
     for split in ("train", "test"):
         ours, shared = (aligned.metrics(place, split) for place in (out, aligned.run("dpo")))
         for name in ("loss", "margin", "logps_chosen", "tokens", "token_accuracy"):

@@ -1,16 +1,15 @@
 """The raw row behind an audited one, while its source is still there."""
 
-from typing import Any
-
 import polars as pl
 
 from zephyr_core.errors import UsageError
+from zephyr_core.records import InputEntry
 from zephyr_data.errors import SourceError
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile, cached_hub_file, local_files
 
 
-def raw_line(source: str, name: str, line: int, inputs: list[dict[str, Any]]) -> str | None:
+def raw_line(source: str, name: str, line: int, inputs: list[InputEntry]) -> str | None:
     """Return the raw text of a line (a Parquet row as JSON), or None when the file is gone or has another size."""
     recorded = next((entry for entry in inputs if (entry["source"], entry["file"]) == (source, name)), None)
     file = _find(source, name)

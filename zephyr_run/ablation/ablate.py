@@ -9,8 +9,11 @@ from zephyr_core import manifest, paths
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import damage
+from zephyr_core.kinds import ABLATIONS, JOB
 from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
+from zephyr_core.records import JobRecord, ModelManifest
+from zephyr_core.shape import fitting
 from zephyr_run import command, outputs
 from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
@@ -63,7 +66,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)
-        manifest.write_text_whole(folder / "ablations.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        manifest.write_text_whole(folder / ABLATIONS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         return page.write(folder, content)
 
 
@@ -87,7 +90,7 @@ def train(place: Place, commands: Commands) -> None:
         DamagedInput: the weights of an arm have changed since they were trained.
     """
     commands.run(tuning(place))
-    base = json.loads((place.of("dsft-1") / "run.json").read_text(encoding="utf-8"))["model"]
+    base = _base(place.of("dsft-1"))
     for words in aligning(place, base):
         commands.run(words)
     for arm in _trained(place):
@@ -98,6 +101,14 @@ def train(place: Place, commands: Commands) -> None:
             continue
         answer = json.loads(commands.run(words, keep=True))
         manifest.write_text_whole(file, json.dumps({"made_of": made_of, **answer}, ensure_ascii=False))
+
+
+def _base(tuned: Path) -> str:
+    """Return the model that dSFT-1 began with."""
+    model = fitting(json_file(tuned / JOB), JobRecord).get("model")
+    if model is None:
+        raise DamagedInput(f"{tuned / JOB} names no model", f"remove {tuned}; the same command trains it again")
+    return model
 
 
 def _require_sound(folder: Path, hint: str) -> None:
@@ -113,5 +124,5 @@ def _trained(place: Place) -> list[Path]:
 
 def _weights(place: Place) -> dict[str, str]:
     """Return the digest of each arm's weights, by its manifest."""
-    found = {run.name: outputs.weights(manifest.read(run)) for run in _trained(place)}
+    found = {run.name: outputs.weights(manifest.read_as(run, ModelManifest)) for run in _trained(place)}
     return {f"{arm}/{file}": digest for arm, files in found.items() for file, digest in files.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from zephyr_core.records import Counts
 from zephyr_page.drawing import figure, rectangle, rule, svg, text
 from zephyr_page.markup import Html, count, join, note, share
 from zephyr_run.report.found import Step
@@ -26,9 +27,11 @@ def by_stage(dropped: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 def drops(step: Step) -> Html:
     """Return a bar for each stage that dropped rows, parted by reason."""
-    stages = by_stage(step.counts.get("dropped", {}))
+    if step.counts is None:
+        return note(f"{step.name}: {step.state}.")
+    stages = by_stage(step.counts["dropped"])
     if not any(sum(reasons.values()) for reasons in stages.values()):
-        return note(f"{step.name}: no row was dropped." if step.counts else f"{step.name}: {step.state}.")
+        return note(f"{step.name}: no row was dropped.")
     totals = {stage: sum(reasons.values()) for stage, reasons in stages.items()}
     read, scale = step.counts["rows_read"], (WIDTH - LEFT - RIGHT) / max(totals.values())
     told = "; ".join(f"{stage} {count(total)}" for stage, total in totals.items())
@@ -43,9 +46,9 @@ def drops(step: Step) -> Html:
     return figure(title, "rows by stage, parted by reason; share of rows read", drawn)
 
 
-def margins(step: Step) -> Html:
+def margins(counts: Counts) -> Html:
     """Return how many pairs have which margin between their scores."""
-    found = {float(margin): rows for margin, rows in step.counts.get("margins", {}).items()}
+    found = {float(margin): rows for margin, rows in counts.get("margins", {}).items()}
     if not found:
         return Html("")
     low, high = min(0.0, *found), max(1e-9, *found)

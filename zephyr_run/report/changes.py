@@ -17,7 +17,7 @@ def rewritten(step: Step) -> Html:
 
 def dropped(step: Step) -> Html:
     """Return up to three dropped rows with the reason and what was matched."""
-    rows = examples.dropped(step.folder, step.counts["dropped"])
+    rows = examples.dropped(step.folder, step.counts["dropped"] if step.counts else {})
     return join([element("h4", _title("dropped rows", rows)), *map(_drop, rows)]) if rows else Html("")
 
 

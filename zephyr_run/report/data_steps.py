@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from zephyr_core.records import Counts, DatasetManifest
 from zephyr_page.markup import Html, count, digest, element, facts, join, note, real, share, table
 from zephyr_run.report import bars
 from zephyr_run.report.changes import dropped, rewritten
@@ -19,31 +20,36 @@ def about(run: Run) -> Html:
 
 def _step(step: Step) -> Html:
     head = element("h3", step.name)
-    if not step.manifest:
+    if step.dataset is None:
         return join([head, note(f"{step.state.capitalize()}.")])
-    left = [_reasons(step), *_lengths(step)]
-    right = [_splits(step), rewritten(step), dropped(step), _models(step)]
+    counts = step.dataset["counts"]
+    left = [_reasons(counts), *_lengths(counts)]
+    right = [_splits(step), rewritten(step), dropped(step), _models(counts)]
     columns = join([element("div", join(left)), element("div", join(right))])
-    return join([head, _basics(step), element("div", columns, class_="split")])
+    return join([head, _basics(step.dataset), element("div", columns, class_="split")])
 
 
-def _basics(step: Step) -> Html:
-    values, counts = step.manifest["options"]["values"], step.counts
+def _basics(content: DatasetManifest) -> Html:
+    values, counts = content["options"]["values"], content["counts"]
     recased = None
     if counts.get("rewritten_words"):
         words, turns = counts["rewritten_words"], counts["rewritten_turns"]
         recased = f"{count(counts['rewritten_rows'])} dialogues: {count(words)} words in {count(turns)} turns"
     return facts(
         [
-            ("Sources", ", ".join(values["sources"])),
-            ("Read", f"{_files(step)}, {count(step.manifest['bytes_read'])} bytes"),
+            ("Sources", _listed(values["sources"])),
+            ("Read", f"{_files(content)}, {count(content['bytes_read'])} bytes"),
             ("Kept", f"{count(counts['kept_rows'])} of {count(counts['rows_read'])} rows"),
             ("Recased", recased),
             ("Cut short", count(counts["cut_rows"]) if counts.get("cut_rows") else None),
             ("Policy", _policy(values)),
-            ("Time", f"{real(step.manifest['seconds'], 1)} s"),
+            ("Time", f"{real(content['seconds'], 1)} s"),
         ]
     )
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _policy(values: dict[str, object]) -> str | None:
@@ -52,16 +58,16 @@ def _policy(values: dict[str, object]) -> str | None:
     return f"score {values['score']}, rejected {values['rejected']}, ties {values['ties']}, seed {values['seed']}"
 
 
-def _reasons(step: Step) -> Html:
-    stages = bars.by_stage(step.counts["dropped"])
-    read = step.counts["rows_read"]
+def _reasons(counts: Counts) -> Html:
+    stages = bars.by_stage(counts["dropped"])
+    read = counts["rows_read"]
     most = max((rows for reasons in stages.values() for rows in reasons.values()), default=1)
     rows = [
         (f"{stage}/{reason}", count(number), share(number, read), _bar(number / most))
         for stage, reasons in stages.items()
         for reason, number in reasons.items()
     ]
-    total = [("kept", count(step.counts["kept_rows"]), share(step.counts["kept_rows"], read), "")]
+    total = [("kept", count(counts["kept_rows"]), share(counts["kept_rows"], read), "")]
     head = ("reason", "rows", "of read", "")
     return table(f"Dropped rows by reason, of {count(read)} read", head, [*rows, *total], "lrrb")
 
@@ -77,8 +83,7 @@ def _splits(step: Step) -> Html:
     )
 
 
-def _lengths(step: Step) -> Iterator[Html]:
-    counts = step.counts
+def _lengths(counts: Counts) -> Iterator[Html]:
     if not counts.get("pairs"):
         return
     pairs, unequal = counts["pairs"], counts["pairs"] - counts["equally_long_pairs"]
@@ -91,11 +96,11 @@ def _lengths(step: Step) -> Iterator[Html]:
             ("Rows tied for the best", count(counts["tied_rows"])),
         ]
     )
-    yield bars.margins(step)
+    yield bars.margins(counts)
 
 
-def _models(step: Step) -> Html:
-    wins, losses = step.counts.get("wins", {}), step.counts.get("losses", {})
+def _models(counts: Counts) -> Html:
+    wins, losses = counts.get("wins", {}), counts.get("losses", {})
     if not wins:
         return Html("")
     names = sorted({*wins, *losses}, key=lambda name: (-wins.get(name, 0), name))[:MOST_MODELS]
@@ -103,6 +108,6 @@ def _models(step: Step) -> Html:
     return table("Pairs by the model that answered", ("model", "chosen", "rejected"), rows, "lrr")
 
 
-def _files(step: Step) -> str:
-    number = len(step.manifest["inputs"])
+def _files(content: DatasetManifest) -> str:
+    number = len(content["inputs"])
     return "1 file" if number == 1 else f"{count(number)} files"

@@ -1,8 +1,6 @@
 """The picture of what became of the rows: two streams, drawn to scale, and the two trainings that they feed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from zephyr_page.drawing import arrow, rectangle, svg, text
 from zephyr_page.markup import Html, count, join, real
@@ -36,7 +34,7 @@ def stream(step: Step) -> Stream | None:
 def sums(step: Step) -> str:
     """Return the step's rows as sums, and whether they meet."""
     rows = stream(step)
-    if rows is None:
+    if rows is None or step.counts is None:
         return f"{step.name}: {step.state}."
     lost, whole = sum(step.counts["dropped"].values()), step.counts.get("pairs", rows.kept)
     told = [f"{count(rows.read)} read = {count(rows.kept)} kept + {count(lost)} dropped"]
@@ -96,11 +94,11 @@ def _box(step: Step, name: str, left: float) -> list[Html]:
 
 
 def _figures(step: Step) -> list[str]:
-    if not step.manifest:
+    if step.model is None:
         return [step.state]
-    results: Mapping[str, Any] = (step.tests() or [{}])[-1]
+    last = dict((step.tests() or [{}])[-1])
     key, name = ("accuracy", "test accuracy") if step.name == "dpo" else ("loss", "test loss")
-    return [f"{count(step.job.get('steps'))} steps", f"{name} {real(results.get(key), 2)}"]
+    return [f"{count(step.job.get('steps'))} steps", f"{name} {real(last.get(key), 2)}"]
 
 
 def _told(step: Step) -> str:

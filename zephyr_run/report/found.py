@@ -7,7 +7,23 @@ from typing import Any
 
 from zephyr_core import manifest, metrics, recipe
 from zephyr_core.errors import DataError, RecipeError
+from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file, json_lines
+from zephyr_core.records import (
+    AnyManifest,
+    Counts,
+    DatasetManifest,
+    JobRecord,
+    MetricsRow,
+    ModelManifest,
+    PlanRecord,
+    SplitEntry,
+    StepEntry,
+    StudentManifest,
+)
+from zephyr_core.shape import fitting
+from zephyr_run.outputs import STUDENT
+from zephyr_run.record import entries
 from zephyr_run.steps import DATA
 
 TRAINING = ("sft", "dpo")
@@ -21,28 +37,34 @@ class Step:
     name: str
     folder: Path
     state: str
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    job: Mapping[str, Any] = field(default_factory=dict)  # run.json of the step
-    metrics: tuple[Mapping[str, Any], ...] = ()
+    dataset: DatasetManifest | None = None  # of a finished data step
+    model: ModelManifest | None = None  # of a finished training step
+    plan: PlanRecord = field(default_factory=PlanRecord)
+    job: JobRecord = field(default_factory=JobRecord)
+    metrics: tuple[MetricsRow, ...] = ()
     unreadable_lines: int = 0  # of metrics.jsonl
-    record: Mapping[str, Any] = field(default_factory=dict)  # what `zephyr run` noted: command, seconds
+    record: StepEntry = field(default_factory=StepEntry)  # what `zephyr run` noted: command, seconds
 
     @property
-    def counts(self) -> Mapping[str, Any]:
-        """Return the counts of a data step."""
-        return dict(self.manifest.get("counts", {}))
+    def manifest(self) -> DatasetManifest | ModelManifest | None:
+        """Return the manifest, which a finished step has."""
+        return self.dataset or self.model
 
     @property
-    def splits(self) -> Mapping[str, Any]:
+    def counts(self) -> Counts | None:
+        """Return the counts of a finished data step."""
+        return self.dataset["counts"] if self.dataset else None
+
+    @property
+    def splits(self) -> dict[str, SplitEntry]:
         """Return rows and rows_digest of each split of a data step."""
-        return dict(self.manifest.get("splits", {}))
+        return self.dataset["splits"] if self.dataset else {}
 
     def rows_of(self, split: str) -> int:
         """Return the rows of a split, 0 when there is none."""
-        return int(self.splits.get(split, {}).get("rows", 0))
+        return self.splits[split]["rows"] if split in self.splits else 0
 
-    def tests(self) -> list[Mapping[str, Any]]:
+    def tests(self) -> list[MetricsRow]:
         """Return the rows of the evaluations, in the order of steps."""
         return [row for row in self.metrics if row["split"] == "test"]
 
@@ -55,8 +77,8 @@ class Run:
     name: str
     recipe: recipe.Recipe | None
     steps: Mapping[str, Step]
-    student: Mapping[str, Any]
-    records: Mapping[str, Any]  # what `zephyr run` noted of each step, in the order in which they ran
+    student: StudentManifest | None
+    records: Mapping[str, StepEntry]  # what `zephyr run` noted of each step, in the order in which they ran
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """Return the recipe's notes: "deviations" or "interpretations"."""
@@ -68,37 +90,49 @@ class Run:
 
     def test_pairs(self) -> int:
         """Return how many pairs the accuracy of dDPO was measured on; 0 when it is not known."""
-        rows = str(self.steps["dpo"].manifest.get("inputs", {}).get("rows", ""))
+        model = self.steps["dpo"].model
+        rows = model["inputs"].get("rows", "") if model else ""
         return self.steps["binarize"].rows_of("test_prefs") if Path(rows).name == "binarize" else 0
 
 
 def read(folder: Path, recipe_name: str) -> Run:
     """Return what a run directory holds; a step that is missing or damaged is told by its state."""
-    noted = json_file(folder / "run.json").get("steps")
-    records = noted if isinstance(noted, dict) else {}
-    steps = {name: _step(folder / name, records.get(name) or {}) for name in (*DATA, *TRAINING)}
-    state, student = _manifest(folder / "student")
-    return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, student if state == WHOLE else {}, records)
+    records = entries(folder)
+    steps = {name: _step(folder / name, records.get(name, {})) for name in (*DATA, *TRAINING)}
+    return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, _student(folder / STUDENT), records)
 
 
-def _step(folder: Path, record: Mapping[str, Any]) -> Step:
+def _step(folder: Path, record: StepEntry) -> Step:
     state, content = _manifest(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
-    rows = tuple(metrics.ordered(lines))
-    plan, job = json_file(folder / "plan.json"), json_file(folder / "run.json")
-    unreadable += sum(not metrics.is_row(line) for line in lines)
-    return Step(folder.name, folder, state, content, plan, job, rows, unreadable, record)
+    return Step(
+        folder.name,
+        folder,
+        state,
+        content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None,
+        content if content and content["kind"] == "model" else None,
+        fitting(json_file(folder / "plan.json"), PlanRecord),
+        fitting(json_file(folder / JOB), JobRecord),
+        tuple(metrics.ordered(lines)),
+        unreadable + sum(not metrics.is_row(line) for line in lines),
+        record,
+    )
 
 
-def _manifest(folder: Path) -> tuple[str, dict[str, Any]]:
+def _manifest(folder: Path) -> tuple[str, AnyManifest | None]:
     if not folder.is_dir():
-        return ABSENT, {}
+        return ABSENT, None
     if not manifest.is_whole(folder):
-        return BEGUN, {}
+        return BEGUN, None
     try:
-        return WHOLE, manifest.read(folder)
+        return WHOLE, manifest.read_any(folder)
     except DataError:
-        return DAMAGED, {}
+        return DAMAGED, None
+
+
+def _student(folder: Path) -> StudentManifest | None:
+    _, content = _manifest(folder)
+    return content if content and content["kind"] == "student" else None
 
 
 def _recipe(folder: Path, name: str) -> recipe.Recipe | None:

@@ -47,7 +47,7 @@ def versions(run: Run) -> str:
     """Return the versions that the steps recorded; two where steps disagree."""
     found: dict[str, list[str]] = {}
     for step in run.steps.values():
-        for name, version in step.manifest.get("versions", {}).items():
+        for name, version in (step.manifest["versions"] if step.manifest else {}).items():
             if version not in found.setdefault(name, []):
                 found[name].append(version)
     return ", ".join(f"{name} {' and '.join(seen)}" for name, seen in sorted(found.items()))
@@ -96,12 +96,12 @@ def _states(run: Run) -> str:
 
 
 def _finished(run: Run) -> str:
-    times = [step.manifest["finished"] for step in run.steps.values() if "finished" in step.manifest]
+    times = [step.dataset["finished"] for step in run.steps.values() if step.dataset]
     return max(times).replace("T", " ").replace("Z", " UTC") if times else ""
 
 
 def _size(run: Run) -> str:
     """Return how large the models are, if a plan says so."""
-    sizes = [(run.steps[name].plan.get("shape") or {}).get("parameters") for name in TRAINING]
+    sizes = [run.steps[name].plan.get("shape", {}).get("parameters") for name in TRAINING]
     known = [size for size in sizes if size]
     return f" of {count(known[0])} parameters" if known and run.steps["sft"].manifest else ""

@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 from zephyr_core.manifest import NAME, file_digest
+from zephyr_core.records import DatasetManifest, FileEntry, ModelManifest, Verified
 from zephyr_page.markup import Html, count, digest, element, facts, folded, join, note, table
 from zephyr_run.report.found import WHOLE, Run, Step
 from zephyr_run.report.head import NAMES
@@ -20,7 +21,7 @@ def about(run: Run) -> Html:
 
 
 def _commands(run: Run) -> Iterator[Html]:
-    commands = [record["command"] for record in run.records.values() if record.get("command")]
+    commands = [command for record in run.records.values() if (command := record.get("command"))]
     if commands:
         lines = [shlex.join(command) if isinstance(command, list) else str(command) for command in commands]
         yield element("h3", "What was run")
@@ -34,75 +35,73 @@ def _checks(run: Run) -> str:
 
 
 def _student(run: Run) -> Iterator[Html]:
-    if not run.student:
+    if run.student is None:
         return
     yield element("h3", "Student")
-    texts = run.student.get("texts", {})
-    values = run.student.get("options", {}).get("values", {})
+    texts, values = run.student["texts"], run.student["options"]["values"]
     yield facts(
         [
             ("Built from seed", values.get("seed")),
-            ("Tokenizer learned from", f"{count(texts.get('rows'))} texts"),
-            ("Texts", digest(texts.get("digest"))),
+            ("Tokenizer learned from", f"{count(texts['rows'])} texts"),
+            ("Texts", digest(texts["digest"])),
         ]
     )
-    yield _files(run.student.get("files", {}))
+    yield _files(run.student["files"])
 
 
 def _steps(run: Run) -> Iterator[Html]:
     for step in run.steps.values():
         yield element("h3", NAMES[step.name])
+        if step.dataset:
+            yield from _data(step.folder, step.dataset)
+        elif step.model:
+            yield from _training(step, step.model)
         if step.manifest:
-            yield from _data(step) if step.name in DATA else _training(step)
-            yield _files(step.manifest.get("files", {}))
+            yield _files(step.manifest["files"])
         else:
             yield note(f"{step.state.capitalize()}.")
 
 
-def _data(step: Step) -> Iterator[Html]:
+def _data(folder: Path, content: DatasetManifest) -> Iterator[Html]:
     rows = [
         (f"{entry['source']}, {entry['file']}", count(entry["bytes"]), count(entry["lines"]), digest(entry["sha256"]))
-        for entry in step.manifest["inputs"]
+        for entry in content["inputs"]
     ]
     yield table("Inputs", ("file", "bytes", "lines", "sha256"), rows, "lrrl")
-    rules = step.manifest.get("rules", {})
     yield facts(
         [
-            *((f"Rules {name}", digest(value)) for name, value in rules.items()),
-            ("Dropped rows", digest(step.manifest.get("dropped_digest"))),
-            ("Manifest", digest(file_digest(step.folder / NAME))),
+            *((f"Rules {name}", digest(value)) for name, value in content["rules"].items()),
+            ("Dropped rows", digest(content["dropped_digest"])),
+            ("Manifest", digest(file_digest(folder / NAME))),
         ]
     )
 
 
-def _training(step: Step) -> Iterator[Html]:
-    job, inputs = step.job, step.manifest.get("inputs", {})
-    verified = step.manifest.get("verified", {})
+def _training(step: Step, content: ModelManifest) -> Iterator[Html]:
+    job = step.job
     weights = [
         (name.removeprefix("model/"), digest(entry["sha256"]))
-        for name, entry in step.manifest.get("files", {}).items()
+        for name, entry in content["files"].items()
         if name.startswith("model/") and name.endswith(WEIGHTS)
     ]
     yield facts(
         [
             *((f"Weights, {name}", value) for name, value in weights),
-            *((f"Input: {name}", value) for name, value in inputs.items()),
+            *((f"Input: {name}", value) for name, value in content["inputs"].items()),
             ("Model it began with", digest(job.get("model_digest"))),
             ("Token rows", digest(job.get("tokens_digest"))),
             ("Chat template", digest(job.get("template_digest"))),
             ("Reference log-probs", digest(job.get("reference_digest")) if job.get("reference_digest") else None),
             ("Manifest", digest(file_digest(step.folder / NAME))),
-            ("Loaded again in a fresh process", _verified(verified)),
+            ("Loaded again in a fresh process", _verified(content["verified"])),
         ]
     )
 
 
-def _verified(verified: dict[str, Any]) -> str | None:
-    if "logps_difference" not in verified:
-        return None
-    return f"log-probs of {verified.get('rows')} rows differ by at most {verified['logps_difference']:.2g} nats"
+def _verified(verified: Verified) -> str:
+    return f"log-probs of {verified['rows']} rows differ by at most {verified['logps_difference']:.2g} nats"
 
 
-def _files(files: dict[str, Any]) -> Html:
+def _files(files: dict[str, FileEntry]) -> Html:
     rows = [(name, count(entry["bytes"]), digest(entry["sha256"])) for name, entry in files.items()]
     return folded(f"{len(rows)} files", table("Files", ("file", "bytes", "sha256"), rows, "lrl"))

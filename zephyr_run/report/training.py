@@ -1,8 +1,9 @@
 """The training steps: the plan, what differs from the defaults, curves, the last figures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from zephyr_core.records import JobRecord, MetricsRow, PlanRecord
 from zephyr_page import training_curves
 from zephyr_page.chart import figure
 from zephyr_page.markup import Html, count, element, facts, folded, join, note, real, safe, table
@@ -86,19 +87,19 @@ LAYOUTS = {  # docs/training.md, How pairs are read
 }
 
 
-def _rows(plan: Mapping[str, Any]) -> str | None:
+def _rows(plan: PlanRecord) -> str | None:
     rows = plan.get("rows")
     return f"{count(rows.get('rows'))} {rows.get('unit', 'rows')}" if rows else None
 
 
-def _steps(plan: Mapping[str, Any]) -> str | None:
+def _steps(plan: PlanRecord) -> str | None:
     if not plan.get("steps"):
         return None
     product = f"{count(plan['steps'])} = {count(plan['steps_per_epoch'])} × {plan['epochs']} epochs"
     return f"{product}, {count(plan['warmup_steps'])} of them warm-up"
 
 
-def _backend(job: Mapping[str, Any]) -> str | None:
+def _backend(job: JobRecord) -> str | None:
     if not job:
         return None
     where = "CPU" if job.get("cpu") else "GPU"
@@ -131,7 +132,7 @@ def _evaluations(run: Run, step: Step) -> Iterator[Html]:
     yield told
 
 
-def _of_epochs(tests: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _of_epochs(tests: list[MetricsRow]) -> list[MetricsRow]:
     """Return the evaluations at the ends of epochs, the first and the last one."""
     ends = [row for row in tests[1:-1] if float(row.get("epoch", 0.5)).is_integer()]
     return [tests[0], *ends[2 - MOST_EVALUATIONS :], tests[-1]]
@@ -151,5 +152,5 @@ def _options(step: Step) -> Html:
     return folded(f"{len(rows)} options are set by the recipe or the user; the others have their defaults", inside)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 from zephyr_core.errors import OptionError
-from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_core.records import PlanRecord
+from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.planning import shape as shapes
 from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table
 from zephyr_train.planning.token_statistics import TokenStatistics
@@ -74,7 +75,7 @@ class Rows:
     known: bool = True  # counted, not estimated or taken from a card
 
 
-def unit_of(options: TrainOptions) -> str:
+def unit_of(options: StepOptions) -> str:
     """Return what an epoch's rows are."""
     return "packed rows" if options.packs else "pairs" if isinstance(options, DPOOptions) else "dialogues"
 
@@ -86,7 +87,7 @@ PUBLISHED = {
 }
 
 
-def rows_of_card(options: SFTOptions | DPOOptions) -> Rows:
+def rows_of_card(options: StepOptions) -> Rows:
     """Return the rows of the published set that the recipe's own data would have the size of."""
     if isinstance(options, DPOOptions):
         return Rows(61_135, "pairs", f"card of {PUBLISHED['dpo'][1]}, train_prefs", known=False)
@@ -119,19 +120,20 @@ class Plan:
     memory: list[MemoryRow]
     disk: DiskNeed
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> PlanRecord:
         """Return the plan JSON-ready; `batch` is its arithmetic as text."""
         content = {name: value for name, value in asdict(self).items() if name not in ("shape", "memory")}
-        return content | {
+        content |= {
             "batch": batch_line(self.global_batch_size, self.micro_batch_size, self.gpus),
             "shape": shapes.record(self.shape),
             "memory": [asdict(row) | {"total": row.total} for row in self.memory],
             "disk": asdict(self.disk) | {"total": self.disk.total},
         }
+        return cast(PlanRecord, content)
 
 
 def make_plan(
-    options: SFTOptions | DPOOptions,
+    options: StepOptions,
     shape: shapes.Shape,
     *,
     model: str,
@@ -179,7 +181,7 @@ def make_plan(
     )
 
 
-def _setting(options: SFTOptions | DPOOptions, shape: shapes.Shape, micro: int) -> Setting:
+def _setting(options: StepOptions, shape: shapes.Shape, micro: int) -> Setting:
     return Setting(
         kind="pairs" if isinstance(options, DPOOptions) else "dialogues",
         zero=options.zero,

@@ -116,6 +116,6 @@ def _of_config(config: Mapping[str, Any], source: str) -> Shape:
     return Shape(parameters, layers, hidden, config["vocab_size"], source, projections)
 
 
-def record(shape: Shape) -> dict[str, Any]:
+def record(shape: Shape) -> dict[str, object]:
     """Return the shape JSON-ready, without the projections."""
     return {key: value for key, value in asdict(shape).items() if key != "projections"}

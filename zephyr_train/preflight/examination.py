@@ -2,8 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zephyr_core.errors import DATA, ENVIRONMENT, USAGE
 from zephyr_core.faults import Fault
 from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
@@ -12,9 +13,7 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.planning.plan_text import plan_text
 from zephyr_train.reader import Source
 
-SEVERITY = (4, 2, 5)
-LACKING = ("missing-input", "missing-package", "missing-gpu", "no-disk")
-USAGE = ("batch-does-not-divide", "foreign-output", "no-template")
+SEVERITY = (ENVIRONMENT, USAGE, DATA)
 
 if TYPE_CHECKING:
     from zephyr_core.template import Chat
@@ -29,7 +28,7 @@ class Examination:
     faults: list[Fault] = field(default_factory=list)
     lacks: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
     cpu: bool = False
     micro_batch_size: int = 1
     layout: str = ""  # of pairs
@@ -61,10 +60,10 @@ class Examination:
         if not self.faults:
             return
         failed = PreflightFailed(listed(self.faults), "nothing was trained; mend them and run the command again")
-        failed.exit_code = max((_code(fault) for fault in self.faults), key=SEVERITY.index)
+        failed.exit_code = max((fault.exit_code for fault in self.faults), key=SEVERITY.index)
         raise failed
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return everything JSON-ready."""
         told = {name: [dataclasses.asdict(fault) for fault in getattr(self, name)] for name in ("faults", "lacks")}
         return {"plan": self.plan.record() if self.plan else None, "notes": self.notes, **told}
@@ -83,10 +82,6 @@ class Examination:
         parts += ["\n".join(f"note    {note}" for note in self.notes)] if self.notes else []
         parts += ["on this machine it would not run:\n  " + "\n  ".join(map(str, self.lacks))] if self.lacks else []
         return "\n\n".join(parts)
-
-
-def _code(fault: Fault) -> int:
-    return 4 if fault.name in LACKING else 2 if fault.name in USAGE or fault.name.endswith("-option") else 5
 
 
 def _named(what: str, commit: str | None) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zephyr_core.errors import DataError, OptionError, Unreachable, UsageError
-from zephyr_core.faults import Fault
+from zephyr_core.errors import DataError, OptionError, Unreachable, UsageError, WrongFolder
+from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_core.hub import is_hub_id
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import STUDENT, config_of
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_train.options import DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.planning.shape import Shape, shape_of
@@ -93,7 +93,7 @@ def _choose_layout(found: Examination) -> None:
     try:
         found.layout, reason = layout.choose(options, config, cpu=found.cpu)
     except OptionError as fault:
-        found.add(Fault("share-prompt-option", str(fault), fault.hint or ""))
+        found.add(OptionFault("share-prompt-option", str(fault), fault.hint or ""))
         return
     found.notes.append(layout.WORDS[found.layout] + (f": {reason}" if reason else ""))
 
@@ -107,9 +107,11 @@ def _told(found: Examination, named: str | None) -> Iterator[None]:
         if found.dry and (named is None or is_hub_id(named)):
             found.notes.append(f"not looked at: {fault}; {fault.hint}")
         else:
-            found.add(Fault("missing-input", str(fault), fault.hint or ""))
+            found.add(Lack("missing-input", str(fault), fault.hint or ""))
     except DataError as fault:
         found.add(rows_fault(fault))
+    except WrongFolder as fault:
+        found.add(OptionFault("wrong-folder", str(fault), fault.hint or ""))
     except UsageError as fault:
         found.add(Fault("unfit-student", str(fault), fault.hint or ""))
     except ImportError as fault:
@@ -121,16 +123,15 @@ def _check_targets(found: Examination, shape: Shape) -> None:
     unknown = [name for name in options.lora_targets if name not in shape.projections] if options.lora else []
     if unknown and shape.projections:
         message = f"lora_targets holds {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
-        found.add(Fault("lora-targets-option", message, "name projections of the model"))
+        found.add(OptionFault("lora-targets-option", message, "name projections of the model"))
 
 
 def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None:
     options = found.asked.options
-    assert isinstance(options, SFTOptions | DPOOptions)
     try:
         batch(options.global_batch_size, found.micro_batch_size, options.gpus)
     except OptionError as fault:
-        found.add(Fault("batch-does-not-divide", str(fault), fault.hint or ""))
+        found.add(OptionFault("batch-does-not-divide", str(fault), fault.hint or ""))
         return
     shape = _shape(found)
     if shape is not None:
@@ -151,7 +152,7 @@ def _shape(found: Examination) -> Shape | None:
     folder = model.folder if model else None
     try:
         return shape_of(folder or options.model, student)
-    except ModelUnreachable as fault:
+    except (ModelUnreachable, WrongFolder) as fault:
         if folder is not None and model is not None and model.commit is None:
             found.add(Fault("broken-model", str(fault), fault.hint or ""))
             return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zephyr_core.disk import require_space
 from zephyr_core.errors import NoSpace
-from zephyr_core.faults import Fault
+from zephyr_core.faults import Lack
 from zephyr_train.options import TrainOptions
 
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
@@ -68,42 +68,42 @@ def _visible(found: list[Gpu], named: str) -> Iterator[Gpu]:
             return
 
 
-def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Fault]:
+def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Lack]:
     """Return what this machine lacks for these options."""
     return [*_package_faults(options), *_gpu_faults(options, gpus)]
 
 
-def import_fault(fault: ImportError) -> Fault:
+def import_fault(fault: ImportError) -> Lack:
     """Return the fault of a package that is needed to look at inputs, and cannot be imported."""
-    return Fault("missing-package", f"the inputs are not looked at: {fault}", INSTALL)
+    return Lack("missing-package", f"the inputs are not looked at: {fault}", INSTALL)
 
 
-def _package_faults(options: TrainOptions) -> Iterator[Fault]:
+def _package_faults(options: TrainOptions) -> Iterator[Lack]:
     wanted = ["torch", "transformers", "trl", "accelerate"]
     wanted += ["deepspeed"] if options.zero else []
     wanted += ["peft"] if options.lora else []
     wanted += ["tensorboard"] if options.tensorboard else []
     missing = [name for name in wanted if find_spec(name) is None]
     if missing:
-        yield Fault("missing-package", f"{', '.join(missing)} not installed", INSTALL)
+        yield Lack("missing-package", f"{', '.join(missing)} not installed", INSTALL)
     flash = FLASH.get(options.attention)
     if flash is not None and find_spec(flash) is None:
-        yield Fault(
+        yield Lack(
             "missing-package",
             f"attention is {options.attention}, and {flash} is not installed",
             f"{INSTALL_FLASH}; or say `--attention sdpa`, which goes on record",
         )
 
 
-def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Fault]:
+def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
     on_cpu = not gpus and options.attention not in FLASH
     if on_cpu:
         if options.nodes > 1:
-            yield Fault("missing-gpu", f"{options.nodes} nodes, and no GPU here", "--nodes 1 on a CPU")
+            yield Lack("missing-gpu", f"{options.nodes} nodes, and no GPU here", "--nodes 1 on a CPU")
         return
     here = -(-options.gpus // options.nodes)
     if len(gpus) < here:
-        yield Fault(
+        yield Lack(
             "missing-gpu",
             f"{options.gpus} GPUs on {options.nodes} node(s) are {here} on each; this machine shows {len(gpus)}",
             f"--gpus {max(len(gpus), 1)} holds the global batch by accumulating"
@@ -111,17 +111,17 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Fault]:
         )
     weak = [gpu for gpu in gpus if gpu.capability < AMPERE]
     if weak and (options.precision == "bf16" or options.attention in FLASH):
-        yield Fault(
+        yield Lack(
             "missing-gpu",
             f"{weak[0].name} has compute capability {weak[0].capability}: bf16 and FlashAttention-2 need {AMPERE}",
             "use a newer card, or precision fp32 with `--attention sdpa`",
         )
 
 
-def disk_fault(place: Path, needed_bytes: float) -> Fault | None:
+def disk_fault(place: Path, needed_bytes: float) -> Lack | None:
     """Return the fault of a place that cannot be written, or whose disk has less room than needed."""
     try:
         require_space(place, needed_bytes, "give a folder on another disk with --out")
     except NoSpace as fault:
-        return Fault("no-disk", str(fault), str(fault.hint))
+        return Lack("no-disk", str(fault), str(fault.hint))
     return None

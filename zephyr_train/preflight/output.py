@@ -1,16 +1,15 @@
 """The output folder: nobody else's work in it, and room on its disk."""
 
-from pathlib import Path
-
-from zephyr_core import manifest
+from zephyr_core import kinds
 from zephyr_core.errors import DataError
-from zephyr_core.faults import Fault
+from zephyr_core.faults import Fault, OptionFault
 from zephyr_train.asked import Asked
-from zephyr_train.job import NAME, Job
+from zephyr_train.job import Job
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 
 ELSEWHERE = "give another folder with --out"
+RUNS = ("sft-run", "dpo-run", kinds.UNFINISHED, kinds.OLD)
 
 
 def examine_output(found: Examination) -> None:
@@ -27,28 +26,22 @@ def _foreign(asked: Asked) -> Fault | None:
     """Return the fault of a folder that is not this run's. `--fresh` may discard another run, and nothing else."""
     out = asked.out
     if out.is_file():
-        return Fault("foreign-output", f"{out} is a file", ELSEWHERE)
+        return OptionFault("foreign-output", f"{out} is a file", ELSEWHERE)
     if not out.is_dir() or not any(out.iterdir()):
         return None
-    if not (out / NAME).is_file():
-        return Fault("foreign-output", f"{out} holds {_content(out)}, no run", ELSEWHERE)
+    kind = kinds.kind_of(out)
+    if kind not in RUNS:
+        what = "holds other files" if kind == kinds.OTHER else f"is {kinds.describe(out)}"
+        return OptionFault("foreign-output", f"{out} {what}, not a training run", ELSEWHERE)
     other = None if asked.fresh else _other_run(asked)
-    return Fault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
+    return OptionFault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
 
 
 def _other_run(asked: Asked) -> str | None:
     """Return what the run in the folder is, when it is of another recipe or step."""
     try:
         there = Job.read(asked.out)
-    except (ValueError, TypeError):
-        return f"{asked.out / NAME} is not of this version of zephyr"
+    except DataError as fault:
+        return str(fault)
     same = (there.recipe, there.step) == (asked.recipe.name, asked.step)
     return None if same else f"{asked.out} holds a run of {there.step} with the recipe {there.recipe}"
-
-
-def _content(folder: Path) -> str:
-    """Return what a folder that is no run holds, for people."""
-    try:
-        return str(manifest.read(folder).get("kind", "something else"))
-    except DataError:
-        return "other files"

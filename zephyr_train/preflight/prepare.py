@@ -1,13 +1,12 @@
 """From what preflight found and the token rows to the job: exact rows, steps, digests, versions."""
 
-import dataclasses
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING
 
 from zephyr_core import this_code
-from zephyr_train.job import Job
-from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_train.job import NOT_KEPT, Job
+from zephyr_train.options import StepOptions, TrainOptions
 from zephyr_train.planning.plan import Plan, Rows, make_plan, unit_of
 from zephyr_train.planning.shape import shape_of
 from zephyr_train.preflight.examination import Examination
@@ -16,14 +15,15 @@ from zephyr_train.tokenizing.token_sets import TokenSet
 from zephyr_train.training.weights import model_digest
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "deepspeed", "peft", "datasets", "tokenizers", "flash-attn")
-# Options that say where things are or how much is told, and change nothing in the weights; inputs go by digest.
-NOT_IN_JOB = ("model", "data", "revision", "gpu_memory", "set")
+
+if TYPE_CHECKING:
+    from zephyr_train.planning.token_statistics import TokenStatistics
 
 
 def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
     """Return the plan of the token rows as they are."""
     options = found.asked.options
-    assert isinstance(options, SFTOptions | DPOOptions) and found.model is not None and found.source is not None
+    assert found.model is not None and found.source is not None
     counts = tokens.counts["train"]
     rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit_of(options), found.source.name)
     return make_plan(
@@ -36,7 +36,7 @@ def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
     )
 
 
-def _statistics(tokens: TokenSet, options: TrainOptions, micro_rows: int) -> Any:
+def _statistics(tokens: TokenSet, options: StepOptions, micro_rows: int) -> "TokenStatistics":
     import pyarrow as pa
 
     from zephyr_train.planning.token_statistics import lengths_of, token_statistics
@@ -54,12 +54,11 @@ def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
     assert plan.steps is not None and plan.warmup_steps is not None
     if found.source is not None:
         found.source.let_go()
-    values = {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_IN_JOB}
     job = Job(
         step=asked.step,
         recipe=asked.recipe.name,
-        options=values,
-        origins={name: asked.resolved.origins[name] for name in values},
+        options=options,
+        origins={name: origin for name, origin in asked.resolved.origins.items() if name not in NOT_KEPT},
         settings=found.settings,
         out=str(asked.out),
         model=str(found.model.folder),

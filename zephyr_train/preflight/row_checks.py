@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from zephyr_core.errors import ZephyrError
 from zephyr_core.faults import Fault
-from zephyr_train.errors import RowsUnfit
-from zephyr_train.options import DPOOptions, SFTOptions, TrainOptions
+from zephyr_train.errors import UNFIT, RowsUnfit
+from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.tokenizer import tokenizer_of
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 UNCHANGED = ("read_rows", "kept_rows")  # counts of rows to which nothing happened
 
 
-def limits_of(options: TrainOptions) -> Limits:
+def limits_of(options: StepOptions) -> Limits:
     """Return what may become of a row."""
     if isinstance(options, DPOOptions):
         return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
-    assert isinstance(options, SFTOptions)
     return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
 
 
 def rows_fault(fault: ZephyrError) -> Fault:
     """Return why rows cannot be trained on, by name."""
-    absent = str(fault).startswith("column ") and " is absent;" in str(fault)
-    return Fault("missing-column" if absent else "unfit-rows", str(fault), fault.hint or "")
+    return Fault(fault.name if isinstance(fault, RowsUnfit) else UNFIT, str(fault), fault.hint or "")
 
 
 def examine_rows(found: Examination) -> "TokenStatistics | None":

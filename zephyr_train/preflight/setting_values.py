@@ -3,22 +3,28 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
-Field = dict[str, Any]  # kinds, default, choices where there are any
+
+class Field(TypedDict):
+    """A line of fields.json."""
+
+    kinds: list[str]
+    default: object
+    choices: NotRequired[list[str]]
 
 
 class Unreadable(ValueError):
     """A text is not of its field's type; the message says what the field takes."""
 
 
-def parse(text: str, field: Field) -> Any:
+def parse(text: str, field: Field) -> object:
     """Return the text as a value of the field's type.
 
     Raises:
         Unreadable: it is none; the message says what the field takes.
     """
-    kinds: list[str] = field["kinds"]
+    kinds = field["kinds"]
     if text in ("none", "null") and "none" in kinds and field["default"] != text:
         return None
     for kind in _order(kinds):
@@ -31,18 +37,18 @@ def parse(text: str, field: Field) -> Any:
 _NOT = object()  # the text is not of that kind
 
 
-def _boolean(text: str, field: Field) -> Any:
+def _boolean(text: str, field: Field) -> object:
     return {"true": True, "false": False}.get(text.lower(), _NOT)
 
 
-def _integer(text: str, field: Field) -> Any:
+def _integer(text: str, field: Field) -> object:
     try:
         return int(text)
     except ValueError:
         return _NOT
 
 
-def _number(text: str, field: Field) -> Any:
+def _number(text: str, field: Field) -> object:
     try:
         value = float(text)
     except ValueError:
@@ -50,11 +56,11 @@ def _number(text: str, field: Field) -> Any:
     return value if math.isfinite(value) else _NOT
 
 
-def _text(text: str, field: Field) -> Any:
+def _text(text: str, field: Field) -> object:
     return text if text and text in field.get("choices", [text]) else _NOT
 
 
-def _json(text: str, field: Field) -> Any:
+def _json(text: str, field: Field) -> object:
     """Return the JSON list or object; a bare word where the field lists texts is a list of one."""
     try:
         value = json.loads(text)
@@ -68,7 +74,7 @@ def _json(text: str, field: Field) -> Any:
 
 
 _MEMBERS: dict[str, tuple[type, ...]] = {"list[str]": (str,), "list[float]": (float, int), "": ()}
-_READERS: dict[str, Callable[[str, Field], Any]] = {
+_READERS: dict[str, Callable[[str, Field], object]] = {
     "bool": _boolean,
     "int": _integer,
     "float": _number,

@@ -14,21 +14,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_core.faults import Fault
-from zephyr_train.options import DPOOptions, SFTOptions
+from zephyr_core.faults import Fault, OptionFault
+from zephyr_train.options import OF_STEP
 from zephyr_train.preflight import setting_values
 
-OPTIONS = {"sft": SFTOptions, "dpo": DPOOptions}
 FLAGS = ("epochs", "model", "data", "out", "seed", "gpus", "zero", "attention", "lora", "resume", "beta")
 _FOLDER = Path(__file__).parent
 
 
-def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, Any], list[Fault]]:
+def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[Fault]]:
     """Return the trainer's options that `key=value` texts name, typed, and a fault for each text that cannot be used.
 
     A key may be written with hyphens. Lists and dicts are JSON; `none` stands for no value.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     faults: list[Fault] = []
     for text in texts:
         key, found = _setting(step, text)
@@ -36,35 +35,37 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, Any], list[Faul
             faults.append(found)
         elif key in values and values[key] != found:
             faults.append(
-                Fault("repeated-option", f"--set {key} is given twice: {values[key]!r}, {found!r}", "keep one of them")
+                OptionFault(
+                    "repeated-option", f"--set {key} is given twice: {values[key]!r}, {found!r}", "keep one of them"
+                )
             )
         else:
             values[key] = found
     return values, faults
 
 
-def _setting(step: str, text: str) -> tuple[str, Any]:
+def _setting(step: str, text: str) -> tuple[str, object]:
     """Return the key and its value, or the fault in place of the value."""
     written, equals, value = text.partition("=")
     key = written.strip().replace("-", "_")
     if not key or not equals:
         hint = "write it as --set max_grad_norm=0.5"
-        return key, Fault("unreadable-option", f"--set {text!r} is not of the form KEY=VALUE", hint)
+        return key, OptionFault("unreadable-option", f"--set {text!r} is not of the form KEY=VALUE", hint)
     for check in (_renamed, _owned, _unknown):
         fault = check(step, key)
         if fault is not None:
             return key, fault
     try:
-        parsed: Any = setting_values.parse(value.strip(), known_fields(step)[key])
+        parsed: object = setting_values.parse(value.strip(), known_fields(step)[key])
     except setting_values.Unreadable as takes:
         message = f"--set {key}={value.strip()}: it takes {takes}"
-        parsed = Fault("unreadable-option", message, "write a value of that type")
+        parsed = OptionFault("unreadable-option", message, "write a value of that type")
     return key, _refused(step, key, parsed) or parsed
 
 
-def known_fields(step: str) -> dict[str, dict[str, Any]]:
+def known_fields(step: str) -> dict[str, setting_values.Field]:
     """Return the fields of the step's config: name → kinds, default, and choices where there are any."""
-    fields: dict[str, dict[str, Any]] = _fields()[step]
+    fields: dict[str, setting_values.Field] = _fields()[step]
     return fields
 
 
@@ -82,23 +83,27 @@ def _rules(name: str) -> dict[str, Any]:
 def _renamed(step: str, key: str) -> Fault | None:
     for rule in _rules("renamed.toml")["renamed"]:
         if rule["name"] == key:
-            return Fault("renamed-option", f"--set {key}: the trainers call it {rule['now']} today", rule["instead"])
+            return OptionFault(
+                "renamed-option", f"--set {key}: the trainers call it {rule['now']} today", rule["instead"]
+            )
     for rule in _rules("renamed.toml")["gone"]:
         if rule["name"] == key:
-            return Fault("renamed-option", f"--set {key}: it is gone; {rule['why']}", rule["instead"])
+            return OptionFault("renamed-option", f"--set {key}: it is gone; {rule['why']}", rule["instead"])
     return None
 
 
 def _owned(step: str, key: str) -> Fault | None:
-    names = {field.name for field in dataclasses.fields(OPTIONS[step])}
+    names = {field.name for field in dataclasses.fields(OF_STEP[step])}
     for option, theirs in _rules("refused.toml")["owned"].items():
         is_of_step = option in names or option in ("out", "resume")
         if is_of_step and key in theirs and key in known_fields(step):
-            return Fault(
+            return OptionFault(
                 "owned-option", f"--set {key}: zephyr sets it from its own option {option}", _place(step, option)
             )
     if key in names and key not in known_fields(step):
-        return Fault("owned-option", f"--set {key}: it is an option of zephyr's, not of the trainer", _place(step, key))
+        return OptionFault(
+            "owned-option", f"--set {key}: it is an option of zephyr's, not of the trainer", _place(step, key)
+        )
     return None
 
 
@@ -116,7 +121,7 @@ def _unknown(step: str, key: str) -> Fault | None:
         return None
     other = {"sft": "dpo", "dpo": "sft"}[step]
     versions = _fields()["versions"]
-    names = [*known_fields(step), *(field.name for field in dataclasses.fields(OPTIONS[step]))]
+    names = [*known_fields(step), *(field.name for field in dataclasses.fields(OF_STEP[step]))]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
     if near:
         hint = f"did you mean {near[0]!r}?"
@@ -124,15 +129,15 @@ def _unknown(step: str, key: str) -> Fault | None:
         hint = f"only `zephyr train {other}` has it"
     else:
         hint = f"the names are those of TRL {versions['trl']} and transformers {versions['transformers']}"
-    return Fault("unknown-option", f"--set {key}: the trainer of {step} has no such option", hint)
+    return OptionFault("unknown-option", f"--set {key}: the trainer of {step} has no such option", hint)
 
 
-def _refused(step: str, key: str, value: Any) -> Fault | None:
+def _refused(step: str, key: str, value: object) -> Fault | None:
     for rule in _rules("refused.toml")["refused"]:
-        if key in rule["names"] and step in rule.get("steps", OPTIONS) and not _among(value, rule.get("allowed", [])):
-            return Fault("refused-option", f"--set {key}: {rule['why']}", rule["instead"])
+        if key in rule["names"] and step in rule.get("steps", OF_STEP) and not _among(value, rule.get("allowed", [])):
+            return OptionFault("refused-option", f"--set {key}: {rule['why']}", rule["instead"])
     return None
 
 
-def _among(value: Any, allowed: Sequence[Any]) -> bool:
+def _among(value: object, allowed: Sequence[object]) -> bool:
     return any(type(value) is type(one) and value == one for one in allowed)

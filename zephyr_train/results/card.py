@@ -1,11 +1,11 @@
 """The model's card: what was trained on what, how, every figure with its source, every deviation from the paper."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
 from zephyr_core.metrics import measured
+from zephyr_core.records import MetricsRow, PlanRecord
 from zephyr_train.job import Job
 from zephyr_train.pairs.layout import WORDS
 
@@ -18,14 +18,12 @@ RESULTS = {  # of the last evaluation
 }
 
 
-def text(
-    job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], results: Mapping[str, Any], notes: Sequence[str]
-) -> str:
+def text(job: Job, inputs: Mapping[str, str], plan: PlanRecord, results: MetricsRow, notes: Sequence[str]) -> str:
     """Return README.md of a trained model; `results` is a row of metrics, quoted if it is an evaluation."""
     options = "\n".join(
-        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.options.items()
+        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.values().items()
     )
-    tested = measured(results) if results.get("split") == "test" else {}
+    tested = dict(measured(results)) if results.get("split") == "test" else {}
     figures = "\n".join(f"| {label} | {tested[key]:.4f} |" for key, label in RESULTS.items() if key in tested)
     listed = "\n".join(f"- {note}" for note in notes) or "- none"
     places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
@@ -72,7 +70,7 @@ Versions: {versions}.
 """
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

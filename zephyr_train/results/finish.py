@@ -4,11 +4,11 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.folder import publish
 from zephyr_core.recipe import Recipe
+from zephyr_core.records import MetricsRow, ModelManifest, PlanRecord
 from zephyr_page import training_curves
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
@@ -20,12 +20,14 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 LEFT_BEHIND = ("training_args.bin", "README.md")  # a pickle, and TRL's own card
 
 
-def finish(job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def finish(job: Job, inputs: Mapping[str, str], plan: PlanRecord, recipe: Recipe) -> ModelManifest:
     """Return the manifest of the finished run directory."""
     folder = job.folder
     rows = metrics.read(folder)
     verified = json.loads((folder / "verified.json").read_text())
-    results = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1] if rows else {})
+    results: MetricsRow = next(
+        (row for row in reversed(rows) if row["split"] == "test"), rows[-1] if rows else MetricsRow()
+    )
     _complete_model(job, folder / "weights")
     notes = [note["what"] for kind in ("deviations", "interpretations") for note in recipe.notes(kind)]
     (folder / "weights" / "README.md").write_text(card.text(job, inputs, plan, results, [*notes, *_own_notes(job)]))
@@ -36,15 +38,15 @@ def finish(job: Job, inputs: Mapping[str, str], plan: Mapping[str, Any], recipe:
     content = {"kind": "model", "step": job.step, "recipe": job.recipe, "inputs": dict(inputs), "plan": dict(plan)}
     manifest.write(folder, {**content, "verified": verified, "results": results, "versions": job.versions})
     shutil.rmtree(job.state, ignore_errors=True)
-    return manifest.read(folder)
+    return manifest.read_as(folder, ModelManifest)
 
 
 def _own_notes(job: Job) -> Sequence[str]:
     """Return what this run does otherwise than its recipe: values that a flag, a file or the environment set."""
     return [
-        f"{name} = {job.options[name]} ({origin})"
+        f"{name} = {getattr(job.options, name)} ({origin})"
         for name, origin in job.origins.items()
-        if origin.startswith(("flag", "environment", "file")) and name in job.options
+        if origin.startswith(("flag", "environment", "file"))
     ]
 
 

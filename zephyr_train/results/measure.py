@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.job import Job
 from zephyr_train.models import local_model
@@ -25,12 +25,12 @@ def report(
     """Return every model's figures JSON-ready, and as a table.
 
     Raises:
+        WrongFolder: a folder of zephyr is not a model, or not a dDPO run.
         ModelUnreachable: a model or the run is not there, or the run has no held-out pairs.
     """
     from zephyr_train.training.held_out import look_at
 
-    tokens = _tokens(pairs)
-    folders = {name: _folder(name) for name in names}
+    folders, tokens = {name: _folder(name) for name in names}, _tokens(pairs)
     first = None if start is None else look_at(_folder(start), tokens, answers=0, new_tokens=1)
     found = {name: look_at(folder, tokens, answers=answers, new_tokens=new_tokens) for name, folder in folders.items()}
     content: dict[str, Any] = {
@@ -81,7 +81,8 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def _tokens(run: Path) -> Path:
-    if not (run / "run.json").is_file() or not manifest.is_whole(run):
+    kinds.refuse(run, kinds.DPO_RUN)
+    if not manifest.is_whole(run):
         raise ModelUnreachable(f"{run} is no finished run", "name a run directory of `zephyr train dpo` with --pairs")
     tokens = Path(Job.read(run).tokens)
     if not (tokens / "test.arrow").is_file():

@@ -5,16 +5,15 @@ Pairs are ranked by its mean over epochs, the area under the margin (Pleiss et a
 about pairs like this one speaks against its label, until the model learns the label by heart.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from zephyr_core import kinds
 from zephyr_core.errors import OptionError
-from zephyr_train import job
 from zephyr_train.errors import RowsUnfit
+from zephyr_train.job import Job
 
 SHOWN = 160  # characters of a text
 Texts = Callable[[str], Mapping[str, str] | None]  # key → prompt, chosen, rejected; None for an unknown key
@@ -40,13 +39,14 @@ def suspects(run: Path, top: int) -> list[Suspect]:
     """Return the `top` pairs with the lowest mean margins below 0, the lowest first.
 
     Raises:
+        WrongFolder: it is a folder of zephyr, but not a dDPO run.
         RowsUnfit: the run kept no margins, or one that is no number.
         OptionError: `top` is below 1.
     """
     return _ranked(_margins(run))[: _at_least_one(top)]
 
 
-def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[str, Any]], str]:
+def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[str, object]], str]:
     """Return the suspects as JSON-ready rows and as text; with their texts, where the run's token rows are at hand."""
     rows = _margins(run)
     ranked = _ranked(rows)
@@ -95,6 +95,7 @@ def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
 
     files = sorted((run / "margins").glob("epoch-*.parquet"), key=lambda file: int(file.stem.removeprefix("epoch-")))
     if not files:
+        kinds.refuse(run, kinds.DPO_RUN)
         raise RowsUnfit(f"{run} kept no margins", "name a run directory of `zephyr train dpo` with an epoch done")
     rows: dict[tuple[str, str], list[float | None]] = {}
     for epoch, file in enumerate(files):
@@ -120,8 +121,7 @@ def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Su
 
 def trained_texts(run: Path, keys: set[str]) -> Texts:
     """Return the texts of those keys as the run's token rows spell them; of none, where the token rows are gone."""
-    record = run / job.NAME
-    folder = Path(json.loads(record.read_text(encoding="utf-8"))["tokens"]) if record.is_file() else run
+    folder = Path(Job.read(run).tokens) if (run / kinds.JOB).is_file() else run
     rows, tokenizer = folder / "train.arrow", folder / "tokenizer.json"
     if not (rows.is_file() and tokenizer.is_file()):
         return lambda key: None

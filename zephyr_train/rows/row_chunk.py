@@ -60,7 +60,8 @@ def absent(name: str, place: Place) -> RowsUnfit:
     """Return the fault of a missing column, with what the columns that are there say about the rows."""
     known = (hint for column, hint in HINTS.items() if column in place.columns)
     listed = ", ".join(repr(column) for column in place.columns)
-    return RowsUnfit(f"column {name!r} is absent; found {listed} in {place.file}", next(known, OTHERWISE))
+    message = f"column {name!r} is absent; found {listed} in {place.file}"
+    return RowsUnfit(message, next(known, OTHERWISE), "missing-column")
 
 
 def kept(

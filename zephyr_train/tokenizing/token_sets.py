@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
 from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.records import TokensManifest, TokenSplit
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.keyed_rows import BATCH_ROWS, batches_by_key
@@ -38,7 +38,7 @@ class TokenSet:
 
     path: Path
     digest: str
-    manifest: dict[str, Any]
+    manifest: TokensManifest
 
     @property
     def train_file(self) -> Path:
@@ -87,7 +87,7 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Cal
         manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
 
     path = build_once(folder / f"tokens-{digest[:16]}", build, say=say, damaged=partial(damage, digest=digest))
-    return TokenSet(path, digest, manifest.read(path))
+    return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
 
 
 def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
@@ -105,12 +105,12 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
 
 def _write_splits(
     source: Source, chat: Chat, limits: Limits, partial: Path, say: Callable[[str], None]
-) -> tuple[dict[str, Any], list[dict[str, str]]]:
+) -> tuple[dict[str, TokenSplit], list[dict[str, str]]]:
     """Write the files of each split; return its counts, and the faults of all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    splits: dict[str, Any] = {}
+    splits: dict[str, TokenSplit] = {}
     faults: list[dict[str, str]] = []
     changed = []
     for split in ("train", "test"):

@@ -1,43 +1,41 @@
 """What both trainers are told: every field of transformers' TrainingArguments that zephyr sets, in one place."""
 
-from typing import Any
-
 from zephyr_train.job import Job
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "bf16-autocast": "float32"}  # of the weights as loaded
 
 
-def shared(job: Job) -> dict[str, Any]:
+def shared(job: Job) -> dict[str, object]:
     """Return the arguments that dSFT and dDPO have in common, `--set` last."""
     options = job.options
     return {
         "output_dir": str(job.state),
-        "seed": options["seed"],
-        "data_seed": options["seed"],
-        "num_train_epochs": options["epochs"],
-        "learning_rate": options["learning_rate"],
-        "lr_scheduler_type": SCHEDULES[options["schedule"]],
+        "seed": options.seed,
+        "data_seed": options.seed,
+        "num_train_epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": SCHEDULES[options.schedule],
         "warmup_steps": job.warmup_steps,
-        "weight_decay": options["weight_decay"],
-        "optim": options["optimizer"],
+        "weight_decay": options.weight_decay,
+        "optim": options.optimizer,
         "per_device_train_batch_size": job.micro_batch_size,
         "per_device_eval_batch_size": job.micro_batch_size,
         "gradient_accumulation_steps": job.accumulation,
         "bf16": job.numerics != "fp32",
         "fp16": False,
-        "activation_checkpointing": options["activation_checkpointing"],
-        "gradient_checkpointing": options["activation_checkpointing"],
-        "max_length": options["max_length"],
-        "model_init_kwargs": {"dtype": DTYPES[job.numerics], "attn_implementation": options["attention"]},
-        "logging_steps": options["log_every"],
+        "activation_checkpointing": options.activation_checkpointing,
+        "gradient_checkpointing": options.activation_checkpointing,
+        "max_length": options.max_length,
+        "model_init_kwargs": {"dtype": DTYPES[job.numerics], "attn_implementation": options.attention},
+        "logging_steps": options.log_every,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
-        "report_to": "tensorboard" if options["tensorboard"] else "none",
+        "report_to": "tensorboard" if options.tensorboard else "none",
         "disable_tqdm": True,
         "eval_strategy": "no",  # watch.py says when
         "save_strategy": "steps",
-        "save_steps": options["save_every"],
+        "save_steps": options.save_every,
         "save_total_limit": 2,
         "use_cpu": job.cpu,
         "ddp_find_unused_parameters": False,

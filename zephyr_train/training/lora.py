@@ -9,15 +9,15 @@ from zephyr_train.job import Job
 def lora_config(job: Job) -> Any:
     """Return peft's configuration, or None when the whole model is trained."""
     options = job.options
-    if not options["lora"]:
+    if not options.lora:
         return None
     from peft import LoraConfig
 
     return LoraConfig(
-        r=options["lora_rank"],
-        lora_alpha=options["lora_alpha"],
-        lora_dropout=options["lora_dropout"],
-        target_modules=list(options["lora_targets"]),
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        target_modules=list(options.lora_targets),
         task_type="CAUSAL_LM",
     )
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.records import MetricsRow
+
 NAME = "metrics.jsonl"
 # TRL's name, without its `eval_` → ours
 NAMES = {
@@ -33,7 +35,7 @@ def row_of(logs: dict[str, Any]) -> dict[str, Any] | None:
     return row | {ours: logs[prefix + theirs] for theirs, ours in NAMES.items() if prefix + theirs in logs}
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
+def read(folder: Path) -> list[MetricsRow]:
     """Return the rows of a run; a last line that is being written is left out."""
     file = folder / NAME
     if not file.is_file():

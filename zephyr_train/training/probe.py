@@ -30,7 +30,7 @@ def write_probe(trainer: Any, job: Job) -> None:
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
     rows = dataset.select(range(min(ROWS, len(dataset))))
     texts = [row["input_ids"] if "input_ids" in row else row["prompt_ids"] + row["chosen_ids"] for row in rows]
-    texts = [ids[: job.options["max_length"]] for ids in texts]
+    texts = [ids[: job.options.max_length] for ids in texts]
     device = trainer.accelerator.device
     trainer.model_wrapped.eval()
     sums = [_sum_logps(trainer.model_wrapped, ids, device, job.numerics) for ids in texts]
@@ -59,12 +59,12 @@ def verify(folder: Path) -> dict[str, float]:
     from zephyr_train.training.weights import require_whole
 
     job = Job.read(folder)
-    if job.options["lora"]:
+    if job.options.lora:
         merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
     require_whole(folder / "weights")
     device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
     model = AutoModelForCausalLM.from_pretrained(
-        folder / "weights", dtype="auto", attn_implementation=job.options["attention"]
+        folder / "weights", dtype="auto", attn_implementation=job.options.attention
     )
     model.to(device).eval()
     probe = json.loads((folder / NAME).read_text())
@@ -72,7 +72,7 @@ def verify(folder: Path) -> dict[str, float]:
     for ids, trained in zip(probe["input_ids"], probe["logps"], strict=True):
         saved = _sum_logps(model, ids, device, job.numerics)
         worst = max(worst, abs(saved - trained) / max(1.0, abs(trained)))
-    allowed = ALLOWED[job.numerics] * (MERGED if job.options["lora"] else 1)
+    allowed = ALLOWED[job.numerics] * (MERGED if job.options.lora else 1)
     if not worst <= allowed:
         raise InvariantBroken(
             f"the saved model gives other log-probs than the trained one: they differ by {worst:.2e} of their size,"

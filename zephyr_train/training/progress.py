@@ -3,16 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from zephyr_core.console import Progress, progress
 from zephyr_core.metrics import ordered
+from zephyr_core.records import MetricsRow
 from zephyr_train.job import Job
 from zephyr_train.reference import chunks, part_file, rows_of
 from zephyr_train.training import metrics
 
 
-def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
+def state_line(rows: list[MetricsRow], seconds: float) -> str:
     """Return loss, accuracy and speed as the last rows have them; `seconds` is the time since the first row."""
     known = ordered(rows)
     train = [row for row in known if row["split"] == "train"]
@@ -24,8 +24,9 @@ def state_line(rows: list[dict[str, Any]], seconds: float) -> str:
         parts.append(f"accuracy {last['accuracy']:.2f}")
     tests = [row for row in known if row["split"] == "test"]
     if tests:
-        key = "accuracy" if "accuracy" in tests[-1] else "loss"
-        parts.append(f"test {key} {tests[-1][key]:.3f}")
+        last_test = dict(tests[-1])
+        key = "accuracy" if "accuracy" in last_test else "loss"
+        parts.append(f"test {key} {last_test[key]:.3f}")
     if len(train) > 1 and seconds > 0 and "tokens" in last:
         parts.append(f"{(last['tokens'] - train[0]['tokens']) / seconds:,.0f} tokens/s")
     return ", ".join(parts)

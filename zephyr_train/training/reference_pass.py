@@ -52,7 +52,7 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
     model = AutoModelForCausalLM.from_pretrained(
         job.model,
         dtype=getattr(torch, DTYPES[job.numerics]),
-        attn_implementation=job.options["attention"],
+        attn_implementation=job.options.attention,
         device_map=None if job.cpu else {"": device},  # straight to the GPU, not by way of every rank's host memory
     )
     return frozen_scorer(model.to(device)), device
@@ -66,7 +66,7 @@ def _scores(
 
     chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
     mixed = job.numerics == "bf16-autocast"
-    for batch in _batches(pairs, 2 * job.micro_batch_size * job.options["max_length"]):
+    for batch in _batches(pairs, 2 * job.micro_batch_size * job.options.max_length):
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             better, worse = pair_logps(model, [pairs[number] for number in batch], pad, job.layout)
         for number, first, second in zip(batch, better, worse, strict=True):

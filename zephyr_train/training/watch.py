@@ -52,7 +52,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def _check_learning_rate(self, step: int, logged: float) -> None:
         options = self._job.options
         planned = learning_rate_at(
-            step - 1, options["schedule"], options["learning_rate"], self._job.warmup_steps, self._job.steps
+            step - 1, options.schedule, options.learning_rate, self._job.warmup_steps, self._job.steps
         )
         if not math.isclose(logged, planned, rel_tol=1e-6, abs_tol=1e-15):
             raise InvariantBroken(
@@ -62,7 +62,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Evaluate at each epoch's last step, before the checkpoint, and between epochs when asked to."""
-        every, epochs = self._job.options["eval_every"], self._job.options["epochs"]
+        every, epochs = self._job.options.eval_every, self._job.options.epochs
         epoch, rest = divmod(state.global_step * epochs, self._job.steps)
         if self._has_test and (rest == 0 or (every is not None and state.global_step % every == 0)):
             control.should_evaluate = True
