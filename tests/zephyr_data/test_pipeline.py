@@ -235,7 +235,7 @@ def big_rated_file(path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("step", "workers"), [("clean-ultrachat", 1), ("clean-ultrachat", 2), ("binarize", 2)])
 def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, step: str, workers: int) -> None:
     make = big_file if step == "clean-ultrachat" else big_rated_file
