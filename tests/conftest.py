@@ -3,13 +3,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.system import COMMAND, SmallDisk, small_disk
 from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
 from zephyr_data.run import run as run_step
@@ -65,6 +66,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_lines
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of its own, that a test may fill or make read-only."""
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
+
+
 # Of our own writing, each with what must become of it; the recipe `tiny` has those of the grammar too.
 SAMPLES = {"clean-ultrachat": ("samples:ultrachat",), "binarize": ("samples:ultrafeedback",)}
 
@@ -96,9 +104,11 @@ def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return runner(BINARIZING, tmp_path, "pairs")
 
 
-def zephyr(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command in a process of its own."""
-    command = [sys.executable, "-c", "import cli; cli.main()", *map(str, arguments)]
+def zephyr(
+    *arguments: object, cwd: Path | None = None, code: str = COMMAND, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in a process of its own; `code` starts it."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
         command,
         capture_output=True,

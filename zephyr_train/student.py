@@ -34,7 +34,10 @@ def student(
         return folder
     if folder.exists() and any(folder.iterdir()):
         raise ForeignRun(f"{folder} holds files of something else than a student", "name another folder or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise _unwritable(folder, fault) from fault
     with FileLock(folder.with_name(f".{folder.name}.lock")):  # of two first commands one builds, the other waits
         if not manifest.is_whole(folder):
             say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
@@ -67,7 +70,11 @@ def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
         manifest.write(partial, _record(options, distinct, len(tokenizer)))
         partial.rename(folder)
     except OSError as fault:
-        raise NoSpace(f"{folder} cannot be written: {fault}", "free some space, or name another folder") from fault
+        raise _unwritable(folder, fault) from fault
+
+
+def _unwritable(folder: Path, fault: OSError) -> NoSpace:
+    return NoSpace(f"{folder} cannot be written: {fault}", "free some space, or name another folder")
 
 
 def new_tokenizer(texts: list[str], vocabulary: int, positions: int) -> Any:
