@@ -26,6 +26,7 @@ def test_few_blocks_are_not_run() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("file", WITH_COMMANDS, ids=lambda file: file.name)
 def test_the_blocks_of_a_document_run_in_order(file: Path, tmp_path: Path) -> None:
