@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+READY_SLOW := $(VENV)/.ready-slow
 
-.PHONY: help setup demo test check fix docs bench-data bench-train
+.PHONY: help setup demo test test-slow check fix docs bench-data bench-train
 help:
 	@echo "make demo    run the whole recipe on embedded data and a small model; minutes on a CPU"
-	@echo "make test    run all tests"
+	@echo "make test    run the fast tests (a quarter of an hour on two cores)"
+	@echo "make test-slow    run the tests in a browser, on full disks, and of the docs' blocks (half an hour more)"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
 	@echo "make docs    write docs/cli.md and docs/recipe.md from commands and options"
@@ -22,6 +24,10 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train]'
 	touch $(READY)
+
+$(READY_SLOW): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slow]'
+	touch $(READY_SLOW)
 
 demo: $(READY)
 	$(BIN)/zephyr run --recipe tiny
@@ -41,7 +47,10 @@ demo: $(READY)
 	@echo; echo "the run's page: runs/tiny/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(READY_SLOW)
+	$(BIN)/python -m pytest -n auto -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check .

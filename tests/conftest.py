@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hub_server import HubServer, running
+from tests.system import COMMAND, SmallDisk, small_disk
 from zephyr_core import recipe
 from zephyr_data.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
@@ -48,9 +49,9 @@ def grammar() -> ModuleType:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first: with a long one at the end the other workers would only wait for it."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Put files with long tests first: with one of them at the end the other workers would only wait for it."""
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture
@@ -72,6 +73,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write_lines
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of its own, that a test may fill or make read-only."""
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
 
 
 # Of our own writing, each with what must become of it; the recipe `tiny` has those of the grammar too.
@@ -105,9 +113,11 @@ def binarize(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return runner(BINARIZING, tmp_path, "pairs")
 
 
-def zephyr(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command in a process of its own."""
-    command = [sys.executable, "-c", "import cli; cli.main()", *map(str, arguments)]
+def zephyr(
+    *arguments: object, cwd: Path | None = None, code: str = COMMAND, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in a process of its own; `code` starts it."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
         command,
         capture_output=True,

@@ -1,11 +1,18 @@
-"""Start-up law: help imports the standard library and Typer, nothing else; a plan no more than it looks at."""
+"""Start-up law: help imports the standard library and Typer, nothing else; a plan no more than it looks at.
+
+What is not about tables or tensors loads no such library at import. Ruff bans these imports at the head of a module
+(TID253) where a package may not have them at all; here the modules are imported and looked at.
+"""
 
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT
 
 # What Typer itself brings.
 TYPER = {
@@ -19,7 +26,12 @@ TYPER = {
     "pygments",
     "typing_extensions",
 }
-OURS = {"cli", "zephyr_core", "zephyr_data", "zephyr_page", "zephyr_run", "zephyr_train"}
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("zephyr_*/__init__.py"))
+OURS = {"cli", *PACKAGES}
+STANDARD_LIBRARY_ONLY = {"zephyr_core", "zephyr_page"}
+FLAGS = "zephyr_core.flags"  # Typer's annotations: only commands.py of each package imports it
+TABLES_AND_TENSORS = {"zephyr_data", "zephyr_train"}  # of these, only what the command line loads is light
+COMMAND_LINE = ("commands", "options", "errors", "steps")
 HEAVY = {
     "torch",
     "transformers",
@@ -44,16 +56,28 @@ except SystemExit as end:
     assert not end.code, end.code
 print("MODULES", *{{name.split(".")[0] for name in sys.modules}})
 """
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    return set(fresh_process(code, cwd).rsplit("MODULES", 1)[1].split())
+
+
+def fresh_process(code: str, cwd: Path | None = None) -> str:
+    """Return what the code prints."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+    return done.stdout
+
+
+@cache
+def brought_by_python() -> frozenset[str]:
+    """Return what is there without an import: the standard library, and what a bare interpreter loads."""
+    bare = fresh_process("import sys; print(*{name.split('.')[0] for name in sys.modules})")
+    return sys.stdlib_module_names | set(bare.split())
+
+
+def foreign(loaded: set[str]) -> set[str]:
+    """Return the packages that Python itself does not bring."""
+    return {name for name in loaded - brought_by_python() if not name.startswith(("_", "sitecustom"))}
 
 
 @pytest.mark.parametrize(
@@ -76,17 +100,28 @@ print("MODULES", *{{name.split(".")[0] for name in sys.modules}})
 )
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     loaded = loaded_by(*words)
-    foreign = {
-        name for name in loaded if name not in sys.stdlib_module_names and not name.startswith(("_", "sitecustom"))
-    }
-    bare = subprocess.run(
-        [sys.executable, "-I", "-c", "import sys; print(*{name.split('.')[0] for name in sys.modules})"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert foreign - set(bare.split()) <= TYPER | OURS
+    assert foreign(loaded) <= TYPER | OURS
     assert "typer" in loaded
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_light_modules_import_nothing_heavy(package: str) -> None:
+    files = [*(ROOT / package).rglob("*.py")]
+    if package in TABLES_AND_TENSORS:
+        files = [ROOT / package / f"{name}.py" for name in COMMAND_LINE if (ROOT / package / f"{name}.py").exists()]
+    modules = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
+    assert modules
+    code = f"""
+import importlib, sys
+for name in {sorted(modules)!r}:
+    before = set(sys.modules)
+    importlib.import_module(name)
+    print(name, *{{new.split(".")[0] for new in set(sys.modules) - before}})
+"""
+    for line in fresh_process(code).splitlines():
+        module, *loaded = line.split()
+        is_bare = package in STANDARD_LIBRARY_ONLY and module != FLAGS
+        assert foreign(set(loaded)) <= (OURS if is_bare else OURS | TYPER), module
 
 
 @pytest.mark.parametrize("words", [["train", "dpo"], ["train", "sft"], ["train", "dpo", "--explain", "beta"]])

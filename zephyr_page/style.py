@@ -111,7 +111,8 @@ body > footer { padding-bottom: 3rem; padding-top: 2rem; color: var(--muted); fo
 _PRINT = """
   body { font-size: 10pt; } nav { display: none; } h2 { margin-top: 1.5rem; }
   h2, h3, h4, figcaption { break-after: avoid; } figure, tr, .example { break-inside: avoid; }
-  .scroll { overflow: visible; } details::details-content { content-visibility: visible; block-size: auto; }
+  .scroll { overflow: visible; } table { font-size: 8pt; } th.n, td.n { white-space: normal; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   body, svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 """
 

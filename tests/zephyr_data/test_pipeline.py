@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT, dialogue, zephyr
+from tests.conftest import dialogue, zephyr
+from tests.system import Running
+from tests.zephyr_data.sample_files import BIG_FILES, SMALL_BLOCKS, digests, sample_lines
 from zephyr_core import manifest
 from zephyr_core.errors import DataError, NoSpace, RunInProgress, UsageError
 from zephyr_core.folder import older_of
@@ -28,20 +29,6 @@ from zephyr_data.work import Work
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
-SAMPLES = ROOT / "recipes" / "samples" / "ultrachat"
-
-
-def sample_lines() -> list[str]:
-    return [
-        line
-        for path in sorted(SAMPLES.glob("*.jsonl"))
-        for line in path.read_text(encoding="utf-8").split("\n")
-        if line.strip()
-    ]
-
-
-def digests(content: dict[str, Any]) -> dict[str, Any]:
-    return {"splits": content["splits"], "dropped": content["dropped_digest"], "counts": content["counts"]}
 
 
 def test_layout_columns_and_order(clean: Clean, tmp_path: Path) -> None:
@@ -218,71 +205,23 @@ def test_a_row_dropped_later_is_not_counted_as_rewritten(write: Write, clean: Cl
 # ---- interruption -------------------------------------------------------------------------------
 
 
-def big_file(path: Path) -> Path:
-    lines = sample_lines()
-    with path.open("w", encoding="utf-8") as stream:
-        for number in range(30):
-            stream.writelines(line.replace('{"id": "', f'{{"id": "{number}-', 1) + "\n" for line in lines)
-    return path
-
-
-def big_rated_file(path: Path) -> Path:
-    lines = (SAMPLES.parent / "ultrafeedback" / "rated.jsonl").read_text(encoding="utf-8").split("\n")
-    with path.open("w", encoding="utf-8") as stream:
-        for number in range(60):
-            stream.writelines(
-                line.replace('"instruction": "', f'"instruction": "{number} ', 1) + "\n" for line in lines
-            )
-    return path
-
-
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("step", "workers"), [("clean-ultrachat", 1), ("clean-ultrachat", 2), ("binarize", 2)])
 def test_kill_9_leaves_no_dataset_and_the_next_run_continues(tmp_path: Path, step: str, workers: int) -> None:
-    make = big_file if step == "clean-ultrachat" else big_rated_file
-    source, out = make(tmp_path / "big.jsonl"), tmp_path / "out"
-    code = (
-        "import sys, zephyr_data.pipeline as p\n"
-        "from functools import partial\n"
-        "p.read_blocks = partial(p.read_blocks, block_bytes=500_000)\n"
-        "import cli; cli.main()\n"
-    )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "data",
-        step,
-        str(source),
-        "--out",
-        str(out),
-        "--workers",
-        str(workers),
-        "--json",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    blocks = tmp_path / "out.partial" / "blocks"
-    deadline = time.monotonic() + 120
-    while len(list(blocks.glob("*.parquet"))) < 3 and time.monotonic() < deadline and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    out, blocks = tmp_path / "out", tmp_path / "out.partial" / "blocks"
+    words = ["data", step, BIG_FILES[step](tmp_path / "big.jsonl"), "--workers", workers, "--json", "--out"]
+    running = Running(*words, out, code=SMALL_BLOCKS)
+    running.reach(lambda: len(list(blocks.glob("*.parquet"))) >= 3)
+    assert running.end(by=signal.SIGKILL) == 137, "the run ended before it could be killed"
     assert not out.exists()
     with pytest.raises(DataError, match="not a finished dataset"):
         verify(tmp_path / "out.partial")
     time.sleep(1.5)  # workers notice that their parent is gone
     stamps = {path.name: path.stat().st_mtime_ns for path in blocks.glob("*.parquet")}
-    again = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    again = zephyr(*words, out, code=SMALL_BLOCKS)
+    assert again.returncode == 0, again.stderr
     assert f"continuing: {len(stamps)} blocks are done" in again.stderr
-    fresh = subprocess.run(
-        [*command[:-4], str(tmp_path / "fresh"), *command[-3:]][: len(command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    fresh = zephyr(*words, tmp_path / "fresh", code=SMALL_BLOCKS)
     assert fresh.returncode == 0, fresh.stderr
     assert digests(json.loads(again.stdout)) == digests(json.loads(fresh.stdout))
 

@@ -1,12 +1,9 @@
 """A recipe that runs in a minute, and a whole run of it, of which tests take copies."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import zephyr
+from tests.system import Running
 
 NAMES = ("clean-ultrachat", "binarize", "sft", "reference", "dpo")
 RECIPE = """
@@ -86,18 +84,9 @@ class Place:
 
     def kill_when(self, words: list[object], reached: Callable[[], bool]) -> None:
         """Start `zephyr run` and kill -9 that process, and no other, as soon as `reached`."""
-        command = [sys.executable, "-c", "import cli; cli.main()", "run", "--recipe", "quick.toml", *map(str, words)]
-        told = self.folder / "killed.txt"
-        with told.open("w") as log:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 120
-        while not reached():
-            assert process.poll() is None, "it ended before it could be killed: " + told.read_text()
-            assert time.monotonic() < deadline, "it did not get that far"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        running = Running("run", "--recipe", "quick.toml", *words, cwd=self.folder, OMP_NUM_THREADS="1")
+        running.reach(reached)
+        running.end(signal.SIGKILL)
 
 
 def flip_byte(path: Path) -> None:

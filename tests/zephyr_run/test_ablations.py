@@ -228,7 +228,7 @@ def test_the_page_is_whole_shows_the_papers_figures_and_runs_nobodys_text(tmp_pa
     assert "http" not in text.replace("http-equiv", "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path, grammar: ModuleType) -> None:
     """One seed, trained for real: minutes."""
     done = zephyr("ablate", "--recipe", "tiny", "--seeds", "43", cwd=tmp_path, OMP_NUM_THREADS="1")

@@ -140,7 +140,7 @@ def test_of_two_at_once_the_second_waits(empty: Place, tmp_path: Path) -> None:
     assert manifest.is_whole(empty.run / "clean-ultrachat")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("by_terminal", [True, False])
 def test_ctrl_c_ends_the_command_too(empty: Place, by_terminal: bool) -> None:
     empty.chain("--to", "binarize")

@@ -8,7 +8,7 @@ import pytest
 from tests.zephyr_run.conftest import NAMES, Place, flip_byte
 from zephyr_core import manifest, this_code
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_a_run_makes_every_step_and_ends_with_the_page(finished: Place) -> None:

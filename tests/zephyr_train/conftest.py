@@ -1,11 +1,8 @@
 """A small world for training tests: embedded rows, a student of a few thousand weights, real processes."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import zephyr
+from tests.system import Running
 
 RECIPE = """
 extends = "tiny"
@@ -66,20 +64,13 @@ class World:
         lines = (self.folder / out / "metrics.jsonl").read_text().splitlines()
         return [row for row in map(json.loads, lines) if row["split"] == split]
 
-    def kill_when(self, arguments: list[object], reached: Callable[[], bool]) -> None:
-        """Start a command and kill it -9 as soon as `reached`; its workers must be gone soon after."""
-        command = [sys.executable, "-c", "import cli; cli.main()", *map(str, arguments), "--recipe", "quick.toml"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        told = self.folder / "killed.txt"
-        with told.open("w") as log:
-            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 120
-        while not reached():
-            assert process.poll() is None, "it ended before it could be killed: " + told.read_text()
-            assert time.monotonic() < deadline, "it did not get that far"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    def kill_when(
+        self, arguments: list[object], reached: Callable[[], bool], by: signal.Signals = signal.SIGKILL
+    ) -> int:
+        """Start a command, kill it as soon as `reached`, return its exit code; its workers must be gone soon after."""
+        running = Running(*arguments, "--recipe", "quick.toml", cwd=self.folder, OMP_NUM_THREADS="1")
+        running.reach(reached)
+        return running.end(by)
 
 
 PROMPTS = ("Name a river", "Name a tree", "Count to three", "Say hello", "What is rain", "Who bakes bread")

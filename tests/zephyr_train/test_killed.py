@@ -8,7 +8,7 @@ import pytest
 
 from tests.zephyr_train.conftest import World, weights
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def has_checkpoint(out: Path) -> bool:

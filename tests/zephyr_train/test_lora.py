@@ -13,7 +13,7 @@ from zephyr_core import manifest
 from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_dsft_with_lora_then_ddpo_with_lora(world: World, published_pairs: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_longer_answer_as_a_judge_a_tie_counts_half() -> None:
     assert standard_error(0.5, 100) == 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_models_side_by_side(aligned: World) -> None:
     sft, dpo = aligned.run("sft"), aligned.run("dpo")
     command = ["train", "measure", sft, dpo, "--pairs", dpo, "--start", sft, "--answers", 3, "--json"]

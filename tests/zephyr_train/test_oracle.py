@@ -101,7 +101,7 @@ ACCELERATE = ["-m", "accelerate.commands.launch", "--config_file", "launch.yaml"
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize(
     ("backend", "further"),

@@ -10,7 +10,7 @@ from tests.zephyr_train.conftest import World, weights
 from tests.zephyr_train.test_killed import all_gone, has_checkpoint
 from zephyr_core import manifest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def losses(world: World, out: Path | str) -> list[float]:

@@ -11,7 +11,7 @@ from tests.conftest import shared
 from tests.zephyr_train.conftest import World
 from zephyr_core import manifest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_real_pairs_train_and_what_cannot_be_trained_on_is_named(world: World, tmp_path: Path) -> None:

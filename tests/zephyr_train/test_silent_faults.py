@@ -135,7 +135,7 @@ def test_another_learning_rate_and_a_loss_that_is_no_number_stop_the_run(tmp_pat
         watch(tmp_path).on_log(None, state(3), None, {**logs, "loss": math.nan})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bf16_at_the_papers_rate_moves_most_weights_since_the_masters_are_fp32(world: World) -> None:
     """The lab saw 0.3 % of the weights move in bf16 alone. The first loss is ln 2 with the evaluation before it."""
     from safetensors.torch import load_file

@@ -10,7 +10,7 @@ import pytest
 from tests.zephyr_train.conftest import World, weights
 from zephyr_core import manifest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_dsft_makes_a_whole_verified_model_and_learns(world: World) -> None:
