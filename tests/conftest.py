@@ -61,6 +61,19 @@ def hub_server(tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
+News = Callable[[], list[str]]
+
+
+@pytest.fixture
+def news(capsys: pytest.CaptureFixture[str]) -> News:
+    """Return the lines of news on stderr since the last call."""
+
+    def lines() -> list[str]:
+        return capsys.readouterr().err.splitlines()
+
+    return lines
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a file under tmp_path and return it."""

@@ -22,9 +22,12 @@ def replace_what_cannot_be_encoded() -> None:
 
 
 def say(line: str) -> None:
-    """Print a line of news on stderr; a closed or full stderr stops no work."""
+    """Print a line of news on stderr, above a progress bar; a closed or full stderr stops no work."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        if _bars:
+            _bars[-1].console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
 
 def show(result: Any, text: str, as_json: bool) -> None:
@@ -64,20 +67,17 @@ def _is_unicode(stream: TextIO) -> bool:
 class Progress(Protocol):
     """How far some work is."""
 
-    def say(self, line: str) -> None:
-        """Print a line of news."""
-
     def advance(self, done: float, text: str) -> None:
         """Show how much of the total is done, with a few words about it."""
 
 
 @contextmanager
-def progress(total: float, *, unit: str = "") -> Iterator[Progress]:
-    """Give a progress bar when stderr is a terminal, else lines every few seconds.
+def progress(total: float, *, unit: str) -> Iterator[Progress]:
+    """Give a progress bar when stderr is a terminal, else a line every few seconds.
 
     Args:
-        total: of the work: bytes with the unit "bytes", else a number of things.
-        unit: of the total, for people.
+        total: of the work, in that unit.
+        unit: "bytes", which are shown as MB, or what is counted.
     """
     if not sys.stderr.isatty():
         yield Lines(total, unit)
@@ -90,7 +90,14 @@ def progress(total: float, *, unit: str = "") -> Iterator[Progress]:
         TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn(), transient=True
     ) as bar:
         bar.console.stderr = True
-        yield Bar(bar, bar.add_task("starting", total=total))
+        _bars.append(bar)
+        try:
+            yield Bar(bar, bar.add_task("starting", total=total))
+        finally:
+            _bars.remove(bar)
+
+
+_bars: list[Any] = []  # shown now: news goes above the last one
 
 
 class Bar:
@@ -98,10 +105,6 @@ class Bar:
 
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar, self._task = bar, task
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(line, highlight=False, markup=False)
 
     def advance(self, done: float, text: str) -> None:
         """Move the bar."""
@@ -114,21 +117,14 @@ class Lines:
     def __init__(self, total: float, unit: str) -> None:
         self._total, self._unit, self._last = total, unit, time.monotonic()
 
-    def say(self, line: str) -> None:
-        """Print a line."""
-        say(line)
-
     def advance(self, done: float, text: str) -> None:
         """Print how far the work is, if the last line is a while ago."""
         if time.monotonic() - self._last < EVERY:
             return
         self._last = time.monotonic()
-        share = done / self._total if self._total else 1.0
-        amount = f"{done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB" if self._unit == "bytes" else self._count(done)
-        say(f"{amount} ({share:.0%}): {text}")
-
-    def _count(self, done: float) -> str:
-        return f"{done:,.0f} of {self._total:,.0f} {self._unit}".rstrip()
+        scale, unit = (1e6, "MB") if self._unit == "bytes" else (1, self._unit)
+        part = done / self._total if self._total else 1.0
+        say(f"{done / scale:,.0f} of {self._total / scale:,.0f} {unit} ({part:.0%}): {text}")
 
 
 def share(part: int, whole: int) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zephyr_core import manifest
+from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import DataError, NoSpace, RunInProgress
 from zephyr_core.process import is_alive
@@ -146,7 +147,6 @@ def build_once(
     folder: Path,
     build: Callable[[Path], object],
     *,
-    say: Callable[[str], None] = lambda line: None,
     damaged: Callable[[Path], str | None] | None = None,
 ) -> Path:
     """Return `folder`, whole: as it is there, or as `build` makes it in an empty folder next to it.
@@ -159,14 +159,13 @@ def build_once(
     Args:
         folder: the name of what is built.
         build: writes the files, and the manifest last.
-        say: takes news.
         damaged: returns why a folder is not whole, or None; without it `damage` does.
 
     Raises:
         NoSpace: the folder cannot be written.
     """
     damaged = damaged or damage
-    if _is_sound(folder, damaged, say):
+    if _is_sound(folder, damaged):
         say(f"found {folder}")
         return folder
     place = _place(folder)
@@ -176,13 +175,13 @@ def build_once(
             partial.mkdir(parents=True)
             _remove_abandoned(place)
             build(partial)
-            _put(partial, place, damaged, say)
+            _put(partial, place, damaged)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def _is_sound(folder: Path, damaged: Callable[[Path], str | None], say: Callable[[str], None]) -> bool:
+def _is_sound(folder: Path, damaged: Callable[[Path], str | None]) -> bool:
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     what = damaged(folder)
@@ -191,7 +190,7 @@ def _is_sound(folder: Path, damaged: Callable[[Path], str | None], say: Callable
     return what is None
 
 
-def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None], say: Callable[[str], None]) -> None:
+def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None]) -> None:
     """Give a finished folder its name; if another process was first, keep that one's."""
     while True:
         try:
@@ -200,7 +199,7 @@ def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None], say:
         except OSError as fault:
             if fault.errno not in _TAKEN:
                 raise
-        if _is_sound(place, damaged, say):
+        if _is_sound(place, damaged):
             say(f"another process has built {place}: its files are used")
             return
         broken = partial.with_name(partial.name + ".broken")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zephyr_core.console import say
 from zephyr_core.disk import require_space
 from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
 from zephyr_core.manifest import write_text_whole
@@ -65,9 +66,7 @@ def is_hub_id(text: str) -> bool:
     return not Path(text).exists() and not Path(f"{text}.partial").exists()
 
 
-def fetch(
-    repository: str, kind: Kind, revision: str, choose: Choose, say: Callable[[str], None], *, instead: str
-) -> Snapshot:
+def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead: str) -> Snapshot:
     """Return the chosen files of a repository, downloaded if need be; with HF_HUB_OFFLINE from the cache alone.
 
     Args:
@@ -75,7 +74,6 @@ def fetch(
         kind: dataset | model.
         revision: branch, tag or commit; resolved once.
         choose: names the files that are needed, all of which must be there.
-        say: prints a line of news.
         instead: what the reader can do without the Hub, as the end of a hint: "give a local folder with --model".
 
     Raises:

@@ -16,7 +16,7 @@ import polars as pl
 import polars.selectors as cs
 
 from zephyr_core import manifest, this_code
-from zephyr_core.console import Progress
+from zephyr_core.console import Progress, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
@@ -125,9 +125,9 @@ def make(
     digests = step.file_digests(options)
     inputs = Inputs(files, options.limit)
     with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.held():
-        progress.say(work.begin(_plan(step, options, digests)))
+        say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
-        verdicts = _judge_set(step, done, inputs, options, progress)
+        verdicts = _judge_set(step, done, inputs, options)
         tally, output = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
         content: DatasetContent = {
             "kind": step.kind,
@@ -169,9 +169,7 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
         yield done
 
 
-def _judge_set(
-    step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options, progress: Progress
-) -> pl.DataFrame:
+def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
     """Return place, verdict of the set stages and side of the rows that they look at."""
     index = _index(step, done, inputs)
     for stage in step.set_stages(options, _look_up(done)):
@@ -179,7 +177,7 @@ def _judge_set(
     _refuse_empty(index, done)
     told = step.news(index["dropped_by"].null_count(), options)
     if told:
-        progress.say(told)
+        say(told)
     return _with_sides(step, index, options)
 
 

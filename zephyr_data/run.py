@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeGuard
 
 from zephyr_core import kinds, manifest, paths, recipe
-from zephyr_core.console import progress, say
+from zephyr_core.console import progress
 from zephyr_core.disk import require_space
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.options import given
@@ -117,7 +117,7 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
         if is_local(source):
             files += step.files(source)
         else:
-            found, commit = hub_files(source, resolved.options.revision, say)
+            found, commit = hub_files(source, resolved.options.revision)
             files += found
             origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
             resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)

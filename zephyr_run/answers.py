@@ -1,11 +1,12 @@
 """samples.jsonl of a run: what its models answer to the first held-out prompts, asked anew when a model is another."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import keys, manifest
+from zephyr_core.console import say
 from zephyr_core.reading import json_lines
 from zephyr_run import command
 from zephyr_run.outputs import SAMPLES, Output
@@ -13,14 +14,13 @@ from zephyr_run.outputs import SAMPLES, Output
 PROMPTS = 6
 
 
-def keep(folder: Path, models: Mapping[str, Output], lock: int, say: Callable[[str], None]) -> None:
+def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
     """Write a row for each prompt: prompt, answers, stopped (whether each ended its turn), made_of (of which models).
 
     Args:
         folder: the run directory.
         models: name → training step's output; the last is the dDPO run whose held-out pairs are asked.
         lock: a descriptor of the run's lock.
-        say: takes news; that nothing could be asked is news too, since the run itself is whole.
     """
     content = {name: output.content() for name, output in models.items()}
     made_of = keys.text_key(json.dumps({"prompts": PROMPTS, "models": content}))

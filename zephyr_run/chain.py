@@ -67,7 +67,7 @@ class Chain:
         before, started = self.output(step), time.monotonic()
         content, mark, entry = before.content(), before.mark(), self.record.entry(step.name)
         written = {place.folder: place.written() for place in (before, *self._artefacts(step))}
-        flags = mending.prepare(step, before, self.record, say, anew=anew)
+        flags = mending.prepare(step, before, self.record, anew=anew)
         code = self._run_or_replace(step, flags, is_asked=anew or content is None)
         if code:
             if mark and self.output(step).mark() == mark:  # what lay there still does
@@ -161,7 +161,7 @@ class Chain:
         if (self.record.entry(step.name).get("content") or before or content) != content:
             self.changed.add(step.name)
             if step.name == "clean-ultrachat":
-                mending.forget_student(self.record.folder, say)
+                mending.forget_student(self.record.folder)
         self.judged.add(step.name)
         self.record.note(
             step.name,

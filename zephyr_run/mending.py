@@ -1,9 +1,9 @@
 """What is damaged, or to be made anew: found before a step's command runs, and put out of its way."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from zephyr_core import kinds, manifest
+from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import damage, discard
 from zephyr_core.steps import Step
@@ -11,10 +11,8 @@ from zephyr_run import outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
 
-Say = Callable[[str], None]
 
-
-def prepare(step: Step, output: Output, record: Record, say: Say, *, anew: bool) -> list[str]:
+def prepare(step: Step, output: Output, record: Record, *, anew: bool) -> list[str]:
     """Return the flags by which the step's command replaces a damaged output, or one that is to be made anew.
 
     What the command would not know for its own work, or cannot replace, is removed.
@@ -24,7 +22,7 @@ def prepare(step: Step, output: Output, record: Record, say: Say, *, anew: bool)
     """
     if output.folder is not None and output.folder.exists() and not output.folder.is_dir():
         raise UsageError(f"{output.folder} is a file where {step.name} puts its folder", "move it away")
-    _beside(step, record.folder, say, anew=anew)
+    _beside(step, record.folder, anew=anew)
     what = _damage(step, output, record)
     if what:
         say(f"{output.folder} is damaged: {what}; it is made anew")
@@ -36,7 +34,7 @@ def prepare(step: Step, output: Output, record: Record, say: Say, *, anew: bool)
     return [step.again]
 
 
-def forget_student(run_directory: Path, say: Say) -> None:
+def forget_student(run_directory: Path) -> None:
     """Remove a student whose tokenizer was learned from other dialogues than are there now."""
     student = run_directory / outputs.STUDENT
     if manifest.is_whole(student):
@@ -59,7 +57,7 @@ def _is_known(step: Step, folder: Path) -> bool:
     return not folder.exists() or (folder / (manifest.NAME if step.is_data else kinds.JOB)).is_file()
 
 
-def _beside(step: Step, run_directory: Path, say: Say, *, anew: bool) -> None:
+def _beside(step: Step, run_directory: Path, *, anew: bool) -> None:
     """Remove what a step needs beside its output and is damaged or to be made anew: student, reference log-probs."""
     places = {"sft": [run_directory / outputs.STUDENT], "dpo": outputs.references(run_directory)}.get(step.section, [])
     for folder in filter(manifest.is_whole, places):

@@ -1,13 +1,14 @@
 """runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
 
 from zephyr_core import folder as folders
+from zephyr_core.console import say
 from zephyr_core.errors import NoSpace
 from zephyr_core.kinds import RECORD
 from zephyr_core.manifest import write_text_whole
@@ -52,7 +53,7 @@ def entries(folder: Path) -> dict[str, StepEntry]:
 
 
 @contextmanager
-def held(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
+def held(folder: Path) -> Iterator[int]:
     """Hold a run directory and yield the lock's file descriptor.
 
     A command that is given the descriptor holds the lock too; so whoever comes after a killed run waits for the command

@@ -72,7 +72,7 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
     made_of = {"recipe": manifest.file_digest(recipe), "versions": versions.installed_of(manifests)}
     begun = json_file(again / BEGUN)
     if begun and fresh:
-        with held(again / recipe.stem, say):
+        with held(again / recipe.stem):
             discard(again)
     elif begun and begun != made_of:
         what = "of another recipe, by other versions or by another state of zephyr"

@@ -60,7 +60,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
     loaded = load(asked)
     folder = loaded.folder
     told: dict[str, dict[str, Any]] = {}
-    with record.held(folder, say) as lock:
+    with record.held(folder) as lock:
         kept = Kept(loaded)
         on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if asked.as_json else None
         environment = command.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)
@@ -73,7 +73,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
             kept.settle(step, chain.output(step).manifest())
         if asked.steps[-1] is CHAIN[-1]:
             trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
-            answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock, say)
+            answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock)
         page = _page(folder, loaded.recipe.name)
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
     return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])

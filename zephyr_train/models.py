@@ -1,6 +1,5 @@
 """Which model a step begins with: a folder, a run, one from the Hub, or the student built here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,14 +69,14 @@ def step_before(recipe: Recipe, step: str, kind: str) -> Path:
     return place
 
 
-def hub_model(name: str, revision: str, say: Callable[[str], None]) -> Model:
+def hub_model(name: str, revision: str) -> Model:
     """Return a model from the Hub, fetched at one commit; with HF_HUB_OFFLINE from the Hub's cache.
 
     Raises:
         Unreachable: it cannot be fetched, or the cache does not hold it.
         NoSpace: the disk cannot take it.
     """
-    snapshot = hub.fetch(name, "model", revision, _parts, say, instead="give a local folder with --model")
+    snapshot = hub.fetch(name, "model", revision, _parts, instead="give a local folder with --model")
     return Model(name, snapshot.files[CONFIG].parent, snapshot.commit)
 
 

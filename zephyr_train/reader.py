@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,13 @@ class Source:
         return int(pc.sum(pc.is_in(test, train)).as_py() or 0)
 
 
-def open_data(source: str, kind: str, revision: str = "main", say: Callable[[str], None] = lambda _: None) -> Source:
+def open_data(source: str, kind: str, revision: str = "main") -> Source:
     """Return the rows of a dataset directory, a folder or file of rows, or a Hub dataset; no row is read yet.
 
     Args:
         source: a path, or the id of a Hub dataset, owner/name.
         kind: dialogues | pairs.
         revision: of a Hub dataset; resolved once to its commit.
-        say: prints a line of news about a download.
 
     Raises:
         WrongFolder: it is a model, a run, or another folder of zephyr that holds no dataset.
@@ -137,9 +136,7 @@ def open_data(source: str, kind: str, revision: str = "main", say: Callable[[str
             source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
         )
     if hub.is_hub_id(source):
-        fetched = hub.fetch(
-            source, "dataset", revision, lambda names: _chosen(source, kind, names), say, instead=INSTEAD
-        )
+        fetched = hub.fetch(source, "dataset", revision, lambda names: _chosen(source, kind, names), instead=INSTEAD)
         return _foreign(source, kind, fetched.commit, fetched.files)
     raise ModelUnreachable(
         f"{source}: no such file or folder, and no id of a Hub dataset",

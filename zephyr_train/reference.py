@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zephyr_core import manifest
+from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.folder import damage, held, partial_of, publish
 from zephyr_core.keys import canonical_json, text_key
@@ -60,9 +61,7 @@ def has_parts(folder: Path) -> bool:
     return any((folder / "parts").glob("*.parquet"))
 
 
-def ensure_reference(
-    job: Job, artefacts: Path, start: Callable[[Job], None], say: Callable[[str], None], *, is_first: bool = True
-) -> Job:
+def ensure_reference(job: Job, artefacts: Path, start: Callable[[Job], None], *, is_first: bool = True) -> Job:
     """Return the job with its reference: found by its digest, or computed by `start`, which runs the forward passes.
 
     Of several machines only the first puts the parts together; the others wait for it.
@@ -78,7 +77,7 @@ def ensure_reference(
         with held(artefacts / f".{folder.name}.lock", patience=math.inf, on_wait=lambda: say(waiting)):
             if not manifest.is_whole(folder):
                 with clear_disk_errors(folder, continues=True):
-                    _compute(whole, folder, start, say)
+                    _compute(whole, folder, start)
                 return whole
     elif not manifest.is_whole(folder):
         start(replace(whole, step="reference", out=str(partial_of(folder))))
@@ -89,7 +88,7 @@ def ensure_reference(
     return whole
 
 
-def _compute(whole: Job, folder: Path, start: Callable[[Job], None], say: Callable[[str], None]) -> None:
+def _compute(whole: Job, folder: Path, start: Callable[[Job], None]) -> None:
     rows = rows_of(whole)
     partial = partial_of(folder)
     if manifest.is_whole(partial):  # killed before the rename

@@ -39,7 +39,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
         line = asked.resolved.explain(parameters["explain"])
         show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
-        found = examine(asked, say, dry=True)
+        found = examine(asked, dry=True)
         show(found.record(), found.text(), as_json)
         found.refuse()
     else:
@@ -49,7 +49,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
 def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the manifest of the reference log-probs of a dDPO run, computed or found, and a line about them."""
     asked = Asked.typed("dpo", parameters)
-    found = examine(asked, say, dry=False, writes_run=False)
+    found = examine(asked, dry=False, writes_run=False)
     found.refuse()
     job = _with_reference(_job(found))
     content = manifest.read_as(Path(str(job.reference)), ReferenceManifest)
@@ -63,7 +63,7 @@ def run(asked: Asked) -> tuple[ModelManifest, str]:
     Raises:
         ZephyrError: with what to do about it.
     """
-    found = examine(asked, say, dry=False)
+    found = examine(asked, dry=False)
     found.refuse()
     with clear_disk_errors(asked.out, hint="give another folder with --out"), _held(asked.out):
         job = _job(found)
@@ -95,7 +95,7 @@ def _job(found: Examination) -> Job:
     from zephyr_train.tokenizing.token_sets import token_set
 
     assert found.source is not None and found.chat is not None
-    tokens = token_set(found.source, found.chat, limits_of(found.asked.options), artefacts(), say)
+    tokens = token_set(found.source, found.chat, limits_of(found.asked.options), artefacts())
     if tokens.faults:
         raise PreflightFailed(listed(tokens.faults), "nothing was trained")
     found.plan = exact_plan(found, tokens)
@@ -123,7 +123,7 @@ def _with_reference(job: Job) -> Job:
         with following_pass(passes) as follower:
             run_workers(zero_free, follower, lambda: has_parts(passes.folder))
 
-    return ensure_reference(job, artefacts(), start, say, is_first=node_rank() == 0)
+    return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
 
 
 def _refuse_other(asked: Asked, job: Job) -> None:
@@ -164,7 +164,7 @@ def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
     assert found.plan is not None
     job.write(job.folder)  # first of all: by it the folder is known as this run's
     write_text_whole(job.folder / "plan.json", json.dumps(found.plan.record(), indent=2, ensure_ascii=False))
-    last = latest_complete(job.state, job.digest, say) if node_rank() == 0 else None
+    last = latest_complete(job.state, job.digest) if node_rank() == 0 else None
     job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:
         run_workers(job, follower, continues)

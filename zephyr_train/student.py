@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import keys, kinds, manifest, this_code
+from zephyr_core.console import say
 from zephyr_core.errors import OptionError
 from zephyr_core.folder import build_once, held
 from zephyr_core.records import StudentManifest
@@ -20,9 +21,7 @@ LEAST = len(SPECIALS) + BYTES
 NOT_BUILT_FROM = ("source", "revision")
 
 
-def student(
-    options: StudentOptions, texts_of: Callable[[], Iterable[str]], folder: Path, say: Callable[[str], None]
-) -> Path:
+def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], folder: Path) -> Path:
     """Return the folder of the new student; it is built when absent, and `texts_of` is called only then.
 
     Raises:

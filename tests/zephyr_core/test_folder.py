@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import News
 from zephyr_core import folder as folders
 from zephyr_core import manifest
 from zephyr_core.errors import NoSpace, RunInProgress
@@ -215,13 +216,15 @@ def build(partial):
     sys.stdin.readline()
     (partial / "rows.txt").write_text(sys.argv[2])
     manifest.write(partial, {"kind": "test"})
-folder.build_once(Path(sys.argv[1]), build, say=print)
+folder.build_once(Path(sys.argv[1]), build)
 """
 
 
 def builder(folder: Path, text: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", BUILD, str(folder), text]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout and process.stdout.readline() == "building\n"
     return process
 
@@ -229,7 +232,7 @@ def builder(folder: Path, text: str) -> "subprocess.Popen[str]":
 def test_of_two_that_build_at_once_the_first_to_finish_is_used_by_both(tmp_path: Path) -> None:
     first, second = (builder(tmp_path / "set", text) for text in ("first", "second"))
     first.communicate("\n")
-    said, _ = second.communicate("\n")
+    _, said = second.communicate("\n")
     assert (first.returncode, second.returncode) == (0, 0)
     assert "another process has built" in said
     assert (tmp_path / "set" / "rows.txt").read_text() == "first"
@@ -246,20 +249,19 @@ def test_what_a_killed_build_left_goes_when_the_next_one_builds(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_damaged_folder_is_built_again_and_a_whole_one_is_not(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_damaged_folder_is_built_again_and_a_whole_one_is_not(tmp_path: Path, news: News) -> None:
     built: list[Path] = []
 
     def build(partial: Path) -> None:
         built.append(whole(partial))
 
     for expected in (1, 1):
-        build_once(tmp_path / "set", build, say=said.append)
+        build_once(tmp_path / "set", build)
         assert len(built) == expected
     (tmp_path / "set" / "card.txt").write_text("a carp")
-    build_once(tmp_path / "set", build, say=said.append)
+    build_once(tmp_path / "set", build)
     assert len(built) == 2 and damage(tmp_path / "set") is None
-    assert said[-1].endswith("is damaged: card.txt has changed: another sha256; it is built again")
+    assert news()[-1].endswith("is damaged: card.txt has changed: another sha256; it is built again")
 
 
 # ---- damage -------------------------------------------------------------------------------------

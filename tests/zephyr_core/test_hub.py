@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.conftest import News
 from tests.hub_server import COMMIT, NOBODY, HubServer
 from zephyr_core import hub
 from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
@@ -34,13 +35,12 @@ def kind(request: pytest.FixtureRequest, hub_server: HubServer) -> hub.Kind:
 
 @pytest.fixture
 def fetch(hub_server: HubServer, kind: hub.Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
-    """Fetch the texts of lab/set; lines of news go to `news`."""
+    """Fetch the texts of lab/set."""
     hub_server.use(monkeypatch, tmp_path / "home")
     monkeypatch.setattr(time, "sleep", lambda _: None)  # the client's, between two tries
 
-    def run(revision: str = "main", name: str = "lab/set", news: list[str] | None = None) -> hub.Snapshot:
-        say = (lambda _: None) if news is None else news.append
-        return hub.fetch(name, kind, revision, texts, say, instead="give a local copy")
+    def run(revision: str = "main", name: str = "lab/set") -> hub.Snapshot:
+        return hub.fetch(name, kind, revision, texts, instead="give a local copy")
 
     return run
 
@@ -96,22 +96,20 @@ def test_each_fault_is_an_error_of_one_line_with_a_hint(
 
 
 def test_a_revision_is_resolved_once_and_only_what_is_chosen_is_fetched_once(
-    fetch: Fetch, hub_server: HubServer
+    fetch: Fetch, hub_server: HubServer, news: News
 ) -> None:
-    news: list[str] = []
-    snapshot = fetch(news=news)
+    snapshot = fetch()
     assert {name: path.read_text() for name, path in snapshot.files.items()} == {
         name: FILES[name] for name in ("a.txt", "deep/b.txt")
     }
     assert (snapshot.repository, snapshot.commit) == ("lab/set", COMMIT)
-    assert news == [
+    assert news() == [
         f"lab/set at {COMMIT}: 2 files, 0.00 GB to fetch",
         "fetching 1 of 2: a.txt, 0.00 GB",
         "fetching 2 of 2: deep/b.txt, 0.00 GB",
     ]
-    again: list[str] = []
-    assert fetch(news=again) == fetch("v1") == fetch(COMMIT) == snapshot
-    assert again == [] and hub_server.downloads() == ["a.txt", "deep/b.txt"]
+    assert fetch() == fetch("v1") == fetch(COMMIT) == snapshot
+    assert news() == [] and hub_server.downloads() == ["a.txt", "deep/b.txt"]
 
 
 def test_the_cache_serves_every_revision_that_was_fetched_when_the_hub_is_switched_off(
@@ -144,7 +142,7 @@ def test_what_other_tools_fetched_is_taken_as_far_as_they_listed_it(
 def test_part_of_a_revision_is_never_taken_for_all_of_it(
     fetch: Fetch, hub_server: HubServer, kind: hub.Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = hub.fetch("lab/set", kind, "main", lambda _: ["a.txt"], lambda _: None, instead="")
+    chosen = hub.fetch("lab/set", kind, "main", lambda _: ["a.txt"], instead="")
     assert list(chosen.files) == ["a.txt"]
     switch_off(monkeypatch)
     with pytest.raises(Unreachable, match="does not hold revision main"):
@@ -183,7 +181,7 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(fetch: Fetch, monke
 
 def test_a_file_that_must_be_there_and_is_not_is_named(fetch: Fetch, kind: hub.Kind) -> None:
     with pytest.raises(Unreachable, match=r"lab/set holds no config\.json") as fault:
-        hub.fetch("lab/set", kind, "main", lambda _: ["config.json"], lambda _: None, instead="name a folder")
+        hub.fetch("lab/set", kind, "main", lambda _: ["config.json"], instead="name a folder")
     assert fault.value.hint == "name a folder"
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests import manifests
-from tests.conftest import zephyr
+from tests.conftest import News, zephyr
+from zephyr_core import recipe
 from zephyr_core.errors import RunInProgress
 from zephyr_core.process import Ended
-from zephyr_run import record
+from zephyr_run import command, record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import ABOVE, claims
@@ -133,7 +134,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         words_of.append(words[2])
         return Ended(0, '{"models": {}}')
 
-    monkeypatch.setattr(ablate, "start", start)
+    monkeypatch.setattr(command, "start", start)
     return words_of
 
 
@@ -155,7 +156,7 @@ def test_models_are_looked_at_anew_when_one_is_another_or_the_figures_are_damage
 
     def looked_at() -> int:
         told.clear()
-        ablate.train(place, ablate.Commands(print))
+        ablate.train(place, ablate.Commands())
         assert told[:4] == ["sft", "sft", "dpo", "dpo"], "whether there is something to do is for the command to say"
         return told.count("measure")
 
@@ -173,7 +174,7 @@ def test_weights_that_have_changed_are_not_measured(tmp_path: Path, told: list[s
         trained(place, name, name)
     (place.of("ddpo") / "model" / "model.safetensors").write_text("odpd")
     with pytest.raises(DamagedInput, match=r"seed-1/ddpo is damaged: model/model.safetensors has changed"):
-        ablate.train(place, ablate.Commands(print))
+        ablate.train(place, ablate.Commands())
     assert "measure" not in told
 
 
@@ -187,20 +188,19 @@ def test_damaged_pairs_are_no_ground_to_train_on(
         manifests.write(tmp_path / "tiny" / step, "pairs")
     (tmp_path / "tiny" / "binarize" / "rows").write_text("binarizE")
     with pytest.raises(DamagedInput, match="rows has changed") as found:
-        ablate.ablate("tiny", [1], print)
+        ablate.ablate(recipe.load("tiny"), [1])
     assert "zephyr run --recipe tiny --from binarize" in str(found.value.hint)
     assert told == list(DATA)
 
 
 def test_a_run_at_work_in_the_same_place_is_waited_for(
-    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, told: list[str], news: News, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
     monkeypatch.setattr(record, "PATIENCE", 0.3)
-    said: list[str] = []
-    with record.held(tmp_path / "tiny", print), pytest.raises(RunInProgress, match="`zephyr run` or `zephyr ablate`"):
-        ablate.ablate("tiny", [1], said.append)
-    assert told == [] and "waiting" in said[0]
+    with record.held(tmp_path / "tiny"), pytest.raises(RunInProgress, match="`zephyr run` or `zephyr ablate`"):
+        ablate.ablate(recipe.load("tiny"), [1])
+    assert told == [] and "waiting" in news()[0]
 
 
 class Balanced(HTMLParser):

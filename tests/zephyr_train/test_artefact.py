@@ -36,12 +36,12 @@ def damaged(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["no manifest", "truncated", "one byte", "absent", "other digest"])
-def test_what_is_not_whole_is_built_again_and_said(tmp_path, how: str):
-    first, _ = build(tmp_path)
+def test_what_is_not_whole_is_built_again_and_said(tmp_path, news, how: str):
+    first = build(tmp_path)
     damaged(first.path, how)
-    again, said = build(tmp_path)
+    again = build(tmp_path)
     assert again.manifest["files"] == first.manifest["files"] == manifest.list_files(first.path)
-    assert any("built again" in line for line in said)
+    assert any("built again" in line for line in news())
     assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
 
 
@@ -51,18 +51,18 @@ class Rival(SmallSource):
     def table(self, split: str) -> pa.Table:
         if split == "test" and not self.name.startswith("done"):
             self.name = "done"
-            self.first = token_set(SmallSource("pairs", self.tables), small_chat(), CUT, self.folder, lambda line: None)
+            self.first = token_set(SmallSource("pairs", self.tables), small_chat(), CUT, self.folder)
             (self.first.path / "theirs").touch()
         return super().table(split)
 
 
-def test_when_another_process_was_first_its_files_are_used(tmp_path):
+def test_when_another_process_was_first_its_files_are_used(tmp_path, news):
     source = Rival("pairs", {"train": TRAIN, "test": TEST})
     source.folder = tmp_path
-    found, said = build(tmp_path, source)
+    found = build(tmp_path, source)
     assert found.path == source.first.path
     assert (found.path / "theirs").exists()
-    assert any("another process" in line for line in said)
+    assert any("another process" in line for line in news())
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -89,7 +89,7 @@ def test_what_a_killed_process_left_is_never_taken_for_whole(tmp_path):
     assert (left / "train.arrow").is_file(), "the process did not get as far as this test needs"
     alive = left.with_name(left.name.replace(left.name.split(".")[-2], str(os.getppid())))
     shutil.copytree(left, alive)
-    found, _ = build(tmp_path)
+    found = build(tmp_path)
     assert stream(found.train_file).num_rows == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, found.path.name])
 

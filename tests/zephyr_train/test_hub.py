@@ -19,7 +19,7 @@ from zephyr_core.errors import ZephyrError
 from zephyr_train.reader import open_data
 from zephyr_core.console import say
 try:
-    source = open_data(sys.argv[1], "pairs", *(sys.argv[2:] or ["main"]), say)
+    source = open_data(sys.argv[1], "pairs", *(sys.argv[2:] or ["main"]))
     rows = {split: source.table(split).num_rows for split in source.files}
     print(json.dumps({"commit": source.commit, "layout": source.layout, "digest": source.digest, "rows": rows}))
 except ZephyrError as fault:

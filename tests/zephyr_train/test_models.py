@@ -100,10 +100,10 @@ def test_a_hub_model_without_a_network_comes_from_the_cache_or_is_refused(
     _cache(tmp_path, "tokenizer.json")
     for revision in ("main", "other"):
         with pytest.raises(Unreachable, match=f"HF_HUB_OFFLINE.*does not hold revision {revision}") as fault:
-            hub_model("owner/name", revision, print)
+            hub_model("owner/name", revision)
         assert "--model" in str(fault.value.hint)
     _cache(tmp_path, "config.json")
-    found = hub_model("owner/name", "main", print)
+    found = hub_model("owner/name", "main")
     assert found.folder is not None and found.folder.name == found.commit == "c" * 40
     assert cached_model("owner/name", "main") == found
 
@@ -114,7 +114,7 @@ def test_of_a_hub_model_only_what_training_reads_is_fetched(
     parts = ("chat_template.jinja", "config.json", "model.safetensors", "tokenizer.model")
     hub_server.put("model", "owner/name", {name: name for name in (*parts, "README.md", "pytorch_model.bin")})
     hub_server.use(monkeypatch, tmp_path / "home")
-    found = hub_model("owner/name", "main", print)
+    found = hub_model("owner/name", "main")
     assert found.commit == COMMIT and found == cached_model("owner/name", "main")
     assert found.folder is not None and sorted(path.name for path in found.folder.iterdir()) == sorted(parts)
     assert sorted(hub_server.downloads()) == sorted(parts)
@@ -129,7 +129,7 @@ def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with pytest.raises(Unreachable, match="owner/name cannot be listed: no network") as fault:
-        hub_model("owner/name", "main", print)
+        hub_model("owner/name", "main")
     assert "--model" in str(fault.value.hint)
 
 

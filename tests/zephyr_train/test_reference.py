@@ -60,7 +60,7 @@ def pairs(tmp_path: Path) -> Job:
 
 
 def ensure(pairs: Job, tmp_path: Path, score: Callable[[Job], None]) -> Job:
-    return reference.ensure_reference(pairs, tmp_path / "artefacts", score, lambda _: None)
+    return reference.ensure_reference(pairs, tmp_path / "artefacts", score)
 
 
 def test_it_is_computed_once_and_found_by_other_beta_rate_epochs_and_seed(pairs: Job, tmp_path: Path) -> None:

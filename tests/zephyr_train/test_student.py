@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import manifests
+from tests.conftest import News
 from zephyr_core import manifest
 from zephyr_core.errors import OptionError
 from zephyr_train import student as students
@@ -97,36 +98,34 @@ def test_tied_embeddings_are_one_tensor(tmp_path: Path) -> None:
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_a_built_student_is_found_again_without_reading_texts(built: Path) -> None:
+def test_a_built_student_is_found_again_without_reading_texts(built: Path, news: News) -> None:
     def unread() -> list[str]:
         raise AssertionError("the texts were read again")
 
-    said: list[str] = []
-    assert students.student(SMALL, unread, built, said.append) == built
+    assert students.student(SMALL, unread, built) == built
     renamed = dataclasses.replace(SMALL, source="another", revision="x")
-    assert students.student(renamed, unread, built, said.append) == built
-    assert said == []
+    assert students.student(renamed, unread, built) == built
+    assert news() == []
 
 
-def test_an_absent_student_is_built_and_said(tmp_path: Path) -> None:
-    said: list[str] = []
-    folder = students.student(SMALL, lambda: TEXTS, tmp_path / "deep" / "student", said.append)
-    assert manifest.is_whole(folder) and "2 layers of 16" in said[0]
+def test_an_absent_student_is_built_and_said(tmp_path: Path, news: News) -> None:
+    folder = students.student(SMALL, lambda: TEXTS, tmp_path / "deep" / "student")
+    assert manifest.is_whole(folder) and "2 layers of 16" in news()[0]
     assert [path.name for path in folder.parent.iterdir() if path.name[0] != "."] == ["student"]
 
 
 def test_a_student_of_other_options_is_refused(built: Path) -> None:
     with pytest.raises(ForeignRun, match="layers 2 → 3, seed 42 → 1"):
-        students.student(dataclasses.replace(SMALL, layers=3, seed=1), list, built, print)
+        students.student(dataclasses.replace(SMALL, layers=3, seed=1), list, built)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ForeignRun, match="something else"):
-        students.student(SMALL, lambda: TEXTS, tmp_path, print)
+        students.student(SMALL, lambda: TEXTS, tmp_path)
     manifests.write(tmp_path, "pairs")
     with pytest.raises(ForeignRun, match="is a dataset of preference pairs, not a student"):
-        students.student(SMALL, lambda: TEXTS, tmp_path, print)
+        students.student(SMALL, lambda: TEXTS, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

@@ -28,9 +28,8 @@ def pairs(**changed: object) -> SmallSource:
     return SmallSource("pairs", {"train": TRAIN, "test": TEST}, **changed)
 
 
-def build(folder: Path, source: SmallSource | None = None, limits: Limits = CUT) -> tuple[TokenSet, list[str]]:
-    said: list[str] = []
-    return token_set(source or pairs(), small_chat(), limits, folder, said.append), said
+def build(folder: Path, source: SmallSource | None = None, limits: Limits = CUT) -> TokenSet:
+    return token_set(source or pairs(), small_chat(), limits, folder)
 
 
 def stream(path: Path) -> pa.Table:
@@ -39,7 +38,7 @@ def stream(path: Path) -> pa.Table:
 
 
 def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
-    found, _ = build(tmp_path)
+    found = build(tmp_path)
     expected = tokenize_pairs(small_chat(), TRAIN, CUT)
     dataset = Dataset.from_file(str(found.train_file))
     assert dataset.to_list() == expected.table.to_pylist()
@@ -51,7 +50,7 @@ def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
 
 
 def test_the_manifest_says_what_became_of_each_row(tmp_path):
-    found, _ = build(tmp_path, pairs(dropped={"empty-prompt": 3}))
+    found = build(tmp_path, pairs(dropped={"empty-prompt": 3}))
     content = json.loads((found.path / manifest.NAME).read_text())
     assert (content["kind"], content["digest"]) == ("tokens", found.digest)
     assert content["splits"]["train"]["rows"] == 3
@@ -66,18 +65,18 @@ def test_the_manifest_says_what_became_of_each_row(tmp_path):
 
 
 def test_the_tokenizer_is_kept_as_it_was_used(tmp_path):
-    found, _ = build(tmp_path)
+    found = build(tmp_path)
     saved = AutoTokenizer.from_pretrained(found.path)
     assert (saved.chat_template, saved.pad_token) == (small_chat().template, "</s>")
 
 
-def test_a_set_is_found_again_without_reading_a_row(tmp_path):
-    first, _ = build(tmp_path)
-    source = pairs()
-    again, said = build(tmp_path, source)
+def test_a_set_is_found_again_without_reading_a_row(tmp_path, news):
+    first = build(tmp_path)
+    source, _ = pairs(), news()
+    again = build(tmp_path, source)
     assert (again.path, again.manifest) == (first.path, first.manifest)
     assert source.read == []
-    assert said == [f"found {first.path}"]
+    assert news() == [f"found {first.path}"]
 
 
 def test_every_thing_that_tokens_hang_on_is_in_the_digest():
@@ -97,16 +96,16 @@ def test_every_thing_that_tokens_hang_on_is_in_the_digest():
 
 
 def test_rows_in_another_order_give_the_same_files(tmp_path):
-    first, _ = build(tmp_path / "a")
+    first = build(tmp_path / "a")
     turned = SmallSource("pairs", {"train": TRAIN.take([3, 1, 0, 2]), "test": TEST})
-    second, _ = build(tmp_path / "b", turned)
+    second = build(tmp_path / "b", turned)
     files = [name for name in first.manifest["files"] if name.endswith(".arrow") or name == "changed.parquet"]
     assert len(files) == 3
     assert all(first.manifest["files"][name] == second.manifest["files"][name] for name in files)
 
 
 def test_packed_rows_lie_beside_the_rows(tmp_path):
-    found, _ = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
+    found = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
     rows = tokenize_dialogues(small_chat(), TALK, PACKED).table
     assert stream(found.train_file).to_pylist() == rows.to_pylist()
     packed = packed_rows(rows, 32)
@@ -119,8 +118,8 @@ def test_faults_are_kept_with_the_set(tmp_path):
     two = [{"role": "assistant", "content": text} for text in "ab"]
     broken = TEST.set_column(2, "chosen", pa.array([two], TEST.schema.field("chosen").type))
     source = SmallSource("pairs", {"train": TRAIN, "test": broken})
-    found, _ = build(tmp_path, source)
-    again, _ = build(tmp_path, source)
+    found = build(tmp_path, source)
+    again = build(tmp_path, source)
     assert [fault.name for fault in found.faults] == ["not-one-reply"]
     assert found.faults[0].message.startswith("test: ")
     assert again.faults == found.faults

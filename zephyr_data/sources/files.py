@@ -1,7 +1,6 @@
 """What the user names → the raw files behind it."""
 
 import glob
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +75,14 @@ def rated_files(source: str) -> list[RawFile]:
     return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]
 
 
-def hub_files(repository: str, revision: str, say: Callable[[str], None]) -> tuple[list[RawFile], str]:
+def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:
     """Return the raw files of a Hub dataset, fetched if need be, and the commit that they belong to.
 
     Raises:
         Unreachable: they cannot be fetched, or the dataset holds no file that can be read.
         NoSpace: the disk cannot take the files.
     """
-    snapshot = hub.fetch(repository, "dataset", revision, _readable, say, instead=INSTEAD)
+    snapshot = hub.fetch(repository, "dataset", revision, _readable, instead=INSTEAD)
     if not snapshot.files:
         raise Unreachable(f"{repository} holds no file that can be read", "name files inside a local copy instead")
     source = f"{repository}@{snapshot.commit}"

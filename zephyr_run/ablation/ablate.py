@@ -58,7 +58,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
     run_directory = paths.run_directory(recipe.name, "")
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
-    with held(run_directory, say) as lock:
+    with held(run_directory) as lock:
         commands = Commands(lock, command.with_recipe(recipe, folder))
         for step in DATA:
             commands.run(["data", step, "--recipe", recipe.typed])

@@ -1,6 +1,6 @@
 """Everything that can be known before weights load: inputs, all faults, the plan. No weights, no TRL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 
-def examine(asked: Asked, say: Callable[[str], None], *, dry: bool, writes_run: bool = True) -> Examination:
+def examine(asked: Asked, *, dry: bool, writes_run: bool = True) -> Examination:
     """Return what can be known beforehand.
 
     With `dry`, what this machine lacks and inputs that nobody named are no faults: the plan may be for another machine.
@@ -34,7 +34,7 @@ def examine(asked: Asked, say: Callable[[str], None], *, dry: bool, writes_run: 
     found.settings, unusable = settings(asked.step, asked.options.set)
     found.faults += unusable
     _examine_machine(found)
-    _find_inputs(found, say)
+    _find_inputs(found)
     _choose_layout(found)
     statistics = examine_rows(found)
     _make_plan(found, statistics)
@@ -70,12 +70,12 @@ def _micro_batch_size(found: Examination) -> int:
     return 1
 
 
-def _find_inputs(found: Examination, say: Callable[[str], None]) -> None:
+def _find_inputs(found: Examination) -> None:
     asked = found.asked
     with _told(found, asked.options.data):
-        found.source = find_rows(asked, say)
+        found.source = find_rows(asked)
     with _told(found, asked.options.model or (asked.student.source if asked.step == "sft" else None)):
-        found.model = find_model(asked, found.source, say, dry=found.dry)
+        found.model = find_model(asked, found.source, dry=found.dry)
 
 
 def _choose_layout(found: Examination) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from zephyr_core import hub, manifest, paths
@@ -16,7 +16,7 @@ KINDS = {"sft": "dialogues", "dpo": "pairs"}
 ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
-def find_rows(asked: Asked, say: Callable[[str], None]) -> Source:
+def find_rows(asked: Asked) -> Source:
     """Return the rows to train on, found and not read.
 
     Raises:
@@ -26,10 +26,10 @@ def find_rows(asked: Asked, say: Callable[[str], None]) -> Source:
     named = asked.options.data
     if named is None:
         named = str(models.step_before(asked.recipe, ROWS_OF[asked.step], "dataset"))
-    return open_data(named, KINDS[asked.step], asked.options.revision, say)
+    return open_data(named, KINDS[asked.step], asked.options.revision)
 
 
-def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], *, dry: bool) -> Model:
+def find_model(asked: Asked, source: Source | None, *, dry: bool) -> Model:
     """Return the model to begin with. A plan takes it as far as it is here; else it is fetched or built.
 
     Raises:
@@ -43,14 +43,14 @@ def find_model(asked: Asked, source: Source | None, say: Callable[[str], None], 
         return _required(str(models.step_before(asked.recipe, "sft", "model")))
     name = name or asked.student.source
     if name == "new":
-        return _built(asked, source, say, dry=dry)
+        return _built(asked, source, dry=dry)
     found = models.local_model(name)
     if found is not None:
         return found
     if not hub.is_hub_id(name):
         raise ModelUnreachable(f"{name}: no such folder, and no id of a model on the Hub", "see --model")
     revision = asked.student.revision if name == asked.student.source else "main"
-    return models.cached_model(name, revision) if dry else models.hub_model(name, revision, say)
+    return models.cached_model(name, revision) if dry else models.hub_model(name, revision)
 
 
 def _required(name: str) -> Model:
@@ -59,7 +59,7 @@ def _required(name: str) -> Model:
     return found
 
 
-def _built(asked: Asked, source: Source | None, say: Callable[[str], None], *, dry: bool) -> Model:
+def _built(asked: Asked, source: Source | None, *, dry: bool) -> Model:
     """Return the student, built of the rows' texts; a plan's has no weights, and goes with the process."""
     from zephyr_train.student import build_for_plan, student
 
@@ -70,7 +70,7 @@ def _built(asked: Asked, source: Source | None, say: Callable[[str], None], *, d
         planned = Path(_temporary().name) / source.digest[:16]
         build_for_plan(asked.student, _texts(source), planned)
         return Model("a new student", planned)
-    return Model("a new student", student(asked.student, lambda: _texts(source), folder, say).resolve())
+    return Model("a new student", student(asked.student, lambda: _texts(source), folder).resolve())
 
 
 def _texts(source: Source) -> Iterable[str]:

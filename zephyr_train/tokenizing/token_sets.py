@@ -9,12 +9,12 @@
 The Arrow files are streams that `datasets.Dataset.from_file` maps into memory.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from zephyr_core import manifest
+from zephyr_core.console import say
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
 from zephyr_core.keys import canonical_json, text_key
@@ -69,7 +69,7 @@ def token_set_digest(source: Source, chat: Chat, limits: Limits) -> str:
     return text_key(canonical_json(_made_of(source, chat, limits)).decode())
 
 
-def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Callable[[str], None]) -> TokenSet:
+def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> TokenSet:
     """Return the token rows of a source: found in `folder`, or built there.
 
     Raises:
@@ -79,14 +79,14 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path, say: Cal
     digest = token_set_digest(source, chat, limits)
 
     def build(place: Path) -> None:
-        splits, faults = _write_splits(source, chat, limits, place, say)
+        splits, faults = _write_splits(source, chat, limits, place)
         chat.tokenizer.save_pretrained(place)
         made_of = _made_of(source, chat, limits)
         record = {"kind": "tokens", "digest": digest, "made_of": made_of, "source": source.name, "chat": chat.record()}
         dropped = {"dropped_when_read": dict(source.dropped)}
         manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
 
-    path = build_once(folder / f"tokens-{digest[:16]}", build, say=say, damaged=partial(damage, digest=digest))
+    path = build_once(folder / f"tokens-{digest[:16]}", build, damaged=partial(damage, digest=digest))
     return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
 
 
@@ -104,7 +104,7 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
 
 
 def _write_splits(
-    source: Source, chat: Chat, limits: Limits, partial: Path, say: Callable[[str], None]
+    source: Source, chat: Chat, limits: Limits, partial: Path
 ) -> tuple[dict[str, TokenSplit], list[dict[str, str]]]:
     """Write the files of each split; return its counts, and the faults of all."""
     import pyarrow as pa
@@ -116,7 +116,7 @@ def _write_splits(
     for split in ("train", "test"):
         if split not in source.files:
             continue
-        tally = _write_tokens(source, split, chat, limits, partial / f"{split}.arrow", say)
+        tally = _write_tokens(source, split, chat, limits, partial / f"{split}.arrow")
         splits[split] = {"rows": tally.counts["kept_rows"], "counts": tally.all_counts()}
         if limits.packed:
             splits[split]["packing"] = _write_packed(partial, split, limits.max_length)
@@ -129,9 +129,7 @@ def _write_splits(
     return splits, faults
 
 
-def _write_tokens(
-    source: Source, split: str, chat: Chat, limits: Limits, path: Path, say: Callable[[str], None]
-) -> Tally:
+def _write_tokens(source: Source, split: str, chat: Chat, limits: Limits, path: Path) -> Tally:
     import pyarrow as pa
 
     table, tally = source.table(split), Tally(source.kind)

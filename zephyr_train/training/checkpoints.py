@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from zephyr_core import manifest
+from zephyr_core.console import say
 
 MARK = "complete.json"
 
@@ -21,7 +21,7 @@ def has_complete(state: Path) -> bool:
     return any(state.glob(f"checkpoint-*/{MARK}"))
 
 
-def latest_complete(state: Path, run: str, say: Callable[[str], None]) -> Path | None:
+def latest_complete(state: Path, run: str) -> Path | None:
     """Return the newest whole checkpoint of that run; others are removed, and named."""
     for checkpoint in sorted(state.glob("checkpoint-*"), key=_number, reverse=True):
         fault = _fault(checkpoint, run)
