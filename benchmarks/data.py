@@ -19,10 +19,10 @@ from typing import Any
 from benchmarks import corpus
 from benchmarks.cost import cost
 from benchmarks.page import write_data
+from zephyr_data.cleaning.ultrachat import CLEANING
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
-from zephyr_data.ultrachat import CLEANING
 
 PEER_MEGABYTES, MEGABYTES, RUNS = 10, 1_000, 3
 PARTS = {  # other measurements, each a program of its own that prints Markdown

@@ -13,9 +13,9 @@ import polars as pl
 
 from benchmarks import rated_corpus
 from benchmarks.cost import Cost, cost
-from zephyr_data.binarize import BINARIZING
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pair_rows import split_rows
+from zephyr_data.pairing.binarize import BINARIZING
+from zephyr_data.pairing.rows import split_rows
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 

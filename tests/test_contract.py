@@ -11,11 +11,11 @@ from tests.conftest import ROOT
 from tests.zephyr_data.rated import rated_table
 from zephyr_core.keys import canonical_json, draw, row_key, rows_digest
 from zephyr_data import schemas
-from zephyr_data.gates import mark_unpairable
+from zephyr_data.engine.store import row_digests
 from zephyr_data.options import POLICIES, BinarizeOptions
-from zephyr_data.policies import choose_pairs
-from zephyr_data.rules import Ruleset
-from zephyr_data.store import row_digests
+from zephyr_data.pairing.gates import mark_unpairable
+from zephyr_data.pairing.policies import choose_pairs
+from zephyr_data.stages.rules import Ruleset
 from zephyr_train.reader import open_data
 
 PAIRS = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")

@@ -42,8 +42,8 @@ def clean_ultrachat(
     as_json: JsonOption = False,
 ) -> None:
     """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
+    from zephyr_data.cleaning.ultrachat import CLEANING
     from zephyr_data.run import answer, refuse_cut_inputs
-    from zephyr_data.ultrachat import CLEANING
 
     result, text = answer(CLEANING, context.params)
     show(result, text, as_json)
@@ -63,7 +63,7 @@ def binarize(
     as_json: JsonOption = False,
 ) -> None:
     """Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit."""
-    from zephyr_data.binarize import BINARIZING
+    from zephyr_data.pairing.binarize import BINARIZING
     from zephyr_data.run import answer, refuse_cut_inputs
 
     result, text = answer(BINARIZING, context.params)
@@ -80,8 +80,8 @@ def audit(
 ) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
     from zephyr_core import kinds
-    from zephyr_data.closing import closing_table
-    from zephyr_data.report import rules_table
+    from zephyr_data.reporting.closing import closing_table
+    from zephyr_data.reporting.story import rules_table
 
     place = directory or _made_by(recipe, step)
     content = kinds.read_dataset(place)
@@ -98,7 +98,7 @@ def why(
     step: StepOption = FIRST_STEP,
 ) -> None:
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
-    from zephyr_data.report import story
+    from zephyr_data.reporting.story import story
 
     text = story(Path(place), row) if row is not None else story(_made_by(recipe, step), place)
     show(None, text, as_json=False)
@@ -112,7 +112,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every file, sum and digest of a dataset directory against its manifest."""
-    from zephyr_data.store import verify
+    from zephyr_data.engine.store import verify
 
     place = directory or _made_by(recipe, step)
     content = verify(place)
@@ -122,7 +122,7 @@ def verify(
 @rules_app.command("show")
 def show_rules(names: RuleNames = None, as_json: JsonOption = False) -> None:
     """List the rules with their reasons and sources."""
-    from zephyr_data.rule_report import listing
+    from zephyr_data.reporting.rule_report import listing
 
     show(*listing(names or ["ultrachat"]), as_json)
 
@@ -134,6 +134,6 @@ def test_rules(
     as_json: JsonOption = False,
 ) -> None:
     """Check each rule against its own examples, and against rows labelled by eye."""
-    from zephyr_data.rule_report import examination
+    from zephyr_data.reporting.rule_report import examination
 
     show(*examination(names or ["ultrachat"], labelled), as_json)

@@ -12,12 +12,12 @@ from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
-from zephyr_data.closing import closing_table
-from zephyr_data.dry_run import Projection, project
+from zephyr_data.engine.dry_run import Projection, project
+from zephyr_data.engine.pipeline import make, missing_parts
+from zephyr_data.engine.step import Options, Step
 from zephyr_data.options import StepOptions
-from zephyr_data.pipeline import make, missing_parts
+from zephyr_data.reporting.closing import closing_table
 from zephyr_data.sources.files import RawFile, hub_files, is_local
-from zephyr_data.step import Options, Step
 
 WORK_SHARE = 1.6  # disk taken while working, as a share of the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
 

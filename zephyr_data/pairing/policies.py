@@ -13,11 +13,12 @@ Every draw hangs on the prompt alone, over answers in canonical order (decision 
 import polars as pl
 
 from zephyr_core.keys import draws
-from zephyr_data import phrases, schemas
+from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.rules import Ruleset
-from zephyr_data.stages import Stage, fill
-from zephyr_data.ultrafeedback import answers, in_canonical_order
+from zephyr_data.pairing.scores import answers, in_canonical_order
+from zephyr_data.stages import phrases
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.verbs import Stage, fill
 
 NAME = "policy"
 H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}

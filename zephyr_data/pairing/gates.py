@@ -4,9 +4,9 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.scores import answers
 from zephyr_data.sources.lines import SHOWN
-from zephyr_data.stages import Stage, is_unread, mark
-from zephyr_data.ultrafeedback import answers
+from zephyr_data.stages.verbs import Stage, is_unread, mark
 
 NAME = "gates"
 NEEDS_LOWER = ("random", "lowest", "all-lower", "all-pairs")  # policies whose rejected answer scores strictly lower

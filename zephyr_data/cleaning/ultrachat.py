@@ -12,21 +12,22 @@ import pyarrow as pa
 from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_core.recipe import Resolved
-from zephyr_data import phrases, rules, schemas
-from zephyr_data.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data import schemas
+from zephyr_data.cleaning.language import mark_language
+from zephyr_data.cleaning.truecase.stage import truecase
+from zephyr_data.engine.step import SplitRows
 from zephyr_data.json_digests import message_digests
-from zephyr_data.language import mark_language
 from zephyr_data.options import CleanOptions
-from zephyr_data.phrases import cut_phrases, mark_phrases
-from zephyr_data.rules import Ruleset
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files
 from zephyr_data.sources.parse import parse
-from zephyr_data.splits import assign_sides, mark_unselected, prompt_draws
-from zephyr_data.stages import LookUp, Stage, at_hand, edits_of, number_rows
-from zephyr_data.step import SplitRows
-from zephyr_data.truecase.stage import truecase
-from zephyr_data.turns import messages
+from zephyr_data.stages import phrases, rules
+from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.stages.phrases import cut_phrases, mark_phrases
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
+from zephyr_data.stages.turns import messages
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, edits_of, number_rows
 
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
@@ -38,7 +39,7 @@ def ruleset(options: CleanOptions) -> Ruleset:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """The step `clean-ultrachat`; what each part is, `zephyr_data.step` says."""
+    """The step `clean-ultrachat`; what each part is, `zephyr_data.engine.step` says."""
 
     name: str = "clean-ultrachat"
     kind: Literal["dialogues", "pairs"] = "dialogues"

@@ -7,11 +7,11 @@ import polars as pl
 
 from zephyr_core.console import one_line
 from zephyr_core.records import DatasetManifest
+from zephyr_data.engine.store import split_files
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.scores import rated_answers, score_answers, value_of
 from zephyr_data.sources.rated import with_unfilled
-from zephyr_data.stages import number_rows
-from zephyr_data.store import split_files
-from zephyr_data.ultrafeedback import rated_answers, score_answers, value_of
+from zephyr_data.stages.verbs import number_rows
 
 SHOWN = 72  # characters of a text
 

@@ -7,10 +7,11 @@ from typing import Any, cast
 import polars as pl
 
 from zephyr_core.records import Counts
-from zephyr_data import schemas, splits
+from zephyr_data import schemas
+from zephyr_data.engine.store import sum_faults
 from zephyr_data.errors import ContractBroken
-from zephyr_data.stages import edits_of
-from zephyr_data.store import sum_faults
+from zephyr_data.stages import splits
+from zephyr_data.stages.verbs import edits_of
 
 
 @dataclass

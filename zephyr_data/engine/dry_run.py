@@ -6,11 +6,11 @@ from typing import TypedDict, final
 
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, OptionsRecord
-from zephyr_data.audit import Tally
+from zephyr_data.engine.audit import Tally
+from zephyr_data.engine.step import Options, Step
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages import Stage
-from zephyr_data.step import Options, Step
+from zephyr_data.stages.verbs import Stage
 
 SAMPLE_ROWS = 1_000
 SHOWN = {"cut_rows": "cut short", "rewritten_rows": "recased", "pairs": "pairs", "tied_rows": "tied for the best"}

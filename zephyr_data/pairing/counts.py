@@ -4,9 +4,9 @@ from collections import Counter
 
 import polars as pl
 
-from zephyr_data.pair_rows import pair_lines
-from zephyr_data.stages import edits_of, number_rows
-from zephyr_data.ultrafeedback import rated_answers, value_of
+from zephyr_data.pairing.rows import pair_lines
+from zephyr_data.pairing.scores import rated_answers, value_of
+from zephyr_data.stages.verbs import edits_of, number_rows
 
 UNNAMED = "(unnamed)"
 

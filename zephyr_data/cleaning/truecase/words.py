@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from zephyr_data.language import FUNCTION_WORDS
-from zephyr_data.truecase.boundaries import ABBREVIATIONS
-from zephyr_data.truecase.build import PSEUDO_COUNT
-from zephyr_data.truecase.names import (
+from zephyr_data.cleaning.language import FUNCTION_WORDS
+from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.cleaning.truecase.build import PSEUDO_COUNT
+from zephyr_data.cleaning.truecase.names import (
     CALENDAR,
     COMMON_TODAY,
     NAMES_TODAY,
@@ -20,7 +20,7 @@ from zephyr_data.truecase.names import (
     likely_casing,
     surname,
 )
-from zephyr_data.truecase.statistics import Statistics
+from zephyr_data.cleaning.truecase.statistics import Statistics
 
 REMEMBERED = 100_000  # tokens that are no names, so that memory stays flat
 

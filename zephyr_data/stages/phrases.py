@@ -5,8 +5,8 @@ import re
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.rules import Exemption, Rule, Ruleset, rust
-from zephyr_data.stages import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
+from zephyr_data.stages.rules import Exemption, Rule, Ruleset, rust
+from zephyr_data.stages.verbs import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
 
 NAME = "phrases"
 CONTEXT = 80  # characters shown on either side of a match

@@ -4,7 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages import Stage, fill, nothing_found
+from zephyr_data.stages.verbs import Stage, fill, nothing_found
 
 NAME = "score"
 TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right

@@ -9,12 +9,12 @@ import polars as pl
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
 from zephyr_data import schemas
-from zephyr_data.duplicates import text_keys
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.lines import SHOWN
 from zephyr_data.sources.shapes import ROLES
-from zephyr_data.stages import Stage, is_unread, mark
+from zephyr_data.stages.duplicates import text_keys
+from zephyr_data.stages.verbs import Stage, is_unread, mark
 
 NAME = "benchmark"
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands

@@ -12,7 +12,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages import LookUp, Stage, at_hand
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand
 
 Options = TypeVar("Options", bound=StepOptions)
 

@@ -12,11 +12,11 @@ from typing import Any
 import polars as pl
 
 from zephyr_core.process import end_with
+from zephyr_data.engine.step import Step
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import raw_texts
-from zephyr_data.stages import Stage
-from zephyr_data.step import Step
+from zephyr_data.stages.verbs import Stage
 
 
 @dataclass(frozen=True)

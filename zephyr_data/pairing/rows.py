@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages import number_rows
-from zephyr_data.turns import messages
-from zephyr_data.ultrafeedback import answers, in_canonical_order
+from zephyr_data.pairing.scores import answers, in_canonical_order
+from zephyr_data.stages.turns import messages
+from zephyr_data.stages.verbs import number_rows
 
 SPLITS = ("train_prefs", "test_prefs", "train_sft", "test_sft", "train_gen", "test_gen")
 # The sides of `splits.assign_pair_sides`, and which of them each kind of split holds.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.stages import LookUp, Stage, at_hand, mark
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}

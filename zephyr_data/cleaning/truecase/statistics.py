@@ -16,7 +16,7 @@ from zephyr_core import paths
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack
 from zephyr_core.manifest import file_digest
-from zephyr_data.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
+from zephyr_data.cleaning.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
 
 
 class Statistics:
@@ -92,7 +92,7 @@ def _derive(table: Path) -> None:
     hint = "set ZEPHYR_CACHE to a writable folder"
     with clear_disk_errors(table, hint=hint):
         table.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "zephyr_data.truecase.build", str(table)]
+    command = [sys.executable, "-m", "zephyr_data.cleaning.truecase.build", str(table)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not table.is_dir():
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -20,16 +20,16 @@ from zephyr_core.console import Progress, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
-from zephyr_data import card
-from zephyr_data.audit import Tally, dropped_table, rewritten_table
+from zephyr_data.engine import card
+from zephyr_data.engine.audit import Tally, dropped_table, rewritten_table
+from zephyr_data.engine.output import Output
+from zephyr_data.engine.step import Options, Step
+from zephyr_data.engine.work import Work
+from zephyr_data.engine.workers import BlockDone, Job, run_blocks
 from zephyr_data.errors import MixedShapes, SourceError
-from zephyr_data.output import Output
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages import LookUp, split_verdict
-from zephyr_data.step import Options, Step
-from zephyr_data.work import Work
-from zephyr_data.workers import BlockDone, Job, run_blocks
+from zephyr_data.stages.verbs import LookUp, split_verdict
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from zephyr_core.records import SplitEntry
 from zephyr_data import schemas
+from zephyr_data.engine.step import SplitRows
+from zephyr_data.engine.store import DROPPED_CONTENT, ShardWriter, packed_rows_digest, table_digests, to_arrow
 from zephyr_data.options import StepOptions
-from zephyr_data.step import SplitRows
-from zephyr_data.store import DROPPED_CONTENT, ShardWriter, packed_rows_digest, table_digests, to_arrow
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 

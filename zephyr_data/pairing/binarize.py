@@ -12,20 +12,21 @@ import pyarrow as pa
 from zephyr_core import kinds, manifest
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
-from zephyr_data import leakage, rules, schemas
-from zephyr_data.gates import mark_unpairable
+from zephyr_data import schemas
+from zephyr_data.engine.step import SplitRows
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pair_counts import measure
-from zephyr_data.pair_rows import SPLITS, split_rows
-from zephyr_data.policies import choose_pairs
-from zephyr_data.rules import Ruleset
+from zephyr_data.pairing.counts import measure
+from zephyr_data.pairing.gates import mark_unpairable
+from zephyr_data.pairing.policies import choose_pairs
+from zephyr_data.pairing.rows import SPLITS, split_rows
+from zephyr_data.pairing.scores import score_answers
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files, rated_files
 from zephyr_data.sources.rated import parse_rated
-from zephyr_data.splits import assign_pair_sides
-from zephyr_data.stages import LookUp, Stage, at_hand, is_unread
-from zephyr_data.step import SplitRows
-from zephyr_data.ultrafeedback import score_answers
+from zephyr_data.stages import leakage, rules
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.splits import assign_pair_sides
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, is_unread
 
 # What the first public version did besides its choice of places.
 H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
@@ -42,7 +43,7 @@ def _is_asked(origin: str) -> bool:
 
 @dataclass(frozen=True)
 class Binarizing:
-    """The step `binarize`; what each part is, `zephyr_data.step` says."""
+    """The step `binarize`; what each part is, `zephyr_data.engine.step` says."""
 
     name: str = "binarize"
     kind: Literal["dialogues", "pairs"] = "pairs"

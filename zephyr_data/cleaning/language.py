@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.detector import guesses, likeliest
-from zephyr_data.stages import Stage, mark, nothing_found
+from zephyr_data.cleaning.detector import guesses, likeliest
+from zephyr_data.stages.verbs import Stage, mark, nothing_found
 
 NAME = "language"
 TURNS, CHARACTERS = 4, 500  # what is read of a dialogue: its first turns, the beginning of each

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from zephyr_core.keys import draws
-from zephyr_data.stages import Stage, mark, nothing_found
+from zephyr_data.stages.verbs import Stage, mark, nothing_found
 
 NAME = "selection"
 NOT_DRAWN = "not-drawn"

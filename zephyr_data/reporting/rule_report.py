@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from zephyr_data import rules
 from zephyr_data.errors import SourceError
-from zephyr_data.phrases import find_hits
-from zephyr_data.rules import Exemption, Rule, Ruleset
+from zephyr_data.stages import rules
+from zephyr_data.stages.phrases import find_hits
+from zephyr_data.stages.rules import Exemption, Rule, Ruleset
 
 
 def listing(names: Iterable[str]) -> tuple[list[dict[str, Any]], str]:

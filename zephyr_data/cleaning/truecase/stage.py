@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.stages import Stage, nothing_changed, rewrite
-from zephyr_data.truecase.names import has_names, names_said
-from zephyr_data.truecase.restore import NOTHING_KNOWN, Recased, restore
-from zephyr_data.truecase.statistics import Statistics, statistics
+from zephyr_data.cleaning.truecase.names import has_names, names_said
+from zephyr_data.cleaning.truecase.restore import NOTHING_KNOWN, Recased, restore
+from zephyr_data.cleaning.truecase.statistics import Statistics, statistics
+from zephyr_data.stages.verbs import Stage, nothing_changed, rewrite
 
 NAME = "truecase"
 EDIT_FIELDS = {field.name: field.dtype for field in schemas.EDIT.fields}

@@ -10,8 +10,8 @@ from zephyr_core import kinds
 from zephyr_core.console import one_line, table
 from zephyr_core.errors import UsageError
 from zephyr_core.records import DatasetManifest
-from zephyr_data.audit import is_selection
-from zephyr_data.pair_story import answers_table
+from zephyr_data.engine.audit import is_selection
+from zephyr_data.pairing.story import answers_table
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2

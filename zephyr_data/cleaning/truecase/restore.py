@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from zephyr_data.language import FUNCTION_WORDS, looks_english
-from zephyr_data.truecase.boundaries import ABBREVIATIONS, starts_sentence
-from zephyr_data.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
-from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.truecase.names import Names
-from zephyr_data.truecase.statistics import Statistics
-from zephyr_data.truecase.words import Words, words_at
+from zephyr_data.cleaning.language import FUNCTION_WORDS, looks_english
+from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS, starts_sentence
+from zephyr_data.cleaning.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
+from zephyr_data.cleaning.truecase.masks import HOLE, blank_protected, blank_quotations
+from zephyr_data.cleaning.truecase.names import Names
+from zephyr_data.cleaning.truecase.statistics import Statistics
+from zephyr_data.cleaning.truecase.words import Words, words_at
 
 _TOKEN = re.compile(rf"([^\W\d_]+|\d+|[^\w\s{HOLE}])")
 _ASCII_TOKEN = re.compile(rf"([A-Za-z]+|[0-9]+|[^\w\s{HOLE}])", re.ASCII)  # the same in ASCII text, in half the time
