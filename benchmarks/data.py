@@ -101,10 +101,10 @@ def _stages(path: Path) -> dict[str, float]:
             spent[name] = spent.get(name, 0.0) + time.process_time() - start
             return result
 
-        table, _ = timed("read and key", CLEANING.parse, block)
+        table, _ = timed("read and key", CLEANING.reading.parse, block)
         for stage in stages:
             table = timed(f"{stage.verb} {stage.name}", stage, table)
-        timed("prompt and duplicate keys", CLEANING.settled, table, options)
+        timed("prompt and duplicate keys", CLEANING.whole_set.keyed, table, options)
     return {name: seconds / size * 1e9 for name, seconds in spent.items()}
 
 

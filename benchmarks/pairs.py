@@ -70,7 +70,7 @@ def core(source: str) -> None:
     stages, path = BINARIZING.row_stages(options), Path(source)
     for block in read_blocks(RawFile("bench", path.name, path, "parquet")):
         if isinstance(block, Block):
-            table, _ = BINARIZING.parse(block)
+            table, _ = BINARIZING.reading.parse(block)
             start = time.process_time()
             for stage in stages:
                 table = stage(table)

@@ -95,7 +95,7 @@ def test_what_is_said_of_pairs_is_what_is_written() -> None:
     assert listed and listed[1].split(", ") == schemas.RATED_ROWS.names
     code = "".join(
         (ROOT / "zephyr_data" / name).read_text()
-        for name in ("gates.py", "policies.py", "leakage.py", "ultrafeedback.py")
+        for name in ("pairing/gates.py", "pairing/policies.py", "stages/leakage.py", "pairing/scores.py")
     )
     rules = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', code)) - {"as-read", "all-pairs", "utf-8-sig"}
     assert {"no-lower-score", "same-words", "ten-for-one"} <= rules

@@ -20,14 +20,14 @@ from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.rated import parse_rated
-from zephyr_data.stages.verbs import Stage, split_verdict
+from zephyr_data.stages.verbs import Stage, at_hand, split_verdict
 
 DEFAULT = CleanOptions()
 CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
 STAGES = [
     *CLEANING.row_stages(DEFAULT),
     *CLEANING.row_stages(CUTTING),
-    *CLEANING.set_stages(CleanOptions(size=2, test_share=0.5)),
+    *CLEANING.whole_set.stages(CleanOptions(size=2, test_share=0.5), at_hand),
 ]
 PIECES = st.sampled_from(
     [

@@ -1,6 +1,7 @@
 """Which zephyr is running: its version and a digest of its code: one version can be many states of a checkout."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,14 +16,25 @@ def versions() -> dict[str, str]:
     return {"zephyr-toolkit": zephyr_core.__version__, CODE: digest()[:12]}
 
 
-@cache
 def digest() -> str:
-    """Return the sha256 over names and contents of the Python files of `zephyr_*` that lie beside this package.
+    """Return the sha256 over names and contents of the Python files of `zephyr_*` next to this package.
 
     Rules and recipes are no part of it: they have digests and values of their own in every record.
     """
+    return _digest(("zephyr_*/**/*.py",))
+
+
+def digest_of(places: Sequence[str], package: str = "") -> str:
+    """Return that of some files alone: patterns of files, folders, and a package by its dotted name."""
+    own = [package.replace(".", "/")] if package else []
+    return _digest(tuple(place if place.endswith(".py") else f"{place}/**/*.py" for place in (*places, *own)))
+
+
+@cache
+def _digest(patterns: tuple[str, ...]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, PACKAGES.glob("zephyr_*/**/*.py"))):  # an editor leaves broken links
+    files = {file for pattern in patterns for file in PACKAGES.glob(pattern) if file.is_file()}  # editors leave links
+    for file in sorted(files):
         name, content = file.relative_to(PACKAGES).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()

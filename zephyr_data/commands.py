@@ -80,12 +80,13 @@ def audit(
 ) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
     from zephyr_core import kinds
+    from zephyr_data.known import reports_of
     from zephyr_data.reporting.closing import closing_table
     from zephyr_data.reporting.story import rules_table
 
     place = directory or _made_by(recipe, step)
     content = kinds.read_dataset(place)
-    show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
+    show(content["counts"], f"{closing_table(content, reports_of(content), place)}\n\n{rules_table(place)}", as_json)
 
 
 @app.command()

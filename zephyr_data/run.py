@@ -87,7 +87,7 @@ def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projec
     require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
     with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
-    return content, closing_table(content, out)
+    return content, closing_table(content, step.reports, out)
 
 
 def refuse_cut_inputs(content: Answer) -> None:
@@ -107,7 +107,7 @@ def refuse_cut_inputs(content: Answer) -> None:
 
 def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
     """Return the step's options with their origins."""
-    return step.settle(recipe.resolve(step.name, step.options, request.recipe, request.flags))
+    return step.implied(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
 
 def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
@@ -115,7 +115,7 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
     files: list[RawFile] = []
     for source in resolved.options.sources:
         if is_local(source):
-            files += step.files(source)
+            files += step.reading.files(source)
         else:
             found, commit = hub_files(source, resolved.options.revision)
             files += found
@@ -142,13 +142,13 @@ def _found_whole(
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
     differs += [] if digests == now else ["the inputs"]
-    differs += [] if content["rules"] == step.file_digests(resolved.options) else ["the rule files"]
+    differs += [] if content["rules"] == step.reading.digests(resolved.options) else ["the rule files"]
     if differs:
         raise UsageError(
             f"{out} holds a dataset made otherwise; different are {', '.join(differs)}",
             "give another --out, or replace it with --overwrite",
         )
-    table = closing_table(content, out)
+    table = closing_table(content, step.reports, out)
     return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
 
 

@@ -268,12 +268,12 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
         read_prompts(tmp_path / "empty.txt")
     (tmp_path / "b.tsv").write_text("x")
     with pytest.raises(UsageError, match="has a suffix that cannot be read"):
-        BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
+        BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_prompts(tmp_path / "bad.json")
     with pytest.raises(UsageError, match="is not there"):
-        BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
+        BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
 
 
 # ---- the dataset ----------------------------------------------------------------------------------

@@ -1,33 +1,29 @@
-"""Cleaning UltraChat (paper §4.1, first bullet), written as tuples of stages."""
+"""The step `clean-ultrachat`: cleaning UltraChat (paper §4.1, first bullet)."""
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
 from zephyr_core import kinds
 from zephyr_core.keys import text_key
-from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
 from zephyr_data.cleaning.language import mark_language
+from zephyr_data.cleaning.reports import REPORTS
 from zephyr_data.cleaning.truecase.stage import truecase
-from zephyr_data.engine.step import SplitRows
+from zephyr_data.engine.step import Reading, SplitRows, Step, WholeSet, Writing
 from zephyr_data.json_digests import message_digests
 from zephyr_data.options import CleanOptions
-from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import RawFile, local_files
 from zephyr_data.sources.parse import parse
-from zephyr_data.stages import phrases, rules
+from zephyr_data.stages import rules
 from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
 from zephyr_data.stages.turns import messages
-from zephyr_data.stages.verbs import LookUp, Stage, at_hand, edits_of, number_rows
+from zephyr_data.stages.verbs import LookUp, Stage, number_rows
 
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
@@ -37,87 +33,53 @@ def ruleset(options: CleanOptions) -> Ruleset:
     return rules.load(options.rules).with_action(options.on_hit)
 
 
-@dataclass(frozen=True)
-class Cleaning:
-    """The step `clean-ultrachat`; what each part is, `zephyr_data.engine.step` says."""
-
-    name: str = "clean-ultrachat"
-    kind: Literal["dialogues", "pairs"] = "dialogues"
-    options: type[CleanOptions] = CleanOptions
-    index: tuple[str, ...] = ("select_draw", "split_draw", "duplicate_hash")
-
-    def settle(self, resolved: Resolved[CleanOptions]) -> Resolved[CleanOptions]:
-        return resolved
-
-    def files(self, source: str) -> list[RawFile]:
-        kinds.refuse(Path(source).expanduser(), kinds.RAW_DIALOGUES)
-        return local_files(source)
-
-    def file_digests(self, options: CleanOptions) -> dict[str, str]:
-        return ruleset(options).digests
-
-    def plan(self, options: CleanOptions) -> dict[str, object]:
-        names = ("rules", "on_hit", "truecase", "truecase_roles", "languages", "duplicates", "seed", "keep_dropped")
-        return {name: getattr(options, name) for name in names}
-
-    def parse(self, block: Block) -> tuple[pl.DataFrame, str | None]:
-        return parse(block)
-
-    def row_stages(self, options: CleanOptions) -> tuple[Stage, ...]:
-        casing = (truecase(options.truecase_roles),) if options.truecase else ()
-        return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
-
-    def settled(self, table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
-        kept = pl.col("dropped_by").is_null()
-        keyed = with_keys(table, options.duplicates, options.seed)
-        return with_digests(keyed.with_columns(pl.when(kept).then("turns")))
-
-    def set_stages(self, options: CleanOptions, look_up: LookUp = at_hand) -> tuple[Stage, ...]:
-        same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates, look_up),)
-        return *same, mark_unselected(options.size)
-
-    def sides(self, kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
-        return assign_sides(kept["split_draw"], options.test_share)
-
-    def news(self, kept_rows: int, options: CleanOptions) -> str | None:
-        if kept_rows >= options.size:
-            return None
-        return f"{kept_rows:,} dialogues are left, fewer than the size of {options.size:,}: all are kept"
-
-    def splits(self, options: CleanOptions) -> dict[str, pa.Schema]:
-        return dict.fromkeys(SPLITS, schemas.SFT)
-
-    def tables(self, options: CleanOptions) -> dict[str, pa.Schema]:
-        return {}
-
-    def rows(self, kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
-        """Yield the dialogues of each side, and for gen the same without the last answer."""
-        prompts = kept.with_columns(prompt=pl.col("turns").list.first())
-        for side in ("train", "test"):
-            rows = prompts.filter(pl.col("side") == side)
-            for kind, without in (("sft", 0), ("gen", 1)):
-                shown = rows.with_columns(messages=messages("turns", without))
-                yield SplitRows(f"{side}_{kind}", shown, rows, rows[f"{kind}_digest"])
-
-    def table_rows(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-        yield from ()
-
-    def measure(self, table: pl.DataFrame) -> Counter[str]:
-        """Return what was changed in kept rows; a cut is a count of its own."""
-        changes = edits_of(table.filter(pl.col("dropped_by").is_null()))
-        cuts = changes.filter(pl.col("stage") == phrases.NAME)
-        words = changes.filter(pl.col("stage") != phrases.NAME)
-        removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
-        return Counter(
-            cut_rows=cuts.height,
-            cut_turns=int(removed),
-            rewritten_rows=words["row"].n_unique(),
-            rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
-            rewritten_words=words.height,
-        )
+def _files(source: str) -> list[RawFile]:
+    kinds.refuse(Path(source).expanduser(), kinds.RAW_DIALOGUES)
+    return local_files(source)
 
 
-CLEANING = Cleaning()
+def _digests(options: CleanOptions) -> dict[str, str]:
+    return ruleset(options).digests
+
+
+def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
+    """Return the stages that look at one dialogue at a time, in the order of the contract."""
+    casing = (truecase(options.truecase_roles),) if options.truecase else ()
+    return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
+
+
+def _keyed(table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+    """Return the table with keys, draws and digests, and without the texts of dropped rows."""
+    keyed = with_keys(table, options.duplicates, options.seed)
+    return with_digests(keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns")))
+
+
+def _index(options: CleanOptions) -> tuple[str, ...]:
+    return ("select_draw", "split_draw", *(() if options.duplicates == "off" else ("duplicate_hash",)))
+
+
+def set_stages(options: CleanOptions, look_up: LookUp) -> tuple[Stage, ...]:
+    """Return the stages that look at the whole set."""
+    same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates, look_up),)
+    return *same, mark_unselected(options.size)
+
+
+def _sides(kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
+    return assign_sides(kept["split_draw"], options.test_share)
+
+
+def _splits(options: CleanOptions) -> dict[str, pa.Schema]:
+    return dict.fromkeys(SPLITS, schemas.SFT)
+
+
+def _rows(kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
+    """Yield the dialogues of each side, and for gen the same without the last answer."""
+    prompts = kept.with_columns(prompt=pl.col("turns").list.first())
+    for side in ("train", "test"):
+        rows = prompts.filter(pl.col("side") == side)
+        for kind, without in (("sft", 0), ("gen", 1)):
+            shown = rows.with_columns(messages=messages("turns", without))
+            yield SplitRows(f"{side}_{kind}", shown, rows, rows[f"{kind}_digest"])
 
 
 def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
@@ -142,3 +104,17 @@ def with_digests(table: pl.DataFrame) -> pl.DataFrame:
     sft, gen = message_digests(shown)
     found = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
     return numbered.join(found, on="row", how="left", maintain_order="left").drop("row")
+
+
+CLEANING = Step(
+    name="clean-ultrachat",
+    kind="dialogues",
+    options=CleanOptions,
+    reading=Reading(parse, _files, _digests),
+    row_stages=row_stages,
+    whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
+    writing=Writing(_splits, _rows),
+    reports=REPORTS,
+    free=("size", "test_share"),
+    package=__package__,
+)

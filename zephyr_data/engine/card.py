@@ -1,16 +1,18 @@
 """The dataset card: what is in the folder, where it came from, how to check and rebuild it."""
 
+from typing import Any
+
 import yaml
 
 from zephyr_core.records import DatasetContent
+from zephyr_data.engine.step import Reports
 
 AUDITS = ("dropped", "rewritten", "rules", "kept")
 
 
-def text(content: DatasetContent) -> str:
+def text(content: DatasetContent, reports: Reports[Any]) -> str:
     """Return README.md of a dataset, with the metadata by which `datasets` opens splits, audit and further tables."""
     options, counts, version = content["options"], content["counts"], content["versions"]["zephyr-toolkit"]
-    title, about, changed = {"dialogues": _dialogues, "pairs": _pairs}[content["kind"]](content)
     reasons = "\n".join(f"| {reason} | {rows:,} |" for reason, rows in counts["dropped"].items())
     rows = "\n".join(
         f"| {name} | {entry['rows']:,} | `{entry['rows_digest']}` |" for name, entry in content["splits"].items()
@@ -22,10 +24,10 @@ def text(content: DatasetContent) -> str:
 {yaml.safe_dump(_metadata(content), sort_keys=False).strip()}
 ---
 
-# {title}
+# {reports.title}
 
 Made by zephyr {version} with the recipe `{options["recipe"]}`: `zephyr data {content["step"]}`.
-{about}
+{reports.about(content)}
 
 | split | rows | rows_digest |
 |---|---|---|
@@ -33,7 +35,7 @@ Made by zephyr {version} with the recipe `{options["recipe"]}`: `zephyr data {co
 
 ## What was left out and changed
 
-{counts["rows_read"]:,} rows read, {counts["kept_rows"]:,} kept. {changed}
+{counts["rows_read"]:,} rows read, {counts["kept_rows"]:,} kept. {reports.changed(content)}
 Every dropped row is in `audit/dropped.parquet` with its reason, every change in `audit/rewritten.parquet`, every
 rule's hits in `audit/rules.parquet`; `audit/kept.parquet` leads from each kept row back to its source.
 
@@ -60,32 +62,3 @@ def _metadata(content: DatasetContent) -> dict[str, object]:
         {"config_name": name, "data_files": [{"split": "train", "path": files}]} for name, files in others.items()
     ]
     return {"configs": [{"config_name": "default", "default": True, "data_files": splits}, *configs]}
-
-
-def _dialogues(content: DatasetContent) -> tuple[str, str, str]:
-    counts = content["counts"]
-    about = (
-        "Each row has `prompt`, `prompt_id` (sha256 of the prompt) and `messages`. The `gen` splits hold the\n"
-        "dialogues of the `sft` splits without the last answer."
-    )
-    changed = (
-        f"{counts['cut_rows']:,} dialogues were cut short,\n"
-        f"{counts['rewritten_rows']:,} had the case of letters restored."
-    )
-    return "Cleaned dialogues", about, changed
-
-
-def _pairs(content: DatasetContent) -> tuple[str, str, str]:
-    values, counts = content["options"]["values"], content["counts"]
-    about = (
-        f"Score `{values['score']}`, rejected `{values['rejected']}`, ties for the best `{values['ties']}`, "
-        f"seed {values['seed']}.\n"
-        "The `prefs` splits hold the pairs; `sft` and `gen` hold one row for each rated row, with the best answer,\n"
-        "`gen` without it. `rated/` holds every row that was read with all its answers and ratings;\n"
-        "`zephyr data binarize DIR` makes other pairs of it."
-    )
-    changed = (
-        f"They give {counts['pairs']:,} pairs. {counts['tied_rows']:,} rows had several\n"
-        f"best answers; {counts['repaired_scores']:,} scores were repaired."
-    )
-    return "Preference pairs", about, changed

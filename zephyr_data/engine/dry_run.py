@@ -1,6 +1,6 @@
 """A plan without writing: what would be read, which stages would run, and a sample projected to the whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict, final
 
@@ -10,10 +10,9 @@ from zephyr_data.engine.audit import Tally
 from zephyr_data.engine.step import Options, Step
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages.verbs import Stage
+from zephyr_data.stages.verbs import Stage, at_hand
 
 SAMPLE_ROWS = 1_000
-SHOWN = {"cut_rows": "cut short", "rewritten_rows": "recased", "pairs": "pairs", "tied_rows": "tied for the best"}
 PLACES = 20  # of a plain file from which rows are taken
 
 
@@ -47,8 +46,8 @@ def project(
     shapes, tally, bytes_read = _run_sample(step, row_stages, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
-    stages = (*row_stages, *step.set_stages(options))
-    schema = next(iter(step.splits(options).values()))
+    stages = (*row_stages, *step.whole_set.stages(options, at_hand))
+    schema = next(iter(step.writing.splits(options).values()))
     plan: Projection = {
         "out": str(out),
         "files": [
@@ -60,7 +59,7 @@ def project(
         "projected_rows": rows,
         "options": resolved.record(),
     }
-    return plan, _as_text(plan, total)
+    return plan, _as_text(plan, total, step.reports.sampled)
 
 
 def _run_sample(
@@ -70,10 +69,10 @@ def _run_sample(
     shapes: dict[RawFile, str | None] = {}
     for file in files:
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
-            table, shapes[file] = step.parse(block)
+            table, shapes[file] = step.reading.parse(block)
             for stage in stages:
                 table = stage(table)
-            tally.add(table, step.measure(table))
+            tally.add(table, step.reports.measure(table))
             bytes_read += stored
     return shapes, tally, bytes_read
 
@@ -103,7 +102,7 @@ def _lines_at(path: Path, offset: int, rows: int) -> tuple[bytes, int]:
         return b"".join(stream.readline() for _ in range(rows)), start
 
 
-def _as_text(plan: Projection, total: int) -> str:
+def _as_text(plan: Projection, total: int, sampled: Mapping[str, str]) -> str:
     counts, rows = plan["sample"], plan["projected_rows"]
     read = counts["rows_read"] or 1
     lines = [f"would write {plan['out']}, from {len(plan['files'])} files of {total / 1e6:,.1f} MB:"]
@@ -112,7 +111,7 @@ def _as_text(plan: Projection, total: int) -> str:
     lines += ["columns: " + ", ".join(f"{name} {kind}" for name, kind in plan["columns"].items())]
     lines += [f"sample of {counts['rows_read']:,} rows, projected to about {rows:,}:"]
     told = [("kept by the row stages", counts["kept_rows"])]
-    told += [(label, number) for name, label in SHOWN.items() if isinstance(number := counts.get(name), int)]
+    told += [(label, number) for name, label in sampled.items() if isinstance(number := counts.get(name), int)]
     told += [(f"dropped: {reason}", count) for reason, count in counts["dropped"].items()]
     lines += [
         f"  {name:<44} {count:>6,}  {100 * count / read:6.2f} %  ≈ {round(rows * count / read):>10,}"

@@ -1,6 +1,5 @@
 """The files of a dataset directory while they are being written."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +9,8 @@ import pyarrow as pa
 
 from zephyr_core.records import SplitEntry
 from zephyr_data import schemas
-from zephyr_data.engine.step import SplitRows
+from zephyr_data.engine.step import Options, SplitRows, Writing
 from zephyr_data.engine.store import DROPPED_CONTENT, ShardWriter, packed_rows_digest, table_digests, to_arrow
-from zephyr_data.options import StepOptions
 
 LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
 
@@ -23,19 +21,19 @@ class Output:
     def __init__(
         self,
         dataset: Path,
-        options: StepOptions,
-        splits: Mapping[str, pa.Schema],
-        tables: Mapping[str, pa.Schema],
+        options: Options,
+        writing: Writing[Options],
         in_background: bool,
     ) -> None:
         def writer(folder: str, stem: str, schema: pa.Schema, shard_rows: int | None = None) -> ShardWriter:
             (dataset / folder).mkdir(parents=True, exist_ok=True)
             return ShardWriter(dataset / folder, stem, schema, shard_rows)
 
-        self.splits = {name: writer("data", name, schema, options.shard_rows) for name, schema in splits.items()}
+        splits, tables, shard_rows = writing.splits(options), writing.tables(options), options.shard_rows
+        self.splits = {name: writer("data", name, schema, shard_rows) for name, schema in splits.items()}
         for split in self.splits.values():
             split.pool = ThreadPoolExecutor(1) if in_background else None
-        self.tables = {name: writer(name, name, schema, options.shard_rows) for name, schema in tables.items()}
+        self.tables = {name: writer(name, name, schema, shard_rows) for name, schema in tables.items()}
         self.dropped = writer("audit", "dropped", schemas.DROPPED)
         self.rewritten = writer("audit", "rewritten", schemas.REWRITTEN)
         self.kept = writer("audit", "kept", schemas.KEPT)

@@ -29,10 +29,18 @@ from zephyr_data.engine.workers import BlockDone, Job, run_blocks
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
-from zephyr_data.stages.verbs import LookUp, split_verdict
+from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
+# The code that every step's block results depend on; those of a step, its own package besides.
+OF_BLOCKS = (
+    "zephyr_core/keys.py",
+    "zephyr_data/*.py",
+    "zephyr_data/sources",
+    "zephyr_data/stages",
+    "zephyr_data/engine",
+)
 
 
 @dataclass
@@ -122,7 +130,7 @@ def make(
         DataError: the input cannot be read, or nothing of it was kept.
     """
     started, options, work = time.time(), resolved.options, Work(out)
-    digests = step.file_digests(options)
+    digests = step.reading.digests(options)
     inputs = Inputs(files, options.limit)
     with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.held():
         say(work.begin(_plan(step, options, digests)))
@@ -136,7 +144,8 @@ def make(
             "inputs": inputs.record(),
             "bytes_read": inputs.bytes_read,
             "rules": digests,
-            "tables": list(step.tables(options)),
+            "tables": list(step.writing.tables(options)),
+            "stages": stage_names(step, options),
             "counts": tally.counts(),
             "splits": output.splits_record(),
             "dropped_digest": output.dropped_digest(),
@@ -144,15 +153,23 @@ def make(
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        (work.dataset / "README.md").write_text(card.text(content), encoding="utf-8")
+        (work.dataset / "README.md").write_text(card.text(content, step.reports), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
     return manifest.read_as(out, DatasetManifest)
 
 
+def stage_names(step: Step[Options], options: Options) -> list[str]:
+    """Return the names of the stages in the order in which a row meets them, reading first."""
+    stages = (*step.row_stages(options), *step.whole_set.stages(options, at_hand))
+    return list(dict.fromkeys(["read", *(stage.name for stage in stages)]))
+
+
 def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
-    """Return what a block's result hangs on, besides its content."""
-    return {"step": step.name, **step.plan(options), "rule files": digests, "versions": _versions()}
+    """Return what a block's result depends on, besides its content: of the code, that of the engine and of its step."""
+    packages = {name: version(name) for name in VERSIONED}
+    code = this_code.digest_of(OF_BLOCKS, step.package)
+    return {"step": step.name, **step.plan(options), "rule files": digests, "code": code, "packages": packages}
 
 
 def _versions() -> dict[str, str]:
@@ -171,22 +188,22 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Ite
 
 def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
     """Return place, verdict of the set stages and side of the rows that they look at."""
-    index = _index(step, done, inputs)
-    for stage in step.set_stages(options, _look_up(done)):
+    index = _index(step, done, inputs, options)
+    for stage in step.whole_set.stages(options, _look_up(done)):
         index = stage(index)
     _refuse_empty(index, done)
-    told = step.news(index["dropped_by"].null_count(), options)
-    if told:
-        say(told)
+    notice = step.reports.notice(index["dropped_by"].null_count(), options)
+    if notice:
+        say(notice)
     return _with_sides(step, index, options)
 
 
-def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs) -> pl.DataFrame:
+def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
     """Return key, place and verdict of the rows that set stages look at, without texts."""
-    parts = []
+    parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.seen])
     for number, block in enumerate(done):
-        rows = pl.read_parquet(block.path, columns=[*_INDEX, *step.index]).with_row_index("row_in_block")
-        seen = rows.filter(pl.col(step.index[0]).is_not_null())
+        rows = pl.read_parquet(block.path, columns=list(columns)).with_row_index("row_in_block")
+        seen = rows.filter(pl.col(step.whole_set.seen).is_not_null())
         parts.append(seen.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
@@ -236,7 +253,7 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
 def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
     kept = index["dropped_by"].is_null()
     sides = pl.repeat(None, index.height, dtype=pl.String, eager=True)
-    sides = sides.scatter(kept.arg_true(), step.sides(index.filter(kept), options))
+    sides = sides.scatter(kept.arg_true(), step.whole_set.sides(index.filter(kept), options))
     return index.select("block", "row_in_block", "dropped_by", "matched", set_hits="hits", side=sides)
 
 
@@ -249,16 +266,16 @@ def _write(
     in_background: bool,
 ) -> tuple[Tally, Output]:
     tally, ends = Tally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
-    with Output(dataset, options, step.splits(options), step.tables(options), in_background) as output:
+    with Output(dataset, options, step.writing, in_background) as output:
         for number, block in enumerate(done):
             table = pl.read_parquet(block.path)
             start = ends[number - 1] if number else 0
             table = _judged(table, verdicts.slice(start, ends[number] - start).drop("block"))
-            tally.add(table, step.measure(table))
+            tally.add(table, step.reports.measure(table))
             kept, dropped = split_verdict(table)
-            for part in step.rows(kept, options):
+            for part in step.writing.rows(kept, options):
                 output.write_split(part)
-            for name, rows in step.table_rows(table):
+            for name, rows in step.writing.table_rows(table):
                 output.write_table(name, rows)
             output.write_audit(rewritten_table(kept), dropped, dropped_table(dropped))
         output.finish(tally.rules())

@@ -68,10 +68,10 @@ def run_block(block: Block, job: Job) -> BlockDone:
     if path.is_file():
         noted = pl.read_parquet_metadata(path)
         return BlockDone(told, path, int(noted["rows"]), noted["shape"] or None)
-    table, shape = job.step.parse(block)
+    table, shape = job.step.reading.parse(block)
     for stage in _stages(job.step, job.options):
         table = stage(table)
-    table = job.step.settled(table, job.options)
+    table = job.step.whole_set.keyed(table, job.options)
     if job.options.keep_dropped:
         table = table.with_columns(raw=raw_texts(block, table["line"]))
     temporary = path.with_suffix(".tmp")

@@ -11,7 +11,7 @@ from zephyr_core.console import one_line, table
 from zephyr_core.errors import UsageError
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.audit import is_selection
-from zephyr_data.pairing.story import answers_table
+from zephyr_data.known import reports_of
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
@@ -50,9 +50,8 @@ def story(directory: Path, wanted: str) -> str:
     }
     dropped, kept = _named(tables["dropped"], wanted), _with_places(_named(tables["kept"], wanted))
     parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept)]
-    if content["kind"] == "pairs":
-        keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept) if row["row_key"])
-        parts += [told for key in keys if (told := answers_table(directory, content, key))]
+    keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept) if row["row_key"])
+    parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
     parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
     if not parts:
         raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
