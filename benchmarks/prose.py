@@ -1,4 +1,4 @@
-"""Text that the thresholds of `zephyr_data.cleaning.language` never saw: real rows, and a machine's own prose, by source.
+"""Text that the thresholds of `zephyr_data.cleaning.language` never saw: real rows, and a machine's prose, by source.
 
 Paragraphs and messages of the machine are drawn by their digest, so a machine gives the same ones each time.
 """

@@ -25,16 +25,28 @@ def digest() -> str:
 
 
 def digest_of(places: Sequence[str], package: str = "") -> str:
-    """Return that of some files alone: patterns of files, folders, and a package by its dotted name."""
+    """Return that of the files that `files_of` returns."""
+    return _digest(_patterns(places, package))
+
+
+def files_of(places: Sequence[str], package: str = "") -> list[str]:
+    """Return the files of some places: patterns, folders, and a package by its dotted name."""
+    return [file.relative_to(PACKAGES).as_posix() for file in _files(_patterns(places, package))]
+
+
+def _patterns(places: Sequence[str], package: str) -> tuple[str, ...]:
     own = [package.replace(".", "/")] if package else []
-    return _digest(tuple(place if place.endswith(".py") else f"{place}/**/*.py" for place in (*places, *own)))
+    return tuple(place if place.endswith(".py") else f"{place}/**/*.py" for place in (*places, *own))
+
+
+def _files(patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({file for pattern in patterns for file in PACKAGES.glob(pattern) if file.is_file()})
 
 
 @cache
 def _digest(patterns: tuple[str, ...]) -> str:
     whole = hashlib.sha256()
-    files = {file for pattern in patterns for file in PACKAGES.glob(pattern) if file.is_file()}  # editors leave links
-    for file in sorted(files):
+    for file in _files(patterns):  # which leaves out the broken links of editors
         name, content = file.relative_to(PACKAGES).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()
