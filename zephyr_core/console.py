@@ -14,11 +14,30 @@ from zephyr_core.errors import EnvironmentLack
 EVERY = 10.0  # seconds between lines of progress
 
 
-def replace_what_cannot_be_encoded() -> None:
-    """Let stdout and stderr write `?` for a character that their encoding lacks, instead of failing at it."""
+def prepare_streams() -> None:
+    """Make stdout and stderr fit to write to.
+
+    They write `?` for a character that their encoding lacks. Where stderr was closed, what is written there is
+    discarded; a closed stdout is one that nobody reads, so that no result is lost without an error.
+    """
+    if sys.stderr is None:
+        sys.stderr = _opened(os.open(os.devnull, os.O_WRONLY), 2)
+    if sys.stdout is None:
+        nobody, end = os.pipe()
+        os.close(nobody)
+        sys.stdout = _opened(end, 1)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _opened(descriptor: int, number: int) -> TextIO:
+    """Return a stream on the descriptor, which gets the number that programs started from here expect."""
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.set_inheritable(number, True)
+    return open(number, "w", encoding="utf-8", closefd=False)
 
 
 def say(line: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from zephyr_core.errors import DataError
+from zephyr_core.reading import parsed
 from zephyr_core.records import (
     AnyManifest,
     DatasetManifest,
@@ -106,10 +107,10 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
     if not path.is_file():
         raise DataError(
             f"{directory} is not a finished dataset: it has no {NAME}",
-            "run the command that makes it again; it continues where it stopped",
+            "name a finished one, or run the command that makes it: one that was stopped continues",
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path)
     except ValueError as fault:
         raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
     if not isinstance(content, dict):

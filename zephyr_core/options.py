@@ -6,6 +6,7 @@ checks of its value all read it.
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ def of(field: "dataclasses.Field[Any]") -> Option:
 
 
 def check(options: Any) -> None:
-    """Check each value against its declaration: one of the choices, not below the least.
+    """Check each value against its declaration: one of the choices, not below the least; numbers are finite.
 
     Raises:
         OptionError: with the option's name, its value, and what it can be.
@@ -56,6 +57,8 @@ def check(options: Any) -> None:
             if option.choices and one is not None and one not in option.choices:
                 listed = ", ".join(option.choices)
                 raise OptionError(f"{name} is {one!r}; it can be {listed}", did_you_mean(str(one), option.choices))
+            if isinstance(one, float) and not math.isfinite(one):
+                raise OptionError(f"{name} is {one}: it must be a number")
             if option.least is not None and one is not None and one < option.least:
                 raise OptionError(f"{name} is {one}: it must be at least {option.least:g}")
 

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from zephyr_core import options as declarations
 from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
+from zephyr_core.reading import parsed
 from zephyr_core.recipe_names import Sections, suggest, variable_of
 from zephyr_core.records import OptionsRecord
 
@@ -104,9 +105,11 @@ def _recorded(name_or_file: str) -> Recipe | None:
     if not file:
         return None
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = parsed(Path(file))
         layers = tuple((str(origin), dict(layer)) for origin, layer in content["layers"])
         recorded = Recipe(str(content["name"]), str(content["typed"]), layers)
+        if not layers:
+            raise ValueError("it has no layers")
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise RecipeError(
             f"{file}, the run's record of its recipe, cannot be read: {fault}", f"unset {recipe_names.RECORD}"
@@ -116,12 +119,13 @@ def _recorded(name_or_file: str) -> Recipe | None:
 
 def _read(name_or_file: str) -> Recipe:
     layers: list[tuple[str, dict[str, Any]]] = []
-    seen: list[str] = []
+    seen: dict[str, str] = {}  # file → what it was called
     wanted: str | None = name_or_file
     while wanted is not None:
-        if wanted in seen:
-            raise RecipeError(f"recipe {wanted!r} extends itself: {' → '.join([*seen, wanted])}")
-        seen.append(wanted)
+        file = os.path.realpath(wanted) if wanted.endswith(".toml") else wanted
+        if file in seen:
+            raise RecipeError(f"recipe {seen[file]!r} extends itself: {' → '.join([*seen.values(), wanted])}")
+        seen[file] = wanted
         origin, content = _parse(wanted)
         layers.insert(0, (origin, content))
         wanted = _base(wanted, content.get("extends"), origin)
@@ -141,18 +145,18 @@ def _base(file: str, extends: Any, origin: str) -> str | None:
     if extends is None or not extends.endswith(".toml"):
         return extends
     folder = Path(file).parent if file.endswith(".toml") else paths.shipped("recipes")
-    return str(folder / Path(extends).expanduser())
+    return str(folder / paths.expanded(extends))
 
 
 def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:
     is_file = name_or_file.endswith(".toml")
     path = Path(name_or_file) if is_file else paths.shipped("recipes") / f"{name_or_file}.toml"
-    if not path.is_file():
-        names = shipped_names()
+    names = shipped_names()
+    if not (path.is_file() if is_file else name_or_file in names):
         raise RecipeError(f"no recipe {name_or_file!r}", suggest(name_or_file, names, "a file name ends in .toml"))
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        content = parsed(path, tomllib.loads)
+    except ValueError as fault:
         raise RecipeError(f"{path} is not valid TOML: {fault}") from None
     except OSError as fault:
         raise RecipeError(f"{path} cannot be read: {fault.strerror}") from None
@@ -203,7 +207,7 @@ def _layers(
             yield f"environment {variable}", {name: variables[variable]}
     for name, value in flags.items():
         if value is not None:
-            yield f"flag --{name.replace('_', '-')}", {name: value}
+            yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}
 
 
 def _default_origin(field: "dataclasses.Field[Any]") -> str:
@@ -218,20 +222,26 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
             return None
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
     if typing.get_origin(kind) is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
-        return tuple(part.strip() if isinstance(part, str) else part for part in parts)
+        return tuple(_typed(part, typing.get_args(kind)[0], where) for part in _parts(value, where))
     if kind is bool and value in ("true", "false"):
         return value == "true"
-    if kind in (int, float) and isinstance(value, str):
+    if (kind in (int, float) and isinstance(value, str)) or (kind is float and type(value) is int):
         try:
             return kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise RecipeError(f"{where}: {value!r} is not {_ARTICLES[kind]}") from None
-    if kind is float and type(value) is int:
-        return float(value)
     if type(value) is not kind:
         raise RecipeError(f"{where}: {value!r} is not {_ARTICLES.get(kind, kind)}")
     return value
+
+
+def _parts(value: Any, where: str) -> list[Any]:
+    """Return the values of a list; text has commas between them."""
+    if isinstance(value, str):
+        return [] if value in ("", "none") else [part.strip() for part in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f"{where}: {value!r} is not a list")
+    return [*value]
 
 
 _ARTICLES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds, manifest
+from zephyr_core import kinds, manifest, paths
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import leakage, rules, schemas
@@ -73,8 +72,9 @@ class Binarizing:
         return replace(resolved, options=replace(options, **H4_V1_IMPLIES), origins=origins)
 
     def files(self, source: str) -> list[RawFile]:
-        kinds.refuse(Path(source).expanduser(), kinds.RATED_ROWS)
-        return rated_files(source) if manifest.is_whole(Path(source)) else local_files(source)
+        place = paths.expanded(source)
+        kinds.refuse(place, kinds.RATED_ROWS)
+        return rated_files(source) if manifest.is_whole(place) else local_files(source)
 
     def file_digests(self, options: BinarizeOptions) -> dict[str, str]:
         return {**refusals(options).digests, **leakage.file_digests(options)}

@@ -1,7 +1,7 @@
 """The commands of `zephyr data` and `zephyr rules`. At import standard library and Typer; the rest loads in bodies."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -11,12 +11,13 @@ from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOpti
 from zephyr_core.recipe import Recipe
 from zephyr_data.options import BinarizeOptions, CleanOptions
 
-FIRST_STEP = "clean-ultrachat"
+FIRST_STEP: Final = "clean-ultrachat"
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
 rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The phrase rules: show and test them.")
 
-StepOption = Annotated[str, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
+StepName = Literal["clean-ultrachat", "binarize"]
+StepOption = Annotated[StepName, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: all cores for large inputs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that was made differently.")]

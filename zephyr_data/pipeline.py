@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
-from zephyr_core import manifest, this_code
+from zephyr_core import manifest, paths, this_code
 from zephyr_core.console import Progress, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
@@ -93,7 +93,7 @@ def _earlier_fault(file: RawFile) -> str | None:
     """Return what the inputs of the dataset lacked that stored rows are read from."""
     if file.kind != "rated":
         return None
-    missing = missing_parts(manifest.read_as(Path(file.source), DatasetManifest)["inputs"])
+    missing = missing_parts(manifest.read_as(paths.expanded(file.source), DatasetManifest)["inputs"])
     return f"lacks what {'; '.join(missing)}" if missing else None
 
 

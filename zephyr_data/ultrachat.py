@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds
+from zephyr_core import kinds, paths
 from zephyr_core.keys import text_key
 from zephyr_core.recipe import Resolved
 from zephyr_data import phrases, rules, schemas
@@ -49,7 +48,7 @@ class Cleaning:
         return resolved
 
     def files(self, source: str) -> list[RawFile]:
-        kinds.refuse(Path(source).expanduser(), kinds.RAW_DIALOGUES)
+        kinds.refuse(paths.expanded(source), kinds.RAW_DIALOGUES)
         return local_files(source)
 
     def file_digests(self, options: CleanOptions) -> dict[str, str]:

@@ -10,8 +10,10 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import paths
 from zephyr_core import recipe as recipes
 from zephyr_core.manifest import write_text_whole
+from zephyr_core.reading import parsed
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import AnyManifest
 from zephyr_run.steps import SECTIONS
@@ -74,7 +76,7 @@ def file_of(run_directory: Path, name: str) -> Path:
 def read(path: Path) -> Sections:
     """Return the sections of a kept recipe; none where there is no such file, or it cannot be read."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path, tomllib.loads)
     except (OSError, ValueError):  # of which tomllib's and the decoder's are
         return {}
     return {name: value for name, value in content.items() if isinstance(value, dict)}
@@ -113,7 +115,7 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(key, inner) for inner in value]
     if key in PATHS and isinstance(value, str) and _is_here(key, value):
-        return str(Path(value).expanduser().absolute())
+        return str(paths.expanded(value).absolute())
     return value
 
 
@@ -122,7 +124,7 @@ def _is_here(key: str, value: str) -> bool:
     by_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
     if by_name or (key == "rules" and not value.endswith(".toml")):
         return False
-    return glob.has_magic(value) or Path(value).expanduser().exists()
+    return glob.has_magic(value) or paths.expanded(value).exists()
 
 
 def _key(name: str) -> str:

@@ -9,6 +9,7 @@ from zephyr_core import manifest
 from zephyr_core.errors import DataError, OptionError
 from zephyr_core.keys import canonical_json, text_key
 from zephyr_core.kinds import JOB, RECORD
+from zephyr_core.reading import parsed
 from zephyr_core.shape import misfit
 from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
 
@@ -79,7 +80,7 @@ class Job:
         if not file.is_file() and (folder / RECORD).is_file():
             raise DataError(f"{folder} was made by an older zephyr: it has no {JOB}", "train it again with --fresh")
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parsed(file)
             wrong = misfit(content, cls)
             if wrong is None:
                 kind = SFTOptions if content["step"] == "sft" else DPOOptions  # those of a reference are its dDPO run's

@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,8 +64,6 @@ def test_a_full_stdout_is_the_environment_s_lack(monkeypatch: pytest.MonkeyPatch
     "words", ["recipe list", "recipe show tiny", "--version", "rules show --json", "--help", "data --help"]
 )
 def test_a_full_stdout_ends_every_command_with_4_and_one_line(words: str) -> None:
-    import subprocess
-
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", "import cli; cli.main()", *words.split()],
@@ -77,8 +76,6 @@ def test_a_full_stdout_ends_every_command_with_4_and_one_line(words: str) -> Non
 
 
 def test_a_closed_stdout_ends_with_4_and_no_traceback() -> None:
-    import subprocess
-
     code = "import cli; cli.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "rules", "show", "--json"],
@@ -102,3 +99,21 @@ def test_json_stays_whole_where_stdout_cannot_encode() -> None:
     wide = json.loads(zephyr("rules", "show", "--json").stdout)
     narrow = zephyr("rules", "show", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
     assert narrow.isascii() and json.loads(narrow) == wide
+
+
+@pytest.mark.parametrize("words", ["recipe list", "rules show --json", "--version", "--help"])
+def test_a_stdout_that_was_closed_before_the_command_began_ends_with_4(words: str) -> None:
+    done = shell(f"{words} >&-")
+    assert done.returncode == 4 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_a_stderr_that_was_closed_keeps_news_out_of_the_result(tmp_path: Path) -> None:
+    made = shell(f"data clean-ultrachat --recipe tiny --limit 50 --out {tmp_path / 'out'} --json 2>&-")
+    assert made.returncode == 0 and json.loads(made.stdout)["kind"] == "dialogues"
+    failed = shell(f"data verify {tmp_path / 'nowhere'} 2>&-")
+    assert failed.returncode == 5 and failed.stdout == ""
+
+
+def shell(words: str) -> "subprocess.CompletedProcess[str]":
+    line = f"{sys.executable} -c 'import cli; cli.main()' {words}"
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)

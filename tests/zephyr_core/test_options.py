@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -50,3 +51,13 @@ def test_every_option_says_where_its_default_comes_from_and_what_it_means(sectio
     for name, option in declared(SECTIONS[section]).items():
         assert option.source, name
         assert (option.help[0].isupper() and option.help.endswith(".")) or "KEY=VALUE" in option.help, name
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_number_is_finite(wrong: float) -> None:
+    @dataclass(frozen=True)
+    class Rates:
+        rate: float = value(0.1, "ours", "How fast.", least=0)
+
+    with pytest.raises(OptionError, match="it must be a number"):
+        check(Rates(wrong))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zephyr_core import recipe
-from zephyr_core.errors import RecipeError
+from zephyr_core.errors import RecipeError, UsageError
 from zephyr_core.options import value
 from zephyr_core.recipe_names import RECORD
 from zephyr_run.steps import SECTIONS
@@ -165,9 +165,77 @@ def test_a_run_s_record_is_read_instead_of_the_file(tmp_path: Path, monkeypatch:
     assert load(tmp_path, "about = 'other'", "other.toml").about() == "other", "another recipe is read from its file"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"name": "x", "typed": "x", "layers": [3]})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        json.dumps({"name": "x", "typed": "x", "layers": [3]}),
+        json.dumps({"name": "x", "typed": "x", "layers": []}),
+        100_000 * "[",
+    ],
+)
 def test_a_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     (tmp_path / "record.json").write_text(content)
     monkeypatch.setenv(RECORD, str(tmp_path / "record.json"))
     with pytest.raises(RecipeError, match=r"record.json, the run's record of its recipe, cannot be read"):
         recipe.load("tiny")
+
+
+def test_a_loop_through_another_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.toml").write_text('extends = "../a.toml"')
+    with pytest.raises(RecipeError, match=r"extends itself: .*a\.toml → .*sub/b\.toml → .*sub/\.\./a\.toml"):
+        load(tmp_path, 'extends = "sub/b.toml"', "a.toml")
+
+
+def test_a_loop_through_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.toml").symlink_to("a.toml")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load(tmp_path, 'extends = "link.toml"', "a.toml")
+
+
+@pytest.mark.parametrize("name", ["../recipes/tiny", "/etc/../{folder}/mine", "", "a" * 300])
+def test_a_recipe_without_toml_at_its_end_is_a_shipped_one(tmp_path: Path, name: str) -> None:
+    load(tmp_path, "")
+    with pytest.raises(RecipeError, match="no recipe"):
+        recipe.load(name.format(folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("names = 5", "names: 5 is not a list"),
+        ("names = true", "names: True is not a list"),
+        ("names = 2020-01-01", "is not a list"),
+        ("names = {a = 1}", "names: {'a': 1} is not a list"),
+        ("names = [1]", "names: 1 is not text"),
+        ("names = [['a']]", r"names: \['a'\] is not text"),
+        ("beta = 1" + 400 * "0", "is not a number"),
+    ],
+)
+def test_a_value_of_another_type_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        recipe.resolve("step", Options, load(tmp_path, f"[step]\n{text}"), environment={})
+
+
+@pytest.mark.parametrize("text", ["", "none"])
+def test_the_environment_can_empty_a_list(tmp_path: Path, text: str) -> None:
+    resolved = recipe.resolve("step", Options, load(tmp_path, ""), environment={"ZEPHYR_STEP_NAMES": text})
+    assert resolved.options.names == ()
+
+
+def test_a_recipe_nested_too_deeply_is_not_valid(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not valid TOML: it is nested too deeply"):
+        load(tmp_path, f"x = {5000 * '['}{5000 * ']'}")
+
+
+def test_a_base_in_the_home_of_nobody_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"~nobody-at-all/x\.toml: there is no such home folder"):
+        load(tmp_path, 'extends = "~nobody-at-all/x.toml"')
+
+
+def test_a_switch_that_was_turned_off_says_by_which_flag(tmp_path: Path) -> None:
+    resolved = recipe.resolve("step", Options, load(tmp_path, ""), {"quick": False}, {})
+    assert resolved.explain("quick") == "step.quick = False   (flag --no-quick)"

@@ -424,9 +424,17 @@ def test_other_pairs_of_a_made_dataset_are_those_of_the_raw_file(
     assert same(third, again), "and so on"
 
 
+def test_a_dataset_of_pairs_in_the_home_folder_is_a_source(
+    binarize: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = binarize(out="first")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert binarize("~/first", out="second")["splits"] == first["splits"]
+
+
 def test_a_dataset_of_dialogues_is_no_source_of_pairs(binarize: Make, clean: Make, tmp_path: Path) -> None:
     clean()
-    with pytest.raises(WrongFolder, match="is a dataset of dialogues, not rated rows"):
+    with pytest.raises(WrongFolder, match="is a dataset of dialogues, not a set of rated rows"):
         binarize(tmp_path / "out")
 
 
