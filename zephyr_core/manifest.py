@@ -64,10 +64,14 @@ def write_text_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as JSON that people can read, whole or not at all."""
+    write_text_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 def write(directory: Path, content: Mapping[str, object]) -> None:
     """Write the manifest of a finished directory, with the digest of every file in it."""
-    whole = {"format": FORMAT, **content, "files": list_files(directory)}
-    write_text_whole(directory / NAME, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    write_json(directory / NAME, {"format": FORMAT, **content, "files": list_files(directory)})
 
 
 def is_whole(directory: Path) -> bool:

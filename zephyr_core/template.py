@@ -4,7 +4,6 @@ The text of a turn is escaped before it is rendered, because it could otherwise 
 say: end a turn, or begin one.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from zephyr_core.errors import OptionError
 from zephyr_core.faults import Fault, OptionFault
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key, text_key
 
 Message = dict[str, str]
 
@@ -159,7 +158,7 @@ class Chat:
     @cached_property
     def tokenizer_digest(self) -> str:
         """Return the hex sha256 of the tokenizer's definition, without the state that calls leave in it."""
-        return hashlib.sha256(canonical_json(self._definition)).hexdigest()
+        return json_key(self._definition)
 
     @cached_property
     def _definition(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from zephyr_core import manifest, paths
 from zephyr_core.errors import DataError
 from zephyr_core.folder import discard
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file
 from zephyr_core.records import AnyManifest, DatasetManifest, JobRecord, StepEntry
@@ -59,7 +59,7 @@ class Output:
     def content(self) -> str | None:
         """Return the hex sha256 of what later steps read of it: the same whenever the same came out."""
         parts = content_parts(self.manifest())
-        return text_key(canonical_json(parts).decode()) if parts else None
+        return json_key(parts) if parts else None
 
     def mark(self) -> str | None:
         """Return the hex sha256 of the file that says whose work lies here, finished or not; None: nobody's."""

@@ -1,6 +1,5 @@
 """runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from zephyr_core import folder as folders
 from zephyr_core.console import say
 from zephyr_core.errors import NoSpace
 from zephyr_core.kinds import RECORD
-from zephyr_core.manifest import write_text_whole
+from zephyr_core.manifest import write_json
 from zephyr_core.reading import json_file
 from zephyr_core.records import StepEntry
 from zephyr_core.shape import fitting
@@ -41,8 +40,7 @@ class Record:
         """Change a step's entry and write the record whole; None takes a key away."""
         merged = {**self.entry(step), **changes}
         self.steps[step] = fitting({key: value for key, value in merged.items() if value is not None}, StepEntry)
-        content = {"format": 1, "recipe": self.recipe, "steps": self.steps}
-        write_text_whole(self.folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.folder / RECORD, {"format": 1, "recipe": self.recipe, "steps": self.steps})
 
 
 def entries(folder: Path) -> dict[str, StepEntry]:

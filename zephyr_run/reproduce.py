@@ -1,7 +1,6 @@
 """Entry point of `zephyr reproduce`: a run made again from its own recipe, and compared by digests."""
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +79,7 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
     elif not begun and again.exists() and (not again.is_dir() or any(again.iterdir())):
         raise UsageError(f"{again} is there, and no reproduction", "move it away")
     again.mkdir(parents=True, exist_ok=True)
-    manifest.write_text_whole(again / BEGUN, json.dumps(made_of, indent=2) + "\n")
+    manifest.write_json(again / BEGUN, made_of)
 
 
 def _recipe_of(run: Path) -> Path:

@@ -46,7 +46,7 @@ def load(asked: Asked) -> Loaded:
         RecipeError: it does not resolve.
     """
     resolved = kept_recipe.resolve(asked.recipe, asked.sources)
-    return Loaded(asked.recipe, resolved, paths.run_directory(asked.recipe.name, ""))
+    return Loaded(asked.recipe, resolved, paths.run_directory(asked.recipe.name))
 
 
 def run(asked: Asked) -> tuple[dict[str, Any], str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.errors import DataError, OptionError
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB, RECORD
 from zephyr_core.shape import misfit
 from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
@@ -65,8 +65,7 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        content = asdict(self) | {"options": self.values()}
-        manifest.write_text_whole(folder / JOB, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        manifest.write_json(folder / JOB, asdict(self) | {"options": self.values()})
 
     @classmethod
     def read(cls, folder: Path) -> "Job":
@@ -114,7 +113,7 @@ class Job:
     @property
     def digest(self) -> str:
         """Return the hex sha256 of what makes this run what it is."""
-        return text_key(canonical_json(self._compared()).decode())
+        return json_key(self._compared())
 
     def _compared(self) -> dict[str, object]:
         content = json.loads(json.dumps(asdict(self)))  # tuples as lists, as on disk

@@ -368,4 +368,3 @@ def test_a_new_student_is_planned_without_weights_and_as_it_would_be_built(
     assert (planned.plan.tokens, planned.plan.steps) == (real.plan.tokens, real.plan.steps)
     told = capfd.readouterr()
     assert told.out == "" and re.fullmatch("building a student [^\n]*\n", told.err), "no bars, no warnings"
-

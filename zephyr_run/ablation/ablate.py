@@ -55,7 +55,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         DamagedInput: what the arms are made of, or an arm, is not what its manifest names.
         RunInProgress: another command works in the recipe's run directory.
     """
-    run_directory = paths.run_directory(recipe.name, "")
+    run_directory = paths.run_directory(recipe.name)
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
     with held(run_directory) as lock:
@@ -66,7 +66,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)
-        manifest.write_text_whole(folder / ABLATIONS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        manifest.write_json(folder / ABLATIONS, content)
         return page.write(folder, content)
 
 
@@ -99,8 +99,7 @@ def train(place: Place, commands: Commands) -> None:
     for file, words in measuring(place, base):
         if json_file(file).get("made_of") == made_of:
             continue
-        answer = json.loads(commands.run(words, keep=True))
-        manifest.write_text_whole(file, json.dumps({"made_of": made_of, **answer}, ensure_ascii=False))
+        manifest.write_json(file, {"made_of": made_of, **json.loads(commands.run(words, keep=True))})
 
 
 def _base(tuned: Path) -> str:

@@ -1,11 +1,11 @@
 """The figures of all seeds in one record: means, spread, and what each arm said."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.reading import json_file, json_lines
 from zephyr_run.ablation.arms import ARMS, Place
 
 FIGURES = ("accuracy_per_token", "implicit_accuracy", "eos_probability", "stopped_share", "played_on_share")
@@ -41,7 +41,7 @@ def _measured(place: Place) -> dict[str, dict[str, Any]]:
     """Return arm → figures of one seed; "base" is the model before dSFT."""
     found: dict[str, dict[str, Any]] = {}
     for start in ("dsft-1", "base"):
-        content = json.loads(place.figures(start).read_text(encoding="utf-8"))
+        content = json_file(place.figures(start))
         shared = {name: content[name] for name in ("pairs", "longer_is_chosen")}
         for name, figures in content["models"].items():
             arm = Path(name).name if Path(name).parent == place.folder else "base"
@@ -83,8 +83,8 @@ def _epochs(run: Path) -> list[dict[str, float]]:
 
 
 def _rows(run: Path, split: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [row for row in map(json.loads, lines) if row["split"] == split]
+    rows, _ = json_lines(run / "metrics.jsonl")
+    return [row for row in rows if row["split"] == split]
 
 
 def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from zephyr_run.report.found import Run, Step
 from zephyr_run.steps import DATA
 
 MOST_MODELS = 12
-SNIPPET = 260  # characters of an example
 
 
 def about(run: Run) -> Html:

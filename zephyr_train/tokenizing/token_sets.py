@@ -17,7 +17,7 @@ from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.records import TokensManifest, TokenSplit
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
@@ -66,7 +66,7 @@ class TokenSet:
 
 def token_set_digest(source: Source, chat: Chat, limits: Limits) -> str:
     """Return the hex sha256 of everything that the token rows hang on."""
-    return text_key(canonical_json(_made_of(source, chat, limits)).decode())
+    return json_key(_made_of(source, chat, limits))
 
 
 def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> TokenSet:

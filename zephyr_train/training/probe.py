@@ -86,7 +86,7 @@ def main() -> None:
     """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
     folder = Path(sys.argv[1])
     with as_worker(folder):
-        manifest.write_text_whole(folder / "verified.json", json.dumps(verify(folder)))
+        manifest.write_json(folder / "verified.json", verify(folder))
 
 
 if __name__ == "__main__":
