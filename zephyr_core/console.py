@@ -153,6 +153,11 @@ def table(rows: Iterable[Sequence[Any]], *, align: str = "") -> Iterator[str]:
         yield "  ".join(padded).rstrip()
 
 
+def listed(value: object) -> str:
+    """Return several values with commas between them, anything else as text."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def one_line(text: str | None, limit: int | None = None) -> str:
     """Return a text with every run of white space as one space, cut to `limit` characters."""
     line = "" if text is None else " ".join(text.split())

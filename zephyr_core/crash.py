@@ -1,6 +1,5 @@
 """The last net: an exception that nothing expected becomes one line and a log file with the trace."""
 
-import errno
 import platform
 import sys
 import tempfile
@@ -10,13 +9,12 @@ from os import getpid
 from pathlib import Path
 
 from zephyr_core import errors, paths, this_code
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+from zephyr_core.disk import is_full
 
 
 def explained(fault: Exception) -> errors.ZephyrError:
     """Return the error that a command ends with: what the machine lacks, or a fault of zephyr with its log file."""
-    if isinstance(fault, OSError) and fault.errno in _FULL:
+    if isinstance(fault, OSError) and is_full(fault):
         where = fault.filename or "the disk, or where stdout goes"
         return errors.NoSpace(f"no space left on {where}", "free some and run the command again")
     if isinstance(fault, MemoryError):

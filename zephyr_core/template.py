@@ -16,6 +16,12 @@ from zephyr_core.faults import Fault, OptionFault
 from zephyr_core.keys import json_key, text_key
 
 Message = dict[str, str]
+# Roles as rows spell them, in any case of letters → as templates know them (docs/dataset.md).
+ROLES = {
+    "system": "system",
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+}
 
 # One line a turn's head, one its text. The markers around a reply and its EOS add no byte; they let transformers and
 # TRL say which tokens are the assistant's.

@@ -8,12 +8,12 @@ import polars as pl
 
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
+from zephyr_core.template import ROLES
 from zephyr_data import schemas
 from zephyr_data.duplicates import text_keys
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.lines import SHOWN
-from zephyr_data.sources.shapes import ROLES
 from zephyr_data.stages import Stage, is_unread, mark
 
 NAME = "benchmark"

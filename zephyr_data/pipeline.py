@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -32,7 +31,6 @@ from zephyr_data.work import Work
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
-VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 
 
 @dataclass
@@ -156,7 +154,7 @@ def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dic
 
 
 def _versions() -> dict[str, str]:
-    return this_code.versions() | {name: version(name) for name in VERSIONED}
+    return this_code.versions("polars", "pyarrow", "truecase", "langdetect")
 
 
 def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:

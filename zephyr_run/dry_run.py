@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.console import listed, table
 from zephyr_core.steps import Step
 from zephyr_run import command, outputs
 from zephyr_run.errors import StepFailed
@@ -80,13 +81,10 @@ def _fault(told: str) -> str:
 
 def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
     """Return what is known of a dataset to be made whose source is not on this machine."""
-    width = max(map(len, values))
-    shown = [f"  {name:<{width}}  {_shown(value)}" for name, value in values.items()]
+    shown = [f"  {line}" for line in table([(name, _shown(value)) for name, value in values.items()])]
     note = f"not looked at: {_fault(told)}; with a network `{command.typed([*words, '--dry-run'])}` does"
     return "\n".join(["options:", *shown, note])
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if type(value) is int else listed(value) or "none"

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from zephyr_core import paths
@@ -15,6 +14,7 @@ from zephyr_core.steps import Step
 from zephyr_run import answers, command, kept_recipe, record
 from zephyr_run.chain import Chain
 from zephyr_run.kept_recipe import Loaded
+from zephyr_run.report import page
 from zephyr_run.steps import CHAIN, between
 
 
@@ -74,15 +74,9 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         if asked.steps[-1] is CHAIN[-1]:
             trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
             answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock)
-        page = _page(folder, loaded.recipe.name)
+        report = page.write(folder, loaded.recipe.name)
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
-    return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])
-
-
-def _page(folder: Path, recipe: str) -> Path:
-    from zephyr_run.report import page
-
-    return page.write(folder, recipe)
+    return {"run": str(folder), "steps": told, "report": str(report)}, "\n".join(["", *lines, str(report)])
 
 
 class Kept:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.console import table
 from zephyr_core.folder import damage, partial_of
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.steps import Step
@@ -88,9 +89,4 @@ def _last_step(metrics: Path) -> int:
 
 def _table(result: Mapping[str, Any]) -> str:
     rows = [(name, step["state"], step["amount"], step["digest"][:SHOWN]) for name, step in result["steps"].items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        f"{name:<{widths[0]}}  {state:<{widths[1]}}  {amount:>{widths[2]}}  {digest}".rstrip()
-        for name, state, amount, digest in rows
-    ]
-    return "\n".join([result["run"], *lines, f"report: {result['report'] or 'not there yet'}"])
+    return "\n".join([result["run"], *table(rows, align="llrl"), f"report: {result['report'] or 'not there yet'}"])

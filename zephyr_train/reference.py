@@ -132,9 +132,7 @@ def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
             "run the command again: it continues",
         )
     _require_finite(table.column("chosen").to_pylist() + table.column("rejected").to_pylist(), partial)
-    temporary = partial / (FILE + ".tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(partial / FILE)
+    pq.write_table(table, partial / FILE)
     shutil.rmtree(partial / "parts")
     for name in (JOB, "log.txt", "launch.yaml"):
         (partial / name).unlink(missing_ok=True)

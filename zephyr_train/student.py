@@ -149,14 +149,8 @@ def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str,
         "options": {"values": _made_of(options)},
         "texts": {"rows": len(texts), "digest": keys.rows_digest(digests)},
         "vocabulary": tokens,
-        "versions": _versions(),
+        "versions": this_code.versions("tokenizers", "transformers", "torch"),
     }
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return this_code.versions() | {name: version(name) for name in ("tokenizers", "transformers", "torch")}
 
 
 def _check_made_of(options: StudentOptions, folder: Path) -> None:

@@ -102,3 +102,7 @@ def test_json_stays_whole_where_stdout_cannot_encode() -> None:
     wide = json.loads(zephyr("rules", "show", "--json").stdout)
     narrow = zephyr("rules", "show", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
     assert narrow.isascii() and json.loads(narrow) == wide
+
+
+def test_several_values_are_listed_and_one_is_text() -> None:
+    assert [console.listed(value) for value in (["a", 2], ("b",), (), "c", None)] == ["a, 2", "b", "", "c", "None"]

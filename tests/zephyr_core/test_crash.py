@@ -110,3 +110,8 @@ def test_every_error_class_ends_with_a_code_of_the_table() -> None:
     import zephyr_train.errors  # noqa: F401
 
     assert {kind.exit_code for kind in below(errors.ZephyrError)} == {1, 2, 3, 4, 5, 70}
+
+
+@pytest.mark.parametrize(("said", "shown"), [("first\nsecond", "first"), ("", "ValueError"), (" \n", "ValueError")])
+def test_an_error_is_told_in_one_line_or_by_its_type(said: str, shown: str) -> None:
+    assert errors.first_line(ValueError(said)) == shown

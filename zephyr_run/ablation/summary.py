@@ -9,6 +9,7 @@ from zephyr_core.reading import json_file, json_lines
 from zephyr_run.ablation.arms import ARMS, Place
 
 FIGURES = ("accuracy_per_token", "implicit_accuracy", "eos_probability", "stopped_share", "played_on_share")
+NAMES = tuple(arm.name for arm in ARMS)
 SHOWN = 6  # prompts whose answers stand side by side
 
 
@@ -23,7 +24,7 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
         "answered": len(some["answers"]),
         "chance": 0.5,
         "longer_is_chosen": some["longer_is_chosen"],
-        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *_names())},
+        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *NAMES)},
         "paper": {arm.name: {"mt_bench": arm.mt_bench, "alpaca_eval": arm.alpaca_eval} for arm in ARMS},
         "epochs": {arm: [_epochs(place.of(arm)) for place in places] for arm in ("ddpo", "ddpo-alone")},
         "first_loss": {
@@ -31,10 +32,6 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
         },
         "samples": _samples(seeds[places[0].seed]),
     }
-
-
-def _names() -> list[str]:
-    return [arm.name for arm in ARMS]
 
 
 def _measured(place: Place) -> dict[str, dict[str, Any]]:
@@ -93,7 +90,7 @@ def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "prompt": found["ddpo"]["prompts"][place],
             "answers": {
-                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in _names()
+                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in NAMES
             },
         }
         for place in range(min(SHOWN, len(found["ddpo"]["prompts"])))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from zephyr_core import manifest
+from zephyr_core import manifest, this_code
 from zephyr_core.console import say
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
@@ -52,7 +52,7 @@ class TokenSet:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return split → what became of its rows (Tally), and of packing (packing.packing_counts) where there is."""
+        """Return split → what became of its rows (Tally), and of packing (packing.packed_batches) where there is."""
         return {split: entry["counts"] | entry.get("packing", {}) for split, entry in self.manifest["splits"].items()}
 
     @property
@@ -83,8 +83,9 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> Token
         chat.tokenizer.save_pretrained(place)
         made_of = _made_of(source, chat, limits)
         record = {"kind": "tokens", "digest": digest, "made_of": made_of, "source": source.name, "chat": chat.record()}
+        versions = this_code.installed("tokenizers", "transformers", "pyarrow")
         dropped = {"dropped_when_read": dict(source.dropped)}
-        manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
+        manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": versions})
 
     path = build_once(folder / f"tokens-{digest[:16]}", build, damaged=partial(damage, digest=digest))
     return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
@@ -99,7 +100,7 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
         "template": chat.digest,
         "eos": chat.eos,
         "pad": str(chat.tokenizer.pad_token),
-        "limits": limits.record(),
+        "limits": asdict(limits),
     }
 
 
@@ -154,9 +155,3 @@ def _write_packed(partial: Path, split: str, max_length: int) -> dict[str, int]:
             for batch in batches:
                 writer.write_batch(batch)
     return counts
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("tokenizers", "transformers", "pyarrow")}
