@@ -100,6 +100,19 @@ def read_any(directory: Path) -> AnyManifest:
     return read_as(directory, _TYPES[kind])
 
 
+def find(directory: Path) -> AnyManifest | None:
+    """Return the manifest of a finished folder, by its kind; None when there is none that can be read."""
+    try:
+        return read_any(directory)
+    except DataError:
+        return None
+
+
+def as_dataset(content: AnyManifest | None) -> DatasetManifest | None:
+    """Return a manifest that is a dataset's, else None."""
+    return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
+
+
 def read_as(directory: Path, kind: type[Type]) -> Type:
     """Return the manifest of a finished folder, every key checked against its type.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import kinds, manifest
+from zephyr_core import kinds, manifest, process
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import discard
@@ -104,7 +104,7 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
     say(f"$ ZEPHYR_RUNS={runs} {command.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)
-    ended = command.start(words, out_to=sys.stderr if as_json else None, environment=environment)
+    ended = process.start(command.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
         raise StepFailed(
             "the run could not be made again",

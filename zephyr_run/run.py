@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zephyr_core import paths
 from zephyr_core.console import say
 from zephyr_core.recipe import Recipe
 from zephyr_core.records import AnyManifest
@@ -39,16 +38,6 @@ class Asked:
         return self.fresh and self.first in (None, step.name)
 
 
-def load(asked: Asked) -> Loaded:
-    """Return the recipe that is asked for.
-
-    Raises:
-        RecipeError: it does not resolve.
-    """
-    resolved = kept_recipe.resolve(asked.recipe, asked.sources)
-    return Loaded(asked.recipe, resolved, paths.run_directory(asked.recipe.name))
-
-
 def run(asked: Asked) -> tuple[dict[str, Any], str]:
     """Return the result of a run, JSON-ready and as text; its last line is the page about it.
 
@@ -57,7 +46,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         DamagedInput: a step would have read damaged files.
         RunInProgress: another run is at work in the same directory.
     """
-    loaded = load(asked)
+    loaded = kept_recipe.load(asked.recipe, asked.sources)
     folder = loaded.folder
     told: dict[str, dict[str, Any]] = {}
     with record.held(folder) as lock:

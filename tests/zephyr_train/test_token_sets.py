@@ -52,7 +52,8 @@ def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
     assert dataset.to_list() == expected.table.to_pylist()
     assert dataset.cache_files == [{"filename": str(found.train_file)}]
     assert (
-        Dataset.from_file(str(found.test_file)).to_list() == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
+        Dataset.from_file(str(found.path / "test.arrow")).to_list()
+        == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
     )
     assert found.path == tmp_path / f"tokens-{found.digest[:16]}"
 
@@ -119,7 +120,7 @@ def test_packed_rows_lie_beside_the_rows(tmp_path):
     packed, counts = packed_rows(rows, 32)
     assert Dataset.from_file(str(found.path / "train-packed.arrow")).to_list() == packed.to_pylist()
     assert found.manifest["splits"]["train"]["packing"] == counts
-    assert found.test_file is None
+    assert not (found.path / "test.arrow").exists()
 
 
 def test_faults_are_kept_with_the_set(tmp_path):
@@ -131,8 +132,8 @@ def test_faults_are_kept_with_the_set(tmp_path):
     assert [fault.name for fault in found.faults] == ["not-one-reply"]
     assert found.faults[0].message.startswith("test: ")
     assert again.faults == found.faults
-    assert stream(found.test_file).num_rows == 0
-    assert len(Dataset.from_file(str(found.test_file))) == 0
+    assert stream(found.path / "test.arrow").num_rows == 0
+    assert len(Dataset.from_file(str(found.path / "test.arrow"))) == 0
 
 
 def test_the_sample_finds_what_the_whole_set_would():

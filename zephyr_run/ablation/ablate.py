@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import manifest, paths
+from zephyr_core import manifest, paths, process
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import damage
@@ -38,8 +38,11 @@ class Commands:
         """
         typed = command.typed(["zephyr", *words])
         say(f"$ {typed}")
-        ended = command.start(
-            ["zephyr", *words], catch=("out",) if keep else (), lock=self.lock, environment=self.environment
+        ended = process.start(
+            command.argv(["zephyr", *words]),
+            catch=("out",) if keep else (),
+            lock=self.lock,
+            environment=self.environment,
         )
         if ended.code != 0:
             said = f"`{typed}` ended with {ended.code}"

@@ -46,11 +46,6 @@ class TokenSet:
         return self.path / "train.arrow"
 
     @property
-    def test_file(self) -> Path | None:
-        """Return that of the test split, where there is one."""
-        return self.path / "test.arrow" if "test" in self.manifest["splits"] else None
-
-    @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Return split → what became of its rows (Tally), and of packing (packing.packed_batches) where there is."""
         return {split: entry["counts"] | entry.get("packing", {}) for split, entry in self.manifest["splits"].items()}
