@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import process
-from zephyr_core.console import listed, table
+from zephyr_core.console import listed, show, table
 from zephyr_core.errors import ENVIRONMENT
 from zephyr_core.steps import Step
 from zephyr_run import command, kept_recipe, outputs
@@ -53,7 +53,7 @@ def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tupl
     result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)
     if failed:
         names = ", ".join(name for name, _ in failed)
-        print(json.dumps(result[0], indent=2, ensure_ascii=False) if asked.as_json else result[1])
+        show(*result, asked.as_json)
         raise StepFailed(f"the plan has faults: {names}", "they are told with each step", failed[0][1])
     return result
 

@@ -23,9 +23,9 @@ from zephyr_core.records import (
 from zephyr_core.shape import fitting
 from zephyr_run.outputs import STUDENT
 from zephyr_run.record import entries
-from zephyr_run.steps import DATA
+from zephyr_run.steps import CHAIN, DATA
 
-TRAINING = ("sft", "dpo")
+TRAINING = tuple(step.name for step in CHAIN if step.kind == "model")
 WHOLE, BEGUN, ABSENT, DAMAGED = "whole", "begun, not finished", "not run", "damaged"
 
 

@@ -55,12 +55,11 @@ def verify(folder: Path) -> dict[str, float]:
     """
     from transformers import AutoModelForCausalLM
 
-    from zephyr_train.training.lora import merge
     from zephyr_train.training.weights import require_whole
 
     job = Job.read(folder)
     if job.options.lora:
-        merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
+        _merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
     require_whole(folder / "weights")
     device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
     model = AutoModelForCausalLM.from_pretrained(
@@ -80,6 +79,16 @@ def verify(folder: Path) -> dict[str, float]:
             f"the checkpoints are still in {job.state}; run the command again to save anew",
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
+
+
+def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
+    """Write the base model with the adapter's weights added into `out`: the next step begins with whole weights."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.save_pretrained(out)
 
 
 def main() -> None:

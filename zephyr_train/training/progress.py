@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from zephyr_core.console import Progress, progress
+from zephyr_core.console import Advance, progress
 from zephyr_core.metrics import ordered
 from zephyr_core.records import MetricsRow
 from zephyr_train.job import Job
@@ -37,14 +37,14 @@ def following(job: Job) -> Iterator[Callable[[], None]]:
     """Give a function that reads a run's metrics and shows what is new."""
     file, size, first = job.folder / metrics.NAME, 0, 0.0
 
-    def look(shown: Progress) -> None:
+    def look(shown: Advance) -> None:
         nonlocal size, first
         before, size = size, file.stat().st_size if file.is_file() else 0
         if size == before:
             return
         rows, now = metrics.read(job.folder), time.monotonic()
         first = first or now
-        shown.advance(rows[-1]["step"] if rows else 0, state_line(rows, now - first))
+        shown(rows[-1]["step"] if rows else 0, state_line(rows, now - first))
 
     with progress(job.steps, unit="steps") as shown:
         yield lambda: look(shown)
@@ -55,4 +55,4 @@ def following_pass(passes: Job) -> Iterator[Callable[[], None]]:
     """Give a function that counts the chunks of a reference pass and shows how many are there."""
     files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
     with progress(len(files), unit="chunks") as shown:
-        yield lambda: shown.advance(sum(file.is_file() for file in files), "reference log-probs")
+        yield lambda: shown(sum(file.is_file() for file in files), "reference log-probs")
