@@ -9,7 +9,7 @@ from typing import Any
 
 from zephyr_core import kinds, manifest, process
 from zephyr_core.console import say
-from zephyr_core.errors import UsageError
+from zephyr_core.errors import Different, UsageError
 from zephyr_core.folder import discard
 from zephyr_core.options import declared
 from zephyr_core.reading import json_file
@@ -18,7 +18,7 @@ from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
-from zephyr_run.errors import NotReproduced, StepFailed
+from zephyr_run.errors import StepFailed
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record, held
 
@@ -138,8 +138,8 @@ def refuse_different(result: Mapping[str, Any]) -> None:
     """Raise when a step came out otherwise.
 
     Raises:
-        NotReproduced: with the steps.
+        Different: with the steps.
     """
     different = [step["step"] for step in result["steps"] if not step["is_equal"]]
     if different:
-        raise NotReproduced(f"came out otherwise: {', '.join(different)}", "the table says in what, and why perhaps")
+        raise Different(f"came out otherwise: {', '.join(different)}", "the table says in what, and why perhaps")
