@@ -25,11 +25,12 @@ def load(tmp_path: Path, text: str, name: str = "mine.toml", sections: dict[str,
     return recipe.load(str(tmp_path / name), sections)
 
 
-def test_each_layer_overrides_the_one_before(tmp_path: Path) -> None:
+def test_each_layer_overrides_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(tmp_path, "[step]\nbeta = 0.2\nepochs = 1\nquick = true", "base.toml")
     mine = load(tmp_path, f'extends = "{tmp_path}/base.toml"\n[step]\nepochs = 2\nlimit = 7')
-    environment = {"ZEPHYR_STEP_LIMIT": "8", "ZEPHYR_STEP_NAMES": "b, c"}
-    resolved = recipe.resolve("step", Options, mine, {"limit": 9, "beta": None}, environment)
+    monkeypatch.setenv("ZEPHYR_STEP_LIMIT", "8")
+    monkeypatch.setenv("ZEPHYR_STEP_NAMES", "b, c")
+    resolved = recipe.resolve("step", Options, mine, {"limit": 9, "beta": None})
     assert resolved.options == Options(0.2, 2, ("b", "c"), True, 9)
     assert resolved.origins == {
         "beta": f"file {tmp_path}/base.toml",

@@ -153,7 +153,9 @@ def test_killed_while_it_was_made_anew_it_is_made_anew_again(go: Go, commands: C
 def test_killed_between_two_steps_the_next_one_is_still_stale(go: Go, commands: Commands) -> None:
     go()
     commands.options["binarize"] = "other"
-    commands.start(["zephyr", "data", "binarize", "--overwrite"])  # whole, and nobody was left to put it on record
+    commands.start(
+        command.argv(["zephyr", "data", "binarize", "--overwrite"])
+    )  # whole, and nobody was left to put it on record
     assert go("dpo")["dpo"] == REBUILT
 
 
