@@ -10,17 +10,15 @@ from os import getpid
 from pathlib import Path
 
 from zephyr_core import errors, paths, this_code
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+from zephyr_core.disk import FORBIDDEN, is_full
 
 
 def explained(fault: Exception) -> errors.ZephyrError:
     """Return the error that a command ends with: what the machine lacks, or a fault of zephyr with its log file."""
-    if isinstance(fault, OSError) and fault.errno in _FULL:
+    if isinstance(fault, OSError) and is_full(fault):
         where = fault.filename or "the disk, or where stdout goes"
         return errors.NoSpace(f"no space left on {where}", "free some and run the command again")
-    if isinstance(fault, OSError) and fault.errno in _FORBIDDEN and fault.filename:
+    if isinstance(fault, OSError) and fault.errno in FORBIDDEN and fault.filename:
         return errors.EnvironmentLack(f"{fault.filename}: permission denied", "name a path that you may use")
     if isinstance(fault, OSError) and fault.errno == errno.ENAMETOOLONG:
         return errors.UsageError(f"{str(fault.filename)[:40]}…: this name is too long", "name a shorter path")

@@ -65,10 +65,14 @@ def write_text_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as JSON that people can read, whole or not at all."""
+    write_text_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 def write(directory: Path, content: Mapping[str, object]) -> None:
     """Write the manifest of a finished directory, with the digest of every file in it."""
-    whole = {"format": FORMAT, **content, "files": list_files(directory)}
-    write_text_whole(directory / NAME, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    write_json(directory / NAME, {"format": FORMAT, **content, "files": list_files(directory)})
 
 
 def is_whole(directory: Path) -> bool:
@@ -95,6 +99,19 @@ def read_any(directory: Path) -> AnyManifest:
     if kind not in _TYPES:
         raise DataError(f"{directory / NAME}: kind is {kind!r}, not {', '.join(_TYPES)}", RESTORE)
     return read_as(directory, _TYPES[kind])
+
+
+def find(directory: Path) -> AnyManifest | None:
+    """Return the manifest of a finished folder, by its kind; None when there is none that can be read."""
+    try:
+        return read_any(directory)
+    except DataError:
+        return None
+
+
+def as_dataset(content: AnyManifest | None) -> DatasetManifest | None:
+    """Return a manifest that is a dataset's, else None."""
+    return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
 
 
 def read_as(directory: Path, kind: type[Type]) -> Type:

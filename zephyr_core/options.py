@@ -7,13 +7,14 @@ checks of its value all read it.
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from zephyr_core.errors import OptionError
 
 _KEY = "option"
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
     """Return a question with the nearest known name, or None when none is near."""
     near = difflib.get_close_matches(wrong, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def from_json(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """Return the options that a record holds; JSON knows no tuples."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def given(kind: Any, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def shipped(kind: str) -> Path:
     raise ZephyrError(f"the installation lacks its {kind}/ folder", "install zephyr again from its wheel or checkout")
 
 
-def run_directory(recipe: str, step: str) -> Path:
-    """Return where a step of a recipe writes when no `--out` is given."""
+def run_directory(recipe: str, step: str = "") -> Path:
+    """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all of them."""
     return Path(os.environ.get(RUNS, "runs")) / recipe / step
 
 

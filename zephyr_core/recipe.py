@@ -11,7 +11,6 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -168,7 +167,6 @@ def resolve(
     options_type: type[Options],
     recipe: Recipe,
     flags: dict[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> Resolved[Options]:
     """Return the step's options, each value from the last layer that sets it.
 
@@ -181,7 +179,7 @@ def resolve(
     kinds = typing.get_type_hints(options_type)
     values: dict[str, Any] = {}
     origins = {name: _default_origin(field) for name, field in fields.items()}
-    for origin, given in _layers(step, fields, recipe, flags or {}, environment):
+    for origin, given in _layers(step, fields, recipe, flags or {}):
         for key, value in given.items():
             name = key.replace("-", "_")
             if name not in fields:
@@ -196,15 +194,13 @@ def _layers(
     fields: typing.Iterable[str],
     recipe: Recipe,
     flags: dict[str, Any],
-    environment: Mapping[str, str] | None,
 ) -> typing.Iterator[tuple[str, dict[str, Any]]]:
     for origin, content in recipe.layers:
         yield origin, content.get(step, {})
-    variables = os.environ if environment is None else environment
     for name in fields:
         variable = variable_of(step, name)
-        if variable in variables:
-            yield f"environment {variable}", {name: variables[variable]}
+        if variable in os.environ:
+            yield f"environment {variable}", {name: os.environ[variable]}
     for name, value in flags.items():
         if value is not None:
             yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}

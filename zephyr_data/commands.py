@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal
 import typer
 
 from zephyr_core import paths
-from zephyr_core.console import show
+from zephyr_core.console import print_whole, show
 from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOption, RecipeOption, takes
-from zephyr_core.recipe import Recipe
 from zephyr_data.options import BinarizeOptions, CleanOptions
 
 FIRST_STEP: Final = "clean-ultrachat"
@@ -25,51 +24,38 @@ Directory = Annotated[Path | None, typer.Argument(help="A dataset directory; def
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule sets or .toml files.")]
 
 
-def _made_by(recipe: Recipe, step: str) -> Path:
-    """Return the directory that a recipe's step writes when no `--out` is given."""
-    return paths.run_directory(recipe.name, step)
+def _add_step(name: str, options: type, help: str) -> None:
+    """Add the command of a step that makes a dataset."""
+
+    @app.command(name, help=help)
+    @takes(options)
+    def make(
+        context: typer.Context,
+        out: OutOption = None,
+        recipe: RecipeOption = DEFAULT_RECIPE,
+        workers: WorkersOption = None,
+        dry_run: DryRunOption = False,
+        overwrite: OverwriteOption = False,
+        explain: ExplainOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        from zephyr_data.run import answer, named, refuse_cut_inputs
+
+        result, text = answer(named(name), context.params)
+        show(result, text, as_json)
+        refuse_cut_inputs(result)
 
 
-@app.command("clean-ultrachat")
-@takes(CleanOptions)
-def clean_ultrachat(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    workers: WorkersOption = None,
-    dry_run: DryRunOption = False,
-    overwrite: OverwriteOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
-    from zephyr_data.run import answer, refuse_cut_inputs
-    from zephyr_data.ultrachat import CLEANING
-
-    result, text = answer(CLEANING, context.params)
-    show(result, text, as_json)
-    refuse_cut_inputs(result)
-
-
-@app.command()
-@takes(BinarizeOptions)
-def binarize(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    workers: WorkersOption = None,
-    dry_run: DryRunOption = False,
-    overwrite: OverwriteOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit."""
-    from zephyr_data.binarize import BINARIZING
-    from zephyr_data.run import answer, refuse_cut_inputs
-
-    result, text = answer(BINARIZING, context.params)
-    show(result, text, as_json)
-    refuse_cut_inputs(result)
+_add_step(
+    "clean-ultrachat",
+    CleanOptions,
+    "Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit.",
+)
+_add_step(
+    "binarize",
+    BinarizeOptions,
+    "Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit.",
+)
 
 
 @app.command()
@@ -84,7 +70,7 @@ def audit(
     from zephyr_data.closing import closing_table
     from zephyr_data.report import rules_table
 
-    place = directory or _made_by(recipe, step)
+    place = directory or paths.run_directory(recipe.name, step)
     content = kinds.read_dataset(place)
     show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
 
@@ -101,8 +87,7 @@ def why(
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
     from zephyr_data.report import story
 
-    text = story(Path(place), row) if row is not None else story(_made_by(recipe, step), place)
-    show(None, text, as_json=False)
+    print_whole(story(Path(place), row) if row is not None else story(paths.run_directory(recipe.name, step), place))
 
 
 @app.command()
@@ -115,7 +100,7 @@ def verify(
     """Check every file, sum and digest of a dataset directory against its manifest."""
     from zephyr_data.store import verify
 
-    place = directory or _made_by(recipe, step)
+    place = directory or paths.run_directory(recipe.name, step)
     content = verify(place)
     show(content["splits"], f"{place} is whole: files, sums and digests match its manifest", as_json)
 

@@ -9,14 +9,13 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
 
 from zephyr_core import manifest, paths, this_code
-from zephyr_core.console import Progress, say
+from zephyr_core.console import Advance, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
@@ -32,7 +31,6 @@ from zephyr_data.work import Work
 from zephyr_data.workers import BlockDone, Job, run_blocks
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
-VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 
 
 @dataclass
@@ -112,7 +110,7 @@ def make(
     files: list[RawFile],
     out: Path,
     workers: int,
-    progress: Progress,
+    progress: Advance,
 ) -> DatasetManifest:
     """Make the dataset directory `out` of raw files and return its manifest.
 
@@ -156,16 +154,16 @@ def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dic
 
 
 def _versions() -> dict[str, str]:
-    return this_code.versions() | {name: version(name) for name in VERSIONED}
+    return this_code.versions("polars", "pyarrow", "truecase", "langdetect")
 
 
-def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:
+def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iterator[BlockDone]:
     rows = 0
     for done in run_blocks(inputs.blocks(), job, workers):
         inputs.check_shape(done)
         inputs.stored_ends[done.block.file] = done.block.stored_end
         rows += done.rows
-        progress.advance(inputs.bytes_read, f"{rows:,} rows")
+        progress(inputs.bytes_read, f"{rows:,} rows")
         yield done
 
 

@@ -16,7 +16,7 @@ from zephyr_core.keys import draws
 from zephyr_data import phrases, schemas
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.rules import Ruleset
-from zephyr_data.stages import Stage, fill
+from zephyr_data.stages import Stage, fill, verdict
 from zephyr_data.ultrafeedback import answers, in_canonical_order
 
 NAME = "policy"
@@ -174,10 +174,4 @@ def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         .unique("row", keep="first", maintain_order=True)
     )
     joined = without.select("row").join(nearest, on="row", how="left", maintain_order="left")
-    return joined.select(
-        "row",
-        rule=pl.col("fault").fill_null("no-lower-score"),
-        turn=pl.lit(None, dtype=pl.Int32),
-        matched="matched",
-        drops=pl.lit(True),
-    )
+    return verdict(joined, pl.col("fault").fill_null("no-lower-score"), matched=pl.col("matched"))

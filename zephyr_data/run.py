@@ -56,6 +56,17 @@ def is_dataset(content: Answer) -> TypeGuard[DatasetManifest]:
     return "inputs" in content
 
 
+def named(step: str) -> Step[Any]:
+    """Return the step of that name; nothing of the other one is loaded."""
+    if step == "binarize":
+        from zephyr_data.binarize import BINARIZING
+
+        return BINARIZING
+    from zephyr_data.ultrachat import CLEANING
+
+    return CLEANING
+
+
 def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
     """Return what a command with these parameters shows: a result, or where the value of an option comes from.
 

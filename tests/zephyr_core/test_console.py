@@ -31,18 +31,18 @@ def test_lines_of_progress_come_only_now_and_then(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
-    lines = console.Lines(200, "steps")
-    lines.advance(1, "loss 2")
+    advance = console.lines(200, "steps")
+    advance(1, "loss 2")
     clock[0] = 11.0
-    lines.advance(50, "loss 1")
-    lines.advance(51, "loss 1")
+    advance(50, "loss 1")
+    advance(51, "loss 1")
     assert capsys.readouterr().err == "50 of 200 steps (25%): loss 1\n"
     assert capsys.readouterr().out == ""
 
 
 def test_bytes_are_shown_as_megabytes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "EVERY", 0.0)
-    console.Lines(4e6, "bytes").advance(1e6, "7 rows")
+    console.lines(4e6, "bytes")(1e6, "7 rows")
     assert capsys.readouterr().err == "1 of 4 MB (25%): 7 rows\n"
 
 
@@ -117,3 +117,7 @@ def test_a_stderr_that_was_closed_keeps_news_out_of_the_result(tmp_path: Path) -
 def shell(words: str) -> "subprocess.CompletedProcess[str]":
     line = f"{sys.executable} -c 'import cli; cli.main()' {words}"
     return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+
+def test_several_values_are_listed_and_one_is_text() -> None:
+    assert [console.listed(value) for value in (["a", 2], ("b",), (), "c", None)] == ["a, 2", "b", "", "c", "None"]

@@ -135,3 +135,8 @@ def test_a_name_that_is_too_long_is_the_user_s() -> None:
     done = run("import cli; cli.main()", "data", "verify", "a" * 300)
     assert done.returncode == 2 and done.stderr.startswith("error: aaaa")
     assert "too long" in done.stderr and "a fault of zephyr" not in done.stderr
+
+
+@pytest.mark.parametrize(("said", "shown"), [("first\nsecond", "first"), ("", "ValueError"), (" \n", "ValueError")])
+def test_an_error_is_told_in_one_line_or_by_its_type(said: str, shown: str) -> None:
+    assert errors.first_line(ValueError(said)) == shown

@@ -1,10 +1,11 @@
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from zephyr_core.errors import OptionError
-from zephyr_core.options import Option, check, declared, given, value
+from zephyr_core.options import Option, check, declared, from_json, given, value
 from zephyr_run.steps import SECTIONS
 
 
@@ -61,3 +62,8 @@ def test_a_number_is_finite(wrong: float) -> None:
 
     with pytest.raises(OptionError, match="it must be a number"):
         check(Rates(wrong))
+
+
+def test_options_of_a_record_are_those_that_were_written() -> None:
+    options = Options(size=None, who=("me", "you"))
+    assert from_json(Options, json.loads(json.dumps(asdict(options)))) == options

@@ -569,9 +569,8 @@ def test_verify_counts_pairs(write: Write, binarize: Make, tmp_path: Path) -> No
         verify(tmp_path / "pairs")
 
 
-def test_options_resolve_with_their_origins() -> None:
-    resolved = recipe.resolve(
-        "binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"}, {"ZEPHYR_BINARIZE_MIN_MARGIN": "0.5"}
-    )
+def test_options_resolve_with_their_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEPHYR_BINARIZE_MIN_MARGIN", "0.5")
+    resolved = recipe.resolve("binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"})
     assert (resolved.options.sources, resolved.options.min_margin) == (("samples:ultrafeedback", "samples:judged"), 0.5)
     assert resolved.explain("rejected") == "binarize.rejected = 'lowest'   (flag --rejected)"
