@@ -64,7 +64,7 @@ def diff_recipes(left: RecipeArgument, right: RecipeArgument) -> None:
 
 def main() -> None:
     """Run the command line; an error is one line, a hint and its exit code (zephyr_core.errors has the table)."""
-    console.replace_what_cannot_be_encoded()
+    console.prepare_streams()
     try:
         with sigterm_raises():
             app()

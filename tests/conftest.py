@@ -95,6 +95,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield mounted
 
 
+# Of a recipe: a model of a few thousand weights, which is trained in seconds.
+SMALL_STUDENT = """[student]
+vocabulary = 384
+hidden_size = 32
+intermediate_size = 64
+layers = 2
+"""
+
 # Of our own writing, each with what must become of it; the recipe `tiny` has those of the grammar too.
 SAMPLES = {"clean-ultrachat": ("samples:ultrachat",), "binarize": ("samples:ultrafeedback",)}
 

@@ -251,3 +251,9 @@ def test_the_reference_is_up_to_date() -> None:
         cwd=ROOT,
     )
     assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.parametrize("command", ["audit", "verify"])
+def test_a_step_that_makes_no_dataset_is_a_usage_error(command: str) -> None:
+    done = zephyr("data", command, "--recipe", "tiny", "--step", "clean")
+    assert done.returncode == 2 and "binarize" in done.stderr

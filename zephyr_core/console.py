@@ -5,20 +5,40 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from zephyr_core.errors import EnvironmentLack
 
 EVERY = 10.0  # seconds between lines of progress
+Advance = Callable[[float, str], None]  # shows how much of some work is done, with a few words about it
 
 
-def replace_what_cannot_be_encoded() -> None:
-    """Let stdout and stderr write `?` for a character that their encoding lacks, instead of failing at it."""
+def prepare_streams() -> None:
+    """Make stdout and stderr fit to write to.
+
+    They write `?` for a character that their encoding lacks. Where stderr was closed, what is written there is
+    discarded; a closed stdout is one that nobody reads, so that no result is lost without an error.
+    """
+    if sys.stderr is None:
+        sys.stderr = _opened(os.open(os.devnull, os.O_WRONLY), 2)
+    if sys.stdout is None:
+        nobody, end = os.pipe()
+        os.close(nobody)
+        sys.stdout = _opened(end, 1)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _opened(descriptor: int, number: int) -> TextIO:
+    """Return a stream on the descriptor, which gets the number that programs started from here expect."""
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.set_inheritable(number, True)
+    return open(number, "w", encoding="utf-8", closefd=False)
 
 
 def say(line: str) -> None:
@@ -64,35 +84,26 @@ def _is_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-class Progress(Protocol):
-    """How far some work is."""
-
-    def advance(self, done: float, text: str) -> None:
-        """Show how much of the total is done, with a few words about it."""
-
-
 @contextmanager
-def progress(total: float, *, unit: str) -> Iterator[Progress]:
-    """Give a progress bar when stderr is a terminal, else a line every few seconds.
+def progress(total: float, *, unit: str) -> Iterator[Advance]:
+    """Give what moves a progress bar when stderr is a terminal, else prints a line every few seconds.
 
     Args:
         total: of the work, in that unit.
         unit: "bytes", which are shown as MB, or what is counted.
     """
     if not sys.stderr.isatty():
-        yield Lines(total, unit)
+        yield lines(total, unit)
         return
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    with RichProgress(
-        TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn(), transient=True
-    ) as bar:
+    with Progress(TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn(), transient=True) as bar:
         bar.console.stderr = True
         _bars.append(bar)
+        task = bar.add_task("starting", total=total)
         try:
-            yield Bar(bar, bar.add_task("starting", total=total))
+            yield lambda done, text: bar.update(task, completed=done, description=text)
         finally:
             _bars.remove(bar)
 
@@ -100,31 +111,20 @@ def progress(total: float, *, unit: str) -> Iterator[Progress]:
 _bars: list[Any] = []  # shown now: news goes above the last one
 
 
-class Bar:
-    """A bar on a terminal."""
+def lines(total: float, unit: str) -> Advance:
+    """Return what prints how far the work is, if the last line is a while ago."""
+    last = time.monotonic()
+    scale, shown = (1e6, "MB") if unit == "bytes" else (1, unit)
 
-    def __init__(self, bar: Any, task: Any) -> None:
-        self._bar, self._task = bar, task
-
-    def advance(self, done: float, text: str) -> None:
-        """Move the bar."""
-        self._bar.update(self._task, completed=done, description=text)
-
-
-class Lines:
-    """One line every few seconds."""
-
-    def __init__(self, total: float, unit: str) -> None:
-        self._total, self._unit, self._last = total, unit, time.monotonic()
-
-    def advance(self, done: float, text: str) -> None:
-        """Print how far the work is, if the last line is a while ago."""
-        if time.monotonic() - self._last < EVERY:
+    def advance(done: float, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last < EVERY:
             return
-        self._last = time.monotonic()
-        scale, unit = (1e6, "MB") if self._unit == "bytes" else (1, self._unit)
-        part = done / self._total if self._total else 1.0
-        say(f"{done / scale:,.0f} of {self._total / scale:,.0f} {unit} ({part:.0%}): {text}")
+        last = time.monotonic()
+        part = done / total if total else 1.0
+        say(f"{done / scale:,.0f} of {total / scale:,.0f} {shown} ({part:.0%}): {text}")
+
+    return advance
 
 
 def share(part: int, whole: int) -> str:
@@ -151,6 +151,11 @@ def table(rows: Iterable[Sequence[Any]], *, align: str = "") -> Iterator[str]:
             for cell, width, side in zip(row, widths, sides, strict=True)
         )
         yield "  ".join(padded).rstrip()
+
+
+def listed(value: object) -> str:
+    """Return several values with commas between them, anything else as text."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def one_line(text: str | None, limit: int | None = None) -> str:

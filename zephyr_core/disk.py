@@ -10,7 +10,7 @@ from pathlib import Path
 from zephyr_core.errors import NoSpace, ZephyrError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _ELSEWHERE = "name another folder"
 
 
@@ -31,17 +31,17 @@ def clear_disk_errors(place: Path, *, hint: str = _ELSEWHERE, continues: bool = 
     except ZephyrError:
         raise
     except Exception as fault:
-        if _is_full(fault):
+        if is_full(fault):
             again = "free some and run the command again" + (": it continues" if continues else "")
             raise NoSpace(f"no space left while writing {place}", again) from fault
-        if isinstance(fault, OSError) and fault.errno in _FORBIDDEN:
+        if isinstance(fault, OSError) and fault.errno in FORBIDDEN:
             raise NoSpace(f"{fault.filename or place}: permission denied", hint) from fault
         if isinstance(fault, FileExistsError | NotADirectoryError):
             raise NoSpace(f"{place} cannot be written: a file is in the way", hint) from fault
         raise
 
 
-def _is_full(fault: Exception) -> bool:
+def is_full(fault: BaseException) -> bool:
     """Return whether an error is a full disk's; polars, pyarrow and safetensors wrap it in errors of their own."""
     if isinstance(fault, OSError) and fault.errno in _FULL:
         return True

@@ -41,6 +41,11 @@ INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
 
+def first_line(fault: BaseException) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0]
+
+
 class ZephyrError(Exception):
     """A failure that the reader can fix; `hint` says how."""
 

@@ -1,7 +1,6 @@
 """The Hugging Face Hub: a revision is resolved once to its commit, and files are fetched into the Hub's own cache."""
 
 import contextlib
-import errno
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from zephyr_core.console import say
-from zephyr_core.disk import require_space
-from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
+from zephyr_core.disk import FORBIDDEN, is_full, require_space
+from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable, first_line
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
 
@@ -24,7 +23,6 @@ CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
 AGAIN = "run the command again: whole files stay, the rest is fetched"  # the client keeps no part of a file
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
         fault = fault.__cause__  # "not in the cache either" hides what went wrong
     status = getattr(getattr(fault, "response", None), "status_code", None)
     missing = isinstance(fault, errors.RepositoryNotFoundError)  # which GatedRepoError is too; 401 may mean either
-    if isinstance(fault, OSError) and fault.errno in _UNWRITABLE:
+    if isinstance(fault, OSError) and (is_full(fault) or fault.errno in FORBIDDEN):
         return NoSpace(
             f"{failure}: {_cache()} cannot be written: {fault.strerror}",
             "free some space, or point HF_HOME to a folder that can be written",
@@ -181,7 +179,7 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
         failure = f"{failure}: the Hub limits the rate of requests (429)"
         hint = "run the command again in some minutes (`hf auth login` raises the limit)"
     else:
-        failure = f"{failure}: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}"
+        failure = f"{failure}: {first_line(fault)}"
     return Unreachable(failure, f"{hint}, or {wanted.instead}")
 
 

@@ -17,9 +17,14 @@ def text_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def json_key(content: object) -> str:
+    """Return the hex sha256 of the compact JSON of some content."""
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
 def row_key(texts: Sequence[str]) -> str:
     """Return the hex sha256 of the compact JSON list of a row's texts, as read."""
-    return hashlib.sha256(canonical_json(list(texts))).hexdigest()
+    return json_key(list(texts))
 
 
 def draws(seed: int, purpose: str, keys: Iterable[str], choices: int) -> list[int]:

@@ -27,8 +27,11 @@ WORDS = {
     "model": ("a model", "`zephyr train sft --model {folder}` trains it further"),
     "student": ("a new student, a model with random weights", "`zephyr train sft --model {folder}` trains it"),
     "whole-run": ("a whole run of `zephyr run`", "`zephyr reproduce {folder}` runs it again and compares"),
-    "tokens": ("token rows, which training keeps", "`zephyr train` finds them by itself: name the dataset instead"),
-    "reference": ("reference log-probs, which training keeps", "`zephyr train dpo` finds them by itself"),
+    "tokens": (
+        "a set of token rows, which training keeps",
+        "`zephyr train` finds them by itself: name the dataset instead",
+    ),
+    "reference": ("a set of reference log-probs, which training keeps", "`zephyr train dpo` finds them by itself"),
     "ablations": ("the folder of `zephyr ablate`", "its page is {folder}/ablations.html"),
     OTHER: ("a folder that zephyr does not know", ""),
     ABSENT: ("absent", ""),
@@ -48,7 +51,7 @@ MODEL = Wanted("a model", ("sft-run", "dpo-run", "model", "student"))
 DPO_RUN = Wanted("a dDPO run", ("dpo-run",))
 WHOLE_RUN = Wanted("a whole run of `zephyr run`", ("whole-run",))
 RAW_DIALOGUES = Wanted("raw dialogues", ())
-RATED_ROWS = Wanted("rated rows", ("pairs",))  # a dataset of pairs keeps those that it was made from
+RATED_ROWS = Wanted("a set of rated rows", ("pairs",))  # a dataset of pairs keeps those that it was made from
 
 
 def kind_of(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from zephyr_core.errors import DataError
+from zephyr_core.reading import parsed
 from zephyr_core.records import (
     AnyManifest,
     DatasetManifest,
@@ -64,10 +65,14 @@ def write_text_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as JSON that people can read, whole or not at all."""
+    write_text_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 def write(directory: Path, content: Mapping[str, object]) -> None:
     """Write the manifest of a finished directory, with the digest of every file in it."""
-    whole = {"format": FORMAT, **content, "files": list_files(directory)}
-    write_text_whole(directory / NAME, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    write_json(directory / NAME, {"format": FORMAT, **content, "files": list_files(directory)})
 
 
 def is_whole(directory: Path) -> bool:
@@ -96,6 +101,19 @@ def read_any(directory: Path) -> AnyManifest:
     return read_as(directory, _TYPES[kind])
 
 
+def find(directory: Path) -> AnyManifest | None:
+    """Return the manifest of a finished folder, by its kind; None when there is none that can be read."""
+    try:
+        return read_any(directory)
+    except DataError:
+        return None
+
+
+def as_dataset(content: AnyManifest | None) -> DatasetManifest | None:
+    """Return a manifest that is a dataset's, else None."""
+    return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
+
+
 def read_as(directory: Path, kind: type[Type]) -> Type:
     """Return the manifest of a finished folder, every key checked against its type.
 
@@ -106,10 +124,10 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
     if not path.is_file():
         raise DataError(
             f"{directory} is not a finished dataset: it has no {NAME}",
-            "run the command that makes it again; it continues where it stopped",
+            "name a finished one, or run the command that makes it: one that was stopped continues",
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path)
     except ValueError as fault:
         raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
     if not isinstance(content, dict):

@@ -6,13 +6,15 @@ checks of its value all read it.
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from zephyr_core.errors import OptionError
 
 _KEY = "option"
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def of(field: "dataclasses.Field[Any]") -> Option:
 
 
 def check(options: Any) -> None:
-    """Check each value against its declaration: one of the choices, not below the least.
+    """Check each value against its declaration: one of the choices, not below the least; numbers are finite.
 
     Raises:
         OptionError: with the option's name, its value, and what it can be.
@@ -56,6 +58,8 @@ def check(options: Any) -> None:
             if option.choices and one is not None and one not in option.choices:
                 listed = ", ".join(option.choices)
                 raise OptionError(f"{name} is {one!r}; it can be {listed}", did_you_mean(str(one), option.choices))
+            if isinstance(one, float) and not math.isfinite(one):
+                raise OptionError(f"{name} is {one}: it must be a number")
             if option.least is not None and one is not None and one < option.least:
                 raise OptionError(f"{name} is {one}: it must be at least {option.least:g}")
 
@@ -64,6 +68,11 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
     """Return a question with the nearest known name, or None when none is near."""
     near = difflib.get_close_matches(wrong, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def from_json(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """Return the options that a record holds; JSON knows no tuples."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def given(kind: Any, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ In a checkout `rules/` and `recipes/` stand beside the packages; in a wheel they
 import os
 from pathlib import Path
 
-from zephyr_core.errors import ZephyrError
+from zephyr_core.errors import UsageError, ZephyrError
 
 RUNS, CACHE = "ZEPHYR_RUNS", "ZEPHYR_CACHE"  # environment variables
 SHARED = "artefacts"  # beside the runs of all recipes: what they share, so no recipe's name
@@ -21,12 +21,29 @@ def shipped(kind: str) -> Path:
     raise ZephyrError(f"the installation lacks its {kind}/ folder", "install zephyr again from its wheel or checkout")
 
 
-def run_directory(recipe: str, step: str) -> Path:
-    """Return where a step of a recipe writes when no `--out` is given."""
+def run_directory(recipe: str, step: str = "") -> Path:
+    """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all of them."""
     return Path(os.environ.get(RUNS, "runs")) / recipe / step
 
 
 def cache_directory() -> Path:
-    """Return the folder for derived tables; ZEPHYR_CACHE overrides it."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zephyr"
-    return Path(os.environ.get(CACHE, default))
+    """Return the folder for derived tables; ZEPHYR_CACHE overrides it.
+
+    Raises:
+        UsageError: it would be in a home folder, and there is none.
+    """
+    own = os.environ.get(CACHE)
+    return Path(own) if own else (expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "zephyr"
+
+
+def expanded(path: str) -> Path:
+    """Return a path, `~` at its beginning as a home folder.
+
+    Raises:
+        UsageError: there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        hint = f"name the whole path; {CACHE} names the cache"
+        raise UsageError(f"{path}: there is no such home folder", hint) from None

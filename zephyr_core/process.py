@@ -4,7 +4,6 @@ Neither outlives the other. A process that is stopped, by ctrl-c, SIGTERM or an 
 (`start`, `follow`); one that is killed cannot, so the one it started watches it (`end_with`, `as_worker`).
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -205,7 +204,7 @@ def as_worker(folder: Path) -> Iterator[None]:
     except ZephyrError as fault:
         content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
         with suppress(OSError):
-            manifest.write_text_whole(folder / FAILURE, json.dumps(content))
+            manifest.write_json(folder / FAILURE, content)
         print(f"error: {fault}", flush=True)
         sys.stderr.flush()
         os._exit(fault.exit_code)  # not sys.exit: another rank may be waiting in a collective

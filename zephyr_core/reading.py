@@ -1,14 +1,28 @@
 """Files on disk as far as they can be read: what is damaged is told by whoever looks after it, not by a crash."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+def parsed(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
+    """Return what a text file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged: not UTF-8, not what `parse` reads, or nested too deeply.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def json_file(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; an empty one when there is none or it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -23,7 +37,7 @@ def json_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -11,7 +11,6 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from zephyr_core import options as declarations
 from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
+from zephyr_core.reading import parsed
 from zephyr_core.recipe_names import Sections, suggest, variable_of
 from zephyr_core.records import OptionsRecord
 
@@ -104,9 +104,11 @@ def _recorded(name_or_file: str) -> Recipe | None:
     if not file:
         return None
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = parsed(Path(file))
         layers = tuple((str(origin), dict(layer)) for origin, layer in content["layers"])
         recorded = Recipe(str(content["name"]), str(content["typed"]), layers)
+        if not layers:
+            raise ValueError("it has no layers")
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise RecipeError(
             f"{file}, the run's record of its recipe, cannot be read: {fault}", f"unset {recipe_names.RECORD}"
@@ -116,12 +118,13 @@ def _recorded(name_or_file: str) -> Recipe | None:
 
 def _read(name_or_file: str) -> Recipe:
     layers: list[tuple[str, dict[str, Any]]] = []
-    seen: list[str] = []
+    seen: dict[str, str] = {}  # file → what it was called
     wanted: str | None = name_or_file
     while wanted is not None:
-        if wanted in seen:
-            raise RecipeError(f"recipe {wanted!r} extends itself: {' → '.join([*seen, wanted])}")
-        seen.append(wanted)
+        file = os.path.realpath(wanted) if wanted.endswith(".toml") else wanted
+        if file in seen:
+            raise RecipeError(f"recipe {seen[file]!r} extends itself: {' → '.join([*seen.values(), wanted])}")
+        seen[file] = wanted
         origin, content = _parse(wanted)
         layers.insert(0, (origin, content))
         wanted = _base(wanted, content.get("extends"), origin)
@@ -141,18 +144,18 @@ def _base(file: str, extends: Any, origin: str) -> str | None:
     if extends is None or not extends.endswith(".toml"):
         return extends
     folder = Path(file).parent if file.endswith(".toml") else paths.shipped("recipes")
-    return str(folder / Path(extends).expanduser())
+    return str(folder / paths.expanded(extends))
 
 
 def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:
     is_file = name_or_file.endswith(".toml")
     path = Path(name_or_file) if is_file else paths.shipped("recipes") / f"{name_or_file}.toml"
-    if not path.is_file():
-        names = shipped_names()
+    names = shipped_names()
+    if not (path.is_file() if is_file else name_or_file in names):
         raise RecipeError(f"no recipe {name_or_file!r}", suggest(name_or_file, names, "a file name ends in .toml"))
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        content = parsed(path, tomllib.loads)
+    except ValueError as fault:
         raise RecipeError(f"{path} is not valid TOML: {fault}") from None
     except OSError as fault:
         raise RecipeError(f"{path} cannot be read: {fault.strerror}") from None
@@ -164,7 +167,6 @@ def resolve(
     options_type: type[Options],
     recipe: Recipe,
     flags: dict[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> Resolved[Options]:
     """Return the step's options, each value from the last layer that sets it.
 
@@ -177,7 +179,7 @@ def resolve(
     kinds = typing.get_type_hints(options_type)
     values: dict[str, Any] = {}
     origins = {name: _default_origin(field) for name, field in fields.items()}
-    for origin, given in _layers(step, fields, recipe, flags or {}, environment):
+    for origin, given in _layers(step, fields, recipe, flags or {}):
         for key, value in given.items():
             name = key.replace("-", "_")
             if name not in fields:
@@ -192,18 +194,16 @@ def _layers(
     fields: typing.Iterable[str],
     recipe: Recipe,
     flags: dict[str, Any],
-    environment: Mapping[str, str] | None,
 ) -> typing.Iterator[tuple[str, dict[str, Any]]]:
     for origin, content in recipe.layers:
         yield origin, content.get(step, {})
-    variables = os.environ if environment is None else environment
     for name in fields:
         variable = variable_of(step, name)
-        if variable in variables:
-            yield f"environment {variable}", {name: variables[variable]}
+        if variable in os.environ:
+            yield f"environment {variable}", {name: os.environ[variable]}
     for name, value in flags.items():
         if value is not None:
-            yield f"flag --{name.replace('_', '-')}", {name: value}
+            yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}
 
 
 def _default_origin(field: "dataclasses.Field[Any]") -> str:
@@ -218,20 +218,26 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
             return None
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
     if typing.get_origin(kind) is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
-        return tuple(part.strip() if isinstance(part, str) else part for part in parts)
+        return tuple(_typed(part, typing.get_args(kind)[0], where) for part in _parts(value, where))
     if kind is bool and value in ("true", "false"):
         return value == "true"
-    if kind in (int, float) and isinstance(value, str):
+    if (kind in (int, float) and isinstance(value, str)) or (kind is float and type(value) is int):
         try:
             return kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise RecipeError(f"{where}: {value!r} is not {_ARTICLES[kind]}") from None
-    if kind is float and type(value) is int:
-        return float(value)
     if type(value) is not kind:
         raise RecipeError(f"{where}: {value!r} is not {_ARTICLES.get(kind, kind)}")
     return value
+
+
+def _parts(value: Any, where: str) -> list[Any]:
+    """Return the values of a list; text has commas between them."""
+    if isinstance(value, str):
+        return [] if value in ("", "none") else [part.strip() for part in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f"{where}: {value!r} is not a list")
+    return [*value]
 
 
 _ARTICLES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}

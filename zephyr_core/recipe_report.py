@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from zephyr_core import recipe as recipes
+from zephyr_core.console import table
 
 
 def listing() -> str:
     """Return the shipped recipes, one a line."""
-    names = recipes.shipped_names()
-    width = max(map(len, names))
-    return "\n".join(f"{name:<{width}}  {recipes.load(name).about()}" for name in names)
+    return "\n".join(table((name, recipes.load(name).about()) for name in recipes.shipped_names()))
 
 
 def values(recipe: recipes.Recipe, steps: Mapping[str, type]) -> str:

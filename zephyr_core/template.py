@@ -4,7 +4,6 @@ The text of a turn is escaped before it is rendered, because it could otherwise 
 say: end a turn, or begin one.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -14,9 +13,15 @@ from typing import Any
 
 from zephyr_core.errors import OptionError
 from zephyr_core.faults import Fault, OptionFault
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key, text_key
 
 Message = dict[str, str]
+# Roles as rows spell them, in any case of letters → as templates know them (docs/dataset.md).
+ROLES = {
+    "system": "system",
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+}
 
 # One line a turn's head, one its text. The markers around a reply and its EOS add no byte; they let transformers and
 # TRL say which tokens are the assistant's.
@@ -159,7 +164,7 @@ class Chat:
     @cached_property
     def tokenizer_digest(self) -> str:
         """Return the hex sha256 of the tokenizer's definition, without the state that calls leave in it."""
-        return hashlib.sha256(canonical_json(self._definition)).hexdigest()
+        return json_key(self._definition)
 
     @cached_property
     def _definition(self) -> dict[str, Any]:

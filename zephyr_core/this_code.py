@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,20 @@ PACKAGES = Path(__file__).parent.parent
 CODE = "zephyr code"  # its name in a record's versions
 
 
-def versions() -> dict[str, str]:
-    """Return what a record says of zephyr itself."""
-    return {"zephyr-toolkit": zephyr_core.__version__, CODE: digest()[:12]}
+def versions(*packages: str) -> dict[str, str]:
+    """Return what a record says of zephyr itself, and of those packages as far as they are installed."""
+    return {"zephyr-toolkit": zephyr_core.__version__, CODE: digest()[:12], **installed(*packages)}
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Return the version of each package that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    known = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            known[name] = version(name)
+    return known
 
 
 def digest() -> str:

@@ -1,22 +1,22 @@
 """The commands of `zephyr data` and `zephyr rules`. At import standard library and Typer; the rest loads in bodies."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
 from zephyr_core import paths
-from zephyr_core.console import show
+from zephyr_core.console import print_whole, show
 from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOption, RecipeOption, takes
-from zephyr_core.recipe import Recipe
 from zephyr_data.options import BinarizeOptions, CleanOptions
 
-FIRST_STEP = "clean-ultrachat"
+FIRST_STEP: Final = "clean-ultrachat"
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
 rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The phrase rules: show and test them.")
 
-StepOption = Annotated[str, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
+StepName = Literal["clean-ultrachat", "binarize"]
+StepOption = Annotated[StepName, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: all cores for large inputs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that was made differently.")]
@@ -24,51 +24,39 @@ Directory = Annotated[Path | None, typer.Argument(help="A dataset directory; def
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule sets or .toml files.")]
 
 
-def _made_by(recipe: Recipe, step: str) -> Path:
-    """Return the directory that a recipe's step writes when no `--out` is given."""
-    return paths.run_directory(recipe.name, step)
+def _add_step(name: str, options: type, help: str) -> None:
+    """Add the command of a step that makes a dataset."""
+
+    @app.command(name, help=help)
+    @takes(options)
+    def make(
+        context: typer.Context,
+        out: OutOption = None,
+        recipe: RecipeOption = DEFAULT_RECIPE,
+        workers: WorkersOption = None,
+        dry_run: DryRunOption = False,
+        overwrite: OverwriteOption = False,
+        explain: ExplainOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        from zephyr_data.known import STEPS
+        from zephyr_data.run import answer, refuse_cut_inputs
+
+        result, text = answer(STEPS[name], context.params)
+        show(result, text, as_json)
+        refuse_cut_inputs(result)
 
 
-@app.command("clean-ultrachat")
-@takes(CleanOptions)
-def clean_ultrachat(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    workers: WorkersOption = None,
-    dry_run: DryRunOption = False,
-    overwrite: OverwriteOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit."""
-    from zephyr_data.cleaning.ultrachat import CLEANING
-    from zephyr_data.run import answer, refuse_cut_inputs
-
-    result, text = answer(CLEANING, context.params)
-    show(result, text, as_json)
-    refuse_cut_inputs(result)
-
-
-@app.command()
-@takes(BinarizeOptions)
-def binarize(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    workers: WorkersOption = None,
-    dry_run: DryRunOption = False,
-    overwrite: OverwriteOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit."""
-    from zephyr_data.pairing.binarize import BINARIZING
-    from zephyr_data.run import answer, refuse_cut_inputs
-
-    result, text = answer(BINARIZING, context.params)
-    show(result, text, as_json)
-    refuse_cut_inputs(result)
+_add_step(
+    "clean-ultrachat",
+    CleanOptions,
+    "Clean raw dialogues: phrase rules, casing, language, duplicates, selection, splits, audit.",
+)
+_add_step(
+    "binarize",
+    BinarizeOptions,
+    "Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit.",
+)
 
 
 @app.command()
@@ -84,7 +72,7 @@ def audit(
     from zephyr_data.reporting.closing import closing_table
     from zephyr_data.reporting.story import rules_table
 
-    place = directory or _made_by(recipe, step)
+    place = directory or paths.run_directory(recipe.name, step)
     content = kinds.read_dataset(place)
     show(content["counts"], f"{closing_table(content, reports_of(content), place)}\n\n{rules_table(place)}", as_json)
 
@@ -101,8 +89,7 @@ def why(
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
     from zephyr_data.reporting.story import story
 
-    text = story(Path(place), row) if row is not None else story(_made_by(recipe, step), place)
-    show(None, text, as_json=False)
+    print_whole(story(Path(place), row) if row is not None else story(paths.run_directory(recipe.name, step), place))
 
 
 @app.command()
@@ -115,7 +102,7 @@ def verify(
     """Check every file, sum and digest of a dataset directory against its manifest."""
     from zephyr_data.engine.store import verify
 
-    place = directory or _made_by(recipe, step)
+    place = directory or paths.run_directory(recipe.name, step)
     content = verify(place)
     show(content["splits"], f"{place} is whole: files, sums and digests match its manifest", as_json)
 

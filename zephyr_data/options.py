@@ -1,6 +1,5 @@
 """The options of the data steps, each default with its source: "paper §…", or "ours" where nothing was published."""
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -158,8 +157,6 @@ class BinarizeOptions(StepOptions):
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         super().__post_init__()
-        if not math.isfinite(self.min_margin):
-            raise OptionError(f"min_margin is {self.min_margin}: it must be a number")
         if self.keep_benchmarks and self.benchmark:
             raise OptionError("keep_benchmarks and benchmark contradict each other", "leave one of them out")
         if self.score not in ("mean", "overall") and not re.fullmatch("aspect:.+", self.score):

@@ -15,20 +15,26 @@ EDIT = pl.Struct(
     }
 )
 HIT = pl.Struct({"stage": pl.String, "rule": pl.String, "turn": pl.Int32})
-
-# A raw dialogue as a stage sees it. `turns` alternate user, assistant, user, …; null when the row has no dialogue.
-DIALOGUES: dict[str, pl.DataType] = {
+_PLACE: dict[str, pl.DataType] = {
     "source": pl.String(),
     "file": pl.String(),
     "line": pl.Int64(),
     "id": pl.String(),
     "row_key": pl.String(),
-    "turns": pl.List(pl.String),
+}
+_VERDICT: dict[str, pl.DataType] = {
     "dropped_by": pl.String(),  # "stage/rule"
     "dropped_turn": pl.Int32(),
     "matched": pl.String(),
     "hits": pl.List(HIT),  # every rule that would have fired
     "edits": pl.List(EDIT),  # every change of a text
+}
+
+# A raw dialogue as a stage sees it. `turns` alternate user, assistant, user, …; null when the row has no dialogue.
+DIALOGUES: dict[str, pl.DataType] = {
+    **_PLACE,
+    "turns": pl.List(pl.String),
+    **_VERDICT,
 }
 RATING = pl.Struct({"aspect": pl.String, "rating": pl.Float64})
 COMPLETION = pl.Struct(
@@ -43,20 +49,12 @@ COMPLETION = pl.Struct(
 )
 # A rated row as a stage sees it. `turns` end with the user's; `completions` stand in the order of the file.
 RATED: dict[str, pl.DataType] = {
-    "source": pl.String(),
-    "file": pl.String(),
-    "line": pl.Int64(),
-    "id": pl.String(),
-    "row_key": pl.String(),
+    **_PLACE,
     "prompt_id": pl.String(),
     "prompt_source": pl.String(),  # the raw column `source`
     "turns": pl.List(pl.String),
     "completions": pl.List(COMPLETION),
-    "dropped_by": pl.String(),
-    "dropped_turn": pl.Int32(),
-    "matched": pl.String(),
-    "hits": pl.List(HIT),
-    "edits": pl.List(EDIT),
+    **_VERDICT,
     "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
     "pairs": pl.List(pl.Struct({"chosen": pl.UInt32, "rejected": pl.UInt32})),  # places of completions, by `policy`
 }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import keys, manifest
+from zephyr_core import keys, manifest, process
 from zephyr_core.console import say
 from zephyr_core.reading import json_lines
 from zephyr_run import command
@@ -31,7 +31,7 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
     pairs = [*places.values()][-1]
     words = ["zephyr", "train", "measure", *places.values(), "--pairs", pairs, "--answers", str(PROMPTS), "--json"]
     say(f"\n== answers of the models\n$ {command.typed(words)}")
-    ended = command.start(words, catch=("out",), lock=lock)
+    ended = process.start(command.argv(words), catch=("out",), lock=lock)
     if ended.code:
         say(f"no answers are kept: the command ended with {ended.code}; the run is whole without them")
         file.unlink(missing_ok=True)  # of other models

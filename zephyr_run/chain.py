@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from zephyr_core import process
 from zephyr_core.console import say
+from zephyr_core.errors import USAGE
 from zephyr_core.folder import damage
 from zephyr_core.records import StepEntry
 from zephyr_core.steps import Step
@@ -25,7 +27,6 @@ from zephyr_run.record import Record
 from zephyr_run.steps import named
 
 DONE, SKIPPED, REBUILT = "done", "skipped", "rebuilt"
-REFUSED = 2  # exit code of a command that finds another's work
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Chain:
             return self._run(step, flags)
         lay = self.output(step).written()
         code = self._run(step, [])
-        if code == REFUSED:
+        if code == USAGE:  # it found another's work
             stale = self._stale(step) if step.again else None
             if stale is None:
                 return code
@@ -112,8 +113,8 @@ class Chain:
         words = command.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if artefact else [])
         self._begin(step, words, replaces=bool(flags))
         say(f"$ {command.typed([*words, *flags])}")
-        ended = command.start(
-            [*words, *flags],
+        ended = process.start(
+            command.argv([*words, *flags]),
             catch=["out"] if artefact else [],
             out_to=self.out_to,
             lock=self.lock,

@@ -5,11 +5,8 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
-from zephyr_core import process
 from zephyr_core.manifest import write_text_whole
-from zephyr_core.process import Ended
 from zephyr_core.recipe import Recipe
 from zephyr_core.recipe_names import RECORD
 from zephyr_core.steps import Step
@@ -51,17 +48,9 @@ def with_recipe(recipe: Recipe, folder: Path) -> dict[str, str]:
     return {**os.environ, RECORD: str(file.absolute())}
 
 
-def start(
-    command: Sequence[str],
-    *,
-    catch: Sequence[str] = (),
-    out_to: IO[str] | None = None,
-    lock: int | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Ended:
-    """Run a command, its words beginning with `zephyr`, and return how it ended; see `process.start`.
+def argv(command: Sequence[str]) -> list[str]:
+    """Return a command, its words beginning with `zephyr`, as a process of this interpreter.
 
-    It runs with this interpreter, and ends with this process as after ctrl-c.
+    It ends with this process as after ctrl-c.
     """
-    words = [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]
-    return process.start(words, catch=catch, out_to=out_to, lock=lock, environment=environment)
+    return [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import process
+from zephyr_core.console import listed, show, table
+from zephyr_core.errors import ENVIRONMENT
 from zephyr_core.steps import Step
-from zephyr_run import command, outputs
+from zephyr_run import command, kept_recipe, outputs
 from zephyr_run.errors import StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
-from zephyr_run.run import Asked, load
+from zephyr_run.run import Asked
 
-UNREACHABLE = 4  # exit code of a command whose source is not on this machine
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 REFERENCE = (
     "log-probs of the chosen and the rejected answer of each pair of dpo, below, under the frozen dSFT model",
@@ -29,7 +31,7 @@ def plan(asked: Asked) -> tuple[dict[str, Any], str]:
     Raises:
         StepFailed: a step's plan has faults; they have been told. The exit code is that of the first such step.
     """
-    loaded = load(asked)
+    loaded = kept_recipe.load(asked.recipe, asked.sources)
     with tempfile.TemporaryDirectory(prefix="zephyr-") as place:
         environment = command.with_recipe(asked.recipe, Path(place)) | OFFLINE
         return _plans(asked, loaded, environment)
@@ -51,7 +53,7 @@ def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tupl
     result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)
     if failed:
         names = ", ".join(name for name, _ in failed)
-        print(json.dumps(result[0], indent=2, ensure_ascii=False) if asked.as_json else result[1])
+        show(*result, asked.as_json)
         raise StepFailed(f"the plan has faults: {names}", "they are told with each step", failed[0][1])
     return result
 
@@ -65,8 +67,8 @@ def _plan_of(
         lines = [line.format(**values) for line in REFERENCE]
         return lines, "\n".join(lines), 0
     asked = [*words, "--dry-run", *(["--json"] if as_json else [])]
-    ended = command.start(asked, catch=["out", "err"], environment=environment)
-    if ended.code == UNREACHABLE and step.is_data:
+    ended = process.start(command.argv(asked), catch=["out", "err"], environment=environment)
+    if ended.code == ENVIRONMENT and step.is_data:  # its source is not on this machine
         return {"not looked at": _fault(ended.err), "options": values}, _unseen(words, ended.err, values), 0
     text = ended.out.rstrip("\n") if not ended.code else f"{ended.out}{ended.err}".rstrip("\n")
     return (json.loads(ended.out) if as_json and ended.out else None), text, ended.code
@@ -80,13 +82,10 @@ def _fault(told: str) -> str:
 
 def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
     """Return what is known of a dataset to be made whose source is not on this machine."""
-    width = max(map(len, values))
-    shown = [f"  {name:<{width}}  {_shown(value)}" for name, value in values.items()]
+    shown = [f"  {line}" for line in table([(name, _shown(value)) for name, value in values.items()])]
     note = f"not looked at: {_fault(told)}; with a network `{command.typed([*words, '--dry-run'])}` does"
     return "\n".join(["options:", *shown, note])
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if type(value) is int else listed(value) or "none"

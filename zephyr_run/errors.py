@@ -2,13 +2,11 @@
 
 ZephyrError
 └── StepFailed              a step's command ended with a code of its own, which is passed on
-Different
-└── NotReproduced           a run made again came out differently
 DataError
 └── DamagedInput            what a step reads is not what its manifest names, and is not rebuilt in this run
 """
 
-from zephyr_core.errors import DataError, Different, ZephyrError
+from zephyr_core.errors import DataError, ZephyrError
 
 
 class StepFailed(ZephyrError):
@@ -21,7 +19,3 @@ class StepFailed(ZephyrError):
 
 class DamagedInput(DataError):
     """A step would read files that have changed since they were made."""
-
-
-class NotReproduced(Different):
-    """Digests of a run made again are not those on record."""

@@ -10,14 +10,15 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import manifest, paths
 from zephyr_core import recipe as recipes
-from zephyr_core.manifest import write_text_whole
+from zephyr_core.reading import parsed
 from zephyr_core.recipe import Recipe, Resolved
+from zephyr_core.recipe_names import NOTES
 from zephyr_core.records import AnyManifest
 from zephyr_run.steps import SECTIONS
 
 FOLDER = "recipe"
-NOTES = ("deviations", "interpretations")
 PATHS = ("sources", "rules", "benchmark", "model", "data", "source")  # options that may name a file or folder here
 SAMPLES = "samples:"
 DEFAULT = "default"  # how the origin of a value that nothing sets begins
@@ -41,14 +42,17 @@ class Loaded:
         return {name: section.options for name, section in self.resolved.items()}
 
 
-def resolve(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> dict[str, Resolved[Any]]:
-    """Return section → its options and their origins, with the sources that the command line gives for some of them.
+def load(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> Loaded:
+    """Return a recipe with its options and their origins, and the sources that the command line gives for some steps.
 
     Raises:
         RecipeError: some section does not resolve; so it is known before the first step runs.
     """
     flags = {name: {"sources": list(given)} if given else {} for name, given in sources.items()}
-    return {name: recipes.resolve(name, kind, recipe, flags.get(name)) for name, kind in SECTIONS.items()}
+    resolved: dict[str, Resolved[Any]] = {
+        name: recipes.resolve(name, kind, recipe, flags.get(name)) for name, kind in SECTIONS.items()
+    }
+    return Loaded(recipe, resolved, paths.run_directory(recipe.name))
 
 
 def sections(resolved: Mapping[str, Resolved[Any]]) -> Sections:
@@ -74,7 +78,7 @@ def file_of(run_directory: Path, name: str) -> Path:
 def read(path: Path) -> Sections:
     """Return the sections of a kept recipe; none where there is no such file, or it cannot be read."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path, tomllib.loads)
     except (OSError, ValueError):  # of which tomllib's and the decoder's are
         return {}
     return {name: value for name, value in content.items() if isinstance(value, dict)}
@@ -93,7 +97,7 @@ def write(path: Path, loaded: Recipe, values: Sections) -> None:
     for kind in NOTES:
         for note in loaded.notes(kind):
             lines += ["", f"[[{kind}]]", *(f"{_key(key)} = {_toml(value)}" for key, value in note.items())]
-    write_text_whole(path, "\n".join(lines) + "\n")
+    manifest.write_text_whole(path, "\n".join(lines) + "\n")
 
 
 def at_commit(section: str, values: dict[str, Any], made: AnyManifest | None) -> dict[str, Any]:
@@ -101,9 +105,10 @@ def at_commit(section: str, values: dict[str, Any], made: AnyManifest | None) ->
     if section == "student":
         name, _, commit = (made["inputs"]["model"] if made and made["kind"] == "model" else "").partition(" at ")
         return {**values, "revision": commit} if commit and name == values.get("source") else values
-    if made is None or not (made["kind"] == "dialogues" or made["kind"] == "pairs"):
+    dataset = manifest.as_dataset(made)
+    if dataset is None:
         return values
-    revision = made["options"]["values"].get("revision", MAIN)
+    revision = dataset["options"]["values"].get("revision", MAIN)
     return {**values, "revision": revision} if revision != values.get("revision", MAIN) else values
 
 
@@ -113,7 +118,7 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(key, inner) for inner in value]
     if key in PATHS and isinstance(value, str) and _is_here(key, value):
-        return str(Path(value).expanduser().absolute())
+        return str(paths.expanded(value).absolute())
     return value
 
 
@@ -122,7 +127,7 @@ def _is_here(key: str, value: str) -> bool:
     by_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
     if by_name or (key == "rules" and not value.endswith(".toml")):
         return False
-    return glob.has_magic(value) or Path(value).expanduser().exists()
+    return glob.has_magic(value) or paths.expanded(value).exists()
 
 
 def _key(name: str) -> str:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zephyr_core import manifest, paths
-from zephyr_core.errors import DataError
 from zephyr_core.folder import discard
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file
 from zephyr_core.records import AnyManifest, DatasetManifest, JobRecord, StepEntry
@@ -31,15 +30,11 @@ class Output:
 
     def manifest(self) -> AnyManifest | None:
         """Return its manifest; None when there is none that can be read."""
-        try:
-            return None if self.folder is None else manifest.read_any(self.folder)
-        except DataError:
-            return None
+        return None if self.folder is None else manifest.find(self.folder)
 
     def dataset(self) -> DatasetManifest | None:
         """Return its manifest when it is that of a dataset."""
-        content = self.manifest()
-        return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
+        return manifest.as_dataset(self.manifest())
 
     def job(self) -> JobRecord:
         """Return the job of a training run, as far as it can be read."""
@@ -59,7 +54,7 @@ class Output:
     def content(self) -> str | None:
         """Return the hex sha256 of what later steps read of it: the same whenever the same came out."""
         parts = content_parts(self.manifest())
-        return text_key(canonical_json(parts).decode()) if parts else None
+        return json_key(parts) if parts else None
 
     def mark(self) -> str | None:
         """Return the hex sha256 of the file that says whose work lies here, finished or not; None: nobody's."""

@@ -1,8 +1,6 @@
 """runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -11,7 +9,7 @@ from zephyr_core import folder as folders
 from zephyr_core.console import say
 from zephyr_core.errors import NoSpace
 from zephyr_core.kinds import RECORD
-from zephyr_core.manifest import write_text_whole
+from zephyr_core.manifest import write_json
 from zephyr_core.reading import json_file
 from zephyr_core.records import StepEntry
 from zephyr_core.shape import fitting
@@ -41,8 +39,7 @@ class Record:
         """Change a step's entry and write the record whole; None takes a key away."""
         merged = {**self.entry(step), **changes}
         self.steps[step] = fitting({key: value for key, value in merged.items() if value is not None}, StepEntry)
-        content = {"format": 1, "recipe": self.recipe, "steps": self.steps}
-        write_text_whole(self.folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.folder / RECORD, {"format": 1, "recipe": self.recipe, "steps": self.steps})
 
 
 def entries(folder: Path) -> dict[str, StepEntry]:
@@ -52,9 +49,8 @@ def entries(folder: Path) -> dict[str, StepEntry]:
     return {name: fitting(entry, StepEntry) for name, entry in named if isinstance(entry, dict)}
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[int]:
-    """Hold a run directory and yield the lock's file descriptor.
+def held(folder: Path) -> AbstractContextManager[int]:
+    """Return a context that holds a run directory, and gives the lock's file descriptor.
 
     A command that is given the descriptor holds the lock too; so whoever comes after a killed run waits for the command
     that it left behind.
@@ -72,7 +68,4 @@ def held(folder: Path) -> Iterator[int]:
         raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
     waiting = f"{folder} is held by another run, or by the command of one that was killed: waiting"
     busy = f"another `zephyr run` or `zephyr ablate` is at work in {folder}"
-    with folders.held(
-        lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting)
-    ) as lock:
-        yield lock
+    return folders.held(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))

@@ -1,16 +1,15 @@
 """Entry point of `zephyr reproduce`: a run made again from its own recipe, and compared by digests."""
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import kinds, manifest
+from zephyr_core import kinds, manifest, process
 from zephyr_core.console import say
-from zephyr_core.errors import UsageError
+from zephyr_core.errors import Different, UsageError
 from zephyr_core.folder import discard
 from zephyr_core.options import declared
 from zephyr_core.reading import json_file
@@ -19,7 +18,7 @@ from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
 from zephyr_run import command, kept_recipe, outputs, steps, versions
 from zephyr_run.comparison import Compared, compare
-from zephyr_run.errors import NotReproduced, StepFailed
+from zephyr_run.errors import StepFailed
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record, held
 
@@ -80,7 +79,7 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
     elif not begun and again.exists() and (not again.is_dir() or any(again.iterdir())):
         raise UsageError(f"{again} is there, and no reproduction", "move it away")
     again.mkdir(parents=True, exist_ok=True)
-    manifest.write_text_whole(again / BEGUN, json.dumps(made_of, indent=2) + "\n")
+    manifest.write_json(again / BEGUN, made_of)
 
 
 def _recipe_of(run: Path) -> Path:
@@ -105,7 +104,7 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
     say(f"$ ZEPHYR_RUNS={runs} {command.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)
-    ended = command.start(words, out_to=sys.stderr if as_json else None, environment=environment)
+    ended = process.start(command.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
         raise StepFailed(
             "the run could not be made again",
@@ -139,8 +138,8 @@ def refuse_different(result: Mapping[str, Any]) -> None:
     """Raise when a step came out otherwise.
 
     Raises:
-        NotReproduced: with the steps.
+        Different: with the steps.
     """
     different = [step["step"] for step in result["steps"] if not step["is_equal"]]
     if different:
-        raise NotReproduced(f"came out otherwise: {', '.join(different)}", "the table says in what, and why perhaps")
+        raise Different(f"came out otherwise: {', '.join(different)}", "the table says in what, and why perhaps")

@@ -4,10 +4,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from zephyr_core import paths
 from zephyr_core.console import say
 from zephyr_core.recipe import Recipe
 from zephyr_core.records import AnyManifest
@@ -15,6 +13,7 @@ from zephyr_core.steps import Step
 from zephyr_run import answers, command, kept_recipe, record
 from zephyr_run.chain import Chain
 from zephyr_run.kept_recipe import Loaded
+from zephyr_run.report import page
 from zephyr_run.steps import CHAIN, between
 
 
@@ -39,16 +38,6 @@ class Asked:
         return self.fresh and self.first in (None, step.name)
 
 
-def load(asked: Asked) -> Loaded:
-    """Return the recipe that is asked for.
-
-    Raises:
-        RecipeError: it does not resolve.
-    """
-    resolved = kept_recipe.resolve(asked.recipe, asked.sources)
-    return Loaded(asked.recipe, resolved, paths.run_directory(asked.recipe.name, ""))
-
-
 def run(asked: Asked) -> tuple[dict[str, Any], str]:
     """Return the result of a run, JSON-ready and as text; its last line is the page about it.
 
@@ -57,7 +46,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         DamagedInput: a step would have read damaged files.
         RunInProgress: another run is at work in the same directory.
     """
-    loaded = load(asked)
+    loaded = kept_recipe.load(asked.recipe, asked.sources)
     folder = loaded.folder
     told: dict[str, dict[str, Any]] = {}
     with record.held(folder) as lock:
@@ -74,15 +63,9 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         if asked.steps[-1] is CHAIN[-1]:
             trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
             answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock)
-        page = _page(folder, loaded.recipe.name)
+        report = page.write(folder, loaded.recipe.name)
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
-    return {"run": str(folder), "steps": told, "report": str(page)}, "\n".join(["", *lines, str(page)])
-
-
-def _page(folder: Path, recipe: str) -> Path:
-    from zephyr_run.report import page
-
-    return page.write(folder, recipe)
+    return {"run": str(folder), "steps": told, "report": str(report)}, "\n".join(["", *lines, str(report)])
 
 
 class Kept:

@@ -4,23 +4,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zephyr_core import manifest
+from zephyr_core.console import table
 from zephyr_core.folder import damage, partial_of
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.steps import Step
-from zephyr_run import outputs
+from zephyr_run import kept_recipe, outputs
 from zephyr_run.outputs import Output
 from zephyr_run.record import Record
-from zephyr_run.run import Asked, load
+from zephyr_run.report import page
+from zephyr_run.run import Asked
 from zephyr_run.steps import CHAIN, named
 
-REPORT = "report.html"
 MISSING, HALFWAY, WHOLE, STALE = "missing", "stopped half-way", "whole", "stale"
 SHOWN = 12  # characters of a digest
 
 
 def status(asked: Asked, *, hashed: bool) -> tuple[dict[str, Any], str]:
     """Return the state of every step, JSON-ready and as a table; files compared by size, or by sha256 if `hashed`."""
-    loaded = load(asked)
+    loaded = kept_recipe.load(asked.recipe, asked.sources)
     recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
     record = Record.read(folder, recipe.name)
     found: dict[str, dict[str, Any]] = {}
@@ -30,7 +32,7 @@ def status(asked: Asked, *, hashed: bool) -> tuple[dict[str, Any], str]:
         if state == WHOLE:
             state = _stale(step, options, record, found) or WHOLE
         found[step.name] = {"state": state, "amount": _amount(step, output), "digest": _digest(step, output)}
-    report = folder / REPORT
+    report = folder / page.NAME
     result = {"run": str(folder), "steps": found, "report": str(report) if report.is_file() else None}
     return result, _table(result)
 
@@ -64,8 +66,9 @@ def _amount(step: Step, output: Output) -> str:
     content = output.manifest()
     if content is not None and content["kind"] == "reference":
         return f"{sum(content['rows'].values()):,} pairs"
-    if content is not None and (content["kind"] == "dialogues" or content["kind"] == "pairs"):
-        return f"{content['splits'][step.counted]['rows']:,} rows" if step.counted in content["splits"] else ""
+    dataset = manifest.as_dataset(content)
+    if dataset is not None:
+        return f"{dataset['splits'][step.counted]['rows']:,} rows" if step.counted in dataset["splits"] else ""
     if step.is_data or step.folder is None or output.folder is None:
         return ""
     planned, done = json_file(output.folder / "plan.json").get("steps"), _last_step(output.folder / "metrics.jsonl")
@@ -88,9 +91,4 @@ def _last_step(metrics: Path) -> int:
 
 def _table(result: Mapping[str, Any]) -> str:
     rows = [(name, step["state"], step["amount"], step["digest"][:SHOWN]) for name, step in result["steps"].items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        f"{name:<{widths[0]}}  {state:<{widths[1]}}  {amount:>{widths[2]}}  {digest}".rstrip()
-        for name, state, amount, digest in rows
-    ]
-    return "\n".join([result["run"], *lines, f"report: {result['report'] or 'not there yet'}"])
+    return "\n".join([result["run"], *table(rows, align="llrl"), f"report: {result['report'] or 'not there yet'}"])

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 
 from zephyr_core import this_code
 from zephyr_core.records import AnyManifest
@@ -10,14 +9,9 @@ from zephyr_core.records import AnyManifest
 
 def installed(name: str) -> str:
     """Return the installed version of a package, of Python or of zephyr's own code; "absent" where there is none."""
-    if name == "python":
-        return platform.python_version()
-    if name in (own := this_code.versions()):
-        return own[name]
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
+    return {**this_code.installed(name), **this_code.versions(), "python": platform.python_version()}.get(
+        name, "absent"
+    )
 
 
 def otherwise(manifests: Iterable[AnyManifest | None]) -> list[str]:

@@ -17,40 +17,32 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Checks and plan; 
 OF_TRAINING = ("epochs", "beta", "seed", "lora", "set")  # flags that change no reference log-prob
 
 
-@app.command()
-@takes(SFTOptions)
-def sft(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    resume: ResumeOption = False,
-    fresh: FreshOption = False,
-    dry_run: DryRunOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train on dialogues (dSFT): checks and plan, tokens, packing, training, a verified model."""
-    from zephyr_train.run import answer
+def _add_training(step: str, options: type, help: str) -> None:
+    """Add the command of a training step."""
 
-    answer("sft", context.params)
+    @app.command(step, help=help)
+    @takes(options)
+    def train(
+        context: typer.Context,
+        out: OutOption = None,
+        recipe: RecipeOption = DEFAULT_RECIPE,
+        resume: ResumeOption = False,
+        fresh: FreshOption = False,
+        dry_run: DryRunOption = False,
+        explain: ExplainOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        from zephyr_train.run import answer
+
+        answer(step, context.params)
 
 
-@app.command()
-@takes(DPOOptions)
-def dpo(
-    context: typer.Context,
-    out: OutOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    resume: ResumeOption = False,
-    fresh: FreshOption = False,
-    dry_run: DryRunOption = False,
-    explain: ExplainOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train on preference pairs (dDPO) against the frozen model it begins with."""
-    from zephyr_train.run import answer
-
-    answer("dpo", context.params)
+_add_training(
+    "sft",
+    SFTOptions,
+    "Train on dialogues (dSFT): checks and plan, tokens, packing, training, a verified model.",
+)
+_add_training("dpo", DPOOptions, "Train on preference pairs (dDPO) against the frozen model it begins with.")
 
 
 @app.command()

@@ -24,8 +24,7 @@ from zephyr_train.pairs import scoring
 from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
-from zephyr_train.training.arguments import shared
-from zephyr_train.training.lora import lora_config
+from zephyr_train.training.arguments import lora_config, shared
 from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats

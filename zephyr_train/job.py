@@ -3,12 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.errors import DataError, OptionError
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB, RECORD
+from zephyr_core.options import from_json
+from zephyr_core.reading import parsed
 from zephyr_core.shape import misfit
 from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
 
@@ -65,8 +66,7 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        content = asdict(self) | {"options": self.values()}
-        manifest.write_text_whole(folder / JOB, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        manifest.write_json(folder / JOB, asdict(self) | {"options": self.values()})
 
     @classmethod
     def read(cls, folder: Path) -> "Job":
@@ -79,13 +79,13 @@ class Job:
         if not file.is_file() and (folder / RECORD).is_file():
             raise DataError(f"{folder} was made by an older zephyr: it has no {JOB}", "train it again with --fresh")
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parsed(file)
             wrong = misfit(content, cls)
             if wrong is None:
                 kind = SFTOptions if content["step"] == "sft" else DPOOptions  # those of a reference are its dDPO run's
                 wrong = misfit(content["options"], kind, "options")
             if wrong is None:
-                return cls(**content | {"options": kind(**_with_tuples(content["options"]))})
+                return cls(**content | {"options": from_json(kind, content["options"])})
         except (OSError, ValueError, TypeError, OptionError) as fault:
             wrong = str(fault)
         raise DataError(f"{file} is damaged, or of another version of zephyr: {wrong}", "train it again with --fresh")
@@ -114,7 +114,7 @@ class Job:
     @property
     def digest(self) -> str:
         """Return the hex sha256 of what makes this run what it is."""
-        return text_key(canonical_json(self._compared()).decode())
+        return json_key(self._compared())
 
     def _compared(self) -> dict[str, object]:
         content = json.loads(json.dumps(asdict(self)))  # tuples as lists, as on disk
@@ -130,8 +130,3 @@ class Job:
     def state(self) -> Path:
         """Return where checkpoints lie while the run is unfinished: beside it."""
         return self.folder.with_name(self.folder.name + ".state")
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options from JSON, which knows no tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -8,6 +8,7 @@ from zephyr_core import hub, kinds, manifest, paths
 from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
+from zephyr_train.options import StudentOptions
 
 FILES = (".json", ".safetensors", ".model", ".jinja")  # what of a Hub model is fetched, by how names end
 CONFIG = "config.json"
@@ -21,6 +22,19 @@ class Model:
     name: str
     folder: Path | None
     commit: str | None = None
+
+
+def sizes_of(student: StudentOptions) -> dict[str, Any]:
+    """Return the sizes of the recipe's student, as a config names them."""
+    return {
+        "vocab_size": student.vocabulary,
+        "hidden_size": student.hidden_size,
+        "intermediate_size": student.intermediate_size,
+        "num_hidden_layers": student.layers,
+        "num_attention_heads": student.heads,
+        "num_key_value_heads": student.kv_heads,
+        "tie_word_embeddings": student.tied,
+    }
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from zephyr_core.errors import OptionError
 from zephyr_core.options import check, value
 
 ATTENTIONS = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
+SEEDS = 2**32  # that numpy takes
 MIXED = "bf16 with fp32 master weights"
 SCHEDULES = ("linear", "cosine", "constant")
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -59,7 +60,7 @@ class TrainOptions:
     revision: str = value(
         "main", "ours: resolved once, its commit recorded", "Branch, tag or commit of a dataset on the Hub."
     )
-    seed: int = value(42, "ours", "Seed of the order of rows, and of LoRA's weights.", has_flag=True)
+    seed: int = value(42, "ours", "Seed of the order of rows, and of LoRA's weights.", least=0, has_flag=True)
     epochs: int = value(1, "paper §4.3", "Passes over the rows.", least=1, has_flag=True)
     learning_rate: float = value(2e-5, "paper §4.3", "Peak of the learning rate.", least=0)
     schedule: str = value("cosine", "paper §4.3", "How the rate falls after the warm-up.", choices=SCHEDULES)
@@ -105,6 +106,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         check(self)
+        if self.seed >= SEEDS:
+            raise OptionError(f"seed is {self.seed}: it must be below 2**32", "give a smaller one")
         if self.lora and not self.lora_targets:
             raise OptionError(
                 "lora_targets is empty: nothing would be trained", "name projections, such as q_proj,v_proj"

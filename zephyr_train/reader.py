@@ -1,6 +1,5 @@
 """Open rows to train on: our dataset directory, a published set (local or on the Hub), or a file of rows."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -189,4 +188,4 @@ def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, 
 
 
 def _digest(kind: str, content: Mapping[str, list[str]]) -> str:
-    return hashlib.sha256(keys.canonical_json([READ_AS, kind, dict(content)])).hexdigest()
+    return keys.json_key([READ_AS, kind, dict(content)])

@@ -16,7 +16,7 @@ from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.folder import damage, held, partial_of, publish
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB
 from zephyr_core.records import ReferenceManifest, TokensManifest
 from zephyr_train.errors import ReferenceBroken
@@ -31,8 +31,9 @@ REBUILD = "remove the folder and run `zephyr train reference` again"
 
 def reference_digest(job: Job) -> str:
     """Return the hex sha256 of everything that the log-probs hang on."""
-    content = {"format": FORMAT, "model": job.model_digest, "tokens": job.tokens_digest, "numerics": job.numerics}
-    return text_key(canonical_json(content).decode())
+    return json_key(
+        {"format": FORMAT, "model": job.model_digest, "tokens": job.tokens_digest, "numerics": job.numerics}
+    )
 
 
 def rows_of(job: Job) -> dict[str, int]:
@@ -131,9 +132,7 @@ def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
             "run the command again: it continues",
         )
     _require_finite(table.column("chosen").to_pylist() + table.column("rejected").to_pylist(), partial)
-    temporary = partial / (FILE + ".tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(partial / FILE)
+    pq.write_table(table, partial / FILE)
     shutil.rmtree(partial / "parts")
     for name in (JOB, "log.txt", "launch.yaml"):
         (partial / name).unlink(missing_ok=True)

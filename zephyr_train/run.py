@@ -1,6 +1,5 @@
 """Entry point of `zephyr train`: from what was typed to a verified model, or to a plan."""
 
-import json
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,7 +12,6 @@ from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.folder import discard, held
 from zephyr_core.kinds import JOB
-from zephyr_core.manifest import write_text_whole
 from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.asked import Asked
@@ -82,7 +80,7 @@ def run(asked: Asked) -> tuple[ModelManifest, str]:
 
 def artefacts() -> Path:
     """Return the folder of what runs share: token rows and reference log-probs, named by their digests."""
-    return paths.run_directory(paths.SHARED, "").resolve()
+    return paths.run_directory(paths.SHARED).resolve()
 
 
 def _job(found: Examination) -> Job:
@@ -163,7 +161,7 @@ def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
 
     assert found.plan is not None
     job.write(job.folder)  # first of all: by it the folder is known as this run's
-    write_text_whole(job.folder / "plan.json", json.dumps(found.plan.record(), indent=2, ensure_ascii=False))
+    manifest.write_json(job.folder / "plan.json", found.plan.record())
     last = latest_complete(job.state, job.digest) if node_rank() == 0 else None
     job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:

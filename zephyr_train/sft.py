@@ -8,8 +8,7 @@ from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 from zephyr_train.job import Job
-from zephyr_train.training.arguments import shared
-from zephyr_train.training.lora import lora_config
+from zephyr_train.training.arguments import lora_config, shared
 
 
 def config(job: Job) -> SFTConfig:

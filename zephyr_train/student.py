@@ -13,6 +13,7 @@ from zephyr_core.errors import OptionError
 from zephyr_core.folder import build_once, held
 from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun
+from zephyr_train.models import sizes_of
 from zephyr_train.options import StudentOptions
 
 SPECIALS = ("<unk>", "<s>", "</s>")
@@ -110,16 +111,11 @@ def new_model(options: StudentOptions, tokenizer: Any) -> Any:
 def _sizes(options: StudentOptions, tokenizer: Any) -> dict[str, Any]:
     """Return what a Mistral's config says of the student."""
     return {
+        **sizes_of(options),
         "vocab_size": len(tokenizer),
-        "hidden_size": options.hidden_size,
-        "intermediate_size": options.intermediate_size,
-        "num_hidden_layers": options.layers,
-        "num_attention_heads": options.heads,
-        "num_key_value_heads": options.kv_heads,
         "head_dim": options.hidden_size // options.heads,
         "max_position_embeddings": options.positions,
         "sliding_window": options.sliding_window,
-        "tie_word_embeddings": options.tied,
         "initializer_range": options.hidden_size**-0.5,  # 0.02 would hold a small one back
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -149,14 +145,8 @@ def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str,
         "options": {"values": _made_of(options)},
         "texts": {"rows": len(texts), "digest": keys.rows_digest(digests)},
         "vocabulary": tokens,
-        "versions": _versions(),
+        "versions": this_code.versions("tokenizers", "transformers", "torch"),
     }
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return this_code.versions() | {name: version(name) for name in ("tokenizers", "transformers", "torch")}
 
 
 def _check_made_of(options: StudentOptions, folder: Path) -> None:

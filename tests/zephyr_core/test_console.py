@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,18 +31,18 @@ def test_lines_of_progress_come_only_now_and_then(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
-    lines = console.Lines(200, "steps")
-    lines.advance(1, "loss 2")
+    advance = console.lines(200, "steps")
+    advance(1, "loss 2")
     clock[0] = 11.0
-    lines.advance(50, "loss 1")
-    lines.advance(51, "loss 1")
+    advance(50, "loss 1")
+    advance(51, "loss 1")
     assert capsys.readouterr().err == "50 of 200 steps (25%): loss 1\n"
     assert capsys.readouterr().out == ""
 
 
 def test_bytes_are_shown_as_megabytes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "EVERY", 0.0)
-    console.Lines(4e6, "bytes").advance(1e6, "7 rows")
+    console.lines(4e6, "bytes")(1e6, "7 rows")
     assert capsys.readouterr().err == "1 of 4 MB (25%): 7 rows\n"
 
 
@@ -63,8 +64,6 @@ def test_a_full_stdout_is_the_environment_s_lack(monkeypatch: pytest.MonkeyPatch
     "words", ["recipe list", "recipe show tiny", "--version", "rules show --json", "--help", "data --help"]
 )
 def test_a_full_stdout_ends_every_command_with_4_and_one_line(words: str) -> None:
-    import subprocess
-
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", "import cli; cli.main()", *words.split()],
@@ -77,8 +76,6 @@ def test_a_full_stdout_ends_every_command_with_4_and_one_line(words: str) -> Non
 
 
 def test_a_closed_stdout_ends_with_4_and_no_traceback() -> None:
-    import subprocess
-
     code = "import cli; cli.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "rules", "show", "--json"],
@@ -102,3 +99,25 @@ def test_json_stays_whole_where_stdout_cannot_encode() -> None:
     wide = json.loads(zephyr("rules", "show", "--json").stdout)
     narrow = zephyr("rules", "show", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
     assert narrow.isascii() and json.loads(narrow) == wide
+
+
+@pytest.mark.parametrize("words", ["recipe list", "rules show --json", "--version", "--help"])
+def test_a_stdout_that_was_closed_before_the_command_began_ends_with_4(words: str) -> None:
+    done = shell(f"{words} >&-")
+    assert done.returncode == 4 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_a_stderr_that_was_closed_keeps_news_out_of_the_result(tmp_path: Path) -> None:
+    made = shell(f"data clean-ultrachat --recipe tiny --limit 50 --out {tmp_path / 'out'} --json 2>&-")
+    assert made.returncode == 0 and json.loads(made.stdout)["kind"] == "dialogues"
+    failed = shell(f"data verify {tmp_path / 'nowhere'} 2>&-")
+    assert failed.returncode == 5 and failed.stdout == ""
+
+
+def shell(words: str) -> "subprocess.CompletedProcess[str]":
+    line = f"{sys.executable} -c 'import cli; cli.main()' {words}"
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+
+def test_several_values_are_listed_and_one_is_text() -> None:
+    assert [console.listed(value) for value in (["a", 2], ("b",), (), "c", None)] == ["a, 2", "b", "", "c", "None"]

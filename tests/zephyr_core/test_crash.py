@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -110,3 +111,32 @@ def test_every_error_class_ends_with_a_code_of_the_table() -> None:
     import zephyr_train.errors  # noqa: F401
 
     assert {kind.exit_code for kind in below(errors.ZephyrError)} == {1, 2, 3, 4, 5, 70}
+
+
+def test_a_machine_without_a_home_folder_gets_its_log_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("ZEPHYR_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert f"(trace in {tmp_path}" in str(crash.explained(ZeroDivisionError("by 0")))
+
+
+def test_a_path_that_may_not_be_read_is_no_fault_of_zephyr() -> None:
+    fault = crash.explained(PermissionError(errno.EACCES, "Permission denied", "/root/x"))
+    assert fault.exit_code == 4 and str(fault) == "/root/x: permission denied"
+
+
+def test_a_name_that_is_too_long_is_the_user_s() -> None:
+    done = run("import cli; cli.main()", "data", "verify", "a" * 300)
+    assert done.returncode == 2 and done.stderr.startswith("error: aaaa")
+    assert "too long" in done.stderr and "a fault of zephyr" not in done.stderr
+
+
+@pytest.mark.parametrize(("said", "shown"), [("first\nsecond", "first"), ("", "ValueError"), (" \n", "ValueError")])
+def test_an_error_is_told_in_one_line_or_by_its_type(said: str, shown: str) -> None:
+    assert errors.first_line(ValueError(said)) == shown

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from zephyr_core.keys import draw, draws, row_key, rows_digest, text_key
+from zephyr_core.keys import draw, draws, json_key, row_key, rows_digest, text_key
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,8 @@ def test_rows_digest_ignores_order_and_counts_repeats() -> None:
         rows_digest([one, two]) == rows_digest([two, one]) == hashlib.sha256(min(one, two) + max(one, two)).hexdigest()
     )
     assert rows_digest([one]) != rows_digest([one, one])
+
+
+def test_a_key_of_content_is_that_of_its_compact_json_in_the_order_given() -> None:
+    assert json_key({"é": [1, None]}) == text_key('{"é":[1,null]}')
+    assert json_key({"a": 1, "b": 2}) != json_key({"b": 2, "a": 1})

@@ -43,3 +43,15 @@ def test_a_manifest_is_read_by_its_kind_and_refused_as_another(tmp_path: Path, k
     other = StudentManifest if kind != "student" else ReferenceManifest
     with pytest.raises(DataError, match="is damaged: "):
         manifest.read_as(tmp_path, other)
+
+
+def test_a_manifest_nested_too_deeply_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / manifest.NAME).write_text(100_000 * "[")
+    with pytest.raises(DataError, match="is not valid JSON: it is nested too deeply"):
+        manifest.read(tmp_path)
+
+
+def test_a_json_file_can_be_read_by_people_and_leaves_nothing_else(tmp_path: Path) -> None:
+    manifest.write_json(tmp_path / "x.json", {"name": "é", "rows": 2})
+    assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "name": "é",\n  "rows": 2\n}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]

@@ -1,9 +1,11 @@
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from zephyr_core.errors import OptionError
-from zephyr_core.options import Option, check, declared, given, value
+from zephyr_core.options import Option, check, declared, from_json, given, value
 from zephyr_run.steps import SECTIONS
 
 
@@ -50,3 +52,18 @@ def test_every_option_says_where_its_default_comes_from_and_what_it_means(sectio
     for name, option in declared(SECTIONS[section]).items():
         assert option.source, name
         assert (option.help[0].isupper() and option.help.endswith(".")) or "KEY=VALUE" in option.help, name
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_number_is_finite(wrong: float) -> None:
+    @dataclass(frozen=True)
+    class Rates:
+        rate: float = value(0.1, "ours", "How fast.", least=0)
+
+    with pytest.raises(OptionError, match="it must be a number"):
+        check(Rates(wrong))
+
+
+def test_options_of_a_record_are_those_that_were_written() -> None:
+    options = Options(size=None, who=("me", "you"))
+    assert from_json(Options, json.loads(json.dumps(asdict(options)))) == options

@@ -44,3 +44,8 @@ def test_a_file_under_another_name_is_another_code(beside: Path) -> None:
 
 def test_a_record_holds_version_and_code() -> None:
     assert this_code.versions() == {"zephyr-toolkit": zephyr_core.__version__, "zephyr code": this_code.digest()[:12]}
+
+
+def test_a_record_names_only_packages_that_are_installed() -> None:
+    versions = this_code.versions("pytest", "no-such-package")
+    assert versions == {**this_code.versions(), "pytest": pytest.__version__}

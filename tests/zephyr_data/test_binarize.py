@@ -424,9 +424,17 @@ def test_other_pairs_of_a_made_dataset_are_those_of_the_raw_file(
     assert same(third, again), "and so on"
 
 
+def test_a_dataset_of_pairs_in_the_home_folder_is_a_source(
+    binarize: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = binarize(out="first")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert binarize("~/first", out="second")["splits"] == first["splits"]
+
+
 def test_a_dataset_of_dialogues_is_no_source_of_pairs(binarize: Make, clean: Make, tmp_path: Path) -> None:
     clean()
-    with pytest.raises(WrongFolder, match="is a dataset of dialogues, not rated rows"):
+    with pytest.raises(WrongFolder, match="is a dataset of dialogues, not a set of rated rows"):
         binarize(tmp_path / "out")
 
 
@@ -561,9 +569,8 @@ def test_verify_counts_pairs(write: Write, binarize: Make, tmp_path: Path) -> No
         verify(tmp_path / "pairs")
 
 
-def test_options_resolve_with_their_origins() -> None:
-    resolved = recipe.resolve(
-        "binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"}, {"ZEPHYR_BINARIZE_MIN_MARGIN": "0.5"}
-    )
+def test_options_resolve_with_their_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEPHYR_BINARIZE_MIN_MARGIN", "0.5")
+    resolved = recipe.resolve("binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"})
     assert (resolved.options.sources, resolved.options.min_margin) == (("samples:ultrafeedback", "samples:judged"), 0.5)
     assert resolved.explain("rejected") == "binarize.rejected = 'lowest'   (flag --rejected)"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import zephyr
+from tests.conftest import SMALL_STUDENT, zephyr
 from tests.system import Running
 
 NAMES = ("clean-ultrachat", "binarize", "sft", "reference", "dpo")
-RECIPE = """
+RECIPE = f"""
 extends = "tiny"
 about = "for tests"
 [clean-ultrachat]
@@ -24,12 +24,7 @@ limit = 90
 [binarize]
 sources = ["samples:ultrafeedback"]
 test_prompts = 2
-[student]
-vocabulary = 384
-hidden_size = 32
-intermediate_size = 64
-layers = 2
-[sft]
+{SMALL_STUDENT}[sft]
 epochs = 1
 global_batch_size = 8
 max_length = 256

@@ -12,7 +12,7 @@ import pytest
 
 from tests import manifests
 from tests.conftest import News, zephyr
-from zephyr_core import recipe
+from zephyr_core import process, recipe
 from zephyr_core.errors import RunInProgress
 from zephyr_core.process import Ended
 from zephyr_run import command, record
@@ -130,11 +130,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Commands that ran: none does, each answers with no models."""
     words_of: list[str] = []
 
-    def start(words: Sequence[str], **_: Any) -> Ended:
-        words_of.append(words[2])
+    def start(argv: Sequence[str], **_: Any) -> Ended:
+        words_of.append(argv[len(command.argv([])) + 1])
         return Ended(0, '{"models": {}}')
 
-    monkeypatch.setattr(command, "start", start)
+    monkeypatch.setattr(process, "start", start)
     return words_of
 
 

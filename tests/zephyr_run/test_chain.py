@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import manifests
-from zephyr_core import manifest
+from zephyr_core import manifest, process
 from zephyr_core.errors import UsageError
 from zephyr_core.process import Ended
 from zephyr_core.recipe import Recipe, Resolved
@@ -30,8 +30,9 @@ class Commands:
     fails: dict[str, int] = field(default_factory=dict)  # step → exit code
     killed_in: str | None = None
 
-    def start(self, words: Sequence[str], **_: Any) -> Ended:
-        self.told.append(list(words))
+    def start(self, argv: Sequence[str], **_: Any) -> Ended:
+        words = ["zephyr", *argv[len(command.argv([])) :]]
+        self.told.append(words)
         name = words[2]
         if name in self.fails:
             return Ended(self.fails[name])
@@ -76,7 +77,7 @@ Go = Callable[..., dict[str, str]]
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     made = Commands(tmp_path / "runs" / "quick")
-    monkeypatch.setattr(command, "start", made.start)
+    monkeypatch.setattr(process, "start", made.start)
     made.run.mkdir(parents=True)
     return made
 
@@ -152,7 +153,9 @@ def test_killed_while_it_was_made_anew_it_is_made_anew_again(go: Go, commands: C
 def test_killed_between_two_steps_the_next_one_is_still_stale(go: Go, commands: Commands) -> None:
     go()
     commands.options["binarize"] = "other"
-    commands.start(["zephyr", "data", "binarize", "--overwrite"])  # whole, and nobody was left to put it on record
+    commands.start(
+        command.argv(["zephyr", "data", "binarize", "--overwrite"])
+    )  # whole, and nobody was left to put it on record
     assert go("dpo")["dpo"] == REBUILT
 
 

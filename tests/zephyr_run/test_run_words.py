@@ -155,7 +155,7 @@ def test_ctrl_c_ends_the_command_too(empty: Place, by_terminal: bool) -> None:
             start_new_session=True,
         )
     deadline = time.monotonic() + 120
-    while not (empty.run / "sft" / "run.json").exists():
+    while not (empty.run / "sft" / "job.json").exists():
         assert run.poll() is None and time.monotonic() < deadline, (empty.folder / "told.txt").read_text()
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT) if by_terminal else run.send_signal(signal.SIGINT)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import zephyr
+from tests.conftest import SMALL_STUDENT, zephyr
 from tests.system import Running
 
-RECIPE = """
+RECIPE = f"""
 extends = "tiny"
 about = "for tests"
 [clean-ultrachat]
@@ -21,12 +21,7 @@ sources = ["samples:ultrachat"]
 [binarize]
 sources = ["samples:ultrafeedback"]
 test_prompts = 2
-[student]
-vocabulary = 384
-hidden_size = 32
-intermediate_size = 64
-layers = 2
-[sft]
+{SMALL_STUDENT}[sft]
 epochs = 1
 global_batch_size = 8
 max_length = 256

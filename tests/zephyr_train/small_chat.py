@@ -9,6 +9,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from zephyr_core.template import Chat
+from zephyr_train.tokenizing.keyed_rows import batches_by_key
+from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.packing import packed_batches, packed_schema
+from zephyr_train.tokenizing.tokens import Tokenized, tokenize_rows
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 SENTENCES = [
@@ -110,3 +114,17 @@ class SmallSource:
     def table(self, split: str) -> pa.Table:
         self.read.append(split)
         return self.tables[split]
+
+
+def tokenize_dialogues(chat: Chat, table: pa.Table, limits: Limits) -> Tokenized:
+    return tokenize_rows(chat, "dialogues", batches_by_key(table, "dialogues"), limits)
+
+
+def tokenize_pairs(chat: Chat, table: pa.Table, limits: Limits) -> Tokenized:
+    return tokenize_rows(chat, "pairs", batches_by_key(table, "pairs"), limits)
+
+
+def packed_rows(table: pa.Table, max_length: int) -> tuple[pa.Table, dict[str, int]]:
+    """Return the packed rows of a token table, and what packing counted."""
+    batches, counts = packed_batches(table, max_length)
+    return pa.Table.from_batches(list(batches), schema=packed_schema()), counts

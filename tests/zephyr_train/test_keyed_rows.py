@@ -5,9 +5,17 @@ import random
 import numpy
 import pyarrow as pa
 
-from tests.zephyr_train.small_chat import dialogue_table, pair_table, small_chat, turns
+from tests.zephyr_train.small_chat import (
+    dialogue_table,
+    pair_table,
+    small_chat,
+    tokenize_dialogues,
+    tokenize_pairs,
+    turns,
+)
 from zephyr_train.tokenizing.keyed_rows import batches_by_key, keyed_rows, row_key, sample
-from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs, tokenize_rows
+from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.tokens import tokenize_rows
 
 LONG = Limits(10_000, 5_000, "cut-prompt")
 

@@ -4,9 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.zephyr_train.small_chat import dialogue_table, pair_table, small_chat, turns
+from tests.zephyr_train.small_chat import (
+    dialogue_table,
+    pair_table,
+    small_chat,
+    tokenize_dialogues,
+    tokenize_pairs,
+    turns,
+)
+from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
-from zephyr_train.tokenizing.tokens import Limits, Tokenized, tokenize_dialogues, tokenize_pairs
+from zephyr_train.tokenizing.tokens import Tokenized
 
 FREE = Limits(10_000, 5_000, "cut-prompt")
 SHORT, LONG = ("Q?", "aaaa", "b"), ("Question " * 9, "Answer " * 9, "No. " * 12)

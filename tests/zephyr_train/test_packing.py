@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from zephyr_train.tokenizing.packing import IGNORED, Piece, pack, packed_rows, packing_counts
+from tests.zephyr_train.small_chat import packed_rows
+from zephyr_train.tokenizing.packing import IGNORED, Piece, pack
 
 LISTS = pa.list_(pa.int32())
 
@@ -67,7 +68,7 @@ def test_no_token_is_lost_and_the_fill_is_at_least_that_of_trl():
     from trl import pack_dataset
 
     rows = numbered(random_lengths(2_500))  # more than TRL's map batch of 1,000
-    ours = packed_rows(token_table(rows), 64)
+    ours, _ = packed_rows(token_table(rows), 64)
     theirs = pack_dataset(Dataset.from_dict({"input_ids": rows, "labels": rows}), 64, strategy="bfd_split")
     packed = [token for row in ours["input_ids"].to_pylist() for token in row]
     # A split row's last piece of one token has no loss of its own; beside others its bin has.
@@ -78,7 +79,7 @@ def test_no_token_is_lost_and_the_fill_is_at_least_that_of_trl():
 def test_rows_are_cut_at_seq_lengths_and_labels_stay_with_their_tokens():
     rows = numbered([5, 2, 3])
     labels = [[IGNORED, IGNORED, *row[2:]] if len(row) > 2 else row for row in rows]
-    packed = packed_rows(token_table(rows, labels), 8)
+    packed, _ = packed_rows(token_table(rows, labels), 8)
     assert packed.to_pylist() == [
         {
             "input_ids": [1, 2, 3, 4, 5, 8, 9, 10],
@@ -92,16 +93,16 @@ def test_rows_are_cut_at_seq_lengths_and_labels_stay_with_their_tokens():
 def test_chunks_and_slices_are_read_where_they_lie():
     rows = numbered(random_lengths(30))
     parts = [token_table(rows[:11]), token_table(numbered([4]) + rows[11:] + numbered([9])).slice(1, 19)]
-    assert packed_rows(pa.concat_tables(parts), 64).equals(packed_rows(token_table(rows), 64))
+    assert packed_rows(pa.concat_tables(parts), 64) == packed_rows(token_table(rows), 64)
 
 
 def test_a_bin_without_loss_is_left_out_and_counted():
     rows = numbered([8, 8, 9])
     masked = [IGNORED] * 8
     # Row 0 has no label; row 1 only one on its first token, which nothing predicts; row 2's rest is one token.
-    packed = packed_rows(token_table(rows, [masked, [rows[1][0], *masked[1:]], rows[2]]), 8)
+    packed, counts = packed_rows(token_table(rows, [masked, [rows[1][0], *masked[1:]], rows[2]]), 8)
     assert packed["input_ids"].to_pylist() == [rows[2][:8]]
-    assert packing_counts(packed) == {
+    assert counts == {
         "document_rows": 3,
         "split_rows": 1,
         "packed_rows": 1,
@@ -113,12 +114,12 @@ def test_a_bin_without_loss_is_left_out_and_counted():
 
 
 def test_a_document_of_three_pieces_counts_once():
-    counts = packing_counts(packed_rows(token_table(numbered([10, 4, 3])), 4))
+    _, counts = packed_rows(token_table(numbered([10, 4, 3])), 4)
     assert (counts["document_rows"], counts["split_rows"]) == (3, 1)
 
 
 def test_an_empty_table_packs_to_an_empty_table():
-    packed = packed_rows(token_table([]), 8)
+    packed, _ = packed_rows(token_table([]), 8)
     assert packed.num_rows == 0
     assert packed.column_names == ["input_ids", "labels", "seq_lengths"]
 
@@ -126,7 +127,7 @@ def test_an_empty_table_packs_to_an_empty_table():
 def test_the_collator_of_trl_reads_packed_rows_as_documents():
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    packed = packed_rows(token_table(numbered([4, 3, 2, 3])), 7)
+    packed, _ = packed_rows(token_table(numbered([4, 3, 2, 3])), 7)
     assert packed["seq_lengths"].to_pylist() == [[4, 3], [3, 2]]
     batch = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)(list(Dataset(packed)))
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 8, 9]]

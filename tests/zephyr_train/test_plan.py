@@ -189,3 +189,9 @@ def test_what_cannot_run_is_no_option() -> None:
     ):
         with pytest.raises(OptionError, match=said):
             DPOOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_refuses_is_known_before_anything_is_trained(seed: int) -> None:
+    with pytest.raises(OptionError, match=f"seed is {seed}: it must be"):
+        SFTOptions(seed=seed)

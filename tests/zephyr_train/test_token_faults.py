@@ -3,10 +3,19 @@
 import pyarrow as pa
 import pytest
 
-from tests.zephyr_train.small_chat import LINES, dialogue_table, pair_table, small_chat, turns
+from tests.zephyr_train.small_chat import (
+    LINES,
+    dialogue_table,
+    pair_table,
+    small_chat,
+    tokenize_dialogues,
+    tokenize_pairs,
+    turns,
+)
 from zephyr_core.template import Cleaned
 from zephyr_train.tokenizing.keyed_rows import row_key
-from zephyr_train.tokenizing.tokens import Limits, Tokenized, tokenize_dialogues, tokenize_pairs
+from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.tokens import Tokenized
 from zephyr_train.tokenizing.turn_spans import RowFault, check_inference, render_spans
 
 LONG = Limits(10_000, 5_000, "cut-prompt")

@@ -8,12 +8,20 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from tests.zephyr_train.small_chat import SmallSource, dialogue_table, pair_table, small_chat, turns
+from tests.zephyr_train.small_chat import (
+    SmallSource,
+    dialogue_table,
+    packed_rows,
+    pair_table,
+    small_chat,
+    tokenize_dialogues,
+    tokenize_pairs,
+    turns,
+)
 from zephyr_core import manifest
-from zephyr_train.tokenizing.packing import packed_rows, packing_counts
-from zephyr_train.tokenizing.token_checks import tokenized_sample
+from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.token_sets import TokenSet, token_set, token_set_digest
-from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs
+from zephyr_train.tokenizing.tokens import tokenized_sample
 
 CUT = Limits(64, 32, "cut-prompt")
 PACKED = Limits(32, None, "split", packed=True)
@@ -44,7 +52,8 @@ def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
     assert dataset.to_list() == expected.table.to_pylist()
     assert dataset.cache_files == [{"filename": str(found.train_file)}]
     assert (
-        Dataset.from_file(str(found.test_file)).to_list() == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
+        Dataset.from_file(str(found.path / "test.arrow")).to_list()
+        == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
     )
     assert found.path == tmp_path / f"tokens-{found.digest[:16]}"
 
@@ -108,10 +117,10 @@ def test_packed_rows_lie_beside_the_rows(tmp_path):
     found = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
     rows = tokenize_dialogues(small_chat(), TALK, PACKED).table
     assert stream(found.train_file).to_pylist() == rows.to_pylist()
-    packed = packed_rows(rows, 32)
+    packed, counts = packed_rows(rows, 32)
     assert Dataset.from_file(str(found.path / "train-packed.arrow")).to_list() == packed.to_pylist()
-    assert found.manifest["splits"]["train"]["packing"] == packing_counts(packed)
-    assert found.test_file is None
+    assert found.manifest["splits"]["train"]["packing"] == counts
+    assert not (found.path / "test.arrow").exists()
 
 
 def test_faults_are_kept_with_the_set(tmp_path):
@@ -123,8 +132,8 @@ def test_faults_are_kept_with_the_set(tmp_path):
     assert [fault.name for fault in found.faults] == ["not-one-reply"]
     assert found.faults[0].message.startswith("test: ")
     assert again.faults == found.faults
-    assert stream(found.test_file).num_rows == 0
-    assert len(Dataset.from_file(str(found.test_file))) == 0
+    assert stream(found.path / "test.arrow").num_rows == 0
+    assert len(Dataset.from_file(str(found.path / "test.arrow"))) == 0
 
 
 def test_the_sample_finds_what_the_whole_set_would():

@@ -1,9 +1,17 @@
 """Token rows: the ids of inference, and labels on replies to their EOS."""
 
-from tests.zephyr_train.small_chat import dialogue_table, pair_table, sentencepiece_tokenizer, small_chat, turns
+from tests.zephyr_train.small_chat import (
+    dialogue_table,
+    pair_table,
+    sentencepiece_tokenizer,
+    small_chat,
+    tokenize_dialogues,
+    tokenize_pairs,
+    turns,
+)
 from zephyr_core.template import ZEPHYR_TEMPLATE, Chat
+from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
-from zephyr_train.tokenizing.tokens import Limits, tokenize_dialogues, tokenize_pairs
 from zephyr_train.tokenizing.turn_spans import render_spans
 
 LONG = Limits(10_000, 5_000, "cut-prompt")

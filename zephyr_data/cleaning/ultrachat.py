@@ -1,12 +1,11 @@
 """The step `clean-ultrachat`: cleaning UltraChat (paper §4.1, first bullet)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds
+from zephyr_core import kinds, paths
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
 from zephyr_data.cleaning.language import mark_language
@@ -34,7 +33,7 @@ def ruleset(options: CleanOptions) -> Ruleset:
 
 
 def _files(source: str) -> list[RawFile]:
-    kinds.refuse(Path(source).expanduser(), kinds.RAW_DIALOGUES)
+    kinds.refuse(paths.expanded(source), kinds.RAW_DIALOGUES)
     return local_files(source)
 
 

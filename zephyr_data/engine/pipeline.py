@@ -9,14 +9,13 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
 
-from zephyr_core import manifest, this_code
-from zephyr_core.console import Progress, say
+from zephyr_core import manifest, paths, this_code
+from zephyr_core.console import Advance, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
@@ -101,7 +100,7 @@ def _earlier_fault(file: RawFile) -> str | None:
     """Return what the inputs of the dataset lacked that stored rows are read from."""
     if file.kind != "rated":
         return None
-    missing = missing_parts(manifest.read_as(Path(file.source), DatasetManifest)["inputs"])
+    missing = missing_parts(manifest.read_as(paths.expanded(file.source), DatasetManifest)["inputs"])
     return f"lacks what {'; '.join(missing)}" if missing else None
 
 
@@ -120,7 +119,7 @@ def make(
     files: list[RawFile],
     out: Path,
     workers: int,
-    progress: Progress,
+    progress: Advance,
 ) -> DatasetManifest:
     """Make the dataset directory `out` of raw files and return its manifest.
 
@@ -167,22 +166,22 @@ def stage_names(step: Step[Options], options: Options) -> list[str]:
 
 def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
     """Return what a block's result depends on, besides its content: of the code, that of the engine and of its step."""
-    packages = {name: version(name) for name in VERSIONED}
+    packages = this_code.installed(*VERSIONED)
     code = this_code.digest_of(OF_BLOCKS, step.package)
     return {"step": step.name, **step.plan(options), "rule files": digests, "code": code, "packages": packages}
 
 
 def _versions() -> dict[str, str]:
-    return this_code.versions() | {name: version(name) for name in VERSIONED}
+    return this_code.versions(*VERSIONED)
 
 
-def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Progress) -> Iterator[BlockDone]:
+def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iterator[BlockDone]:
     rows = 0
     for done in run_blocks(inputs.blocks(), job, workers):
         inputs.check_shape(done)
         inputs.stored_ends[done.block.file] = done.block.stored_end
         rows += done.rows
-        progress.advance(inputs.bytes_read, f"{rows:,} rows")
+        progress(inputs.bytes_read, f"{rows:,} rows")
         yield done
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zephyr_core import folder as folders
 from zephyr_core import manifest
+from zephyr_core.reading import json_file
 
 PLAN = "plan.json"
 
@@ -42,12 +43,12 @@ class Work:
         folders.restore(self.out)
         plan = json.loads(json.dumps(plan))
         recorded = self.folder / PLAN
-        earlier = json.loads(recorded.read_text()) if recorded.is_file() else None
+        earlier = json_file(recorded)
         done = sum(1 for _ in self.blocks.glob("*.parquet"))
         if earlier == plan and done:
             said = f"continuing: {done} blocks are done"
         elif done:
-            changed = ", ".join(sorted(key for key in plan if (earlier or {}).get(key) != plan[key]))
+            changed = ", ".join(sorted(key for key in plan if earlier.get(key) != plan[key]))
             said = f"starting over: {changed} changed since the run that stopped"
             shutil.rmtree(self.blocks)
         else:
@@ -55,7 +56,7 @@ class Work:
         self.blocks.mkdir(parents=True, exist_ok=True)
         for half in self.blocks.glob("*.tmp"):
             half.unlink()
-        manifest.write_text_whole(recorded, json.dumps(plan, indent=1))
+        manifest.write_json(recorded, plan)
         return said
 
     def publish(self) -> None:

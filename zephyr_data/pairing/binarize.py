@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds, manifest
+from zephyr_core import kinds, manifest, paths
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
@@ -64,8 +63,9 @@ def refusals(options: BinarizeOptions) -> Ruleset:
 
 
 def _files(source: str) -> list[RawFile]:
-    kinds.refuse(Path(source).expanduser(), kinds.RATED_ROWS)
-    return rated_files(source) if manifest.is_whole(Path(source)) else local_files(source)
+    place = paths.expanded(source)
+    kinds.refuse(place, kinds.RATED_ROWS)
+    return rated_files(source) if manifest.is_whole(place) else local_files(source)
 
 
 def _digests(options: BinarizeOptions) -> dict[str, str]:

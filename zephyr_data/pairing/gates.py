@@ -2,11 +2,10 @@
 
 import polars as pl
 
-from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.scores import answers
 from zephyr_data.sources.lines import SHOWN
-from zephyr_data.stages.verbs import Stage, is_unread, mark
+from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
 NAME = "gates"
 NEEDS_LOWER = ("random", "lowest", "all-lower", "all-pairs")  # policies whose rejected answer scores strictly lower
@@ -24,10 +23,8 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         lines = _with_counts(answers(table.filter(~is_unread())))
-        found = [rule.select(list(schemas.VERDICTS)) for rule in _rules(lines, options)]
-        return pl.concat([rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(found)]).sort(
-            "row", "order", "turn", maintain_order=True
-        )[list(schemas.VERDICTS)]
+        found = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(_rules(lines, options))]
+        return pl.concat(found).sort("row", "order", "turn", maintain_order=True).drop("order")
 
     return mark(NAME, find)
 
@@ -65,44 +62,40 @@ def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
         for count, top in (("usables", "top_usable"), ("scoreds", "top_scored"))
     )
     best = lines.filter("is_best").unique("row", keep="first", maintain_order=True)
+    place = pl.col("place").cast(pl.Int32)  # of the answer where one is to blame
     return [
-        _verdict(first.filter(pl.col("total") < 2), "too-few-completions", pl.lit(True), by_place=False),
-        _verdict(lines.filter(~pl.col("has_text")), "empty-response", pl.col("with_text") < 2),
-        _verdict(
+        verdict(first.filter(pl.col("total") < 2), "too-few-completions"),
+        verdict(lines.filter(~pl.col("has_text")), "empty-response", turn=place, drops=pl.col("with_text") < 2),
+        verdict(
             lines.filter(pl.col("has_text") & pl.col("score").is_null()),
             "missing-score",
-            pl.col("usables") < 2,
+            turn=place,
+            drops=pl.col("usables") < 2,
         ),
-        _verdict(
+        verdict(
             first.filter(any_tie),
             "no-lower-score",
-            usable_tie & lower,
-            pl.when(usable_tie).then(of_usable).otherwise(of_scored),
-            by_place=False,
+            matched=pl.when(usable_tie).then(of_usable).otherwise(of_scored),
+            drops=usable_tie & lower,
         ),
-        _verdict(
+        verdict(
             lines.filter("is_repeated"),
             "identical-texts",
-            pl.col("texts") < 2,
-            pl.col("text").str.slice(0, SHOWN),
+            turn=place,
+            matched=pl.col("text").str.slice(0, SHOWN),
+            drops=pl.col("texts") < 2,
         ),
-        _verdict(
+        verdict(
             best.filter(pl.col("bests") > 1),
             "tied-best",
-            pl.lit(options.ties == "drop"),
-            pl.format("{} answers at {}", "bests", "top_usable"),
-            by_place=False,
+            matched=pl.format("{} answers at {}", "bests", "top_usable"),
+            drops=options.ties == "drop",
         ),
-        _verdict(
-            lines.filter(pl.col("unreadable").is_not_null()), "unreadable-rating", pl.lit(False), pl.col("unreadable")
+        verdict(
+            lines.filter(pl.col("unreadable").is_not_null()),
+            "unreadable-rating",
+            turn=place,
+            matched=pl.col("unreadable"),
+            drops=False,
         ),
     ]
-
-
-def _verdict(
-    rows: pl.DataFrame, rule: str, drops: pl.Expr, matched: pl.Expr | None = None, *, by_place: bool = True
-) -> pl.DataFrame:
-    """Return one verdict for each row; `turn` is the place of the answer where one is to blame."""
-    turn = pl.col("place").cast(pl.Int32) if by_place else pl.lit(None, dtype=pl.Int32)
-    shown = pl.lit(None, dtype=pl.String) if matched is None else matched
-    return rows.select("row", rule=pl.lit(rule), turn=turn, matched=shown, drops=drops)

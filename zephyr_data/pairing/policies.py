@@ -18,7 +18,7 @@ from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.scores import answers, in_canonical_order
 from zephyr_data.stages import phrases
 from zephyr_data.stages.rules import Ruleset
-from zephyr_data.stages.verbs import Stage, fill
+from zephyr_data.stages.verbs import Stage, fill, verdict
 
 NAME = "policy"
 H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}
@@ -175,10 +175,4 @@ def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         .unique("row", keep="first", maintain_order=True)
     )
     joined = without.select("row").join(nearest, on="row", how="left", maintain_order="left")
-    return joined.select(
-        "row",
-        rule=pl.col("fault").fill_null("no-lower-score"),
-        turn=pl.lit(None, dtype=pl.Int32),
-        matched="matched",
-        drops=pl.lit(True),
-    )
+    return verdict(joined, pl.col("fault").fill_null("no-lower-score"), matched=pl.col("matched"))

@@ -4,7 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages.verbs import Stage, fill, nothing_found
+from zephyr_data.stages.verbs import Stage, fill, nothing_found, verdict
 
 NAME = "score"
 TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right
@@ -100,13 +100,13 @@ def score_answers(options: BinarizeOptions) -> Stage:
         )
         changed = lines.filter((pl.col("overall") != repaired_overall()).fill_null(False))
         edits = changed.group_by("row", maintain_order=True).agg(edits=edit)
-        suspects = lines.filter(is_suspicious()).select(
-            "row",
-            rule=pl.lit("suspicious-ten"),
+        suspects = verdict(
+            lines.filter(is_suspicious()),
+            "suspicious-ten",
             turn=pl.col("place").cast(pl.Int32),
             matched=shown,
-            drops=pl.lit(options.suspicious_tens == "drop"),
+            drops=options.suspicious_tens == "drop",
         )
-        return filled.join(edits, on="row", how="left"), suspects.select(list(schemas.VERDICTS))
+        return filled.join(edits, on="row", how="left"), suspects
 
     return fill(NAME, "scores", compute)

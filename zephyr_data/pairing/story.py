@@ -1,11 +1,11 @@
 """The answers behind a row of pairs: their scores, and which were chosen and rejected."""
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from zephyr_core.console import one_line
+from zephyr_core.options import from_json
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.store import split_files
 from zephyr_data.options import BinarizeOptions
@@ -18,9 +18,7 @@ SHOWN = 72  # characters of a text
 
 def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> str:
     """Return prompt and answers of a rated row with their scores, as the dataset's options see them."""
-    values = content["options"]["values"].items()
-    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
-    options = BinarizeOptions(**known)
+    options = from_json(BinarizeOptions, content["options"]["values"])
     stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
     scored = score_answers(options)(with_unfilled(stored).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
     lines = rated_answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))

@@ -47,7 +47,7 @@ def local_files(source: str) -> list[RawFile]:
         SourceError: a file has a suffix that cannot be read.
     """
     where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
-    path = Path(where).expanduser()
+    path = paths.expanded(where)
     if path.is_dir():
         found, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
         found = [inner for inner in found if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
@@ -69,7 +69,7 @@ def rated_files(source: str) -> list[RawFile]:
     Raises:
         SourceError: it holds none.
     """
-    found = sorted((Path(source) / RATED).glob("*.parquet"))
+    found = sorted((paths.expanded(source) / RATED).glob("*.parquet"))
     if not found:
         raise SourceError(f"{source} holds no rated rows", "name raw rated rows, or a dataset that `binarize` made")
     return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]

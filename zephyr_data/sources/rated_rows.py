@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from zephyr_core.keys import text_key
+from zephyr_core.template import ROLES
 from zephyr_data.sources.lines import SHOWN, read_object
-from zephyr_data.sources.shapes import ROLES, find_fault
+from zephyr_data.sources.shapes import find_fault
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")

@@ -10,19 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from zephyr_core.template import ROLES
 from zephyr_data.errors import MixedShapes
 
 SHAPES = ("data", "messages", "conversations")
-ROLES = {
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-}
 _BLANK = re.compile(r"\s*")
 _TURN = pl.Struct({"role": pl.String, "content": pl.String, "from": pl.String, "value": pl.String})
 RAW: dict[str, pl.DataType] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
@@ -37,13 +37,7 @@ def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
         groups = alike.sort("duplicate_key", "row_key", *schemas.LOCATION)
         survivor = pl.col("row_key").first().over("duplicate_key")
         later = groups.with_columns(survivor=survivor, is_first=pl.col("duplicate_key").is_first_distinct())
-        return later.filter(~pl.col("is_first")).select(
-            "row",
-            rule=pl.lit(RULES[scope]),
-            turn=pl.lit(None, dtype=pl.Int32),
-            matched="survivor",
-            drops=pl.lit(True),
-        )
+        return verdict(later.filter(~pl.col("is_first")), RULES[scope], matched=pl.col("survivor"))
 
     return mark(NAME, find)
 

@@ -8,13 +8,12 @@ import polars as pl
 
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
-from zephyr_data import schemas
+from zephyr_core.template import ROLES
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.lines import SHOWN
-from zephyr_data.sources.shapes import ROLES
 from zephyr_data.stages.duplicates import text_keys
-from zephyr_data.stages.verbs import Stage, is_unread, mark
+from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
 NAME = "benchmark"
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
@@ -43,16 +42,14 @@ def mark_benchmarks(options: BinarizeOptions) -> Stage:
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         read = table.filter(~is_unread())
-        verdicts = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
-        return pl.concat(verdicts).sort("row", "turn", maintain_order=True, nulls_last=False)
+        found = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
+        return pl.concat(found).sort("row", "turn", maintain_order=True, nulls_last=False)
 
     return mark(NAME, find)
 
 
 def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    turn, matched = pl.lit(None, dtype=pl.Int32), pl.lit(None, dtype=pl.String)
-    rows = table.filter(_is_benchmark(options))
-    return rows.select("row", rule=pl.lit("benchmark-source"), turn=turn, matched=matched, drops=pl.lit(True))
+    return verdict(table.filter(_is_benchmark(options)), "benchmark-source")
 
 
 def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
@@ -65,7 +62,7 @@ def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, st
     ).filter(pl.col("near").is_not_null())
     same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
     shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
-    return found.with_columns(rule=same, matched=shown, drops=pl.lit(True)).select(list(schemas.VERDICTS))
+    return verdict(found, same, turn=pl.col("turn"), matched=shown)
 
 
 def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
@@ -82,9 +79,7 @@ def mark_copies() -> Stage:
     def find(table: pl.DataFrame) -> pl.DataFrame:
         known = table.filter("is_benchmark")["prompt_key"].unique()
         copies = table.filter(~pl.col("is_benchmark") & pl.col("prompt_key").is_in(known.implode()))
-        turn, matched = pl.lit(None, dtype=pl.Int32), pl.lit(None, dtype=pl.String)
-        rule = pl.lit("prompt-of-benchmark-source")
-        return copies.select("row", rule=rule, turn=turn, matched=matched, drops=pl.lit(True))
+        return verdict(copies, "prompt-of-benchmark-source")
 
     return mark(NAME, find)
 

@@ -12,6 +12,7 @@ import polars as pl
 from zephyr_core import paths
 from zephyr_core.errors import OptionError
 from zephyr_core.manifest import file_digest
+from zephyr_core.reading import parsed
 from zephyr_data.errors import RuleError
 
 _TEXT = ("id", "pattern", "why", "source")
@@ -133,11 +134,12 @@ def contradictions(ruleset: Ruleset) -> list[str]:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parsed(path, tomllib.loads)
+        return content
     except FileNotFoundError:
         shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
         raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except ValueError as fault:
         raise RuleError(f"{path} is not valid TOML: {fault}") from None
 
 

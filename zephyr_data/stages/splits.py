@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from zephyr_core.keys import draws
-from zephyr_data.stages.verbs import Stage, mark, nothing_found
+from zephyr_data.stages.verbs import Stage, mark, nothing_found, verdict
 
 NAME = "selection"
 NOT_DRAWN = "not-drawn"
@@ -26,14 +26,7 @@ def mark_unselected(size: int) -> Stage:
         if free.height <= size:
             return nothing_found()
         rest = free.filter(~drawn_first(free["select_draw"], size))
-        nothing = pl.lit(None, dtype=pl.String)
-        return rest.select(
-            "row",
-            rule=pl.lit(NOT_DRAWN),
-            turn=pl.lit(None, dtype=pl.Int32),
-            matched=nothing,
-            drops=pl.lit(True),
-        )
+        return verdict(rest, NOT_DRAWN)
 
     return mark(NAME, find)
 

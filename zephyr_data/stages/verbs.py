@@ -135,6 +135,24 @@ def number_rows(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_row_index("row")
 
 
+def verdict(
+    rows: pl.DataFrame,
+    rule: str | pl.Expr,
+    *,
+    turn: pl.Expr | None = None,
+    matched: pl.Expr | None = None,
+    drops: bool | pl.Expr = True,
+) -> pl.DataFrame:
+    """Return the verdict of a rule on each of the rows; `turn` and `matched` are null where nothing is given."""
+    return rows.select(
+        "row",
+        rule=pl.lit(rule) if isinstance(rule, str) else rule,
+        turn=pl.lit(None, dtype=pl.Int32) if turn is None else turn,
+        matched=pl.lit(None, dtype=pl.String) if matched is None else matched,
+        drops=pl.lit(drops) if isinstance(drops, bool) else drops,
+    )
+
+
 def nothing_found() -> pl.DataFrame:
     """Return verdicts on no row."""
     return pl.DataFrame(schema=schemas.VERDICTS)

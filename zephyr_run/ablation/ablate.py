@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import manifest, paths
+from zephyr_core import manifest, paths, process
 from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.folder import damage
@@ -38,8 +38,11 @@ class Commands:
         """
         typed = command.typed(["zephyr", *words])
         say(f"$ {typed}")
-        ended = command.start(
-            ["zephyr", *words], catch=("out",) if keep else (), lock=self.lock, environment=self.environment
+        ended = process.start(
+            command.argv(["zephyr", *words]),
+            catch=("out",) if keep else (),
+            lock=self.lock,
+            environment=self.environment,
         )
         if ended.code != 0:
             said = f"`{typed}` ended with {ended.code}"
@@ -55,7 +58,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         DamagedInput: what the arms are made of, or an arm, is not what its manifest names.
         RunInProgress: another command works in the recipe's run directory.
     """
-    run_directory = paths.run_directory(recipe.name, "")
+    run_directory = paths.run_directory(recipe.name)
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
     with held(run_directory) as lock:
@@ -66,7 +69,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)
-        manifest.write_text_whole(folder / ABLATIONS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        manifest.write_json(folder / ABLATIONS, content)
         return page.write(folder, content)
 
 
@@ -99,8 +102,7 @@ def train(place: Place, commands: Commands) -> None:
     for file, words in measuring(place, base):
         if json_file(file).get("made_of") == made_of:
             continue
-        answer = json.loads(commands.run(words, keep=True))
-        manifest.write_text_whole(file, json.dumps({"made_of": made_of, **answer}, ensure_ascii=False))
+        manifest.write_json(file, {"made_of": made_of, **json.loads(commands.run(words, keep=True))})
 
 
 def _base(tuned: Path) -> str:

@@ -1,14 +1,15 @@
 """The figures of all seeds in one record: means, spread, and what each arm said."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.reading import json_file, json_lines
 from zephyr_run.ablation.arms import ARMS, Place
 
 FIGURES = ("accuracy_per_token", "implicit_accuracy", "eos_probability", "stopped_share", "played_on_share")
+NAMES = tuple(arm.name for arm in ARMS)
 SHOWN = 6  # prompts whose answers stand side by side
 
 
@@ -23,7 +24,7 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
         "answered": len(some["answers"]),
         "chance": 0.5,
         "longer_is_chosen": some["longer_is_chosen"],
-        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *_names())},
+        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *NAMES)},
         "paper": {arm.name: {"mt_bench": arm.mt_bench, "alpaca_eval": arm.alpaca_eval} for arm in ARMS},
         "epochs": {arm: [_epochs(place.of(arm)) for place in places] for arm in ("ddpo", "ddpo-alone")},
         "first_loss": {
@@ -33,15 +34,11 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
     }
 
 
-def _names() -> list[str]:
-    return [arm.name for arm in ARMS]
-
-
 def _measured(place: Place) -> dict[str, dict[str, Any]]:
     """Return arm → figures of one seed; "base" is the model before dSFT."""
     found: dict[str, dict[str, Any]] = {}
     for start in ("dsft-1", "base"):
-        content = json.loads(place.figures(start).read_text(encoding="utf-8"))
+        content = json_file(place.figures(start))
         shared = {name: content[name] for name in ("pairs", "longer_is_chosen")}
         for name, figures in content["models"].items():
             arm = Path(name).name if Path(name).parent == place.folder else "base"
@@ -83,8 +80,8 @@ def _epochs(run: Path) -> list[dict[str, float]]:
 
 
 def _rows(run: Path, split: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [row for row in map(json.loads, lines) if row["split"] == split]
+    rows, _ = json_lines(run / "metrics.jsonl")
+    return [row for row in rows if row["split"] == split]
 
 
 def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -93,7 +90,7 @@ def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "prompt": found["ddpo"]["prompts"][place],
             "answers": {
-                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in _names()
+                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in NAMES
             },
         }
         for place in range(min(SHOWN, len(found["ddpo"]["prompts"])))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from zephyr_core.console import listed
 from zephyr_core.records import Counts, DatasetManifest
 from zephyr_page.markup import Html, count, digest, element, facts, join, note, real, share, table
 from zephyr_run.report import bars
@@ -10,7 +11,6 @@ from zephyr_run.report.found import Run, Step
 from zephyr_run.steps import DATA
 
 MOST_MODELS = 12
-SNIPPET = 260  # characters of an example
 
 
 def about(run: Run) -> Html:
@@ -37,7 +37,7 @@ def _basics(content: DatasetManifest) -> Html:
         recased = f"{count(counts['rewritten_rows'])} dialogues: {count(words)} words in {count(turns)} turns"
     return facts(
         [
-            ("Sources", _listed(values["sources"])),
+            ("Sources", listed(values["sources"])),
             ("Read", f"{_files(content)}, {count(content['bytes_read'])} bytes"),
             ("Kept", f"{count(counts['kept_rows'])} of {count(counts['rows_read'])} rows"),
             ("Recased", recased),
@@ -46,10 +46,6 @@ def _basics(content: DatasetManifest) -> Html:
             ("Time", f"{real(content['seconds'], 1)} s"),
         ]
     )
-
-
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _policy(values: dict[str, object]) -> str | None:

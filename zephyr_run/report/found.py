@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, metrics, recipe
-from zephyr_core.errors import DataError, RecipeError
+from zephyr_core.errors import RecipeError
 from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.records import (
-    AnyManifest,
     Counts,
     DatasetManifest,
     JobRecord,
@@ -24,9 +23,9 @@ from zephyr_core.records import (
 from zephyr_core.shape import fitting
 from zephyr_run.outputs import STUDENT
 from zephyr_run.record import entries
-from zephyr_run.steps import DATA
+from zephyr_run.steps import CHAIN, DATA
 
-TRAINING = ("sft", "dpo")
+TRAINING = tuple(step.name for step in CHAIN if step.kind == "model")
 WHOLE, BEGUN, ABSENT, DAMAGED = "whole", "begun, not finished", "not run", "damaged"
 
 
@@ -109,13 +108,13 @@ def read(folder: Path, recipe_name: str) -> Run:
 
 def read_step(folder: Path, record: StepEntry) -> Step:
     """Return what a step left in its folder."""
-    state, content = _manifest(folder)
+    content = manifest.find(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
     return Step(
         folder.name,
         folder,
-        state,
-        content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None,
+        WHOLE if content else _state(folder),
+        manifest.as_dataset(content),
         content if content and content["kind"] == "model" else None,
         fitting(json_file(folder / "plan.json"), PlanRecord),
         fitting(json_file(folder / JOB), JobRecord),
@@ -125,19 +124,15 @@ def read_step(folder: Path, record: StepEntry) -> Step:
     )
 
 
-def _manifest(folder: Path) -> tuple[str, AnyManifest | None]:
-    if not folder.is_dir():
-        return ABSENT, None
-    if not manifest.is_whole(folder):
-        return BEGUN, None
-    try:
-        return WHOLE, manifest.read_any(folder)
-    except DataError:
-        return DAMAGED, None
+def _state(folder: Path) -> str:
+    """Return the state of a folder without a manifest that can be read."""
+    if manifest.is_whole(folder):
+        return DAMAGED
+    return BEGUN if folder.is_dir() else ABSENT
 
 
 def _student(folder: Path) -> StudentManifest | None:
-    _, content = _manifest(folder)
+    content = manifest.find(folder)
     return content if content and content["kind"] == "student" else None
 
 

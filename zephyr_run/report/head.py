@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from zephyr_page.markup import Html, count, element, facts, join, real, share
 from zephyr_page.series import interval
 from zephyr_run.report.found import TRAINING, WHOLE, Run
-from zephyr_run.steps import DATA
+from zephyr_run.steps import CHAIN, DATA
 
 LINKS = (("flow", "Data flow"), ("data", "Data"), ("training", "Training"), ("samples", "Samples"))
-NAMES = {"clean-ultrachat": "clean-ultrachat", "binarize": "binarize", "sft": "dSFT", "dpo": "dDPO"}
+NAMES = {step.name: step.title for step in CHAIN}
 FEW = 30  # test pairs, below which an accuracy says little
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from zephyr_core.console import listed
 from zephyr_core.records import JobRecord, MetricsRow, PlanRecord
 from zephyr_page import training_curves
 from zephyr_page.chart import figure
@@ -142,7 +143,7 @@ def _options(step: Step) -> Html:
     """Return the options that are no defaults, folded; the defaults are the paper's where it names them."""
     options, origins = step.job.get("options", {}), step.job.get("origins", {})
     rows = [
-        (element("code", name), _shown(options[name]), origin)
+        (element("code", name), listed(options[name]), origin)
         for name, origin in origins.items()
         if name in options and not origin.startswith("default")
     ]
@@ -150,7 +151,3 @@ def _options(step: Step) -> Html:
         return note("Every option has its default.") if options else safe("")
     inside = table("Options that are set", ("option", "value", "set by"), rows)
     return folded(f"{len(rows)} options are set by the recipe or the user; the others have their defaults", inside)
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import cached_model, local_model
+from zephyr_train.models import cached_model, local_model, sizes_of
 from zephyr_train.options import StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -58,16 +58,7 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
 
 
 def _of_options(student: StudentOptions) -> Shape:
-    config = {
-        "vocab_size": student.vocabulary,
-        "hidden_size": student.hidden_size,
-        "intermediate_size": student.intermediate_size,
-        "num_hidden_layers": student.layers,
-        "num_attention_heads": student.heads,
-        "num_key_value_heads": student.kv_heads,
-        "tie_word_embeddings": student.tied,
-    }
-    return _of_config(config, f"sizes of {student.source} as the recipe states them")
+    return _of_config(sizes_of(student), f"sizes of {student.source} as the recipe states them")
 
 
 def _of_folder(folder: Path) -> Shape:

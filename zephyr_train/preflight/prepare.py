@@ -1,7 +1,6 @@
 """From what preflight found and the token rows to the job: exact rows, steps, digests, versions."""
 
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from zephyr_core import this_code
@@ -77,7 +76,7 @@ def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
         accumulation=plan.accumulation,
         steps=plan.steps,
         warmup_steps=plan.warmup_steps,
-        versions=_versions(),
+        versions=this_code.versions(*PACKAGES),
     )
     return replace(job, reference_digest=reference_digest(job)) if asked.step == "dpo" else job
 
@@ -87,13 +86,3 @@ def numerics(options: TrainOptions) -> str:
     if options.precision == "fp32":
         return "fp32"
     return "bf16" if options.zero else "bf16-autocast"
-
-
-def _versions() -> dict[str, str]:
-    found = this_code.versions()
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

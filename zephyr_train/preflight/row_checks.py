@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from zephyr_core.errors import ZephyrError
+from zephyr_core.errors import ZephyrError, first_line
 from zephyr_core.faults import Fault
 from zephyr_train.errors import UNFIT, RowsUnfit
 from zephyr_train.options import DPOOptions, StepOptions
@@ -67,8 +67,7 @@ def _chat(found: Examination) -> "Chat | None":
         found.lacking(machine.import_fault(fault))
         return None
     except Exception as fault:  # whatever a damaged file leads transformers to
-        first = (str(fault).strip() or type(fault).__name__).splitlines()[0]
-        message = f"{folder} holds no tokenizer that can be loaded: {first}"
+        message = f"{folder} holds no tokenizer that can be loaded: {first_line(fault)}"
         found.add(Fault("no-tokenizer", message, "copy the tokenizer's files beside the weights"))
         return None
     unfit = chat_fault(tokenizer, found.asked.options.template)
@@ -81,7 +80,7 @@ def _chat(found: Examination) -> "Chat | None":
 def _examine_tokens(found: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":
     """Add the faults of a sample of token rows, note what became of it, and return what its lengths say."""
     from zephyr_train.planning.token_statistics import lengths_of, token_statistics
-    from zephyr_train.tokenizing.token_checks import tokenized_sample
+    from zephyr_train.tokenizing.tokens import tokenized_sample
 
     options, limits = found.asked.options, limits_of(found.asked.options)
     sample = tokenized_sample(source, chat, limits)

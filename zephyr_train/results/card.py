@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from zephyr_core.console import listed
 from zephyr_core.metrics import measured
 from zephyr_core.records import MetricsRow, PlanRecord
 from zephyr_train.job import Job
@@ -21,11 +22,11 @@ RESULTS = {  # of the last evaluation
 def text(job: Job, inputs: Mapping[str, str], plan: PlanRecord, results: MetricsRow, notes: Sequence[str]) -> str:
     """Return README.md of a trained model; `results` is a row of metrics, quoted if it is an evaluation."""
     options = "\n".join(
-        f"| {name} | {_shown(value)} | {_cell(job.origins[name])} |" for name, value in job.values().items()
+        f"| {name} | {listed(value)} | {_cell(job.origins[name])} |" for name, value in job.values().items()
     )
     tested = dict(measured(results)) if results.get("split") == "test" else {}
     figures = "\n".join(f"| {label} | {tested[key]:.4f} |" for key, label in RESULTS.items() if key in tested)
-    listed = "\n".join(f"- {note}" for note in notes) or "- none"
+    remarks = "\n".join(f"- {note}" for note in notes) or "- none"
     places = "\n".join(f"- {name}: {what}" for name, what in inputs.items())
     versions = ", ".join(f"{name} {version}" for name, version in job.versions.items())
     layout = f" · {WORDS[job.layout]}" if job.layout else ""
@@ -58,7 +59,7 @@ Every logged step is in `metrics.jsonl` of the run directory, the curves are nex
 
 ## Deviations from the paper, and interpretations of it
 
-{listed}
+{remarks}
 
 ## Every option and where its value comes from
 
@@ -68,10 +69,6 @@ Every logged step is in `metrics.jsonl` of the run directory, the curves are nex
 
 Versions: {versions}.
 """
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _cell(text: str) -> str:

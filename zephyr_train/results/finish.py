@@ -7,11 +7,13 @@ from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.folder import publish
+from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_core.records import MetricsRow, ModelManifest, PlanRecord
 from zephyr_page import training_curves
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
+from zephyr_train.models import config_of
 from zephyr_train.results import card
 from zephyr_train.training import metrics
 
@@ -24,7 +26,7 @@ def finish(job: Job, inputs: Mapping[str, str], plan: PlanRecord, recipe: Recipe
     """Return the manifest of the finished run directory."""
     folder = job.folder
     rows = metrics.read(folder)
-    verified = json.loads((folder / "verified.json").read_text())
+    verified = json_file(folder / "verified.json")
     results: MetricsRow = next(
         (row for row in reversed(rows) if row["split"] == "test"), rows[-1] if rows else MetricsRow()
     )
@@ -70,9 +72,8 @@ def _complete_model(job: Job, weights: Path) -> None:
         raise InvariantBroken(
             f"{template} is not the template of the training rows", "run the command again with --fresh"
         )
-    config = json.loads((weights / "config.json").read_text())
-    generation_file = weights / "generation_config.json"
-    generation = json.loads(generation_file.read_text()) if generation_file.is_file() else {}
+    config, generation_file = config_of(weights), weights / "generation_config.json"
+    generation = json_file(generation_file)
     for name in ("bos_token_id", "eos_token_id"):
         if generation.get(name) is None and config.get(name) is not None:
             generation[name] = config[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zephyr_core import kinds, manifest
+from zephyr_core.console import one_line
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.job import Job
 from zephyr_train.models import local_model
@@ -117,5 +118,4 @@ def _table(content: dict[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    flat = " ".join(_MARKERS.sub(" ", text).split())
-    return flat if len(flat) <= SHOWN else flat[: SHOWN - 1] + "…"
+    return one_line(_MARKERS.sub(" ", text), SHOWN)

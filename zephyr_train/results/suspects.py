@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zephyr_core import kinds
+from zephyr_core.console import one_line
 from zephyr_core.errors import OptionError
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.job import Job
@@ -70,17 +71,12 @@ def suspects_text(found: list[Suspect], texts: Texts | None = None) -> str:
         numbers = [f"{suspect.rank:>8}", *(_number(margin) for margin in (suspect.mean, *suspect.margins))]
         lines.append("  ".join([*numbers, suspect.key[:16]]))
         told = (texts(suspect.key) if texts else None) or {}
-        lines += [f"{side:>10}: {_one_line(text)}" for side, text in told.items()]
+        lines += [f"{side:>10}: {one_line(text, SHOWN)}" for side, text in told.items()]
     return "\n".join(lines)
 
 
 def _number(margin: float | None) -> str:
     return f"{'–':>8}" if margin is None else f"{margin:>8.3f}"
-
-
-def _one_line(text: str) -> str:
-    whole = " ".join(text.split())
-    return whole if len(whole) <= SHOWN else whole[: SHOWN - 1] + "…"
 
 
 def _at_least_one(top: int) -> int:

@@ -4,13 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zephyr_core.template import ROLES
 from zephyr_train.errors import RowsUnfit
-
-ROLES = {
-    "system": "system",
-    **dict.fromkeys(("user", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
-}  # as docs/dataset.md reads them, in any case of letters
 
 
 @dataclass(frozen=True)

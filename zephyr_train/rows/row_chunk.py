@@ -1,6 +1,5 @@
 """A chunk of rows on its way to our columns, and the rows of it that cannot be trained on."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,5 +109,4 @@ def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:
 def _prompt_id(roles: list[str], texts: list[str]) -> str:
     if len(texts) == 1 and texts[0] is not None:
         return keys.text_key(texts[0])
-    messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
-    return hashlib.sha256(keys.canonical_json(messages)).hexdigest()
+    return keys.json_key([{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.errors import first_line
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.rows.messages import Place
 
@@ -76,7 +77,7 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]
                 yield pa.Table.from_batches([batch]), Place(path.name, range(row + 1, row + batch.num_rows + 1), found)
                 row += batch.num_rows
     except (OSError, pa.ArrowException) as fault:
-        raise RowsUnfit(f"{path} cannot be read beyond row {row}: {_first_line(fault)}", HINT) from None
+        raise RowsUnfit(f"{path} cannot be read beyond row {row}: {first_line(fault)}", HINT) from None
 
 
 def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
@@ -98,7 +99,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise RowsUnfit(f"{path}, row {number}: not an object but {type(row).__name__}", HINT)
                 yield number, row
     except (OSError, EOFError, zlib.error) as fault:
-        raise RowsUnfit(f"{path} cannot be read beyond row {number}: {_first_line(fault)}", HINT) from None
+        raise RowsUnfit(f"{path} cannot be read beyond row {number}: {first_line(fault)}", HINT) from None
 
 
 def _json_values(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, Any]]:
@@ -119,7 +120,7 @@ def _parse(text: bytes, where: str) -> Any:
         try:
             return json.loads(text)  # takes NaN, which tables of scores hold
         except ValueError as fault:
-            raise RowsUnfit(f"{where} is not JSON: {_first_line(fault)}", HINT) from None
+            raise RowsUnfit(f"{where} is not JSON: {first_line(fault)}", HINT) from None
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str], place: Place) -> Any:
@@ -148,7 +149,3 @@ def _first_odd(values: list[Any]) -> int:
         return True
 
     return bisect.bisect_left(range(len(values)), True, key=lambda index: not fits(index + 1))
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip() or type(fault).__name__).splitlines()[0]

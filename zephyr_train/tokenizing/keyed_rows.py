@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,8 +30,7 @@ class Row:
 
 def row_key(content: Sequence[Sequence[dict[str, str]]]) -> str:
     """Return the hex sha256 of the compact JSON of the content columns, each a list of [role, text] pairs."""
-    columns = [[[message["role"], message["content"]] for message in messages] for messages in content]
-    return text_key(canonical_json(columns).decode())
+    return json_key([[[message["role"], message["content"]] for message in messages] for messages in content])
 
 
 def keyed_rows(table: "pyarrow.Table", kind: str) -> list[Row]:

@@ -1,6 +1,6 @@
 """What may become of a row when it turns into tokens: how long it may be, and which tokens have a loss."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,3 @@ class Limits:
     on_overlong: str  # pairs: cut-prompt | drop | error; dialogues: split | cut | drop | error
     loss_on: str = "assistant"  # assistant | all
     packed: bool = False
-
-    def record(self) -> dict[str, object]:
-        """Return the limits as they enter a digest or a manifest."""
-        return asdict(self)

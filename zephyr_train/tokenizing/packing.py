@@ -4,7 +4,6 @@ A packed row is several documents, one behind the other; `seq_lengths` says wher
 positions begin anew at each (decision on interpretation 2 of the contract).
 """
 
-import json
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # the label that no loss reads, in torch and TRL
 _BATCH_BINS = 1_000
-_COUNTS = b"zephyr.packing"
 
 
 class Piece(NamedTuple):
@@ -71,22 +69,6 @@ def _open(rooms: list[int], open_bins: dict[int, deque[int]], room: int, index: 
     open_bins[room].append(index)
 
 
-def packed_rows(table: "pyarrow.Table", max_length: int) -> "pyarrow.Table":
-    """Return the packed rows of a token table; `packing_counts` of it says what went in and out.
-
-    A bin in which no token has a loss is left out and counted. The first token of each piece never has one: it
-    has nothing to be predicted from, and TRL's padding-free collator masks it.
-
-    Columns in:  input_ids, labels (list<int32>)
-    Columns out: input_ids, labels (list<int32>), seq_lengths (list<int32>, the length of each piece)
-    """
-    import pyarrow
-
-    batches, counts = packed_batches(table, max_length)
-    packed = pyarrow.Table.from_batches(list(batches), schema=packed_schema())
-    return packed.replace_schema_metadata({_COUNTS: json.dumps(counts)})
-
-
 def packed_schema() -> "pyarrow.Schema":
     """Return the columns of packed rows."""
     import pyarrow
@@ -95,7 +77,14 @@ def packed_schema() -> "pyarrow.Schema":
 
 
 def packed_batches(table: "pyarrow.Table", max_length: int) -> tuple[Iterator["pyarrow.RecordBatch"], dict[str, int]]:
-    """Return what `packed_rows` does, a batch at a time, with the counts of all; `table` may lie on disk."""
+    """Return the packed rows of a token table, a batch at a time, and the counts of all; `table` may lie on disk.
+
+    A bin in which no token has a loss is left out and counted. The first token of each piece never has one: it
+    has nothing to be predicted from, and TRL's padding-free collator masks it.
+
+    Columns in:  input_ids, labels (list<int32>)
+    Columns out: input_ids, labels (list<int32>), seq_lengths (list<int32>, the length of each piece)
+    """
     ids, labels = _views(table["input_ids"]), _views(table["labels"])
     bins = pack([len(row) for row in ids], max_length)
     kept = [pieces for pieces in bins if _has_loss(labels, pieces)]
@@ -103,18 +92,13 @@ def packed_batches(table: "pyarrow.Table", max_length: int) -> tuple[Iterator["p
     return batches, _counts(bins, kept, max_length)
 
 
-def packing_counts(packed: "pyarrow.Table") -> dict[str, int]:
-    """Return what `packed_rows` counted.
+def _counts(bins: list[list[Piece]], kept: list[list[Piece]], max_length: int) -> dict[str, int]:
+    """Return what went in and out.
 
     document_rows (rows with tokens), split_rows (documents longer than a packed row), packed_rows, packed_tokens,
     room_tokens (packed_rows × max_length; packed_tokens / room_tokens is the fill), no_loss_rows and
     no_loss_tokens (bins left out).
     """
-    counts: dict[str, int] = json.loads(packed.schema.metadata[_COUNTS])
-    return counts
-
-
-def _counts(bins: list[list[Piece]], kept: list[list[Piece]], max_length: int) -> dict[str, int]:
     every, used = ([piece for pieces in group for piece in pieces] for group in (bins, kept))
     all_tokens, used_tokens = (sum(piece.stop - piece.start for piece in group) for group in (every, used))
     return {

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from zephyr_core import manifest
+from zephyr_core import manifest, this_code
 from zephyr_core.console import say
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_core.records import TokensManifest, TokenSplit
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
@@ -46,13 +46,8 @@ class TokenSet:
         return self.path / "train.arrow"
 
     @property
-    def test_file(self) -> Path | None:
-        """Return that of the test split, where there is one."""
-        return self.path / "test.arrow" if "test" in self.manifest["splits"] else None
-
-    @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return split → what became of its rows (Tally), and of packing (packing.packing_counts) where there is."""
+        """Return split → what became of its rows (Tally), and of packing (packing.packed_batches) where there is."""
         return {split: entry["counts"] | entry.get("packing", {}) for split, entry in self.manifest["splits"].items()}
 
     @property
@@ -66,7 +61,7 @@ class TokenSet:
 
 def token_set_digest(source: Source, chat: Chat, limits: Limits) -> str:
     """Return the hex sha256 of everything that the token rows hang on."""
-    return text_key(canonical_json(_made_of(source, chat, limits)).decode())
+    return json_key(_made_of(source, chat, limits))
 
 
 def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> TokenSet:
@@ -83,8 +78,9 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> Token
         chat.tokenizer.save_pretrained(place)
         made_of = _made_of(source, chat, limits)
         record = {"kind": "tokens", "digest": digest, "made_of": made_of, "source": source.name, "chat": chat.record()}
+        versions = this_code.installed("tokenizers", "transformers", "pyarrow")
         dropped = {"dropped_when_read": dict(source.dropped)}
-        manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": _versions()})
+        manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": versions})
 
     path = build_once(folder / f"tokens-{digest[:16]}", build, damaged=partial(damage, digest=digest))
     return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
@@ -99,7 +95,7 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
         "template": chat.digest,
         "eos": chat.eos,
         "pad": str(chat.tokenizer.pad_token),
-        "limits": limits.record(),
+        "limits": asdict(limits),
     }
 
 
@@ -154,9 +150,3 @@ def _write_packed(partial: Path, split: str, max_length: int) -> dict[str, int]:
             for batch in batches:
                 writer.write_batch(batch)
     return counts
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("tokenizers", "transformers", "pyarrow")}

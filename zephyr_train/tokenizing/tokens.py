@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from zephyr_core.faults import Fault
 from zephyr_core.template import Chat
+from zephyr_train.reader import Source
 from zephyr_train.tokenizing.dialogue_rows import dialogue_batch
-from zephyr_train.tokenizing.keyed_rows import Row, batches_by_key
+from zephyr_train.tokenizing.keyed_rows import Row, sample
 from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.pair_rows import pair_batch
 from zephyr_train.tokenizing.tally import Tally
@@ -19,7 +20,7 @@ from zephyr_train.tokenizing.token_columns import token_schema
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Limits", "Tokenized", "token_batches", "tokenize_dialogues", "tokenize_pairs", "tokenize_rows"]
+SAMPLE_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,10 @@ class Tokenized:
     changed: "pyarrow.Table"
 
 
-def tokenize_dialogues(chat: Chat, table: "pyarrow.Table", limits: Limits) -> Tokenized:
-    """Return the token rows of dialogues.
-
-    Columns in:  prompt_id, messages
-    Columns out: key, prompt_id, input_ids, labels (list<int32>; -100 outside the loss)
-    """
-    return tokenize_rows(chat, "dialogues", batches_by_key(table, "dialogues"), limits)
-
-
-def tokenize_pairs(chat: Chat, table: "pyarrow.Table", limits: Limits) -> Tokenized:
-    """Return the token rows of pairs.
-
-    Columns in:  prompt_id, prompt, chosen, rejected
-    Columns out: key, prompt_id, prompt_ids, chosen_ids, rejected_ids (list<int32>), prompt_tokens, chosen_tokens,
-                 rejected_tokens (int32)
-    """
-    return tokenize_rows(chat, "pairs", batches_by_key(table, "pairs"), limits)
+def tokenized_sample(source: Source, chat: Chat, limits: Limits, rows: int = SAMPLE_ROWS) -> Tokenized:
+    """Return the token rows of the train rows with the smallest prompt_ids: the same in any order of rows."""
+    drawn = sample(source.table("train"), source.kind, rows)
+    return tokenize_rows(chat, source.kind, [drawn], limits)
 
 
 def tokenize_rows(chat: Chat, kind: str, batches: Iterable[list[Row]], limits: Limits) -> Tokenized:

@@ -1,4 +1,6 @@
-"""What both trainers are told: every field of transformers' TrainingArguments that zephyr sets, in one place."""
+"""What both trainers are told: every field of TrainingArguments that zephyr sets, in one place; LoRA by peft."""
+
+from typing import Any
 
 from zephyr_train.job import Job
 
@@ -43,3 +45,19 @@ def shared(job: Job) -> dict[str, object]:
         "push_to_hub": False,
         **job.settings,
     }
+
+
+def lora_config(job: Job) -> Any:
+    """Return peft's configuration, or None when the whole model is trained."""
+    options = job.options
+    if not options.lora:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        target_modules=list(options.lora_targets),
+        task_type="CAUSAL_LM",
+    )

@@ -1,11 +1,11 @@
 """Checkpoints that are known to be whole: a list of files with their sizes, written after everything else."""
 
-import json
 import shutil
 from pathlib import Path
 
 from zephyr_core import manifest
 from zephyr_core.console import say
+from zephyr_core.reading import json_file
 
 MARK = "complete.json"
 
@@ -13,7 +13,7 @@ MARK = "complete.json"
 def mark_complete(checkpoint: Path, run: str) -> None:
     """Write whose the checkpoint is (`run`, a digest) and its files; without that nobody resumes from there."""
     files = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in _files(checkpoint)}
-    manifest.write_text_whole(checkpoint / MARK, json.dumps({"run": run, "files": files}, indent=1))
+    manifest.write_json(checkpoint / MARK, {"run": run, "files": files})
 
 
 def has_complete(state: Path) -> bool:
@@ -33,10 +33,9 @@ def latest_complete(state: Path, run: str) -> Path | None:
 
 
 def _fault(checkpoint: Path, run: str) -> str | None:
-    mark = checkpoint / MARK
-    if not mark.is_file():
+    content = json_file(checkpoint / MARK)
+    if "files" not in content:
         return "is not whole"
-    content = json.loads(mark.read_text(encoding="utf-8"))
     if content["run"] != run:
         return "is of another run"
     paths = {checkpoint / name: size for name, size in content["files"].items()}

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from zephyr_core.reading import json_lines
 from zephyr_core.records import MetricsRow
 
 NAME = "metrics.jsonl"
@@ -37,11 +38,8 @@ def row_of(logs: dict[str, Any]) -> dict[str, Any] | None:
 
 def read(folder: Path) -> list[MetricsRow]:
     """Return the rows of a run; a last line that is being written is left out."""
-    file = folder / NAME
-    if not file.is_file():
-        return []
-    lines = file.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    rows, _ = json_lines(folder / NAME)
+    return cast(list[MetricsRow], rows)
 
 
 class Writer:

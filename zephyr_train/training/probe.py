@@ -55,12 +55,11 @@ def verify(folder: Path) -> dict[str, float]:
     """
     from transformers import AutoModelForCausalLM
 
-    from zephyr_train.training.lora import merge
     from zephyr_train.training.weights import require_whole
 
     job = Job.read(folder)
     if job.options.lora:
-        merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
+        _merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
     require_whole(folder / "weights")
     device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
     model = AutoModelForCausalLM.from_pretrained(
@@ -82,11 +81,21 @@ def verify(folder: Path) -> dict[str, float]:
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 
 
+def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
+    """Write the base model with the adapter's weights added into `out`: the next step begins with whole weights."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.save_pretrained(out)
+
+
 def main() -> None:
     """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
     folder = Path(sys.argv[1])
     with as_worker(folder):
-        manifest.write_text_whole(folder / "verified.json", json.dumps(verify(folder)))
+        manifest.write_json(folder / "verified.json", verify(folder))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Following training from its files: steps done by metrics.jsonl, reference log-probs by their parts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from zephyr_core.console import Progress, progress
+from zephyr_core.console import Advance, progress
 from zephyr_core.metrics import ordered
 from zephyr_core.records import MetricsRow
 from zephyr_train.job import Job
@@ -32,48 +32,27 @@ def state_line(rows: list[MetricsRow], seconds: float) -> str:
     return ", ".join(parts)
 
 
-class Follower:
-    """Reads the run's metrics now and then."""
+@contextmanager
+def following(job: Job) -> Iterator[Callable[[], None]]:
+    """Give a function that reads a run's metrics and shows what is new."""
+    file, size, first = job.folder / metrics.NAME, 0, 0.0
 
-    def __init__(self, job: Job, shown: Progress) -> None:
-        self._job = job
-        self._shown = shown
-        self._first: float | None = None
-        self._size = 0
-
-    def __call__(self) -> None:
-        """Show what is new."""
-        file = self._job.folder / metrics.NAME
-        size = file.stat().st_size if file.is_file() else 0
-        if size == self._size:
+    def look(shown: Advance) -> None:
+        nonlocal size, first
+        before, size = size, file.stat().st_size if file.is_file() else 0
+        if size == before:
             return
-        self._size = size
-        rows, now = metrics.read(self._job.folder), time.monotonic()
-        self._first = self._first or now
-        self._shown.advance(rows[-1]["step"] if rows else 0, state_line(rows, now - self._first))
+        rows, now = metrics.read(job.folder), time.monotonic()
+        first = first or now
+        shown(rows[-1]["step"] if rows else 0, state_line(rows, now - first))
 
-
-class PassFollower:
-    """Counts the chunks of a reference pass now and then."""
-
-    def __init__(self, passes: Job, shown: Progress) -> None:
-        self._files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
-        self._shown = shown
-
-    def __call__(self) -> None:
-        """Show how many are there."""
-        self._shown.advance(sum(file.is_file() for file in self._files), "reference log-probs")
-
-
-@contextmanager
-def following(job: Job) -> Iterator[Follower]:
-    """Give a follower of a training run."""
     with progress(job.steps, unit="steps") as shown:
-        yield Follower(job, shown)
+        yield lambda: look(shown)
 
 
 @contextmanager
-def following_pass(passes: Job) -> Iterator[PassFollower]:
-    """Give a follower of a reference pass."""
-    with progress(len(chunks(rows_of(passes))), unit="chunks") as shown:
-        yield PassFollower(passes, shown)
+def following_pass(passes: Job) -> Iterator[Callable[[], None]]:
+    """Give a function that counts the chunks of a reference pass and shows how many are there."""
+    files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
+    with progress(len(files), unit="chunks") as shown:
+        yield lambda: shown(sum(file.is_file() for file in files), "reference log-probs")

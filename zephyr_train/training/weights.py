@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zephyr_core import manifest
-from zephyr_core.keys import canonical_json, text_key
+from zephyr_core.keys import json_key
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
 from zephyr_train.safetensor_headers import shapes, weight_files
 
@@ -29,7 +29,7 @@ def model_digest(model: Path) -> str:
     """
     names = {path.name: manifest.file_digest(path) for path in model_files(model)}
     names["config.json"] = manifest.file_digest(model / "config.json")
-    return text_key(canonical_json(names).decode())
+    return json_key(names)
 
 
 def require_whole(model: Path) -> int:
