@@ -38,10 +38,10 @@ from benchmarks.casing_texts import (
     turn_starts,
     whole_turns,
 )
-from zephyr_data.truecase.names import names_said
-from zephyr_data.truecase.restore import restore
-from zephyr_data.truecase.stage import FLAG, truecase
-from zephyr_data.truecase.statistics import statistics
+from zephyr_data.cleaning.truecase.names import names_said
+from zephyr_data.cleaning.truecase.restore import restore
+from zephyr_data.cleaning.truecase.stage import FLAG, truecase
+from zephyr_data.cleaning.truecase.statistics import statistics
 
 LABELS = Path(__file__).parent.parent / "tests" / "labelled" / "casing.json"
 ROLES = ("assistant", "user")

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from benchmarks.casing_texts import Row, damaged, whole_turns
-from zephyr_data.language import FUNCTION_WORDS, looks_english
-from zephyr_data.truecase.boundaries import ABBREVIATIONS
-from zephyr_data.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.truecase.names import CALENDAR, COMMON_TODAY, NAMES_TODAY, PARTS_OF_NAMES, Names, names_said
-from zephyr_data.truecase.restore import LOWER_BY_NAME, restore, shouts
-from zephyr_data.truecase.stage import FLAG
-from zephyr_data.truecase.statistics import statistics
+from zephyr_data.cleaning.language import FUNCTION_WORDS, looks_english
+from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.cleaning.truecase.masks import HOLE, blank_protected, blank_quotations
+from zephyr_data.cleaning.truecase.names import CALENDAR, COMMON_TODAY, NAMES_TODAY, PARTS_OF_NAMES, Names, names_said
+from zephyr_data.cleaning.truecase.restore import LOWER_BY_NAME, restore, shouts
+from zephyr_data.cleaning.truecase.stage import FLAG
+from zephyr_data.cleaning.truecase.statistics import statistics
 
 _WORD = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")

@@ -19,10 +19,10 @@ from typing import Any
 from benchmarks import corpus
 from benchmarks.cost import cost
 from benchmarks.page import write_data
+from zephyr_data.cleaning.ultrachat import CLEANING
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
-from zephyr_data.ultrachat import CLEANING
 
 PEER_MEGABYTES, MEGABYTES, RUNS = 10, 1_000, 3
 PARTS = {  # other measurements, each a program of its own that prints Markdown
@@ -101,10 +101,10 @@ def _stages(path: Path) -> dict[str, float]:
             spent[name] = spent.get(name, 0.0) + time.process_time() - start
             return result
 
-        table, _ = timed("read and key", CLEANING.parse, block)
+        table, _ = timed("read and key", CLEANING.reading.parse, block)
         for stage in stages:
             table = timed(f"{stage.verb} {stage.name}", stage, table)
-        timed("prompt and duplicate keys", CLEANING.settled, table, options)
+        timed("prompt and duplicate keys", CLEANING.whole_set.keyed, table, options)
     return {name: seconds / size * 1e9 for name, seconds in spent.items()}
 
 

@@ -13,9 +13,9 @@ import polars as pl
 
 from benchmarks import rated_corpus
 from benchmarks.cost import Cost, cost
-from zephyr_data.binarize import BINARIZING
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pair_rows import split_rows
+from zephyr_data.pairing.binarize import BINARIZING
+from zephyr_data.pairing.rows import split_rows
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 
@@ -70,7 +70,7 @@ def core(source: str) -> None:
     stages, path = BINARIZING.row_stages(options), Path(source)
     for block in read_blocks(RawFile("bench", path.name, path, "parquet")):
         if isinstance(block, Block):
-            table, _ = BINARIZING.parse(block)
+            table, _ = BINARIZING.reading.parse(block)
             start = time.process_time()
             for stage in stages:
                 table = stage(table)

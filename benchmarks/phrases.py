@@ -17,13 +17,13 @@ os.environ["POLARS_MAX_THREADS"] = "1"
 import polars as pl
 
 from benchmarks import corpus
+from zephyr_data.cleaning.ultrachat import ruleset
 from zephyr_data.options import CleanOptions
-from zephyr_data.phrases import mark_phrases
-from zephyr_data.rules import Ruleset, rust
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.parse import parse
-from zephyr_data.ultrachat import ruleset
+from zephyr_data.stages.phrases import mark_phrases
+from zephyr_data.stages.rules import Ruleset, rust
 
 MEGABYTES, RUNS = 33.0, 3  # just under one block of 32 MiB: a second small one would pay a block's fixed cost again
 

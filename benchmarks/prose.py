@@ -1,4 +1,4 @@
-"""Text that the thresholds of `zephyr_data.language` never saw, by source: real rows, and prose that a machine has.
+"""Text that the thresholds of `zephyr_data.cleaning.language` never saw: real rows, and a machine's prose, by source.
 
 Paragraphs and messages of the machine are drawn by their digest, so a machine gives the same ones each time.
 """

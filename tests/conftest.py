@@ -13,11 +13,11 @@ import pytest
 from tests.hub_server import HubServer, running
 from tests.system import COMMAND, SmallDisk, small_disk
 from zephyr_core import recipe
-from zephyr_data.binarize import BINARIZING
+from zephyr_data.cleaning.ultrachat import CLEANING
+from zephyr_data.engine.step import Step
+from zephyr_data.pairing.binarize import BINARIZING
 from zephyr_data.run import Request, refuse_cut_inputs
 from zephyr_data.run import run as run_step
-from zephyr_data.step import Step
-from zephyr_data.ultrachat import CLEANING
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SHARED_FOR_TESTS", ROOT.parent / "shared")) / "data"

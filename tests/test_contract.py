@@ -11,11 +11,11 @@ from tests.conftest import ROOT
 from tests.zephyr_data.rated import rated_table
 from zephyr_core.keys import canonical_json, draw, row_key, rows_digest
 from zephyr_data import schemas
-from zephyr_data.gates import mark_unpairable
+from zephyr_data.engine.store import row_digests
 from zephyr_data.options import POLICIES, BinarizeOptions
-from zephyr_data.policies import choose_pairs
-from zephyr_data.rules import Ruleset
-from zephyr_data.store import row_digests
+from zephyr_data.pairing.gates import mark_unpairable
+from zephyr_data.pairing.policies import choose_pairs
+from zephyr_data.stages.rules import Ruleset
 from zephyr_train.reader import open_data
 
 PAIRS = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_what_is_said_of_pairs_is_what_is_written() -> None:
     assert listed and listed[1].split(", ") == schemas.RATED_ROWS.names
     code = "".join(
         (ROOT / "zephyr_data" / name).read_text()
-        for name in ("gates.py", "policies.py", "leakage.py", "ultrafeedback.py")
+        for name in ("pairing/gates.py", "pairing/policies.py", "stages/leakage.py", "pairing/scores.py")
     )
     rules = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', code)) - {"as-read", "all-pairs", "utf-8-sig"}
     assert {"no-lower-score", "same-words", "ten-for-one"} <= rules

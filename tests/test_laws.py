@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 
 from tests.conftest import dialogue
 from tests.zephyr_data.rated import completion, raw
-from zephyr_data import ultrachat
-from zephyr_data.binarize import BINARIZING
+from zephyr_data.cleaning import ultrachat
+from zephyr_data.cleaning.ultrachat import CLEANING
 from zephyr_data.json_digests import list_keys
 from zephyr_data.options import BinarizeOptions, CleanOptions
+from zephyr_data.pairing.binarize import BINARIZING
 from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.rated import parse_rated
-from zephyr_data.stages import Stage, split_verdict
-from zephyr_data.ultrachat import CLEANING
+from zephyr_data.stages.verbs import Stage, at_hand, split_verdict
 
 DEFAULT = CleanOptions()
 CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
 STAGES = [
     *CLEANING.row_stages(DEFAULT),
     *CLEANING.row_stages(CUTTING),
-    *CLEANING.set_stages(CleanOptions(size=2, test_share=0.5)),
+    *CLEANING.whole_set.stages(CleanOptions(size=2, test_share=0.5), at_hand),
 ]
 PIECES = st.sampled_from(
     [

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from zephyr_core import recipe
-from zephyr_data.binarize import BINARIZING
+from zephyr_data.pairing.binarize import BINARIZING
 from zephyr_data.run import Request, run
 
 SAMPLES = ROOT / "recipes" / "samples" / "ultrafeedback" / "rated.jsonl"

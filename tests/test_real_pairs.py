@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import shared
 from tests.zephyr_data.rated import completion, generic, raw
+from zephyr_data.engine.store import verify
 from zephyr_data.errors import SourceError
 from zephyr_data.options import POLICIES
-from zephyr_data.store import verify
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]

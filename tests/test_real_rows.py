@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import dialogue, shared
-from zephyr_data.store import verify
+from zephyr_data.engine.store import verify
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]

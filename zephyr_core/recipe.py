@@ -184,7 +184,8 @@ def resolve(
             name = key.replace("-", "_")
             if name not in fields:
                 raise RecipeError(f"{origin}: [{step}] has no option {key!r}", suggest(name, fields))
-            values[name] = _typed(value, kinds[name], f"{origin}: {step}.{name}")
+            read = _typed if origin.startswith("environment") else _fitting
+            values[name] = read(value, kinds[name], f"{origin}: {step}.{name}")
             origins[name] = origin
     return Resolved(options_type(**values), origins, step, recipe.name)
 
@@ -209,6 +210,14 @@ def _layers(
 def _default_origin(field: "dataclasses.Field[Any]") -> str:
     source = declarations.of(field).source
     return f"default, {source}" if source else "default"
+
+
+def _fitting(value: Any, kind: Any, where: str) -> Any:
+    """Return `value` as `kind`, as `_typed` does; text is no number and no switch."""
+    if isinstance(value, str) and value != "none" and {bool, int, float} & {kind, *typing.get_args(kind)}:
+        wanted = next(name for number, name in _ARTICLES.items() if number in (kind, *typing.get_args(kind)))
+        raise RecipeError(f"{where}: {value!r} is not {wanted}", "leave the quotes out")
+    return _typed(value, kind, where)
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:

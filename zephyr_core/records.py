@@ -90,6 +90,7 @@ class DatasetContent(TypedDict):
     counts: Counts
     splits: dict[str, SplitEntry]
     dropped_digest: str
+    stages: NotRequired[list[str]]  # in the order in which rows meet them
     versions: dict[str, str]
     seconds: float
     finished: str  # UTC, ISO 8601

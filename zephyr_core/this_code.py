@@ -1,6 +1,7 @@
 """Which zephyr is running: its version and a digest of its code: one version can be many states of a checkout."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -27,14 +28,37 @@ def installed(*packages: str) -> dict[str, str]:
     return known
 
 
-@cache
 def digest() -> str:
-    """Return the sha256 over names and contents of the Python files of `zephyr_*` that lie beside this package.
+    """Return the sha256 over names and contents of the Python files of `zephyr_*` next to this package.
 
     Rules and recipes are no part of it: they have digests and values of their own in every record.
     """
+    return _digest(("zephyr_*/**/*.py",))
+
+
+def digest_of(places: Sequence[str], package: str = "") -> str:
+    """Return that of the files that `files_of` returns."""
+    return _digest(_patterns(places, package))
+
+
+def files_of(places: Sequence[str], package: str = "") -> list[str]:
+    """Return the files of some places: patterns, folders, and a package by its dotted name."""
+    return [file.relative_to(PACKAGES).as_posix() for file in _files(_patterns(places, package))]
+
+
+def _patterns(places: Sequence[str], package: str) -> tuple[str, ...]:
+    own = [package.replace(".", "/")] if package else []
+    return tuple(place if place.endswith(".py") else f"{place}/**/*.py" for place in (*places, *own))
+
+
+def _files(patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({file for pattern in patterns for file in PACKAGES.glob(pattern) if file.is_file()})
+
+
+@cache
+def _digest(patterns: tuple[str, ...]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, PACKAGES.glob("zephyr_*/**/*.py"))):  # an editor leaves broken links
+    for file in _files(patterns):  # which leaves out the broken links of editors
         name, content = file.relative_to(PACKAGES).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()

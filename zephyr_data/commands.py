@@ -39,9 +39,10 @@ def _add_step(name: str, options: type, help: str) -> None:
         explain: ExplainOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        from zephyr_data.run import answer, named, refuse_cut_inputs
+        from zephyr_data.known import STEPS
+        from zephyr_data.run import answer, refuse_cut_inputs
 
-        result, text = answer(named(name), context.params)
+        result, text = answer(STEPS[name], context.params)
         show(result, text, as_json)
         refuse_cut_inputs(result)
 
@@ -67,12 +68,13 @@ def audit(
 ) -> None:
     """Show every rule's hits, drops and examples, and the counts that meet."""
     from zephyr_core import kinds
-    from zephyr_data.closing import closing_table
-    from zephyr_data.report import rules_table
+    from zephyr_data.known import reports_of
+    from zephyr_data.reporting.closing import closing_table
+    from zephyr_data.reporting.story import rules_table
 
     place = directory or paths.run_directory(recipe.name, step)
     content = kinds.read_dataset(place)
-    show(content["counts"], f"{closing_table(content, place)}\n\n{rules_table(place)}", as_json)
+    show(content["counts"], f"{closing_table(content, reports_of(content), place)}\n\n{rules_table(place)}", as_json)
 
 
 @app.command()
@@ -85,7 +87,7 @@ def why(
     step: StepOption = FIRST_STEP,
 ) -> None:
     """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
-    from zephyr_data.report import story
+    from zephyr_data.reporting.story import story
 
     print_whole(story(Path(place), row) if row is not None else story(paths.run_directory(recipe.name, step), place))
 
@@ -98,7 +100,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every file, sum and digest of a dataset directory against its manifest."""
-    from zephyr_data.store import verify
+    from zephyr_data.engine.store import verify
 
     place = directory or paths.run_directory(recipe.name, step)
     content = verify(place)
@@ -108,7 +110,7 @@ def verify(
 @rules_app.command("show")
 def show_rules(names: RuleNames = None, as_json: JsonOption = False) -> None:
     """List the rules with their reasons and sources."""
-    from zephyr_data.rule_report import listing
+    from zephyr_data.reporting.rule_report import listing
 
     show(*listing(names or ["ultrachat"]), as_json)
 
@@ -120,6 +122,6 @@ def test_rules(
     as_json: JsonOption = False,
 ) -> None:
     """Check each rule against its own examples, and against rows labelled by eye."""
-    from zephyr_data.rule_report import examination
+    from zephyr_data.reporting.rule_report import examination
 
     show(*examination(names or ["ultrachat"], labelled), as_json)

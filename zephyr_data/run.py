@@ -12,12 +12,12 @@ from zephyr_core.errors import PartlyDone, UsageError
 from zephyr_core.options import given
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
-from zephyr_data.closing import closing_table
-from zephyr_data.dry_run import Projection, project
+from zephyr_data.engine.dry_run import Projection, project
+from zephyr_data.engine.pipeline import make, missing_parts
+from zephyr_data.engine.step import Options, Step
 from zephyr_data.options import StepOptions
-from zephyr_data.pipeline import make, missing_parts
+from zephyr_data.reporting.closing import closing_table
 from zephyr_data.sources.files import RawFile, hub_files, is_local
-from zephyr_data.step import Options, Step
 
 WORK_SHARE = 1.6  # disk taken while working, as a share of the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
 
@@ -56,17 +56,6 @@ def is_dataset(content: Answer) -> TypeGuard[DatasetManifest]:
     return "inputs" in content
 
 
-def named(step: str) -> Step[Any]:
-    """Return the step of that name; nothing of the other one is loaded."""
-    if step == "binarize":
-        from zephyr_data.binarize import BINARIZING
-
-        return BINARIZING
-    from zephyr_data.ultrachat import CLEANING
-
-    return CLEANING
-
-
 def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
     """Return what a command with these parameters shows: a result, or where the value of an option comes from.
 
@@ -98,7 +87,7 @@ def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projec
     require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
     with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
-    return content, closing_table(content, out)
+    return content, closing_table(content, step.reports, out)
 
 
 def refuse_cut_inputs(content: Answer) -> None:
@@ -118,7 +107,7 @@ def refuse_cut_inputs(content: Answer) -> None:
 
 def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
     """Return the step's options with their origins."""
-    return step.settle(recipe.resolve(step.name, step.options, request.recipe, request.flags))
+    return step.implied(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
 
 def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
@@ -126,7 +115,7 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
     files: list[RawFile] = []
     for source in resolved.options.sources:
         if is_local(source):
-            files += step.files(source)
+            files += step.reading.files(source)
         else:
             found, commit = hub_files(source, resolved.options.revision)
             files += found
@@ -153,13 +142,13 @@ def _found_whole(
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
     differs += [] if digests == now else ["the inputs"]
-    differs += [] if content["rules"] == step.file_digests(resolved.options) else ["the rule files"]
+    differs += [] if content["rules"] == step.reading.digests(resolved.options) else ["the rule files"]
     if differs:
         raise UsageError(
             f"{out} holds a dataset made otherwise; different are {', '.join(differs)}",
             "give another --out, or replace it with --overwrite",
         )
-    table = closing_table(content, out)
+    table = closing_table(content, step.reports, out)
     return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
 
 

@@ -32,7 +32,7 @@ class StudentOptions:
     positions: int = value(32_768, MISTRAL, "Longest text in tokens.", least=1)
     sliding_window: int | None = value(4_096, MISTRAL, "Tokens that attention looks back; none: all of them.")
     tied: bool = value(False, MISTRAL, "Share the weights of input and output embeddings.")
-    seed: int = value(42, "ours", "Seed of the random weights of a `new` model.")
+    seed: int = value(42, "ours", "Seed of the random weights of a `new` model.", least=0)
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

@@ -19,11 +19,11 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest() -> str:
-    this_code.digest.cache_clear()
+    this_code._digest.cache_clear()
     try:
         return this_code.digest()
     finally:
-        this_code.digest.cache_clear()
+        this_code._digest.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from tests.conftest import ROOT
 
 SAMPLES = ROOT / "recipes" / "samples"
 SMALL_BLOCKS = """
-import zephyr_data.pipeline as pipeline
+import zephyr_data.engine.pipeline as pipeline
 from functools import partial
 pipeline.read_blocks = partial(pipeline.read_blocks, block_bytes=500_000)
 import cli

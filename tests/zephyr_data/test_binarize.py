@@ -18,12 +18,12 @@ from zephyr_core import recipe
 from zephyr_core.errors import OptionError, PartlyDone, UsageError, WrongFolder
 from zephyr_core.keys import draws, text_key
 from zephyr_data import schemas
-from zephyr_data.binarize import BINARIZING
+from zephyr_data.engine.store import verify
 from zephyr_data.errors import ContractBroken, SourceError
-from zephyr_data.leakage import read_prompts
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.splits import assign_pair_sides
-from zephyr_data.store import verify
+from zephyr_data.pairing.binarize import BINARIZING
+from zephyr_data.stages.leakage import read_prompts
+from zephyr_data.stages.splits import assign_pair_sides
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -268,12 +268,12 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
         read_prompts(tmp_path / "empty.txt")
     (tmp_path / "b.tsv").write_text("x")
     with pytest.raises(UsageError, match="has a suffix that cannot be read"):
-        BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
+        BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_prompts(tmp_path / "bad.json")
     with pytest.raises(UsageError, match="is not there"):
-        BINARIZING.file_digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
+        BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
 
 
 # ---- the dataset ----------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ def test_same_rows_same_pairs(write: Write, binarize: Make, tmp_path: Path, monk
     assert same(binarize(write(lines[::-1], "r.jsonl"), out="reversed"), plain)
     parts = [write(part, f"parts/{number}.jsonl") for number, part in enumerate((lines[40:], lines[:40]))]
     assert same(binarize(*parts, out="parts-out", workers=2, shard_rows=7), plain)
-    monkeypatch.setattr("zephyr_data.pipeline.read_blocks", partial(read_blocks, block_bytes=5_000))
+    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", partial(read_blocks, block_bytes=5_000))
     assert same(binarize(write(random.Random(1).sample(lines, len(lines)), "s.jsonl"), out="shuffled"), plain)
     verify(tmp_path / "parts-out")
 
@@ -501,7 +501,7 @@ def test_blocks_of_a_stopped_run_with_other_options_are_not_reused(
 ) -> None:
     path = write(many())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("zephyr_data.engine.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         binarize(path)
     again = binarize(path, **other)
     told = capsys.readouterr().err
@@ -514,7 +514,7 @@ def test_a_layout_or_test_side_alone_reuses_them(
 ) -> None:
     path = write(many())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("zephyr_data.engine.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         binarize(path)
     again = binarize(path, layout="h4", test_prompts=5)
     assert "continuing: 1 blocks are done" in capsys.readouterr().err

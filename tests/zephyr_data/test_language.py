@@ -10,8 +10,8 @@ import pytest
 from langdetect import DetectorFactory, LangDetectException, detector_factory
 
 from tests.conftest import shared
-from zephyr_data.detector import SEED, _profiles, guesses, likeliest, ngrams
-from zephyr_data.language import ONLY_ENGLISH, UNDETERMINED, clearly_english, detect, mark_language
+from zephyr_data.cleaning.detector import SEED, _profiles, guesses, likeliest, ngrams
+from zephyr_data.cleaning.language import ONLY_ENGLISH, UNDETERMINED, clearly_english, detect, mark_language
 from zephyr_data.schemas import DIALOGUES
 
 

@@ -23,9 +23,9 @@ from zephyr_core.errors import DataError, NoSpace, RunInProgress, UsageError
 from zephyr_core.folder import older_of
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
+from zephyr_data.engine.store import verify
+from zephyr_data.engine.work import Work
 from zephyr_data.errors import ContractBroken, SourceError
-from zephyr_data.store import verify
-from zephyr_data.work import Work
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -114,11 +114,11 @@ def test_threads_and_hash_seed_do_not_matter(tmp_path: Path, clean: Clean, threa
 def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     import gzip
 
+    from zephyr_data.cleaning.ultrachat import CLEANING
+    from zephyr_data.engine.workers import Job, run_blocks
     from zephyr_data.options import CleanOptions
     from zephyr_data.sources.blocks import Block, read_blocks
     from zephyr_data.sources.files import RawFile
-    from zephyr_data.ultrachat import CLEANING
-    from zephyr_data.workers import Job, run_blocks
 
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(sample_lines()).encode()))
@@ -136,7 +136,7 @@ def test_many_blocks_give_what_one_gives(write: Write, clean: Clean, monkeypatch
 
     path = write(sample_lines())
     plain = digests(clean(path))
-    monkeypatch.setattr("zephyr_data.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=20_000))
+    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=20_000))
     assert digests(clean(path, out="many")) == plain
 
 
@@ -232,7 +232,7 @@ def test_a_stopped_run_with_other_options_starts_over(
     path = write(sample_lines())
     stop_at = monkeypatch.context()
     with stop_at as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("zephyr_data.engine.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         clean(path)
     assert not (tmp_path / "out").exists()
     clean(path, languages=("en", "de"))
@@ -244,7 +244,7 @@ def test_a_change_of_size_alone_reuses_the_blocks(
 ) -> None:
     path = write(sample_lines())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("zephyr_data.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("zephyr_data.engine.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         clean(path)
     clean(path, size=50, test_share=0.1)
     assert "continuing: 1 blocks are done" in capsys.readouterr().err

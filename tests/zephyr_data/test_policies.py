@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.zephyr_data.rated import H4_V1, pairs_by_hand, rated_table
 from zephyr_core.keys import draw, text_key
-from zephyr_data import rules
-from zephyr_data.gates import mark_unpairable
 from zephyr_data.options import POLICIES, BinarizeOptions
-from zephyr_data.policies import choose_pairs
+from zephyr_data.pairing.gates import mark_unpairable
+from zephyr_data.pairing.policies import choose_pairs
+from zephyr_data.stages import rules
 
 Answers = list[tuple[str | None, str | None, float | None]]
 

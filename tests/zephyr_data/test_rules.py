@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT, dialogue
 from zephyr_core.errors import OptionError
-from zephyr_data import phrases, rules
 from zephyr_data.errors import RuleError
-from zephyr_data.phrases import blank_quotes, find_hits
-from zephyr_data.rule_report import score
+from zephyr_data.reporting.rule_report import score
+from zephyr_data.stages import phrases, rules
+from zephyr_data.stages.phrases import blank_quotes, find_hits
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]

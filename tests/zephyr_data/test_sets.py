@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
-from zephyr_data.duplicates import normalised
 from zephyr_data.options import CleanOptions
-from zephyr_data.splits import assign_sides, drawn_first, prompt_draws
+from zephyr_data.stages.duplicates import normalised
+from zephyr_data.stages.splits import assign_sides, drawn_first, prompt_draws
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]

@@ -130,7 +130,7 @@ def test_mixed_shapes_are_refused_with_place_and_hint(write: Write, clean: Clean
 def test_mixed_shapes_in_a_later_block_are_refused(write: Write, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [GOOD] * 50 + [messages(("user", "Hi"), ("assistant", "Hello"))] * 50
     path = write(many)
-    monkeypatch.setattr("zephyr_data.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=1000))
+    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=1000))
     with pytest.raises(MixedShapes, match=r"from line \d+ on hold 'messages'|line 5\d"):
         clean(path)
 

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
-from zephyr_data import schemas, stages
-from zephyr_data.stages import mark
+from zephyr_data import schemas
+from zephyr_data.stages import verbs as stages
+from zephyr_data.stages.verbs import mark
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from zephyr_core.keys import canonical_json, row_key, rows_digest
 from zephyr_data import schemas
+from zephyr_data.engine.store import packed_rows_digest, row_digests, table_digests
 from zephyr_data.json_digests import list_keys, message_digests
-from zephyr_data.store import packed_rows_digest, row_digests, table_digests
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NUMBER = st.one_of(

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import dialogue
-from zephyr_data.truecase.restore import lower_letter, raise_letter, restore
-from zephyr_data.truecase.stage import FLAG
-from zephyr_data.truecase.statistics import statistics
+from zephyr_data.cleaning.truecase.restore import lower_letter, raise_letter, restore
+from zephyr_data.cleaning.truecase.stage import FLAG
+from zephyr_data.cleaning.truecase.statistics import statistics
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -167,7 +167,7 @@ def test_scores_are_the_package_s_products() -> None:
     """The table against the package's own counts, on words that need context, known n-grams and unknown ones."""
     code = """
 import json, pickle
-from zephyr_data.truecase.build import package_file
+from zephyr_data.cleaning.truecase.build import package_file
 counts = pickle.load(package_file().open("rb"))
 uni, back, fwd, tri = (counts[k] for k in ("uni_dist", "backward_bi_dist", "forward_bi_dist", "trigram_dist"))
 found = []

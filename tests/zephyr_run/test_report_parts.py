@@ -7,7 +7,9 @@ from zephyr_run.report import bars, examples
 
 
 def test_stages_stand_in_the_order_in_which_rows_meet_them() -> None:
-    stages = bars.by_stage({"duplicates/x": 1, "phrases/a": 2, "phrases/b": 5, "read/c": 1, "new/d": 1})
+    stages = bars.by_stage(
+        {"duplicates/x": 1, "phrases/a": 2, "phrases/b": 5, "read/c": 1, "new/d": 1}, ["read", "phrases", "duplicates"]
+    )
     assert {stage: list(reasons) for stage, reasons in stages.items()} == {
         "read": ["c"], "phrases": ["b", "a"], "duplicates": ["x"], "new": ["d"],
     }  # fmt: skip

@@ -1,14 +1,12 @@
 """Bars: drops by stage, parted by reason; the pairs by their margin."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from zephyr_core.records import Counts
 from zephyr_page.drawing import figure, rectangle, rule, svg, text
 from zephyr_page.markup import Html, count, join, note, share
 from zephyr_run.report.found import Step
 
-# In the order in which a row meets them (docs/dataset.md, docs/pairs.md).
-STAGES = ("read", "score", "gates", "benchmark", "policy", "phrases", "truecase", "language", "duplicates", "selection")
 WIDTH, ROW = 400.0, 27.0
 LEFT, RIGHT = 78.0, 124.0  # room for the stage's name, and for its numbers
 HEIGHT, FLOOR, SIDE = 176.0, 36.0, 30.0  # of the histogram, below its axis, beside it
@@ -16,10 +14,15 @@ BINS = 16
 LEAST_PARTED = 2.5  # width of a part that a gap would not swallow
 
 
-def by_stage(dropped: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return stage → reason → rows: stages in the order in which rows meet them, reasons by their rows."""
+def by_stage(dropped: Mapping[str, int], order: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return stage → reason → rows: stages in that order, those that it lacks last; reasons by their rows."""
+    places = {stage: place for place, stage in enumerate(order)}
+
+    def place(drop: tuple[str, int]) -> tuple[int, int, str]:
+        return places.get(drop[0].partition("/")[0], len(places)), -drop[1], drop[0]
+
     stages: dict[str, dict[str, int]] = {}
-    for name, rows in sorted(dropped.items(), key=lambda entry: (_place(entry[0]), -entry[1], entry[0])):
+    for name, rows in sorted(dropped.items(), key=place):
         stage, _, reason = name.partition("/")
         stages.setdefault(stage, {})[reason] = rows
     return stages
@@ -29,7 +32,7 @@ def drops(step: Step) -> Html:
     """Return a bar for each stage that dropped rows, parted by reason."""
     if step.counts is None:
         return note(f"{step.name}: {step.state}.")
-    stages = by_stage(step.counts["dropped"])
+    stages = by_stage(step.counts["dropped"], step.stages)
     if not any(sum(reasons.values()) for reasons in stages.values()):
         return note(f"{step.name}: no row was dropped.")
     totals = {stage: sum(reasons.values()) for stage, reasons in stages.items()}
@@ -90,8 +93,3 @@ def _scale(low: float, high: float, ground: float) -> Iterator[Html]:
         yield join([rule(x, ground, x, ground + 4, "axis")])
         yield text(x, ground + 17, f"{low + (high - low) * part:.3g}", "small", "middle")
     yield text(WIDTH / 2, ground + 33, "margin: score of chosen − score of rejected", "small", "middle")
-
-
-def _place(name: str) -> int:
-    stage = name.partition("/")[0]
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)

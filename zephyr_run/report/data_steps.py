@@ -1,6 +1,6 @@
 """The data steps: counts by reason, splits, what was changed and dropped, lengths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from zephyr_core.console import listed
 from zephyr_core.records import Counts, DatasetManifest
@@ -23,7 +23,7 @@ def _step(step: Step) -> Html:
     if step.dataset is None:
         return join([head, note(f"{step.state.capitalize()}.")])
     counts = step.dataset["counts"]
-    left = [_reasons(counts), *_lengths(counts)]
+    left = [_reasons(counts, step.stages), *_lengths(counts)]
     right = [_splits(step), rewritten(step), dropped(step), _models(counts)]
     columns = join([element("div", join(left)), element("div", join(right))])
     return join([head, _basics(step.dataset), element("div", columns, class_="split")])
@@ -54,8 +54,8 @@ def _policy(values: dict[str, object]) -> str | None:
     return f"score {values['score']}, rejected {values['rejected']}, ties {values['ties']}, seed {values['seed']}"
 
 
-def _reasons(counts: Counts) -> Html:
-    stages = bars.by_stage(counts["dropped"])
+def _reasons(counts: Counts, order: Sequence[str]) -> Html:
+    stages = bars.by_stage(counts["dropped"], order)
     read = counts["rows_read"]
     most = max((rows for reasons in stages.values() for rows in reasons.values()), default=1)
     rows = [

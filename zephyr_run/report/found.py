@@ -55,6 +55,11 @@ class Step:
         return self.dataset["counts"] if self.dataset else None
 
     @property
+    def stages(self) -> list[str]:
+        """Return the stages of a data step in the order in which rows met them."""
+        return self.dataset.get("stages", []) if self.dataset else []
+
+    @property
     def splits(self) -> dict[str, SplitEntry]:
         """Return rows and rows_digest of each split of a data step."""
         return self.dataset["splits"] if self.dataset else {}
@@ -97,11 +102,12 @@ class Run:
 def read(folder: Path, recipe_name: str) -> Run:
     """Return what a run directory holds; a step that is missing or damaged is told by its state."""
     records = entries(folder)
-    steps = {name: _step(folder / name, records.get(name, {})) for name in (*DATA, *TRAINING)}
+    steps = {name: read_step(folder / name, records.get(name, {})) for name in (*DATA, *TRAINING)}
     return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, _student(folder / STUDENT), records)
 
 
-def _step(folder: Path, record: StepEntry) -> Step:
+def read_step(folder: Path, record: StepEntry) -> Step:
+    """Return what a step left in its folder."""
     content = manifest.find(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
     return Step(

@@ -1,0 +1,1 @@
+"""The step `clean-ultrachat`."""

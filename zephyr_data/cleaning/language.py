@@ -1,0 +1,142 @@
+"""Which language a dialogue is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.cleaning.detector import guesses, likeliest
+from zephyr_data.stages.verbs import Stage, mark, nothing_found
+
+NAME = "language"
+TURNS, CHARACTERS = 4, 500  # what is read of a dialogue: its first turns, the beginning of each
+FUNCTION_WORDS = frozenset(
+    "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
+    "will would if we they he his her its which but about there has please an".split()
+)
+ONLY_ENGLISH = frozenset(  # words of no other language, so "in", "was", "do", "of" and the like are not among them
+    "the and that with you your this are from have which they what how some not their would should could about there "
+    "when who please".split()
+)
+UNDETERMINED = "und"  # too little prose to tell: code, emoji, a greeting. Never called foreign.
+ENGLISH_SHARE = 0.06  # of words of only English among all, above which a text is English
+LEAST_ENGLISH = 2  # and so many of them: one may stand in a title
+PROSE_SHARE = 0.06  # the same, for a single turn to be read as English
+COMMONEST = ("the", "and", "that", "with", "you", "your", "this", "are")  # of them, enough for nearly all texts
+FEW_WORDS = 10
+FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
+SURE = 0.95  # langdetect's least probability to call a short text foreign
+TELL_TALE = 20  # one word of only English in so many, and the detector's other verdict is not believed
+
+_NOT_PROSE = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
+)
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ'’]+")
+_SCRIPTS = {
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "zh": re.compile(r"[\u4e00-\u9fff]"),
+}
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
+
+
+def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
+    """Return a stage that names dialogues in other languages than those (ISO 639-1), as `detected-xx`.
+
+    Columns in:  turns
+    """
+    kept = {*languages, UNDETERMINED}
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
+        texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
+        clear = texts.with_columns(is_english=clearly_english(texts["text"]))
+        doubtful = clear.filter(~pl.col("is_english")) if "en" in kept else clear
+        if doubtful.is_empty():
+            return nothing_found()
+        verdicts = [
+            (row, f"detected-{label}", None, text[:160], True)
+            for row, text, is_english in doubtful.rows()
+            if (label := "en" if is_english else detect(text)) not in kept
+        ]
+        return pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")
+
+    return mark(NAME, find)
+
+
+def looks_english(words: Sequence[str]) -> bool:
+    """Return whether a turn's lower-case words read as English; a few ASCII words do without evidence."""
+    if len(words) < FEW_WORDS:
+        return all(word.isascii() for word in words)
+    return sum(map(FUNCTION_WORDS.__contains__, words)) >= PROSE_SHARE * len(words)
+
+
+def detect(text: str) -> str:
+    """Return the ISO 639-1 code of a text's language, or "und" where there is too little prose to tell.
+
+    Deterministic: the detector's seed is fixed. Chinese is "zh" whatever its script.
+    """
+    prose = _NOT_PROSE.sub(" ", text)
+    words = [word.lower() for word in _WORD.findall(prose)]
+    unspaced = len(_UNSPACED.findall(prose))
+    spaced = sum(map(len, words)) - unspaced
+    if unspaced >= 2 and 2 * unspaced >= spaced:  # one such letter says about as much as two
+        return next((code for code, script in _SCRIPTS.items() if len(script.findall(prose)) >= 0.1 * unspaced), "th")
+    only_english = sum(word in ONLY_ENGLISH for word in words)
+    enough = max(LEAST_ENGLISH, ENGLISH_SHARE * len(words))
+    ascii_words = sum(word.replace("’", "'").isascii() for word in words)
+    if len(words) >= FEW_WORDS and only_english >= enough and ascii_words >= 0.9 * len(words):
+        return "en"
+    telling = sum(word[0].islower() for word in _WORD.findall(prose))
+    if telling < max(FEW_FOR_DETECTOR - 1, 0.3 * len(words)) and all(
+        _LATIN.fullmatch(word) for word in words
+    ):  # greetings, lists of names
+        return UNDETERMINED
+    return _by_detector(prose, words, only_english)
+
+
+def _by_detector(prose: str, words: list[str], only_english: int) -> str:
+    is_few = len(words) <= FEW_WORDS
+    if is_few or prose.isascii():
+        found = dict(guesses(prose))
+        name, is_unsure = next(iter(found), None), "en" in found or (is_few and max(found.values(), default=0) < SURE)
+    else:
+        name, is_unsure = likeliest(prose), False
+    if name is None:
+        return UNDETERMINED
+    code = name.split("-")[0]
+    if code == "en":
+        return code
+    is_doubtful = is_unsure or TELL_TALE * only_english >= len(words)
+    if is_doubtful or (is_few and not FUNCTION_WORDS.isdisjoint(words)):
+        return UNDETERMINED
+    return code
+
+
+def clearly_english(texts: pl.Series) -> pl.Series:
+    """Return whether enough words of each text are of only English and nearly all letters are ASCII.
+
+    The commonest words, cheap to find between spaces, settle nearly all; only the others are read for the whole list.
+    """
+    words = _spaces(texts) + 1
+    sizes = texts.str.len_bytes()
+    is_ascii = sizes - texts.str.len_chars() <= 0.02 * sizes + 4
+    may_be = (words >= FEW_WORDS) & is_ascii
+    enough = pl.select(pl.max_horizontal(pl.lit(LEAST_ENGLISH), ENGLISH_SHARE * words)).to_series()
+    is_clear = may_be & (texts.str.count_matches(f" (?:{'|'.join(COMMONEST)}) ") >= enough)
+    rest = (may_be & ~is_clear).arg_true()
+    evidence = texts.gather(rest).str.count_matches(rf"(?i)\b(?:{'|'.join(sorted(ONLY_ENGLISH))})\b")
+    return is_clear.scatter(rest, evidence >= enough.gather(rest))
+
+
+def _spaces(texts: pl.Series) -> pl.Series:
+    """Return how many spaces each text has; numpy counts them twice as fast as a pattern does."""
+    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, ends, letters = array.buffers()
+    bounds = np.frombuffer(ends, np.int64)[array.offset : array.offset + len(array) + 1].tolist()
+    is_space = np.frombuffer(letters, np.uint8) == ord(" ")
+    return pl.Series([np.count_nonzero(is_space[start:end]) for start, end in pairwise(bounds)], dtype=pl.Int64)

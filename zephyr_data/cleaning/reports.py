@@ -1,0 +1,65 @@
+"""What people are shown of cleaned dialogues, besides what every dataset has: cuts and recased words."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import polars as pl
+
+from zephyr_core.records import Counts, DatasetContent
+from zephyr_data.engine.step import Line, Reports
+from zephyr_data.options import CleanOptions
+from zephyr_data.stages import phrases
+from zephyr_data.stages.verbs import edits_of
+
+
+def measure(table: pl.DataFrame) -> Counter[str]:
+    """Return what was changed in kept rows; a cut is a count of its own."""
+    changes = edits_of(table.filter(pl.col("dropped_by").is_null()))
+    cuts = changes.filter(pl.col("stage") == phrases.NAME)
+    words = changes.filter(pl.col("stage") != phrases.NAME)
+    removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
+    return Counter(
+        cut_rows=cuts.height,
+        cut_turns=int(removed),
+        rewritten_rows=words["row"].n_unique(),
+        rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
+        rewritten_words=words.height,
+    )
+
+
+def _notice(kept_rows: int, options: CleanOptions) -> str | None:
+    if kept_rows >= options.size:
+        return None
+    return f"{kept_rows:,} dialogues are left, fewer than the size of {options.size:,}: all are kept"
+
+
+def _lines(counts: Counts) -> Iterator[Line]:
+    yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
+    words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
+    yield "  of them recased", counts["rewritten_rows"], words
+
+
+def _about(_: DatasetContent) -> str:
+    return (
+        "Each row has `prompt`, `prompt_id` (sha256 of the prompt) and `messages`. The `gen` splits hold the\n"
+        "dialogues of the `sft` splits without the last answer."
+    )
+
+
+def _changed(content: DatasetContent) -> str:
+    counts = content["counts"]
+    return (
+        f"{counts['cut_rows']:,} dialogues were cut short,\n"
+        f"{counts['rewritten_rows']:,} had the case of letters restored."
+    )
+
+
+REPORTS: Reports[CleanOptions] = Reports(
+    title="Cleaned dialogues",
+    about=_about,
+    changed=_changed,
+    measure=measure,
+    notice=_notice,
+    lines=_lines,
+    sampled={"cut_rows": "cut short", "rewritten_rows": "recased"},
+)

@@ -1,0 +1,78 @@
+"""The truecase stage: flag badly cased turns by one cheap expression, restore only those."""
+
+import re
+from collections.abc import Iterable
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.cleaning.truecase.names import has_names, names_said
+from zephyr_data.cleaning.truecase.restore import NOTHING_KNOWN, Recased, restore
+from zephyr_data.cleaning.truecase.statistics import Statistics, statistics
+from zephyr_data.stages.verbs import Stage, nothing_changed, rewrite
+
+NAME = "truecase"
+EDIT_FIELDS = {field.name: field.dtype for field in schemas.EDIT.fields}
+CONTEXT = 40  # characters shown on either side of a changed word
+# A sentence end before a small letter, a lone i, a small first letter, or capitals all over the beginning.
+FLAG = (
+    r"""[.!?]["”’')*_]*\s+["“‘'(*_]*[a-zß-öø-ÿ]"""
+    r"""|(?:^|[\s("“])i(?:['’](?:m|ve|ll|d)(?-u:\b)|[\s,;!?]|$)"""
+    r"""|^[\s"“'(*_]*[a-zß-öø-ÿ]"""
+    r"""|^[^a-zß-öø-ÿ\p{Lo}]*[A-Z][^a-zß-öø-ÿ\p{Lo}]{20}"""
+)
+# A user who speaks of letter case gets the answer's case as it is.
+ASKS_FOR_CASE = re.compile(
+    r"(?i)\b(?:lower|upper)[- ]?case|\ball[- ]caps\b|\bin caps\b|\bcapital(?: letter|i[sz])|\bcapitals\b"
+)
+
+
+def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
+    """Return a stage that restores the case of badly cased turns of those roles.
+
+    Columns in:  turns
+    """
+    parities = {"user": 0, "assistant": 1}
+    chosen = sorted(parities[role] for role in roles)
+
+    def edit(table: pl.DataFrame) -> pl.DataFrame:
+        flagged = pl.element().str.contains(FLAG)
+        in_role = {str(parity): pl.col("turns").list.gather_every(2, parity).list.eval(flagged) for parity in chosen}
+        suspects = table.select("row", "turns", **in_role).filter(pl.any_horizontal(pl.col(*in_role).list.any()))
+        if suspects.is_empty():
+            return nothing_changed()
+        counts = statistics()
+        turns: list[list[str]] = []
+        edits: list[tuple[object, ...]] = []
+        for row, texts, *flags in suspects.rows():
+            changes = _restore_row(texts, dict(zip(chosen, flags, strict=True)), counts)
+            if changes:
+                turns.append(texts)
+                edits += [(row, *change) for change in changes]
+        if not edits:
+            return nothing_changed()
+        lines = pl.DataFrame(edits, schema={"row": schemas.REWRITES["row"], **EDIT_FIELDS}, orient="row")
+        found = lines.group_by("row", maintain_order=True).agg(edits=pl.struct(*EDIT_FIELDS))
+        return found.select("row", pl.Series("turns", turns), "edits")
+
+    return rewrite(NAME, edit)
+
+
+def _restore_row(turns: list[str], flags: dict[int, list[bool]], counts: Statistics) -> list[tuple[object, ...]]:
+    """Restore flagged turns in their list; return the edits, each as the values of EDIT_FIELDS."""
+    edits: list[tuple[object, ...]] = []
+    as_said = tuple(turns)
+    for turn, text in enumerate(as_said):
+        said = turns[turn - 1] if turn % 2 else ""
+        is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
+        if is_flagged and not ASKS_FOR_CASE.search(said):
+            known = NOTHING_KNOWN if has_names(text) else names_said(as_said)  # its own names stand in capitals already
+            restored, changes = restore(text, counts, said, known)
+            turns[turn] = restored
+            edits += [_edit(turn, change, text, restored) for change in changes]
+    return edits
+
+
+def _edit(turn: int, change: Recased, before: str, after: str) -> tuple[object, ...]:
+    span = slice(max(0, change.start - CONTEXT), change.end + CONTEXT)
+    return turn, NAME, change.rule, change.start, change.end, before[span], after[span]

@@ -1,0 +1,111 @@
+"""What the statistics say of a lower-case word; most are no names between any neighbours, not worth a second look."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from zephyr_data.cleaning.language import FUNCTION_WORDS
+from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.cleaning.truecase.build import PSEUDO_COUNT
+from zephyr_data.cleaning.truecase.names import (
+    CALENDAR,
+    COMMON_TODAY,
+    NAMES_TODAY,
+    NUMERAL,
+    PARTS_OF_NAMES,
+    Names,
+    is_always_name,
+    is_mostly_name,
+    is_rare_below,
+    known_casing,
+    likely_casing,
+    surname,
+)
+from zephyr_data.cleaning.truecase.statistics import Statistics
+
+REMEMBERED = 100_000  # tokens that are no names, so that memory stays flat
+
+
+class Words:
+    """The words of one kind of text: which may be names, and which casing is likely between its neighbours."""
+
+    def __init__(self, statistics: Statistics, names: Names) -> None:
+        self.statistics = statistics
+        self.names = names
+        self.casing = lru_cache(maxsize=20_000)(self._casing)
+        self._rivals = lru_cache(maxsize=20_000)(self._find_rivals)
+        only_here = PARTS_OF_NAMES | {"us"} if names is Names.ALL_LOWER else frozenset[str]()
+        self._contextual = ABBREVIATIONS | COMMON_TODAY | only_here
+        self._closed: set[str] = set()
+        self._open: set[str] = set()
+
+    def open_ones(self, tokens: Iterable[str], known: Mapping[str, str]) -> set[str]:
+        """Return those of the tokens that stand in lower case and may be names."""
+        seen = set(tokens)
+        new = seen - self._closed - self._open
+        found = {token for token in new if token.islower() and not self._stays_lower(token)}
+        if len(self._closed) < REMEMBERED:
+            self._closed |= new - found
+        self._open |= {word for word in found if word in self.statistics.casings}
+        return found | (seen & self._open) | (seen & known.keys()) | (seen & NAMES_TODAY.keys())
+
+    def name(self, previous: str | None, word: str, following: str | None, known: Mapping[str, str]) -> str:
+        """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
+        if word in known or word in NAMES_TODAY:
+            casing = known_casing(word, self.statistics.casings.get(word, {}), known, self.names)
+            if casing:
+                return casing
+        return self.casing(previous, word, following)
+
+    def _casing(self, previous: str | None, word: str, following: str | None) -> str:
+        casings = self.statistics.casings
+        counts, rivals = casings.get(word, {}), self._rivals(word)
+        if not counts and self.names is Names.ALL_LOWER:
+            return surname(word, previous or "", casings)
+        if not rivals and word not in CALENDAR:
+            return word
+        scores = self.statistics.scores(previous, word, following, (word, *rivals) if word in counts else rivals)
+
+        def is_beside_name() -> bool:
+            is_after = (previous or "")[:1].isupper() and is_mostly_name((previous or "").lower(), casings)
+            return is_after or is_always_name(casings.get(following or "", {}))
+
+        return likely_casing(word, previous, scores, counts, self.names, is_beside_name)
+
+    def _stays_lower(self, word: str) -> bool:
+        """Return whether a lower-case word stays as it is inside a sentence, whatever its neighbours."""
+        if len(word) == 1:
+            return word != "i"
+        if word not in self.statistics.casings:
+            return self.names is Names.CASED  # a name of today perhaps: beside another, if case says nothing
+        if word in self._contextual:
+            return False
+        if word in self.statistics.needs_context:
+            return not self._rivals(word)
+        return self._casing(None, word, None) == word
+
+    def _find_rivals(self, word: str) -> tuple[str, ...]:
+        """Return the casings that may be likelier than lower case between some neighbours; all if it was never seen."""
+        counts = self.statistics.casings.get(word, {})
+        if word in FUNCTION_WORDS:
+            return ()
+        if word not in counts:
+            return tuple(counts)
+        others = tuple(casing for casing in counts if casing != word)
+        if (
+            word in self._contextual
+            or NUMERAL.fullmatch(word)
+            or any(is_rare_below(word, casing, counts) for casing in others)
+        ):
+            return others
+        return tuple(casing for casing in others if self._may_win(casing, word, counts))
+
+    def _may_win(self, casing: str, word: str, counts: dict[str, int]) -> bool:
+        if word in self.statistics.needs_context:
+            return self.statistics.at_most(word, casing) >= self.names.margin * self.statistics.at_least(word, word)
+        return counts[casing] + PSEUDO_COUNT >= self.names.margin * (counts[word] + PSEUDO_COUNT)
+
+
+@lru_cache(maxsize=8)
+def words_at(statistics: Statistics, names: Names) -> Words:
+    """Return the memory of words, one for each table and kind of text."""
+    return Words(statistics, names)

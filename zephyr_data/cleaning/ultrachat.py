@@ -1,0 +1,119 @@
+"""The step `clean-ultrachat`: cleaning UltraChat (paper §4.1, first bullet)."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+
+from zephyr_core import kinds, paths
+from zephyr_core.keys import text_key
+from zephyr_data import schemas
+from zephyr_data.cleaning.language import mark_language
+from zephyr_data.cleaning.reports import REPORTS
+from zephyr_data.cleaning.truecase.stage import truecase
+from zephyr_data.engine.step import Reading, SplitRows, Step, WholeSet, Writing
+from zephyr_data.json_digests import message_digests
+from zephyr_data.options import CleanOptions
+from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.parse import parse
+from zephyr_data.stages import rules
+from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.stages.phrases import cut_phrases, mark_phrases
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
+from zephyr_data.stages.turns import messages
+from zephyr_data.stages.verbs import LookUp, Stage, number_rows
+
+SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
+
+
+def ruleset(options: CleanOptions) -> Ruleset:
+    """Return the phrase rules that the options ask for."""
+    return rules.load(options.rules).with_action(options.on_hit)
+
+
+def _files(source: str) -> list[RawFile]:
+    kinds.refuse(paths.expanded(source), kinds.RAW_DIALOGUES)
+    return local_files(source)
+
+
+def _digests(options: CleanOptions) -> dict[str, str]:
+    return ruleset(options).digests
+
+
+def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
+    """Return the stages that look at one dialogue at a time, in the order of the contract."""
+    casing = (truecase(options.truecase_roles),) if options.truecase else ()
+    return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
+
+
+def _keyed(table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
+    """Return the table with keys, draws and digests, and without the texts of dropped rows."""
+    keyed = with_keys(table, options.duplicates, options.seed)
+    return with_digests(keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns")))
+
+
+def _index(options: CleanOptions) -> tuple[str, ...]:
+    return ("select_draw", "split_draw", *(() if options.duplicates == "off" else ("duplicate_hash",)))
+
+
+def set_stages(options: CleanOptions, look_up: LookUp) -> tuple[Stage, ...]:
+    """Return the stages that look at the whole set."""
+    same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates, look_up),)
+    return *same, mark_unselected(options.size)
+
+
+def _sides(kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
+    return assign_sides(kept["split_draw"], options.test_share)
+
+
+def _splits(options: CleanOptions) -> dict[str, pa.Schema]:
+    return dict.fromkeys(SPLITS, schemas.SFT)
+
+
+def _rows(kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
+    """Yield the dialogues of each side, and for gen the same without the last answer."""
+    prompts = kept.with_columns(prompt=pl.col("turns").list.first())
+    for side in ("train", "test"):
+        rows = prompts.filter(pl.col("side") == side)
+        for kind, without in (("sft", 0), ("gen", 1)):
+            shown = rows.with_columns(messages=messages("turns", without))
+            yield SplitRows(f"{side}_{kind}", shown, rows, rows[f"{kind}_digest"])
+
+
+def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
+    """Return the table with prompt_id, its draws, duplicate_key and the first bytes of that; null on dropped rows."""
+    kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
+    prompts = [None if text is None else text_key(text) for text in kept.list.first().to_list()]
+    keys = duplicate_keys(kept, scope)
+    return table.with_columns(
+        prompt_id=pl.Series(prompts, dtype=pl.String),
+        duplicate_key=pl.Series(keys, dtype=pl.Binary),
+        duplicate_hash=pl.Series([key and int.from_bytes(key[:8]) for key in keys], dtype=pl.UInt64),
+        select_draw=prompt_draws(prompts, seed, "select"),
+        split_draw=prompt_draws(prompts, seed, "split"),
+    )
+
+
+def with_digests(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the digests of the rows that a dialogue gives in the sft and gen splits, null on others."""
+    numbered = number_rows(table)
+    rows = numbered.filter(pl.col("turns").is_not_null())
+    shown = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))
+    sft, gen = message_digests(shown)
+    found = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
+    return numbered.join(found, on="row", how="left", maintain_order="left").drop("row")
+
+
+CLEANING = Step(
+    name="clean-ultrachat",
+    kind="dialogues",
+    options=CleanOptions,
+    reading=Reading(parse, _files, _digests),
+    row_stages=row_stages,
+    whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
+    writing=Writing(_splits, _rows),
+    reports=REPORTS,
+    free=("size", "test_share"),
+    package=__package__,
+)

@@ -1,0 +1,1 @@
+"""One run of a step: reading, stages, writing, checking."""

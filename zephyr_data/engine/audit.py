@@ -1,0 +1,115 @@
+"""The audit: every dropped and rewritten row with its reason, and the counts that must meet."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import polars as pl
+
+from zephyr_core.records import Counts
+from zephyr_data import schemas
+from zephyr_data.engine.store import sum_faults
+from zephyr_data.errors import ContractBroken
+from zephyr_data.stages import splits
+from zephyr_data.stages.verbs import edits_of
+
+
+@dataclass
+class Tally:
+    """Counts over all blocks; they are sums, so the order of the blocks does not matter."""
+
+    rows_read: int = 0
+    kept_rows: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    measured: Counter[str] = field(default_factory=Counter)
+    hits: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, table: pl.DataFrame, measured: Counter[str]) -> None:
+        """Add one block's table after all stages, and what the step measured on it."""
+        self.rows_read += table.height
+        self.kept_rows += table["dropped_by"].null_count()
+        self.dropped.update(dict(table.drop_nulls("dropped_by")["dropped_by"].value_counts().rows()))
+        self.measured.update(measured)
+        self.hits.append(_hits_by_rule(table))
+
+    def counts(self) -> Counts:
+        """Return the counts for the manifest.
+
+        Raises:
+            ContractBroken: the sums do not meet; a bug, never the data.
+        """
+        counts: Counts = {
+            "rows_read": self.rows_read,
+            "kept_rows": self.kept_rows,
+            "dropped": dict(sorted(self.dropped.items())),
+        }
+        faults = sum_faults(counts)
+        if faults:
+            raise ContractBroken(f"rows got lost: {faults[0]}", "please report this with the input")
+        measured: dict[str, Any] = {}
+        for name, count in sorted(self.measured.items()):
+            group, _, member = name.partition(":")
+            if member:
+                measured.setdefault(group, {})[member] = count
+            else:
+                measured[name] = count
+        return {**counts, **cast(Counts, measured)}
+
+    def rules(self) -> pl.DataFrame:
+        """Return the table of rules: audit/rules.parquet."""
+        reasons = {"reason": list(self.dropped), "dropped_rows": list(self.dropped.values())}
+        dropped = pl.DataFrame(reasons, schema={"reason": pl.String, "dropped_rows": pl.Int64})
+        parts = pl.col("reason").str.splitn("/", 2).struct
+        dropped = dropped.select(parts[0].alias("stage"), parts[1].alias("rule"), "dropped_rows")
+        summed = pl.concat(self.hits).group_by("stage", "rule").sum() if self.hits else _no_hits()
+        joined = summed.join(dropped, on=["stage", "rule"], how="full", coalesce=True)
+        # a fault of reading is no rule that could have hit elsewhere: its hits are its drops
+        own = [pl.col(name).fill_null(pl.col("dropped_rows")) for name in ("hit_rows", "only_hit_rows")]
+        return (
+            joined.with_columns(own)
+            .with_columns(pl.col("dropped_rows", "hit_turns").fill_null(0))
+            .sort("stage", "rule")
+        )
+
+
+def dropped_table(dropped: pl.DataFrame) -> pl.DataFrame:
+    """Return audit/dropped.parquet's rows; of rows that were not drawn, their key and place only."""
+    parts = pl.col("dropped_by").str.splitn("/", 2).struct
+    return dropped.select(
+        "row_key",
+        "id",
+        *schemas.LOCATION,
+        parts[0].alias("stage"),
+        parts[1].alias("rule"),
+        pl.col("dropped_turn").alias("turn"),
+        "matched",
+    )
+
+
+def rewritten_table(kept: pl.DataFrame) -> pl.DataFrame:
+    """Return audit/rewritten.parquet's rows: one for each changed word, one for each cut."""
+    return edits_of(kept).select(schemas.REWRITTEN.names)
+
+
+def is_selection(reason: str) -> bool:
+    """Return whether a drop says nothing about the row: it was not drawn."""
+    return reason == f"{splits.NAME}/{splits.NOT_DRAWN}"
+
+
+def _hits_by_rule(table: pl.DataFrame) -> pl.DataFrame:
+    hit = table.with_row_index("row").filter(pl.col("hits").is_not_null()).select("row", "hits")
+    if hit.is_empty():
+        return _no_hits()
+    fired = hit.explode("hits").unnest("hits")
+    by_row = fired.group_by("row", "stage", "rule").len("turns")
+    alone = by_row.with_columns(is_only=pl.len().over("row") == 1)
+    return alone.group_by("stage", "rule").agg(
+        hit_rows=pl.len().cast(pl.Int64),
+        only_hit_rows=pl.col("is_only").sum().cast(pl.Int64),
+        hit_turns=pl.col("turns").sum().cast(pl.Int64),
+    )
+
+
+def _no_hits() -> pl.DataFrame:
+    counts = {"hit_rows": pl.Int64(), "only_hit_rows": pl.Int64(), "hit_turns": pl.Int64()}
+    return pl.DataFrame(schema={"stage": pl.String(), "rule": pl.String(), **counts})

@@ -1,0 +1,292 @@
+"""The only place that reads sources, runs stages and writes a dataset.
+
+blocks of raw lines ─ row stages ─→ one result file per block      (resumable, one or more processes)
+keys of all rows    ─ set stages ─→ verdicts, sides                (a few dozen bytes a row)
+result files        ─ verdicts ──→ splits, audit, card, manifest   (renamed into place at the end)
+"""
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import polars.selectors as cs
+
+from zephyr_core import manifest, paths, this_code
+from zephyr_core.console import Advance, say
+from zephyr_core.disk import clear_disk_errors
+from zephyr_core.recipe import Resolved
+from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
+from zephyr_data.engine import card
+from zephyr_data.engine.audit import Tally, dropped_table, rewritten_table
+from zephyr_data.engine.output import Output
+from zephyr_data.engine.step import Options, Step
+from zephyr_data.engine.work import Work
+from zephyr_data.engine.workers import BlockDone, Job, run_blocks
+from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
+from zephyr_data.sources.files import RawFile
+from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
+
+_INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
+VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
+# The code that every step's block results depend on; those of a step, its own package besides.
+OF_BLOCKS = (
+    "zephyr_core/keys.py",
+    "zephyr_data/*.py",
+    "zephyr_data/sources",
+    "zephyr_data/stages",
+    "zephyr_data/engine",
+)
+
+
+@dataclass
+class Inputs:
+    """The raw files of a run, and what reading them showed."""
+
+    files: list[RawFile]
+    limit: int | None
+    read: list[FileRead] = field(default_factory=list)
+    shapes: dict[str, str] = field(default_factory=dict)
+    stored_ends: dict[RawFile, int] = field(default_factory=dict)  # bytes read of each file so far
+
+    @property
+    def bytes_read(self) -> int:
+        """Return the stored bytes read so far."""
+        return sum(self.stored_ends.values())
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks of all files in order; `read` fills as files end."""
+        items = (item for file in self.files for item in read_blocks(file))
+        for item in items if self.limit is None else take(items, self.limit):
+            if isinstance(item, Block):
+                yield item
+            else:
+                self.read.append(item)
+
+    def check_shape(self, done: BlockDone) -> None:
+        """Refuse a file whose blocks have different shapes.
+
+        Raises:
+            MixedShapes: naming the file and the block's first line.
+        """
+        name = str(done.block.file.path)
+        first = self.shapes.setdefault(name, done.shape) if done.shape else done.shape
+        if first != done.shape:
+            raise MixedShapes(
+                f"{name}: rows from line {done.block.first_line} on hold {done.shape!r}, earlier ones {first!r}",
+                "split the file by shape, one shape a file; both can be given to one run",
+            )
+
+    def record(self) -> list[InputEntry]:
+        """Return what the manifest keeps of the inputs."""
+        read = {item.file: item for item in self.read}
+        return [
+            {
+                "source": file.source,
+                "file": file.name,
+                "bytes": file.path.stat().st_size,
+                "sha256": read[file].sha256 if file in read else manifest.file_digest(file.path),
+                "lines": read[file].lines if file in read else None,  # None: --limit ended it early
+                "fault": (read[file].fault if file in read else None) or _earlier_fault(file),
+            }
+            for file in self.files
+        ]
+
+
+def _earlier_fault(file: RawFile) -> str | None:
+    """Return what the inputs of the dataset lacked that stored rows are read from."""
+    if file.kind != "rated":
+        return None
+    missing = missing_parts(manifest.read_as(paths.expanded(file.source), DatasetManifest)["inputs"])
+    return f"lacks what {'; '.join(missing)}" if missing else None
+
+
+def missing_parts(inputs: list[InputEntry]) -> list[str]:
+    """Return a line for each recorded input that ended early."""
+    return [
+        f"{item['file']} of {item['source']} {item['fault']}, after line {item['lines']}"
+        for item in inputs
+        if item["fault"]
+    ]
+
+
+def make(
+    step: Step[Options],
+    resolved: Resolved[Options],
+    files: list[RawFile],
+    out: Path,
+    workers: int,
+    progress: Advance,
+) -> DatasetManifest:
+    """Make the dataset directory `out` of raw files and return its manifest.
+
+    Raises:
+        RunInProgress: another run writes there.
+        NoSpace: the disk is full or the folder cannot be written; a later run continues.
+        DataError: the input cannot be read, or nothing of it was kept.
+    """
+    started, options, work = time.time(), resolved.options, Work(out)
+    digests = step.reading.digests(options)
+    inputs = Inputs(files, options.limit)
+    with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.held():
+        say(work.begin(_plan(step, options, digests)))
+        done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
+        verdicts = _judge_set(step, done, inputs, options)
+        tally, output = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
+        content: DatasetContent = {
+            "kind": step.kind,
+            "step": step.name,
+            "options": resolved.record(),
+            "inputs": inputs.record(),
+            "bytes_read": inputs.bytes_read,
+            "rules": digests,
+            "tables": list(step.writing.tables(options)),
+            "stages": stage_names(step, options),
+            "counts": tally.counts(),
+            "splits": output.splits_record(),
+            "dropped_digest": output.dropped_digest(),
+            "versions": _versions() | {"python": platform.python_version()},
+            "seconds": round(time.time() - started, 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        (work.dataset / "README.md").write_text(card.text(content, step.reports), encoding="utf-8")
+        manifest.write(work.dataset, content)
+        work.publish()
+    return manifest.read_as(out, DatasetManifest)
+
+
+def stage_names(step: Step[Options], options: Options) -> list[str]:
+    """Return the names of the stages in the order in which a row meets them, reading first."""
+    stages = (*step.row_stages(options), *step.whole_set.stages(options, at_hand))
+    return list(dict.fromkeys(["read", *(stage.name for stage in stages)]))
+
+
+def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
+    """Return what a block's result depends on, besides its content: of the code, that of the engine and of its step."""
+    packages = this_code.installed(*VERSIONED)
+    code = this_code.digest_of(OF_BLOCKS, step.package)
+    return {"step": step.name, **step.plan(options), "rule files": digests, "code": code, "packages": packages}
+
+
+def _versions() -> dict[str, str]:
+    return this_code.versions(*VERSIONED)
+
+
+def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iterator[BlockDone]:
+    rows = 0
+    for done in run_blocks(inputs.blocks(), job, workers):
+        inputs.check_shape(done)
+        inputs.stored_ends[done.block.file] = done.block.stored_end
+        rows += done.rows
+        progress(inputs.bytes_read, f"{rows:,} rows")
+        yield done
+
+
+def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+    """Return place, verdict of the set stages and side of the rows that they look at."""
+    index = _index(step, done, inputs, options)
+    for stage in step.whole_set.stages(options, _look_up(done)):
+        index = stage(index)
+    _refuse_empty(index, done)
+    notice = step.reports.notice(index["dropped_by"].null_count(), options)
+    if notice:
+        say(notice)
+    return _with_sides(step, index, options)
+
+
+def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+    """Return key, place and verdict of the rows that set stages look at, without texts."""
+    parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.seen])
+    for number, block in enumerate(done):
+        rows = pl.read_parquet(block.path, columns=list(columns)).with_row_index("row_in_block")
+        seen = rows.filter(pl.col(step.whole_set.seen).is_not_null())
+        parts.append(seen.with_columns(pl.lit(number, pl.UInt32).alias("block")))
+    if not parts:
+        raise SourceError(
+            "; ".join(["the sources hold no row", *missing_parts(inputs.record())]), "name a file with one row a line"
+        )
+    return pl.concat(parts)
+
+
+def _look_up(done: list[BlockDone]) -> LookUp:
+    """Return a function that reads columns of some rows of the index from the block results."""
+
+    def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+        parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
+        for (number,), part in rows.partition_by("block", as_dict=True).items():
+            found = pl.read_parquet(done[number].path, columns=list(columns))[part["row_in_block"]]
+            copied = pl.DataFrame(
+                found.rows(), schema=found.schema, orient="row"
+            )  # else the whole column stays in memory
+            parts.append(pl.concat([part, copied], how="horizontal"))
+        return pl.concat(parts, how="vertical_relaxed")
+
+    return look_up
+
+
+def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
+    """Raise with the reasons when no row is left."""
+    if index["dropped_by"].null_count():
+        return
+    seen = index.select("block", "row_in_block", late="dropped_by")
+    places = [
+        pl.read_parquet(block.path, columns=["dropped_by"])
+        .with_row_index("row_in_block")
+        .with_columns(pl.lit(number, pl.UInt32).alias("block"))
+        for number, block in enumerate(done)
+    ]
+    reasons = pl.concat(places).join(seen, on=["block", "row_in_block"], how="left")
+    counts = (
+        reasons.select(pl.coalesce("dropped_by", "late").value_counts(sort=True)).to_series().struct.unnest().rows()
+    )
+    listed = ", ".join(f"{reason} {rows:,}" for reason, rows in counts)
+    raise SourceError(
+        f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}",
+        "is the file of the right kind? `--dry-run` shows what its rows are like",
+    )
+
+
+def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
+    kept = index["dropped_by"].is_null()
+    sides = pl.repeat(None, index.height, dtype=pl.String, eager=True)
+    sides = sides.scatter(kept.arg_true(), step.whole_set.sides(index.filter(kept), options))
+    return index.select("block", "row_in_block", "dropped_by", "matched", set_hits="hits", side=sides)
+
+
+def _write(
+    step: Step[Options],
+    done: list[BlockDone],
+    verdicts: pl.DataFrame,
+    options: Options,
+    dataset: Path,
+    in_background: bool,
+) -> tuple[Tally, Output]:
+    tally, ends = Tally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
+    with Output(dataset, options, step.writing, in_background) as output:
+        for number, block in enumerate(done):
+            table = pl.read_parquet(block.path)
+            start = ends[number - 1] if number else 0
+            table = _judged(table, verdicts.slice(start, ends[number] - start).drop("block"))
+            tally.add(table, step.reports.measure(table))
+            kept, dropped = split_verdict(table)
+            for part in step.writing.rows(kept, options):
+                output.write_split(part)
+            for name, rows in step.writing.table_rows(table):
+                output.write_table(name, rows)
+            output.write_audit(rewritten_table(kept), dropped, dropped_table(dropped))
+        output.finish(tally.rules())
+    return tally, output
+
+
+def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Return the block's rows with the verdicts of the set stages and the side of each kept row."""
+    found = verdicts.rename({"dropped_by": "set_dropped_by", "matched": "set_matched"})
+    joined = table.with_row_index("row_in_block").join(found, on="row_in_block", how="left", maintain_order="left")
+    return joined.with_columns(
+        dropped_by=pl.coalesce("dropped_by", "set_dropped_by"),
+        matched=pl.coalesce("matched", "set_matched"),
+        hits=pl.coalesce("set_hits", "hits"),
+    ).drop("row_in_block", cs.starts_with("set_"))

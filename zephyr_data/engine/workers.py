@@ -1,0 +1,86 @@
+"""One block through the row stages, in this process or in several."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_core.process import end_with
+from zephyr_data.engine.step import Step
+from zephyr_data.options import StepOptions
+from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.parse import raw_texts
+from zephyr_data.stages.verbs import Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker does: the step with its options, and the folder that takes the results."""
+
+    step: Step[Any]
+    options: StepOptions
+    folder: Path
+
+    def result(self, block: Block) -> Path:
+        """Return the file of a block's result; its name hangs on the content, its presence means it is whole."""
+        return self.folder / f"{block.key}.parquet"
+
+
+@dataclass(frozen=True)
+class BlockDone:
+    """What the pipeline learns of a finished block; its data is let go."""
+
+    block: Block
+    path: Path
+    rows: int
+    shape: str | None
+
+
+def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[BlockDone]:
+    """Yield every block once it is done, in their order, running those without a result; memory holds few at a time."""
+    if workers == 1:
+        yield from (run_block(block, job) for block in blocks)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)) as pool:
+        pending: list[Future[BlockDone]] = []
+        try:
+            for block in blocks:
+                pending.append(pool.submit(run_block, block, job))
+                if len(pending) > workers + 1:
+                    wait(pending[:1], return_when=FIRST_COMPLETED)
+                while pending and pending[0].done():
+                    yield pending.pop(0).result()
+            yield from (future.result() for future in pending)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_block(block: Block, job: Job) -> BlockDone:
+    """Run the row stages over a block and write the result, unless it is there."""
+    path, told = job.result(block), replace(block, data=None)
+    if path.is_file():
+        noted = pl.read_parquet_metadata(path)
+        return BlockDone(told, path, int(noted["rows"]), noted["shape"] or None)
+    table, shape = job.step.reading.parse(block)
+    for stage in _stages(job.step, job.options):
+        table = stage(table)
+    table = job.step.whole_set.keyed(table, job.options)
+    if job.options.keep_dropped:
+        table = table.with_columns(raw=raw_texts(block, table["line"]))
+    temporary = path.with_suffix(".tmp")
+    notes = {"rows": str(table.height), "shape": shape or ""}
+    table.write_parquet(temporary, compression="uncompressed", statistics=False, row_group_size=5_000, metadata=notes)
+    temporary.replace(path)
+    return BlockDone(told, path, table.height, shape)
+
+
+@lru_cache(maxsize=1)
+def _stages(step: Step[Any], options: StepOptions) -> tuple[Stage, ...]:
+    return step.row_stages(options)

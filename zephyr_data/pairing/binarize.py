@@ -1,0 +1,125 @@
+"""The step `binarize`: pairs of UltraFeedback (paper §4.1, second bullet)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from zephyr_core import kinds, manifest, paths
+from zephyr_core.errors import OptionError
+from zephyr_core.recipe import Resolved
+from zephyr_data import schemas
+from zephyr_data.engine.step import Reading, SplitRows, Step, WholeSet, Writing
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.gates import mark_unpairable
+from zephyr_data.pairing.policies import choose_pairs
+from zephyr_data.pairing.reports import REPORTS
+from zephyr_data.pairing.rows import SPLITS, split_rows
+from zephyr_data.pairing.scores import score_answers
+from zephyr_data.sources.files import RawFile, local_files, rated_files
+from zephyr_data.sources.rated import parse_rated
+from zephyr_data.stages import leakage, rules
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.splits import assign_pair_sides
+from zephyr_data.stages.verbs import LookUp, Stage, is_unread
+
+# What the first public version did besides its choice of places.
+H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
+
+
+def _implied(resolved: Resolved[BinarizeOptions]) -> Resolved[BinarizeOptions]:
+    """Return the options with those that h4-v1 implies.
+
+    Raises:
+        OptionError: one of them was asked to be something else, or one would have no effect.
+    """
+    options, origins = resolved.options, dict(resolved.origins)
+    if options.score != "overall" and options.rejected != "h4-v1" and _is_asked(origins["suspicious_tens"]):
+        raise OptionError(
+            f"suspicious_tens has no effect on the score {options.score!r}",
+            "add `--score overall`, or leave it out",
+        )
+    if options.rejected != "h4-v1":
+        return resolved
+    for key, value in H4_V1_IMPLIES.items():
+        if getattr(options, key) != value and _is_asked(origins[key]):
+            raise OptionError(
+                f"h4-v1 means {key} {value!r}, and {origins[key]} asks for {getattr(options, key)!r}",
+                "leave it out, or choose another policy with --rejected",
+            )
+        origins[key] = "policy h4-v1"
+    return replace(resolved, options=replace(options, **H4_V1_IMPLIES), origins=origins)
+
+
+def _is_asked(origin: str) -> bool:
+    return not origin.startswith(("default", "policy"))
+
+
+def refusals(options: BinarizeOptions) -> Ruleset:
+    """Return the phrase rules whose hit in a chosen answer drops the pair."""
+    return rules.load(options.rules)
+
+
+def _files(source: str) -> list[RawFile]:
+    place = paths.expanded(source)
+    kinds.refuse(place, kinds.RATED_ROWS)
+    return rated_files(source) if manifest.is_whole(place) else local_files(source)
+
+
+def _digests(options: BinarizeOptions) -> dict[str, str]:
+    return {**refusals(options).digests, **leakage.file_digests(options)}
+
+
+def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
+    """Return the stages that look at one rated row at a time, in the order of the contract."""
+    gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
+    return score_answers(options), *gates, choose_pairs(options, refusals(options))
+
+
+def _index(_: BinarizeOptions) -> tuple[str, ...]:
+    return ("prompt_key", "prompt_id", "is_benchmark")
+
+
+def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
+    """Return the stages that look at the whole set."""
+    return () if options.keep_benchmarks else (leakage.mark_copies(),)
+
+
+def _sides(kept: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
+    return assign_pair_sides(kept["prompt_id"], options.test_prompts, options.seed)
+
+
+def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:
+    return dict.fromkeys(SPLITS, schemas.PAIRS_H4 if options.layout == "h4" else schemas.PAIRS)
+
+
+def _rows(kept: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRows]:
+    for split, rows in split_rows(kept, options):
+        yield SplitRows(split, rows.with_columns(source="prompt_source"), rows)
+
+
+def _tables(_: BinarizeOptions) -> dict[str, pa.Schema]:
+    return {"rated": schemas.RATED_ROWS}
+
+
+def _table_rows(table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the rows as they were read: a later verdict is not part of them."""
+    verdict = [pl.when(is_unread()).then(name).alias(name) for name in ("dropped_by", "dropped_turn", "matched")]
+    yield "rated", table.with_columns(verdict)
+
+
+BINARIZING = Step(
+    name="binarize",
+    kind="pairs",
+    options=BinarizeOptions,
+    reading=Reading(parse_rated, _files, _digests),
+    row_stages=row_stages,
+    whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
+    writing=Writing(_splits, _rows, _tables, _table_rows),
+    reports=REPORTS,
+    implied=_implied,
+    free=("test_prompts", "layout"),
+    package=__package__,
+)

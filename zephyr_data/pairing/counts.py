@@ -1,0 +1,68 @@
+"""What is counted over pairs: margins, ties, lengths, wins by model, and where mean and overall score part."""
+
+from collections import Counter
+
+import polars as pl
+
+from zephyr_data.pairing.rows import pair_lines
+from zephyr_data.pairing.scores import rated_answers, value_of
+from zephyr_data.stages.verbs import edits_of, number_rows
+
+UNNAMED = "(unnamed)"
+
+
+def measure(table: pl.DataFrame) -> Counter[str]:
+    """Return the counts over a block's table after all stages; all but those of agreement are over kept rows."""
+    kept = table.filter(pl.col("dropped_by").is_null())
+    return Counter(
+        {
+            "repaired_scores": edits_of(kept).height,
+            "tied_rows": kept.select(_has_hit("gates", "tied-best").sum()).item(),
+            **_of_pairs(pair_lines(kept)),
+            **_of_agreement(table),
+        }
+    )
+
+
+def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
+    text = {name: pl.col(name).struct.field("response") for name in ("chosen", "rejected")}
+    model = {name: pl.col(name).struct.field("model").fill_null(UNNAMED) for name in ("chosen", "rejected")}
+    lines = pairs.select(
+        chosen_characters=text["chosen"].str.len_chars(),
+        rejected_characters=text["rejected"].str.len_chars(),
+        margin=(pl.col("score_chosen") - pl.col("score_rejected")).round(4).cast(pl.String),
+        chosen_model=model["chosen"],
+        rejected_model=model["rejected"],
+    )
+    longer, shorter = pl.col("chosen_characters"), pl.col("rejected_characters")
+    sums = lines.select(
+        pairs=pl.len(),
+        longer_chosen_pairs=(longer > shorter).sum(),
+        equally_long_pairs=(longer == shorter).sum(),
+        chosen_characters=longer.sum(),
+        rejected_characters=shorter.sum(),
+    ).row(0, named=True)
+    counts = {name: int(count) for name, count in sums.items()}
+    for group, column in (("margins", "margin"), ("wins", "chosen_model"), ("losses", "rejected_model")):
+        counts |= {f"{group}:{name}": count for name, count in lines[column].value_counts().rows()}
+    return counts
+
+
+def _of_agreement(table: pl.DataFrame) -> dict[str, int]:
+    """Count the rows with two answers that have both scores, and those in which no answer is best by both."""
+    lines = rated_answers(number_rows(table)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
+    both = lines.filter(pl.col("mean").is_not_null() & pl.col("overall").is_not_null() & (pl.col("text") != ""))
+    compared = both.filter(pl.len().over("row") > 1)
+    agreed = compared.filter(pl.col(name) == pl.col(name).max().over("row") for name in ("mean", "overall"))
+    rows = compared["row"].n_unique()
+    return {"compared_rows": rows, "disagreeing_rows": rows - agreed["row"].n_unique()}
+
+
+def _has_hit(stage: str, rule: str) -> pl.Expr:
+    hit = pl.element().struct
+    return (
+        pl.col("hits")
+        .list.eval((hit.field("stage") == stage) & (hit.field("rule") == rule))
+        .list.any()
+        .fill_null(False)
+    )

@@ -1,0 +1,178 @@
+"""Policies: which of a prompt's answers is chosen and which rejected.
+
+random       the best against one of the strictly lower ones, drawn (paper §3)
+random-any   the best against one of all others, drawn (paper §4.1, read to the letter)
+lowest       the best against the lowest
+all-lower    the best against each strictly lower one
+all-pairs    each answer against each strictly lower one
+h4-v1        the first maximum against a fixed place: what the first public version did
+
+Every draw hangs on the prompt alone, over answers in canonical order (decision 0009, docs/pairs.md).
+"""
+
+import polars as pl
+
+from zephyr_core.keys import draws
+from zephyr_data import schemas
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.scores import answers, in_canonical_order
+from zephyr_data.stages import phrases
+from zephyr_data.stages.rules import Ruleset
+from zephyr_data.stages.verbs import Stage, fill, verdict
+
+NAME = "policy"
+H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}
+# Why a pair must not be made; the later, the nearer it came.
+FAULTS = ("undefined-for-so-many", "unusable-side", "identical-texts", "margin-too-small", "refusal-in-chosen")
+ROUNDING = 1e-9  # of a margin: thirds are no binary fractions
+
+
+def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
+    """Return a stage that fills `pairs` with the places of chosen and rejected answers, the best pair first.
+
+    Rows without a pair get the reason: no-lower-score, identical-texts, margin-too-small, refusal-in-chosen, and for
+    h4-v1 unusable-side or undefined-for-so-many.
+
+    Columns in:  prompt_id, turns, completions, scores
+    """
+
+    def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        lines = in_canonical_order(answers(table)).with_columns(rank=pl.int_range(pl.len()).over("row"))
+        if options.rejected == "h4-v1":
+            pairs = _fixed_pairs(lines)
+        else:
+            usable = _with_best(lines.filter("usable"), options)
+            pairs = _candidates(usable, options)
+        pairs = _judged(pairs, _refusing(table, pairs, refusals), options)
+        allowed = pairs.filter(pl.col("fault").is_null())
+        drawn = _drawn(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
+        order = ["row", "chosen_rank", "rejected_score", "rejected_rank"]
+        drawn = drawn.sort(order, descending=[False, False, True, False])
+        filled = drawn.group_by("row", maintain_order=True).agg(pairs=pl.struct("chosen", "rejected"))
+        nothing = pl.lit(None, dtype=schemas.RATED["edits"])
+        return filled.with_columns(edits=nothing), _reasons(table.join(filled, on="row", how="anti"), pairs)
+
+    return fill(NAME, "pairs", compute)
+
+
+def _with_best(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return the answers with `is_best` on one of each row: of several that tie, the one drawn, or the file's first."""
+    tops = usable.filter(pl.col("score") == pl.col("score").max().over("row"))
+    if options.ties == "first":
+        best = tops.sort("row", "place").unique("row", keep="first", maintain_order=True)
+    else:
+        best = _draw_one(tops, "tie", options.seed)
+    return usable.join(best.select("row", "place", is_best=pl.lit(True)), on=["row", "place"], how="left").with_columns(
+        pl.col("is_best").fill_null(False)
+    )
+
+
+def _draw_one(lines: pl.DataFrame, purpose: str, seed: int) -> pl.DataFrame:
+    """Return one line of each row, drawn over the lines as they stand."""
+    counted = lines.with_columns(at=pl.int_range(pl.len()).over("row"), choices=pl.len().over("row"))
+    first = counted.filter(pl.col("at") == 0)
+    drawn = first.select("row", "prompt_id", "choices").with_columns(wanted=pl.lit(0, dtype=pl.Int64))
+    parts = [drawn.filter(pl.col("choices") == 1)]
+    for (choices,), group in drawn.filter(pl.col("choices") > 1).group_by("choices"):
+        picks = draws(seed, purpose, group["prompt_id"], int(choices))
+        parts.append(group.with_columns(wanted=pl.Series(picks, dtype=pl.Int64)))
+    wanted = pl.concat(parts).select("row", "wanted")
+    return counted.join(wanted, on="row").filter(pl.col("at") == pl.col("wanted")).drop("at", "choices", "wanted")
+
+
+def _candidates(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return every pair that the policy can make before texts, margins and refusals are looked at."""
+    chosen = usable if options.rejected == "all-pairs" else usable.filter("is_best")
+    # the best of a row first, then by score: what `pairs` begins with is what sft and gen hold
+    ranked = chosen.sort("row", "is_best", "score", "rank", descending=[False, True, True, False])
+    ranked = ranked.with_columns(chosen_rank=pl.int_range(pl.len()).over("row"))
+    pairs = ranked.join(usable, on="row", suffix="_rejected", maintain_order="left_right")
+    if options.rejected == "random-any":
+        return _as_pairs(pairs.filter(pl.col("place") != pl.col("place_rejected")))
+    return _as_pairs(pairs.filter(pl.col("score") > pl.col("score_rejected")))
+
+
+def _fixed_pairs(lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the pair of each row by the table of the first public version, unusable answers among them."""
+    by_place = lines.sort("row", "place").with_columns(total=pl.len().over("row"))
+    top = by_place.filter(pl.col("score") == pl.col("score").max().over("row"))
+    chosen = top.unique("row", keep="first", maintain_order=True).with_columns(chosen_rank=pl.lit(0, dtype=pl.Int64))
+    table = pl.DataFrame(
+        [(total, place, rejected) for (total, place), rejected in H4_V1.items()],
+        schema={"total": pl.UInt32, "place": pl.UInt32, "place_rejected": pl.UInt32},
+        orient="row",
+    )
+    known = chosen.with_columns(pl.col("total").cast(pl.UInt32)).join(table, on=["total", "place"], how="left")
+    others = by_place.rename({name: f"{name}_rejected" for name in by_place.columns if name != "row"})
+    return _as_pairs(known.join(others, on=["row", "place_rejected"], how="left", maintain_order="left"))
+
+
+def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.select(
+        "row",
+        "prompt_id",
+        "chosen_rank",
+        chosen="place",
+        rejected="place_rejected",
+        rejected_score="score_rejected",
+        rejected_rank="rank_rejected",
+        margin=pl.col("score") - pl.col("score_rejected"),
+        is_same=(pl.col("text") == pl.col("text_rejected")).fill_null(False),
+        is_usable=(pl.col("usable") & pl.col("usable_rejected")).fill_null(False),
+    )
+
+
+def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return the pairs with `fault` where one must not be made, and what shows it."""
+    margin, nothing = pl.col("margin"), pl.lit(None, dtype=pl.String)
+    tests = [
+        (pl.col("rejected").is_null(), nothing),
+        (~pl.col("is_usable"), nothing),
+        (pl.col("is_same"), nothing),
+        (margin < options.min_margin - ROUNDING, pl.format("{}", margin)),
+        (pl.col("refusal").is_not_null(), pl.col("refusal")),
+    ]
+    fault = matched = nothing
+    for name, (is_so, shown) in reversed(list(zip(FAULTS, tests, strict=True))):
+        fault = pl.when(is_so).then(pl.lit(name)).otherwise(fault)
+        matched = pl.when(is_so).then(shown).otherwise(matched)
+    joined = pairs.join(refusing, on=["row", "chosen"], how="left", maintain_order="left")
+    return joined.with_columns(fault=fault, matched=matched)
+
+
+def _drawn(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return one pair of each row; between equally low ones of `lowest` a draw decides too."""
+    if options.rejected == "lowest":
+        pairs = pairs.filter(pl.col("rejected_score") == pl.col("rejected_score").min().over("row"))
+    return _draw_one(pairs.sort("row", "rejected_rank"), "rejected", options.seed)
+
+
+def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl.DataFrame:
+    """Return row, chosen and the rule with its match for each chosen answer that a phrase rule hits."""
+    schema = {"row": table.schema["row"], "chosen": pl.UInt32(), "refusal": pl.String()}
+    if not refusals.rules:
+        return pl.DataFrame(schema=schema)
+    chosen = pairs.unique(["row", "chosen"], maintain_order=True).select(number="row", chosen="chosen")
+    said = chosen.join(table.select("row", "turns", "completions"), left_on="number", right_on="row")
+    reply = pl.col("completions").list.get(pl.col("chosen")).struct.field("response")
+    dialogues = said.select("number", "chosen", turns=pl.concat_list("turns", reply)).with_row_index("row")
+    last = dialogues.with_columns(last=pl.col("turns").list.len().cast(pl.Int32) - 1)
+    hits = phrases.find_hits(dialogues, refusals).join(
+        last.select("row", "number", "chosen", "last"), on="row", maintain_order="left"
+    )
+    of_reply = hits.filter(pl.col("turn") == pl.col("last"))  # earlier turns belong to the prompt
+    found = of_reply.unique("row", keep="first", maintain_order=True)
+    return found.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
+
+
+def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the verdict on rows without a pair: the fault of the pair that came nearest to being made."""
+    nearness = pl.col("fault").replace_strict(list(FAULTS), list(range(len(FAULTS))), return_dtype=pl.Int32)
+    nearest = (
+        pairs.filter(pl.col("fault").is_not_null())
+        .with_columns(nearness=nearness)
+        .sort("row", "nearness", "margin", "rejected_rank", descending=[False, True, True, False])
+        .unique("row", keep="first", maintain_order=True)
+    )
+    joined = without.select("row").join(nearest, on="row", how="left", maintain_order="left")
+    return verdict(joined, pl.col("fault").fill_null("no-lower-score"), matched=pl.col("matched"))

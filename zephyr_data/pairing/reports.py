@@ -1,0 +1,90 @@
+"""What people are shown of pairs, besides what every dataset has: margins, lengths, wins by model, a row's answers."""
+
+from collections.abc import Iterator
+
+from zephyr_core.console import share, table
+from zephyr_core.records import Counts, DatasetContent
+from zephyr_data.engine.step import Line, Reports
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.counts import measure
+from zephyr_data.pairing.story import answers_table
+
+
+def _notice(_: int, options: BinarizeOptions) -> str | None:
+    if options.rejected == "h4-v1":
+        return "h4-v1: overall score as read, first maximum, fixed places; the order of answers in a row matters"
+    return None
+
+
+def _lines(counts: Counts) -> Iterator[Line]:
+    yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
+    if counts["repaired_scores"]:
+        yield "  scores repaired", counts["repaired_scores"], "10 → 1"
+    yield "pairs", counts["pairs"], ""
+
+
+def _figures(counts: Counts) -> Iterator[str]:
+    pairs = counts["pairs"]
+    margins = sorted((float(margin), count) for margin, count in counts["margins"].items())
+    mean = sum(margin * count for margin, count in margins) / pairs
+    quartiles = " / ".join(f"{_quantile(margins, part, pairs):g}" for part in (0.25, 0.5, 0.75))
+    none = sum(count for margin, count in margins if margin <= 0)
+    yield ""
+    yield f"margin: mean {mean:.3f}, quartiles {quartiles}; {none:,} pairs at or below 0"
+    chosen, rejected = counts["chosen_characters"] / pairs, counts["rejected_characters"] / pairs
+    longer = share(counts["longer_chosen_pairs"], pairs - counts["equally_long_pairs"])
+    yield f"mean length: chosen {chosen:,.0f} characters, rejected {rejected:,.0f}"
+    yield f"the longer answer was chosen in {longer or 'none'} of the pairs of different length"
+    compared, apart = counts["compared_rows"], counts["disagreeing_rows"]
+    if compared:
+        part = share(apart, compared)
+        yield f"mean and overall score name no common best answer in {apart:,} of {compared:,} rows, {part}"
+    wins, losses = counts["wins"], counts["losses"]
+    names = sorted({*wins, *losses}, key=lambda name: (-wins.get(name, 0), name))
+    yield ""
+    yield from table(
+        [("model", "chosen", "rejected"), *((name, wins.get(name, 0), losses.get(name, 0)) for name in names)]
+    )
+    yield ""
+
+
+def _quantile(counted: list[tuple[float, int]], part: float, total: int) -> float:
+    """Return the smallest value that at least this part of all values does not exceed."""
+    seen = 0
+    for value, count in counted:
+        seen += count
+        if seen >= part * total:
+            return value
+    return counted[-1][0]
+
+
+def _about(content: DatasetContent) -> str:
+    values = content["options"]["values"]
+    return (
+        f"Score `{values['score']}`, rejected `{values['rejected']}`, ties for the best `{values['ties']}`, "
+        f"seed {values['seed']}.\n"
+        "The `prefs` splits hold the pairs; `sft` and `gen` hold one row for each rated row, with the best answer,\n"
+        "`gen` without it. `rated/` holds every row that was read with all its answers and ratings;\n"
+        "`zephyr data binarize DIR` makes other pairs of it."
+    )
+
+
+def _changed(content: DatasetContent) -> str:
+    counts = content["counts"]
+    return (
+        f"They give {counts['pairs']:,} pairs. {counts['tied_rows']:,} rows had several\n"
+        f"best answers; {counts['repaired_scores']:,} scores were repaired."
+    )
+
+
+REPORTS: Reports[BinarizeOptions] = Reports(
+    title="Preference pairs",
+    about=_about,
+    changed=_changed,
+    measure=measure,
+    notice=_notice,
+    lines=_lines,
+    figures=_figures,
+    sampled={"pairs": "pairs", "tied_rows": "tied for the best"},
+    story=answers_table,
+)

@@ -1,0 +1,112 @@
+"""Rated rows → one line per answer, and the score by which answers are compared (paper §4.1, second bullet)."""
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.stages.verbs import Stage, fill, nothing_found, verdict
+
+NAME = "score"
+TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right
+WRONG_UP_TO = 2.0  # mean rating: the published repair sets such a ten to 1
+RIGHT_ABOVE = 4.0  # and keeps such a ten; between the two it was rated again, which cannot be redone
+
+
+def answers(table: pl.DataFrame) -> pl.DataFrame:
+    """Return one line per answer of the rows that have any, in the order of the file.
+
+    Columns in:  row, prompt_id, completions, scores
+    Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed),
+                 usable (has a text and a score)
+    """
+    whole = table.filter(pl.col("completions").list.len() > 0)
+    count = pl.col("completions").list.len()
+    unscored = pl.lit(None, pl.Float64).repeat_by(count)
+    lines = whole.select(
+        "row",
+        "prompt_id",
+        "completions",
+        place=pl.int_ranges(count, dtype=pl.UInt32),
+        score=pl.coalesce("scores", unscored),
+    ).explode("completions", "place", "score")
+    text = pl.col("response").fill_null("").str.strip_chars()
+    return lines.unnest("completions").with_columns(
+        text=text, usable=(text.str.len_bytes() > 0) & pl.col("score").is_not_null()
+    )
+
+
+def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the lines by row, then response, then model: the order of every draw, whatever the file's."""
+    return lines.sort("row", "response", "model", "score", "place", nulls_last=False)
+
+
+def rated_answers(table: pl.DataFrame) -> pl.DataFrame:
+    """Return `answers` with `mean`: of the ratings that exist, null when none does.
+
+    They are summed by rising size, so that the sum does not depend on their order.
+    """
+    mean = pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.sort().list.mean()
+    return answers(table).with_columns(mean=mean)
+
+
+def repaired_overall() -> pl.Expr:
+    """Return the overall score of rated answers, a ten that stands for a one set right."""
+    wrong = (pl.col("overall") == TEN) & (pl.col("mean") <= WRONG_UP_TO)
+    return pl.when(wrong).then(1.0).otherwise("overall")
+
+
+def is_suspicious() -> pl.Expr:
+    """Return whether an overall score is a ten that the ratings neither confirm nor refute."""
+    mean = pl.col("mean")
+    return ((pl.col("overall") == TEN) & (mean > WRONG_UP_TO) & (mean <= RIGHT_ABOVE)).fill_null(False)
+
+
+def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
+    """Return the score of rated answers by name: mean, overall, or aspect:NAME; a generic table's one score is both."""
+    if score == "mean":
+        return pl.coalesce("mean", "given")
+    if score == "overall":
+        return pl.coalesce("overall" if as_read else repaired_overall(), "given")
+    rating = pl.element().struct
+    wanted = rating.field("aspect") == score.removeprefix("aspect:")
+    return pl.col("ratings").list.eval(rating.field("rating").filter(wanted)).list.sort().list.mean()
+
+
+def score_answers(options: BinarizeOptions) -> Stage:
+    """Return a stage that fills `scores`, one for each answer, null where there is none.
+
+    With the overall score, a ten that ratings refute is set to 1 and recorded; one that they leave open drops the row
+    (`--suspicious-tens`).
+
+    Columns in:  completions
+    """
+    as_read = options.suspicious_tens == "as-read"
+    repairs = options.score == "overall" and not as_read
+
+    def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        lines = rated_answers(table).with_columns(score=value_of(options.score, as_read=as_read))
+        filled = lines.group_by("row", maintain_order=True).agg(scores="score")
+        if not repairs:
+            return filled.with_columns(edits=pl.lit(None, dtype=schemas.RATED["edits"])), nothing_found()
+        shown = pl.format("{} (mean rating {})", "overall", "mean")
+        edit = pl.struct(
+            turn=pl.col("place").cast(pl.Int32),
+            stage=pl.lit(NAME),
+            rule=pl.lit("ten-for-one"),
+            start=pl.lit(None, dtype=pl.Int32),
+            end=pl.lit(None, dtype=pl.Int32),
+            before=shown,
+            after=pl.lit("1.0"),
+        )
+        changed = lines.filter((pl.col("overall") != repaired_overall()).fill_null(False))
+        edits = changed.group_by("row", maintain_order=True).agg(edits=edit)
+        suspects = verdict(
+            lines.filter(is_suspicious()),
+            "suspicious-ten",
+            turn=pl.col("place").cast(pl.Int32),
+            matched=shown,
+            drops=options.suspicious_tens == "drop",
+        )
+        return filled.join(edits, on="row", how="left"), suspects
+
+    return fill(NAME, "scores", compute)

@@ -1,0 +1,52 @@
+"""The answers behind a row of pairs: their scores, and which were chosen and rejected."""
+
+from pathlib import Path
+
+import polars as pl
+
+from zephyr_core.console import one_line
+from zephyr_core.options import from_json
+from zephyr_core.records import DatasetManifest
+from zephyr_data.engine.store import split_files
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing.scores import rated_answers, score_answers, value_of
+from zephyr_data.sources.rated import with_unfilled
+from zephyr_data.stages.verbs import number_rows
+
+SHOWN = 72  # characters of a text
+
+
+def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> str:
+    """Return prompt and answers of a rated row with their scores, as the dataset's options see them."""
+    options = from_json(BinarizeOptions, content["options"]["values"])
+    stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
+    scored = score_answers(options)(with_unfilled(stored).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
+    lines = rated_answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
+    if lines.is_empty():
+        return ""
+    found = _sides(directory, row_key)
+    names = [
+        " and ".join(sorted(found.get((row[0] or "", row[1]), "-"))) for row in lines.select("response", "score").rows()
+    ]
+    shown = [f"prompt: {one_line(stored['turns'][0][-1], SHOWN)}", f"answers, by {options.score} score:"]
+    for answer, name in zip(lines.rows(named=True), names, strict=True):
+        scores = f"score {_told(answer['score'])}, mean {_told(answer['mean'])}, overall {_told(answer['overall'])}"
+        side, model = f"{name:<{max(map(len, names))}}", answer["model"] or "(unnamed)"
+        shown.append(f"  {answer['place']} {side}  {scores}, {model}: {one_line(answer['response'], SHOWN)}")
+    return "\n".join(shown)
+
+
+def _sides(directory: Path, row_key: str) -> dict[tuple[str, float], set[str]]:
+    """Return chosen and rejected of the row's pairs, by text and score of the answer."""
+    places = pl.read_parquet(directory / "audit" / "kept.parquet").filter(pl.col("row_key") == row_key)
+    columns = [f"{score}{side}" for score in ("", "score_") for side in ("chosen", "rejected")]
+    found: dict[tuple[str, float], set[str]] = {}
+    for split, row in places.select("split", "row").rows():
+        pair = pl.scan_parquet(split_files(directory)[split]).slice(row, 1).select(columns).collect()
+        for side in ("chosen", "rejected"):
+            found.setdefault((pair[side][0][-1]["content"], pair[f"score_{side}"][0]), set()).add(side)
+    return found
+
+
+def _told(score: float | None) -> str:
+    return "none" if score is None else f"{score:g}"

@@ -1,0 +1,115 @@
+"""What a person sees of a dataset's audit: rules with examples, the story of a row. Plain text, from its files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zephyr_core import kinds
+from zephyr_core.console import one_line, table
+from zephyr_core.errors import UsageError
+from zephyr_core.records import DatasetManifest
+from zephyr_data.engine.audit import is_selection
+from zephyr_data.known import reports_of
+from zephyr_data.sources.lookup import raw_line
+
+EXAMPLES = 2
+
+
+def rules_table(directory: Path) -> str:
+    """Return the rules with their hits, and for each the first dropped rows with the match marked."""
+    rules = pl.read_parquet(directory / "audit" / "rules.parquet").sort("dropped_rows", "hit_rows", descending=True)
+    dropped = pl.read_parquet(directory / "audit" / "dropped.parquet")
+    rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
+    head = ("rule", "hit rows", "only this", "dropped", "hit turns")
+    body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
+    parts = ["\n".join(table([head, *body]))]
+    for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
+        if not is_selection(f"{stage}/{rule}"):
+            parts.append("\n".join(_examples(dropped, stage, rule)))
+    for (stage, rule), group in rewritten.group_by("stage", "rule", maintain_order=True):
+        parts.append(
+            "\n".join(
+                [f"{stage}/{rule}: {group.height:,} changes", *map(_change, group.head(EXAMPLES).rows(named=True))]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def story(directory: Path, wanted: str) -> str:
+    """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
+
+    Raises:
+        WrongFolder: the folder is of another kind.
+        UsageError: no row has that name.
+    """
+    content = kinds.read_dataset(directory)
+    tables = {
+        name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
+    }
+    dropped, kept = _named(tables["dropped"], wanted), _with_places(_named(tables["kept"], wanted))
+    parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept)]
+    keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept) if row["row_key"])
+    parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
+    parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
+    if not parts:
+        raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
+    return "\n\n".join(parts)
+
+
+_RULE_COLUMNS = ("stage", "rule", "hit_rows", "only_hit_rows", "dropped_rows", "hit_turns")
+
+
+def _named(table: pl.DataFrame, wanted: str) -> list[dict[str, Any]]:
+    by_place = pl.format("{}:{}", "file", "line") == wanted
+    by_key = pl.col("row_key").str.starts_with(wanted) if len(wanted) >= 8 else pl.lit(False)
+    by_prompt = pl.col("prompt_id") == wanted if "prompt_id" in table.columns else pl.lit(False)
+    return table.filter(((pl.col("id") == wanted) | by_place | by_key | by_prompt).fill_null(False)).rows(named=True)
+
+
+def _with_places(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each raw row once, with all places that it went to: of pairs there can be several."""
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in kept:
+        raw = rows.setdefault((row["source"], row["file"], row["line"]), {**row, "places": []})
+        raw["places"].append(f"{row['split']}, row {row['row']}")
+    return list(rows.values())
+
+
+def _dropped_story(row: dict[str, Any]) -> str:
+    where = "" if row["turn"] is None else f" at turn {row['turn']}"
+    shown = f"\n  {one_line(row['matched'])}" if row["matched"] else ""
+    return f"{_place(row)}\ndropped by {row['stage']}/{row['rule']}{where}{shown}"
+
+
+def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:
+    changes = rewritten.filter(pl.col("row_key") == row["row_key"]).rows(named=True)
+    lines = [_place(row), f"kept: {'; '.join(row['places'])}", f"prompt_id {row['prompt_id']}"]
+    return "\n".join(
+        [
+            *lines,
+            *(f"  turn {change['turn']}, {change['stage']}/{change['rule']}:\n{_change(change)}" for change in changes),
+        ]
+    )
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"row {row['row_key'] or '(unreadable)'}, id {row['id']!r}: {row['file']}:{row['line']} of {row['source']}"
+
+
+def _raw_row(row: dict[str, Any], content: DatasetManifest) -> str:
+    text = raw_line(row["source"], row["file"], row["line"], content["inputs"])
+    return "" if text is None else f"raw row at {row['file']}:{row['line']}\n  {text}"
+
+
+def _examples(dropped: pl.DataFrame, stage: str, rule: str) -> Iterator[str]:
+    rows = dropped.filter((pl.col("stage") == stage) & (pl.col("rule") == rule))
+    yield f"{stage}/{rule}: {rows.height:,} rows"
+    for row in rows.head(EXAMPLES).rows(named=True):
+        turn = "" if row["turn"] is None else f", turn {row['turn']}"
+        yield f"  {row['file']}:{row['line']}{turn}: {one_line(row['matched'])}"
+
+
+def _change(change: dict[str, Any]) -> str:
+    return f"  - {one_line(change['before'])}\n  + {one_line(change['after'])}"

@@ -1,0 +1,1 @@
+"""What any step may use: the verbs, and stages of rules, duplicates, benchmarks and splits."""

@@ -1,0 +1,71 @@
+"""Duplicates: dialogues that are equal when case, whitespace and punctuation are ignored."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
+
+NAME = "duplicates"
+RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
+_SEPARATOR = b"\x1e"
+_ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
+_ASCII_IGNORED = bytes(
+    code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and bytes([code]) != _SEPARATOR
+)
+_IGNORED = r"[\p{P}\p{Z}\p{C}&&[^\x1e]]+"
+
+
+def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
+    """Return a stage that names every row whose `duplicate_key` a row with a smaller key holds.
+
+    The survivor is the smallest row_key, between equal keys the first location; `matched` names it.
+
+    Columns in:  duplicate_hash; of rows with an equal one also duplicate_key, row_key, source, file, line, by `look_up`
+    """
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        free = table.select("dropped_by", "duplicate_hash").filter(pl.col("dropped_by").is_null())
+        ordered = free["duplicate_hash"].sort()
+        shared = ordered.filter(ordered == ordered.shift())
+        suspects = table.filter(pl.col("dropped_by").is_null() & pl.col("duplicate_hash").is_in(shared.implode()))
+        located = look_up(suspects, ("duplicate_key", "row_key", *schemas.LOCATION))
+        alike = located.filter(pl.len().over("duplicate_key") > 1)
+        groups = alike.sort("duplicate_key", "row_key", *schemas.LOCATION)
+        survivor = pl.col("row_key").first().over("duplicate_key")
+        later = groups.with_columns(survivor=survivor, is_first=pl.col("duplicate_key").is_first_distinct())
+        return verdict(later.filter(~pl.col("is_first")), RULES[scope], matched=pl.col("survivor"))
+
+    return mark(NAME, find)
+
+
+def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
+    """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
+    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(_SEPARATOR.decode())
+    return text_keys(texts)
+
+
+def text_keys(texts: pl.Series) -> list[bytes | None]:
+    """Return 16 bytes for each text, equal when case, white space and punctuation are ignored."""
+    return [None if text is None else hashlib.sha256(text).digest()[:16] for text in normalised(texts)]
+
+
+def normalised(texts: pl.Series) -> Iterable[bytes | None]:
+    """Yield each text in lower case without whitespace, punctuation and control characters; symbols stay.
+
+    A text of nothing else is left as it is. What is ASCII goes as bytes, many times faster than by a regex, which meets
+    only the few others.
+    """
+    is_ascii = texts.str.len_bytes() == texts.str.len_chars()
+    others = texts.set(is_ascii, None).str.to_lowercase().cast(pl.Binary)
+    cut = pl.Series([other and other.translate(None, _ASCII_IGNORED) for other in others], dtype=pl.Binary)
+    cut = cut.cast(pl.String).str.replace_all(_IGNORED, "").cast(pl.Binary)
+    for text, other in zip(texts.cast(pl.Binary), cut, strict=True):
+        if text is None:
+            yield None
+        else:
+            told = text.translate(_ASCII_LOWER, _ASCII_IGNORED) if other is None else other
+            yield told if told.strip(_SEPARATOR) else text

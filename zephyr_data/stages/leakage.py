@@ -1,0 +1,154 @@
+"""Benchmark leakage: prompts on which a model will be measured are not to be trained on (decision 0010)."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from zephyr_core.errors import UsageError
+from zephyr_core.manifest import file_digest
+from zephyr_core.template import ROLES
+from zephyr_data.errors import SourceError
+from zephyr_data.options import BinarizeOptions
+from zephyr_data.sources.lines import SHOWN
+from zephyr_data.stages.duplicates import text_keys
+from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
+
+NAME = "benchmark"
+COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
+
+
+def file_digests(options: BinarizeOptions) -> dict[str, str]:
+    """Return the sha256 of each benchmark file.
+
+    Raises:
+        UsageError: a file is not there.
+    """
+    for name in options.benchmark:
+        if not Path(name).is_file() or Path(name).suffix.lower() not in SUFFIXES:
+            fault = "has a suffix that cannot be read" if Path(name).is_file() else "is not there"
+            raise UsageError(f"the benchmark file {name!r} {fault}", f"readable are {', '.join(SUFFIXES)}")
+    return {name: file_digest(Path(name)) for name in options.benchmark}
+
+
+def mark_benchmarks(options: BinarizeOptions) -> Stage:
+    """Return a stage that names rows of a benchmark's source, and rows one of whose user turns is a benchmark's prompt.
+
+    Columns in:  turns, prompt_source
+    """
+    exact, near = _prompts(options.benchmark)
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        read = table.filter(~is_unread())
+        found = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
+        return pl.concat(found).sort("row", "turn", maintain_order=True, nulls_last=False)
+
+    return mark(NAME, find)
+
+
+def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    return verdict(table.filter(_is_benchmark(options)), "benchmark-source")
+
+
+def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
+    said = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
+    said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
+    keys = pl.Series(text_keys(said["text"]), dtype=pl.Binary)
+    found = said.with_columns(
+        exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
+        near=keys.replace_strict(near, default=None, return_dtype=pl.String),
+    ).filter(pl.col("near").is_not_null())
+    same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
+    shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
+    return verdict(found, same, turn=pl.col("turn"), matched=shown)
+
+
+def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
+    sources = [] if options.keep_benchmarks else list(options.benchmark_sources)
+    return pl.col("prompt_source").is_in(sources).fill_null(False)
+
+
+def mark_copies() -> Stage:
+    """Return a set stage that names rows with the words of a prompt of a benchmark's source.
+
+    Columns in:  prompt_key, is_benchmark
+    """
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        known = table.filter("is_benchmark")["prompt_key"].unique()
+        copies = table.filter(~pl.col("is_benchmark") & pl.col("prompt_key").is_in(known.implode()))
+        return verdict(copies, "prompt-of-benchmark-source")
+
+    return mark(NAME, find)
+
+
+def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    """Return the table with prompt_key and is_benchmark; the key is null on dropped rows of other sources."""
+    keyed = table.with_columns(
+        prompt_key=pl.Series(text_keys(table["turns"].list.last()), dtype=pl.Binary),
+        is_benchmark=_is_benchmark(options),
+    )
+    seen = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
+    return keyed.with_columns(pl.when(seen).then("prompt_key").alias("prompt_key"))
+
+
+def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
+    """Return the prompts of benchmark files, as they stand and by key, each with the name of its file."""
+    exact = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
+    keys = text_keys(pl.Series(list(exact), dtype=pl.String))
+    return exact, {key: name for key, name in zip(keys, exact.values(), strict=True) if key is not None}
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Return the prompts of a benchmark file: lines of text, or the first known column of a table.
+
+    Raises:
+        SourceError: the file cannot be read, or no row has such a column.
+    """
+    try:
+        rows = _rows(path)
+    except (ValueError, pl.exceptions.PolarsError) as fault:
+        raise SourceError(f"{path} cannot be read as benchmark prompts: {fault}") from None
+    found: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        texts = [text for text in _texts(row) if text.strip()]
+        if not texts:
+            names = ", ".join(map(repr, row)) if isinstance(row, dict) else repr(row)
+            raise SourceError(
+                f"{path}, row {number}, holds no prompt; found {names or 'nothing'}",
+                f"a prompt stands in {', '.join(COLUMNS)}, or alone on a line of a .txt file",
+            )
+        found += texts
+    if not found:
+        raise SourceError(f"{path} is empty", "name a file of prompts that are not to be trained on")
+    return found
+
+
+def _rows(path: Path) -> list[Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return pl.read_parquet(path).to_dicts()
+    if suffix == ".csv":
+        return pl.read_csv(path, infer_schema=False).to_dicts()
+    text = path.read_text(encoding="utf-8-sig")
+    if suffix == ".json":
+        rows = orjson.loads(text)
+        return rows if isinstance(rows, list) else [rows]
+    lines = [line for line in text.split("\n") if line.strip()]
+    return [orjson.loads(line) for line in lines] if suffix != ".txt" else lines
+
+
+def _texts(row: Any) -> list[str]:
+    if isinstance(row, str):
+        return [row.strip("\r")]
+    folded = {name.lower(): value for name, value in row.items()} if isinstance(row, dict) else {}
+    value = next((folded[name] for name in COLUMNS if folded.get(name) is not None), None)
+    items = value if isinstance(value, list) else [value]
+    said = [item.get("content") if isinstance(item, dict) and _is_user(item) else item for item in items]
+    return [text for text in said if isinstance(text, str)]
+
+
+def _is_user(message: dict[str, Any]) -> bool:
+    return ROLES.get(str(message.get("role")).lower()) == "user"

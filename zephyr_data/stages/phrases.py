@@ -1,0 +1,170 @@
+"""Phrase rules as stages: find the assistant turns that a rule hits, then drop the dialogue or cut it before them."""
+
+import re
+
+import polars as pl
+
+from zephyr_data import schemas
+from zephyr_data.stages.rules import Exemption, Rule, Ruleset, rust
+from zephyr_data.stages.verbs import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
+
+NAME = "phrases"
+CONTEXT = 80  # characters shown on either side of a match
+_QUOTED = re.compile(
+    r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
+    r"""|['‘](?<![^\s(]['‘])[A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech, after a space
+)
+_IN_DOUBLE_MARKS = re.compile(r"""["][^"\n]{1,400}["]""")
+_MAY_SPEAK = r"""['‘][A-Z]"""  # every text with speech in single marks, and few others
+
+
+def mark_phrases(ruleset: Ruleset) -> Stage:
+    """Return a stage that names the first rule whose reply spoils the dialogue.
+
+    A [[drop]] rule spoils it wherever it hits; a [[cut]] rule only in the first exchange, where nothing would remain.
+    Among several the earliest turn counts, then the order of the rules.
+
+    Columns in:  turns
+    """
+    actions = {rule.id: rule.action for rule in ruleset.rules}
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        hits = find_hits(table.filter(~is_unread()), ruleset)
+        is_drop = pl.col("rule").replace_strict(actions, return_dtype=pl.String) == "drop"
+        return hits.with_columns(drops=is_drop | (pl.col("turn") == 1)).select(list(schemas.VERDICTS))
+
+    return mark(NAME, find if ruleset.rules else lambda _: nothing_found())
+
+
+def cut_phrases() -> Stage:
+    """Return a stage that ends a dialogue before the exchange of the earliest hit of a [[cut]] rule.
+
+    Columns in:  turns, hits (what `mark_phrases` left there on a row that it did not drop)
+    """
+
+    def edit(table: pl.DataFrame) -> pl.DataFrame:
+        hit = table.filter(pl.col("hits").is_not_null()).select("row", "turns", "hits").explode("hits").unnest("hits")
+        first = (
+            hit.filter(pl.col("stage") == NAME)
+            .sort("row", "turn", maintain_order=True)
+            .unique("row", keep="first", maintain_order=True)
+        )
+        if first.is_empty():
+            return nothing_changed()
+        stays = pl.col("turn") - 1
+        cut = pl.struct(
+            turn=stays.cast(pl.Int32),
+            stage="stage",
+            rule="rule",
+            start=pl.lit(None, dtype=pl.Int32),
+            end=pl.lit(None, dtype=pl.Int32),
+            before=pl.col("turns").list.get(pl.col("turn")).str.slice(0, 2 * CONTEXT),
+            after=pl.format("(cut: {} turns)", pl.col("turns").list.len() - stays),
+        )
+        return first.select("row", turns=pl.col("turns").list.head(stays), edits=pl.concat_list(cut))
+
+    return rewrite(NAME, edit)
+
+
+def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return one line per rule and assistant turn that it hits, the earliest turn and first rule first.
+
+    Columns out: row, rule, turn, matched (the match with its surroundings)
+    """
+    spoken = _spoken(table, ruleset)
+    found = pl.concat(
+        [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
+    )
+    hits = found.join(_spared(table, found, ruleset), on=["row", "turn", "rule"], how="anti")
+    places = pl.concat([_places(rule, hits.filter(pl.col("rule") == rule.id)) for rule in ruleset.rules])
+    matched = [_in_context(*place) for place in places.select("assistant", "text", "at").rows()]
+    told = places.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
+    return told.sort("row", "turn", "order").drop("order")
+
+
+def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return row, turn, last_turn, assistant, unquoted (quotations blanked) for the replies that pass the gate.
+
+    Blanking lets nothing pass that did not before, but for a reply that begins with a quotation.
+    """
+    replies = table.filter(pl.col("turns").list.len() >= 2).select(
+        "row",
+        last_turn=pl.col("turns").list.len() // 2 * 2 - 1,
+        turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
+        assistant=pl.col("turns").list.gather_every(2, 1),
+    )
+    said = replies.explode("turn", "assistant")
+    close = said if ruleset.gate is None else said.filter(pl.col("assistant").str.contains(_open_gate(ruleset.gate)))
+    may_speak = close["assistant"].str.contains(_MAY_SPEAK)
+    unquoted = [_without_quotes(text, speaks) for text, speaks in zip(close["assistant"], may_speak, strict=True)]
+    return close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String))
+
+
+def _open_gate(gate: str) -> str:
+    return rf"""(?:{rust(gate)})|^\s*["“«'‘]"""
+
+
+def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
+    """Return the replies that a rule hits; all patterns joined would outgrow the engine's cache."""
+    reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}
+    close = _matching("unquoted", rule, spoken.filter(reads[rule.turn]))
+    return close.select("row", "turn", "assistant", "unquoted", rule=pl.lit(rule.id))
+
+
+def _places(rule: Rule, hits: pl.DataFrame) -> pl.DataFrame:
+    """Return the hits of a rule with the text that it matches and where that begins, in bytes."""
+    pattern = rust(rule.pattern)
+    return hits.with_columns(text=pl.col("unquoted").str.extract(pattern, 0), at=pl.col("unquoted").str.find(pattern))
+
+
+def _matching(column: str, entry: Rule | Exemption, table: pl.DataFrame) -> pl.DataFrame:
+    gated = table if entry.gate is None else table.filter(pl.col(column).str.contains(rust(entry.gate)))
+    return gated.filter(pl.col(column).str.contains(rust(entry.pattern)))
+
+
+def _spared(table: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches.
+
+    An exemption reads what stands before the hits that name it and that no earlier one spared.
+    """
+    unspared, parts = found.select("row", "turn", "rule"), [found.head(0).select("row", "turn", "rule")]
+    asked = table.select("row", user=pl.col("turns").list.gather_every(2, 0))
+    for exemption in ruleset.exemptions:
+        naming = [rule.id for rule in ruleset.rules if exemption.id in rule.unless]
+        open_to = unspared.filter(pl.col("rule").is_in(naming))
+        last = open_to.group_by("row").agg(exchanges=(pl.col("turn").max() + 1) // 2)
+        read = (
+            asked.join(last, on="row", how="inner")
+            .with_columns(pl.col("user").list.head("exchanges"), turn=pl.int_ranges(1, 2 * pl.col("exchanges"), 2))
+            .explode("turn", "user")
+        )
+        since = _matching("user", exemption, read).group_by("row").agg(since=pl.col("turn").min())
+        spared = open_to.join(since, on="row", how="inner").filter(pl.col("turn") >= pl.col("since")).drop("since")
+        unspared = unspared.join(spared, on=["row", "turn", "rule"], how="anti")
+        parts.append(spared)
+    return pl.concat(parts)
+
+
+def _in_context(reply: str, text: str, at: int) -> str:
+    start = at if reply.isascii() else len(reply.encode()[:at].decode("utf-8", "ignore"))
+    end = start + len(text)
+    return reply[max(0, start - CONTEXT) : start] + "⟦" + reply[start:end] + "⟧" + reply[end : end + CONTEXT]
+
+
+def blank_quotes(text: str) -> str:
+    """Return the text with what stands between quotation marks blanked, each character by one of the same bytes.
+
+    Somebody else's speech is not the assistant's own voice; offsets stay true to the original.
+    """
+    return _without_quotes(text, may_speak=True)
+
+
+def _without_quotes(text: str, may_speak: bool) -> str:
+    if may_speak or "“" in text or "«" in text:
+        return _QUOTED.sub(_blanked, text)
+    return _IN_DOUBLE_MARKS.sub(_blanked, text) if '"' in text else text
+
+
+def _blanked(match: re.Match[str]) -> str:
+    quoted = match[0]
+    return quoted[0] + "\x1a" * len(quoted[1:-1].encode()) + quoted[-1]

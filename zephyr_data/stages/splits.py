@@ -1,0 +1,81 @@
+"""Selection and splits. Both hang on the prompt, so that all dialogues of one prompt go to one side."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from zephyr_core.keys import draws
+from zephyr_data.stages.verbs import Stage, mark, nothing_found, verdict
+
+NAME = "selection"
+NOT_DRAWN = "not-drawn"
+_CHOICES = 2**64
+TEST_PROMPTS = 2_000  # card of ultrafeedback_binarized
+SMALL_SET = 20_000  # prompts
+SMALL_TEST_SHARE = 0.03
+
+
+def mark_unselected(size: int) -> Stage:
+    """Return a stage that keeps `size` dialogues, as near as whole prompts allow, and names the rest `not-drawn`.
+
+    Columns in:  select_draw
+    """
+
+    def find(table: pl.DataFrame) -> pl.DataFrame:
+        free = table.select("row", "dropped_by", "select_draw").filter(pl.col("dropped_by").is_null())
+        if free.height <= size:
+            return nothing_found()
+        rest = free.filter(~drawn_first(free["select_draw"], size))
+        return verdict(rest, NOT_DRAWN)
+
+    return mark(NAME, find)
+
+
+def assign_sides(split_draws: pl.Series, test_share: float) -> pl.Series:
+    """Return "train" or "test" for each row, the test side as near to `test_share` of the rows as prompts allow."""
+    is_test = drawn_first(split_draws, round(test_share * len(split_draws)))
+    return (
+        pl.DataFrame({"is_test": is_test})
+        .select(pl.when("is_test").then(pl.lit("test")).otherwise(pl.lit("train")))
+        .to_series()
+    )
+
+
+def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int) -> pl.Series:
+    """Return "train", "test" or "test-sft" for each row; the last is the half of the test prompts drawn first.
+
+    Without a number of test prompts it is 2,000, and 3 % of fewer than 20,000 prompts.
+    """
+    prompts = order_prompts(prompt_ids.unique(), seed, "split")
+    few = round(SMALL_TEST_SHARE * len(prompts))
+    wanted = test_prompts if test_prompts is not None else few if len(prompts) < SMALL_SET else TEST_PROMPTS
+    tests = prompts.head(wanted)
+    is_test, is_sft = (prompt_ids.is_in(part.implode()) for part in (tests, tests.head((len(tests) + 1) // 2)))
+    side = pl.when("is_sft").then(pl.lit("test-sft")).when("is_test").then(pl.lit("test")).otherwise(pl.lit("train"))
+    return pl.DataFrame({"is_test": is_test, "is_sft": is_sft}).select(side.alias("side")).to_series()
+
+
+def prompt_draws(prompts: Sequence[str | None], seed: int, purpose: str) -> pl.Series:
+    """Return the keyed draw of each prompt_id, null for null."""
+    drawn = iter(draws(seed, purpose, (prompt for prompt in prompts if prompt is not None), _CHOICES))
+    return pl.Series([None if prompt is None else next(drawn) for prompt in prompts], dtype=pl.UInt64)
+
+
+def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
+    """Return which rows belong to the prompts drawn first: as near to `rows` rows as whole prompts allow, or fewer.
+
+    A prompt is known by its draw: of a million prompts two share one once in 40 million sets.
+    """
+    if rows >= len(prompt_draws):
+        return pl.repeat(True, len(prompt_draws), eager=True)
+    ordered = prompt_draws.sort()
+    last = ordered[rows]  # the draw of the prompt that is in part among so many rows
+    fewer, more = (ordered.search_sorted(last, side=side) for side in ("left", "right"))
+    drawn = prompt_draws < last if rows - fewer <= more - rows else prompt_draws <= last
+    return pl.Series(drawn)
+
+
+def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:
+    """Return different prompts in the order of a keyed draw."""
+    drawn = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
+    return pl.DataFrame({"prompt_id": prompts, "draw": drawn}).sort("draw", "prompt_id")["prompt_id"]
