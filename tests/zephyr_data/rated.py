@@ -1,6 +1,8 @@
 """Rated rows for tests, and the pair-maker once more, written naively: the oracle of test_policies."""
 
 import json
+import random
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -8,6 +10,7 @@ import polars as pl
 from zephyr_core.keys import draw, text_key
 from zephyr_data import schemas
 
+PREFS = ("train_prefs", "test_prefs")
 H4_V1 = {2: {0: 1, 1: 0}, 3: {0: 2, 1: 2, 2: 0}, 4: {0: 2, 1: 0, 2: 0, 3: 0}}
 
 
@@ -112,3 +115,38 @@ def pairs_by_hand(  # noqa: PLR0911  one case after the other
     if rejected == "lowest":
         others = [p for p in others if score[p] == min(score[q] for q in others)]
     return [(best, others[draw(seed, "rejected", text_key(prompt), len(others)) if len(others) > 1 else 0])]
+
+
+def pairs(out: Path, *splits: str) -> list[dict[str, Any]]:
+    """The rows of the splits, prefs unless named, in the order of their prompts."""
+    found = [pl.read_parquet(out / "data" / f"{split}-*.parquet") for split in splits or PREFS]
+    return pl.concat(found).sort("prompt_id").rows(named=True)
+
+
+def texts(out: Path) -> dict[str, tuple[str, str]]:
+    return {
+        row["prompt"][-1]["content"]: (row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in pairs(out)
+    }
+
+
+def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return all(first[key] == second[key] for key in ("splits", "dropped_digest", "counts"))
+
+
+def many(count: int = 60) -> list[str]:
+    """Rows of every kind: ties, equal texts, empty sides, missing and broken ratings, refusals, benchmarks."""
+    chance = random.Random(3)
+    lines = []
+    for number in range(count):
+        answers = [
+            completion(
+                chance.choice(["", "same", "same ", f"answer {number} {place}", f"longer answer {number} {place}"]),
+                *(chance.choice(["1", "2", "3", "4", "5", "5", "N/A", "broken"]) for _ in range(4)),
+                overall=chance.choice([None, 1.0, 6.5, 7.0, 8.0, 10.0, 10.0]),
+                model=chance.choice(["a", "b", "c"]),
+            )
+            for place in range(chance.choice([1, 2, 3, 4, 4, 4, 4]))
+        ]
+        source = chance.choice(["flan", "evol_instruct", "evol_instruct", "truthful_qa"])
+        lines.append(raw(f"Question {number % 50}?", answers, source=source))
+    return [*lines, "no json", '{"instruction": null}', raw("p", [])]
