@@ -136,7 +136,7 @@ def test_of_two_at_once_the_second_waits(empty: Place, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "held\n"
         done = empty.chain("--to", "clean-ultrachat")
-    assert "is held by another run, or by the command of one that was killed: waiting" in done.stderr
+    assert "is locked by another run, or by a command that a killed run left behind: waiting" in done.stderr
     assert manifest.is_whole(empty.run / "clean-ultrachat")
 
 
