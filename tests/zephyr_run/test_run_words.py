@@ -22,7 +22,7 @@ def test_from_and_to_choose_the_steps(empty: Place) -> None:
     assert "binarize comes before sft" in empty.chain("--from", "sft", "--to", "binarize", code=2).stderr
     assert f"the steps are {', '.join(NAMES)}" in empty.chain("--from", "eval", code=2).stderr
     done = empty.chain("--from", "reference", code=4)
-    assert "runs/quick/sft holds no finished model" in done.stderr
+    assert "runs/quick/sft has no finished model" in done.stderr
     assert "reference ended with exit code 4; not run: dpo" in done.stderr
     assert empty.record()["reference"]["state"] == "failed" and "dpo" not in empty.record()
 
