@@ -36,7 +36,7 @@ def test_other_sources_are_used_kept_and_compared(empty: Place) -> None:
     kept = (empty.run / "recipe" / "quick.toml").read_text()
     assert f'sources = ["{empty.folder / "rows.jsonl"}"]' in kept
     assert empty.outcomes(*words) == {"clean-ultrachat": "skipped"}
-    assert "different are sources" in empty.chain("--to", "clean-ultrachat", code=2).stderr
+    assert "these differ: sources" in empty.chain("--to", "clean-ultrachat", code=2).stderr
     assert f'sources = ["{empty.folder / "rows.jsonl"}"]' in (empty.run / "recipe" / "quick.toml").read_text()
 
 

@@ -95,7 +95,7 @@ def test_killed_in_dsft_the_same_command_continues(copy: Place, finished: Place)
 def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(copy: Place, finished: Place) -> None:
     copy.change_recipe("test_prompts = 2", "test_prompts = 6")
     refused = copy.chain(code=2)
-    assert "made otherwise; different are test_prompts" in refused.stderr
+    assert "made differently; these differ: test_prompts" in refused.stderr
     assert "binarize ended with exit code 2; not run: sft, reference, dpo" in refused.stderr
     assert "`zephyr run --recipe quick.toml --from binarize --fresh` rebuilds it" in refused.stderr
     kept = (copy.run / "recipe" / "quick.toml").read_text()
