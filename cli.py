@@ -16,7 +16,9 @@ from zephyr_run.steps import SECTIONS
 from zephyr_train import commands as train
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-recipe_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Recipes: what a run's values are, and why.")
+recipe_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Recipes: a run's values, and where they come from."
+)
 app.add_typer(chain.app)
 app.add_typer(data.app, name="data")
 app.add_typer(data.rules_app, name="rules")
@@ -55,7 +57,7 @@ def show_recipe(name: RecipeArgument = DEFAULT_RECIPE) -> None:
 
 @recipe_app.command("diff")
 def diff_recipes(left: RecipeArgument, right: RecipeArgument) -> None:
-    """Print the values in which two recipes differ: exit code 0 when there are none, else 1."""
+    """Print the values in which two recipes differ: exit code 0 if there are none, else 1."""
     differences = recipe_report.differences(left, right, SECTIONS)
     same = f"{left.typed} and {right.typed} resolve to the same values"
     console.print_whole("\n".join(differences) or same)

@@ -67,7 +67,7 @@ def test_why_tells_the_story_of_dropped_and_kept_rows(dataset: Path) -> None:
     kept = zephyr("data", "why", dataset, "dialogues-a.jsonl:2").stdout
     assert "kept: " in kept and "prompt_id" in kept and "raw row" in kept
     nothing = zephyr("data", "why", dataset, "nobody")
-    assert (nothing.returncode, nothing.stdout) == (2, "") and "knows no row 'nobody'" in nothing.stderr
+    assert (nothing.returncode, nothing.stdout) == (2, "") and "has no row 'nobody'" in nothing.stderr
 
 
 def test_verify(dataset: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_binarize_as_typed(tmp_path: Path) -> None:
     again = zephyr("data", "binarize", "--rejected", "random", "--recipe", "tiny", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["counts"]["pairs"] > 60
     other = zephyr("data", "binarize", "--rejected", "lowest", "--recipe", "tiny", cwd=tmp_path)
-    assert other.returncode == 2 and "different are rejected" in other.stderr
+    assert other.returncode == 2 and "these differ: rejected" in other.stderr
     for command in ("verify", "audit"):
         assert zephyr("data", command, "--recipe", "tiny", "--step", "binarize", cwd=tmp_path).returncode == 0
     assert (
@@ -161,7 +161,7 @@ def test_a_cut_input_is_shown_and_ends_with_3(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(packed[: len(packed) * 2 // 3])
     done = zephyr("data", "binarize", tmp_path / "x.jsonl.gz", "--out", tmp_path / "o", "--json")
     assert done.returncode == 3 and json.loads(done.stdout)["inputs"][0]["fault"]
-    assert "lacks what follows" in done.stderr and "--overwrite" in done.stderr
+    assert "lacks the rest of" in done.stderr and "--overwrite" in done.stderr
 
 
 def test_h4_v1_says_what_it_implies(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def closed(fault: OSError) -> EnvironmentLack:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again when it exits
     if fault.errno == errno.EPIPE:
-        return EnvironmentLack("whoever read stdout closed it before everything was written")
-    return EnvironmentLack(f"stdout cannot be written: {fault.strerror}", "what the command made is on disk")
+        return EnvironmentLack("stdout was closed before everything was written")
+    return EnvironmentLack(f"stdout cannot be written: {fault.strerror}", "the command's result is on disk")
 
 
 def _is_unicode(stream: TextIO) -> bool:

@@ -19,9 +19,9 @@ def explained(fault: Exception) -> errors.ZephyrError:
         where = fault.filename or "the disk, or where stdout goes"
         return errors.NoSpace(f"no space left on {where}", "free some and run the command again")
     if isinstance(fault, OSError) and fault.errno in FORBIDDEN and fault.filename:
-        return errors.EnvironmentLack(f"{fault.filename}: permission denied", "name a path that you may use")
+        return errors.EnvironmentLack(f"{fault.filename}: permission denied", "give a path that you may use")
     if isinstance(fault, OSError) and fault.errno == errno.ENAMETOOLONG:
-        return errors.UsageError(f"{str(fault.filename)[:40]}…: this name is too long", "name a shorter path")
+        return errors.UsageError(f"{str(fault.filename)[:40]}…: this name is too long", "give a shorter path")
     if isinstance(fault, MemoryError):
         return errors.EnvironmentLack("there is not enough memory", "fewer --workers, or a smaller part of the input")
     lines = (str(fault).strip() or "no message").splitlines()

@@ -11,7 +11,7 @@ from zephyr_core.errors import NoSpace, ZephyrError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_ELSEWHERE = "name another folder"
+_ELSEWHERE = "give another folder"
 
 
 @contextmanager

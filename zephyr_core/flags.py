@@ -38,7 +38,7 @@ RecipeArgument = Annotated[
     typer.Argument(metavar="RECIPE", parser=str, callback=_read, help="A shipped recipe by name, or a .toml file."),
 ]
 OutOption = Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where to write; default runs/RECIPE/STEP.")]
-ExplainOption = Annotated[str | None, typer.Option(metavar="OPTION", help="Say where an option's value comes from.")]
+ExplainOption = Annotated[str | None, typer.Option(metavar="OPTION", help="Show where an option's value comes from.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

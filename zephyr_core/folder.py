@@ -83,7 +83,7 @@ def _lock(lock_file: Path) -> int | None:
         pass
     except OSError as fault:
         os.close(descriptor)
-        raise NoSpace(f"{lock_file} cannot be locked: {fault.strerror}", "name a folder on another disk") from fault
+        raise NoSpace(f"{lock_file} cannot be locked: {fault.strerror}", "give a folder on another disk") from fault
     os.close(descriptor)
     return None
 
@@ -186,7 +186,7 @@ def _is_sound(folder: Path, damaged: Callable[[Path], str | None]) -> bool:
         return False
     what = damaged(folder)
     if what:
-        say(f"{folder} is damaged: {what}; it is built again")
+        say(f"{folder} is damaged: {what}; it will be rebuilt")
     return what is None
 
 
@@ -200,7 +200,7 @@ def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None]) -> N
             if fault.errno not in _TAKEN:
                 raise
         if _is_sound(place, damaged):
-            say(f"another process has built {place}: its files are used")
+            say(f"another process has built {place}: using its files")
             return
         broken = partial.with_name(partial.name + ".broken")
         with suppress(FileNotFoundError):  # another process was faster

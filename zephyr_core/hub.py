@@ -20,7 +20,7 @@ Choose = Callable[[list[str]], Iterable[str]]  # the names of all files of a rep
 TIMEOUT = 10.0  # seconds for the listing
 LISTINGS = "zephyr"  # folder of a cached repository: the names of all its files at each commit that was fetched
 CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
-AGAIN = "run the command again: whole files stay, the rest is fetched"  # the client keeps no part of a file
+AGAIN = "run the command again: complete files are kept, the rest is fetched"  # the client keeps no part of a file
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
 
@@ -87,7 +87,7 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
     names = list(choose(sorted(sizes)))
     absent = [name for name in names if name not in sizes]
     if absent:
-        raise Unreachable(f"{wanted} holds no {absent[0]}", instead)
+        raise Unreachable(f"{wanted} has no {absent[0]}", instead)
     stored = _stored(repository, kind)
     _keep(stored / LISTINGS / f"{commit}.json", json.dumps({"files": sorted(sizes)}))
     missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
@@ -168,7 +168,7 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
             "free some space, or point HF_HOME to a folder that can be written",
         )
     if isinstance(fault, errors.RevisionNotFoundError):
-        failure, hint = f"{wanted} has no revision {wanted.revision}", "name a branch, tag or commit of it"
+        failure, hint = f"{wanted} has no revision {wanted.revision}", "give a branch, tag or commit of it"
     elif isinstance(fault, errors.GatedRepoError) or (status in (401, 403) and not missing):
         failure = f"{wanted} is gated: the Hub refuses access ({status})"
         hint = f"accept its terms at {wanted.page} and run `hf auth login`"
@@ -177,7 +177,7 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
         hint = "check its name, run `hf auth login` if it is private"
     elif status == 429:
         failure = f"{failure}: the Hub limits the rate of requests (429)"
-        hint = "run the command again in some minutes (`hf auth login` raises the limit)"
+        hint = "run the command again in a few minutes (`hf auth login` raises the limit)"
     else:
         failure = f"{failure}: {first_line(fault)}"
     return Unreachable(failure, f"{hint}, or {wanted.instead}")

@@ -29,7 +29,7 @@ WORDS = {
     "whole-run": ("a whole run of `zephyr run`", "`zephyr reproduce {folder}` runs it again and compares"),
     "tokens": (
         "a set of token rows, which training keeps",
-        "`zephyr train` finds them by itself: name the dataset instead",
+        "`zephyr train` finds them by itself: give the dataset instead",
     ),
     "reference": ("a set of reference log-probs, which training keeps", "`zephyr train dpo` finds them by itself"),
     "ablations": ("the folder of `zephyr ablate`", "its page is {folder}/ablations.html"),

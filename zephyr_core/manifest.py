@@ -124,14 +124,14 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
     if not path.is_file():
         raise DataError(
             f"{directory} is not a finished dataset: it has no {NAME}",
-            "name a finished one, or run the command that makes it: one that was stopped continues",
+            "give a finished one, or run the command that makes it: a stopped one continues",
         )
     try:
         content = parsed(path)
     except ValueError as fault:
         raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object", RESTORE)
+        raise DataError(f"{path} does not hold a JSON object", RESTORE)
     if content.get("format") != FORMAT:
         raise DataError(
             f"{path} has format {content.get('format')!r}; this version reads {FORMAT}", "upgrade zephyr to read it"

@@ -45,5 +45,5 @@ def expanded(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        hint = f"name the whole path; {CACHE} names the cache"
+        hint = f"give the full path; {CACHE} sets the cache"
         raise UsageError(f"{path}: there is no such home folder", hint) from None

@@ -58,7 +58,7 @@ def _check_notes(origin: str, name: str, given: Any) -> None:
         for note in given
     )
     if not fits:
-        raise RecipeError(f"{origin}: {name} holds something else than notes", f'write [[{name}]] with what = "…"')
+        raise RecipeError(f"{origin}: {name} holds something other than notes", f'write [[{name}]] with what = "…"')
 
 
 def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
@@ -74,7 +74,7 @@ def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
     for name in variables:
         if name.startswith("ZEPHYR_") and name not in known:
             hint = did_you_mean(name, known) or "such variables are ZEPHYR_<SECTION>_<OPTION>, as in docs/recipe.md"
-            raise RecipeError(f"the environment variable {name} names no option", f"{hint}; else unset it")
+            raise RecipeError(f"the environment variable {name} does not name an option", f"{hint}; else unset it")
 
 
 def variable_of(step: str, key: str) -> str:

@@ -57,20 +57,20 @@ def chat_fault(tokenizer: Any, template: str) -> Fault | None:
     if template == "model" and not tokenizer.chat_template:
         return OptionFault(
             "no-template",
-            "the model's tokenizer carries no chat template",
+            "the model's tokenizer has no chat template",
             'write `template = "zephyr"` under [sft] and [dpo] of the recipe',
         )
     if tokenizer.eos_token is None:
         return Fault(
             "eos-not-in-loss",
-            "the tokenizer names no EOS token, so no turn can end",
+            "the tokenizer has no EOS token, so no turn can end",
             "set `eos_token` in the model's tokenizer_config.json",
         )
     if not tokenizer.is_fast:
         return Fault(
             "no-fast-tokenizer",
-            f"{type(tokenizer).__name__} is a slow tokenizer: it does not say where its tokens lie in the text",
-            "use a model whose folder holds a tokenizer.json",
+            f"{type(tokenizer).__name__} is a slow tokenizer: it does not give the positions of its tokens in the text",
+            "use a model whose folder has a tokenizer.json",
         )
     return None
 

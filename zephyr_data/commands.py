@@ -12,13 +12,17 @@ from zephyr_data.options import BinarizeOptions, CleanOptions
 
 FIRST_STEP: Final = "clean-ultrachat"
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Raw rows to datasets on disk.")
-rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The phrase rules: show and test them.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Turn raw rows into datasets on disk.")
+rules_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and test the phrase rules.")
 
 StepName = Literal["clean-ultrachat", "binarize"]
-StepOption = Annotated[StepName, typer.Option("--step", help="Which of the recipe's datasets, without DIRECTORY.")]
-WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: all cores for large inputs.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Plan, schema and a projected sample; write nothing.")]
+StepOption = Annotated[
+    StepName, typer.Option("--step", help="Which of the recipe's datasets to use without DIRECTORY.")
+]
+WorkersOption = Annotated[int | None, typer.Option(help="Worker processes; default: all cores for large inputs.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show the plan, schema and a projected sample; write nothing.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that was made differently.")]
 Directory = Annotated[Path | None, typer.Argument(help="A dataset directory; default: the recipe's.")]
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule sets or .toml files.")]
@@ -55,7 +59,7 @@ _add_step(
 _add_step(
     "binarize",
     BinarizeOptions,
-    "Make preference pairs of rated answers: score, gates, benchmarks, policy, splits, audit.",
+    "Make preference pairs from rated answers: score, gates, benchmarks, policy, splits, audit.",
 )
 
 
@@ -66,7 +70,7 @@ def audit(
     step: StepOption = FIRST_STEP,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every rule's hits, drops and examples, and the counts that meet."""
+    """Show every rule's hits, drops and examples, and counts that add up."""
     from zephyr_core import kinds
     from zephyr_data.known import reports_of
     from zephyr_data.reporting.closing import closing_table
@@ -80,13 +84,13 @@ def audit(
 @app.command()
 def why(
     place: Annotated[
-        str, typer.Argument(metavar="DIRECTORY|ROW", help="A dataset directory; left out, it is the recipe's.")
+        str, typer.Argument(metavar="DIRECTORY|ROW", help="A dataset directory; if omitted, the recipe's.")
     ],
     row: Annotated[str | None, typer.Argument(metavar="ROW", help="A raw id, row_key, prompt_id or FILE:LINE.")] = None,
     recipe: RecipeOption = DEFAULT_RECIPE,
     step: StepOption = FIRST_STEP,
 ) -> None:
-    """Tell the story of one row: where it came from, what changed it, what dropped it or where it went."""
+    """Trace one row: where it came from, what changed it, and what dropped it or where it went."""
     from zephyr_data.reporting.story import story
 
     print_whole(story(Path(place), row) if row is not None else story(paths.run_directory(recipe.name, step), place))
@@ -121,7 +125,7 @@ def test_rules(
     labelled: Annotated[Path | None, typer.Option(help="JSON Lines with `data` and `label` (drop or keep).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check each rule against its own examples, and against rows labelled by eye."""
+    """Check each rule against its own examples, and against rows labelled by hand."""
     from zephyr_data.reporting.rule_report import examination
 
     show(*examination(names or ["ultrachat"], labelled), as_json)

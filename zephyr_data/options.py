@@ -17,7 +17,7 @@ class StepOptions:
     revision: str = value(
         "main", "ours: resolved once, its commit recorded", "Branch, tag or commit of a Hub source.", has_flag=True
     )
-    seed: int = value(42, "ours", "Seed of the keyed draws.", has_flag=True)
+    seed: int = value(42, "ours", "Seed for the keyed draws.", has_flag=True)
     keep_dropped: bool = value(False, "ours", "Also store dropped rows whole, in dropped_rows/.", has_flag=True)
     limit: int | None = value(None, "ours", "Read at most this many rows.", least=1, has_flag=True)
     shard_rows: int = value(100_000, "ours", "Rows per Parquet file.", least=1, has_flag=True)
@@ -41,14 +41,14 @@ class CleanOptions(StepOptions):
     size: int = value(
         230_975,
         "card of ultrachat_200k; paper §4.1 says ≈200k",
-        "Dialogues to select, by a keyed draw.",
+        "Number of dialogues to select, by a keyed draw.",
         least=1,
         has_flag=True,
     )
     test_share: float = value(
         23_110 / 230_975,
         "card of ultrachat_200k, 23,110 dialogues",
-        "Share of them for the test side, 0..1.",
+        "Share of the selected dialogues for the test side, 0..1.",
         has_flag=True,
     )
     rules: tuple[str, ...] = value(
@@ -61,7 +61,7 @@ class CleanOptions(StepOptions):
     on_hit: str = value(
         "as-ruled",
         "ours",
-        "What a phrase rule does, instead of its own action.",
+        "What every phrase rule does, instead of its own action.",
         choices=("as-ruled", "drop", "cut", "off"),
         has_flag=True,
     )
@@ -71,7 +71,7 @@ class CleanOptions(StepOptions):
     truecase_roles: tuple[str, ...] = value(
         ("assistant",),
         "ours: keeps prompt_id equal to the raw prompt's",
-        "Whose turns: assistant, or assistant,user.",
+        "Whose turns to restore: assistant, or assistant,user.",
         choices=("assistant", "user"),
         has_flag=True,
     )
@@ -81,7 +81,7 @@ class CleanOptions(StepOptions):
     duplicates: str = value(
         "dialogue",
         "ours",
-        "What must be equal for a dialogue to be a duplicate.",
+        "What must be equal for dialogues to be duplicates.",
         choices=("dialogue", "prompt", "off"),
         has_flag=True,
     )
@@ -95,7 +95,7 @@ class CleanOptions(StepOptions):
                     f"languages holds {language!r}: not a code of ISO 639-1", "such as `--languages en,de`"
                 )
         if not 0 <= self.test_share <= 1:
-            raise OptionError(f"test_share is {self.test_share}: it must lie in 0..1")
+            raise OptionError(f"test_share is {self.test_share}: it must be in 0..1")
 
 
 @dataclass(frozen=True)
@@ -105,27 +105,31 @@ class BinarizeOptions(StepOptions):
     sources: tuple[str, ...] = value(
         ("openbmb/UltraFeedback",),
         "paper §4.1, UltraFeedback",
-        "Files, folders, globs, a Hub dataset, or a dataset of pairs made before; default: the recipe's.",
+        "Files, folders, globs, a Hub dataset, or an earlier dataset of pairs; default: the recipe's.",
         is_argument=True,
         is_repeated=True,
     )
     score: str = value(
-        "mean", "paper §4.1, the highest mean score", "What is compared: mean, overall, or aspect:NAME.", has_flag=True
+        "mean", "paper §4.1, the highest mean score", "Score to compare: mean, overall, or aspect:NAME.", has_flag=True
     )
     suspicious_tens: str = value(
         "drop",
         "ours",
-        "Overall scores of 10 that may be a 1.",
+        "What to do with overall scores of 10 that may be a 1.",
         choices=("drop", "keep", "as-read"),
         has_flag=True,
     )
     rejected: str = value(
-        "random", "paper §3, a random lower one", "Which answer is rejected.", choices=POLICIES, has_flag=True
+        "random", "paper §3, a random lower one", "Which answer to reject.", choices=POLICIES, has_flag=True
     )
     ties: str = value(
-        "draw", "ours", "Which of several best answers is chosen.", choices=("draw", "first", "drop"), has_flag=True
+        "draw",
+        "ours",
+        "Which answer to choose when several tie for the best.",
+        choices=("draw", "first", "drop"),
+        has_flag=True,
     )
-    min_margin: float = value(0.0, "ours", "Least difference of the two scores.", least=0, has_flag=True)
+    min_margin: float = value(0.0, "ours", "Smallest allowed difference of the two scores.", least=0, has_flag=True)
     rules: tuple[str, ...] = value(
         (),
         "ours",
@@ -151,7 +155,7 @@ class BinarizeOptions(StepOptions):
         has_flag=True,
     )
     layout: str = value(
-        "trainer", "ours", "Columns of the result; h4 as published.", choices=("trainer", "h4"), has_flag=True
+        "trainer", "ours", "Columns of the result; h4: as published.", choices=("trainer", "h4"), has_flag=True
     )
 
     def __post_init__(self) -> None:

@@ -100,7 +100,7 @@ def refuse_cut_inputs(content: Answer) -> None:
     if missing:
         listed = "\n  ".join(missing)
         raise PartlyDone(
-            f"the dataset is written, but lacks what follows in:\n  {listed}",
+            f"the dataset is written, but lacks the rest of:\n  {listed}",
             "fetch these files again and run with --overwrite",
         )
 
@@ -124,7 +124,7 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
     named = [(file.source, file.name) for file in files]
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice:
-        raise UsageError(f"{twice[1]} of {twice[0]} is named twice", "name each source once")
+        raise UsageError(f"{twice[1]} of {twice[0]} is named twice", "give each source once")
     return files, resolved
 
 
@@ -145,7 +145,7 @@ def _found_whole(
     differs += [] if content["rules"] == step.reading.digests(resolved.options) else ["the rule files"]
     if differs:
         raise UsageError(
-            f"{out} holds a dataset made otherwise; different are {', '.join(differs)}",
+            f"{out} holds a dataset made differently; these differ: {', '.join(differs)}",
             "give another --out, or replace it with --overwrite",
         )
     table = closing_table(content, step.reports, out)
@@ -159,7 +159,7 @@ def _plain(value: object) -> object:
 def _refuse_foreign(out: Path) -> None:
     outer = next((parent for parent in out.absolute().parents if manifest.is_whole(parent)), None)
     if outer is not None:
-        raise UsageError(f"{out} lies inside the dataset {outer}", "give a folder outside of it with --out")
+        raise UsageError(f"{out} is inside the dataset {outer}", "give a folder outside of it with --out")
     if out.is_dir() and any(out.iterdir()) and not manifest.is_whole(out):
         raise UsageError(f"{out} holds other files and no dataset", "give an empty or new folder with --out")
     if out.exists() and not out.is_dir():

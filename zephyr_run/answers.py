@@ -33,7 +33,7 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
     say(f"\n== answers of the models\n$ {command.typed(words)}")
     ended = process.start(command.argv(words), catch=("out",), lock=lock)
     if ended.code:
-        say(f"no answers are kept: the command ended with {ended.code}; the run is whole without them")
+        say(f"answers not kept: the command ended with {ended.code}; the run is whole without them")
         file.unlink(missing_ok=True)  # of other models
         return
     told = json.loads(ended.out)["models"]

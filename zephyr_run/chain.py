@@ -95,7 +95,7 @@ class Chain:
             stale = self._stale(step) if step.again else None
             if stale is None:
                 return code
-            say(f"{step.name} {stale}: it is made anew with {step.again}")
+            say(f"{step.name} {stale}: rebuilding it with {step.again}")
             return self._run(step, [str(step.again)])
         return self._run(step, flags) if flags and self.output(step).written() == lay else code
 
@@ -104,7 +104,7 @@ class Chain:
             output = self.output(named(name))
             what = damage(output.folder) if name not in self.judged and output.folder and output.is_whole else None
             if what:
-                again = f"`{command.of_the_run(self.recipe, name, self.sources)}` makes it anew"
+                again = f"`{command.of_the_run(self.recipe, name, self.sources)}` rebuilds it"
                 raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
 
     def _run(self, step: Step, flags: Sequence[str]) -> int:
@@ -142,19 +142,19 @@ class Chain:
         """Return why an output that its command refuses is so by our own doing; None when it is the user's."""
         entry = self.record.entry(step.name)
         if entry.get("discards") and entry["discards"] == self.output(step).mark():
-            return "was to be made anew when it was stopped"
+            return "was stopped before it was rebuilt"
         made_of = entry.get("made_of") or {}
         for name, digest in self._made_of(step).items():
             if name in self.changed or made_of.get(name, digest) != digest:
-                return f"was made of another {name}"
+                return f"was built from another {name}"
         return None
 
     def _give_up(self, step: Step, code: int) -> None:
         self.record.note(step.name, state="failed", exit_code=code)
         rest = [later.name for later in self.steps[self.steps.index(step) + 1 :]]
         message = f"{step.name} ended with exit code {code}" + (f"; not run: {', '.join(rest)}" if rest else "")
-        again = f"`{command.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` makes it anew"
-        raise StepFailed(message, f"mend it and give the same command again; after a change of options {again}", code)
+        again = f"`{command.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` rebuilds it"
+        raise StepFailed(message, f"fix it and run the same command again; after a change of options {again}", code)
 
     def _conclude(self, step: Step, output: Output, before: str | None) -> None:
         """Put a finished step on record, and whether it came out otherwise than what later steps were made of."""

@@ -10,19 +10,19 @@ from zephyr_core.flags import DEFAULT_RECIPE, JsonOption, RecipeOption
 
 app = typer.Typer(rich_markup_mode=None)
 
-ToOption = Annotated[str | None, typer.Option("--to", help="The last step; default: the last of all.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Last step to run; default: the last one.")]
 
 
 @app.command()
 def run(
     recipe: RecipeOption = DEFAULT_RECIPE,
-    first: Annotated[str | None, typer.Option("--from", help="The first step; default: the first of all.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First step to run; default: the first one.")] = None,
     last: ToOption = None,
     dialogues: Annotated[
-        list[str] | None, typer.Option(help="What clean-ultrachat reads, instead of the recipe's; may be repeated.")
+        list[str] | None, typer.Option(help="Input of clean-ultrachat, instead of the recipe's; may be repeated.")
     ] = None,
     ratings: Annotated[
-        list[str] | None, typer.Option(help="What binarize reads, instead of the recipe's; may be repeated.")
+        list[str] | None, typer.Option(help="Input of binarize, instead of the recipe's; may be repeated.")
     ] = None,
     fresh: Annotated[
         bool,
@@ -32,11 +32,11 @@ def run(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Each step's command and plan; no network, nothing is written.")
+        bool, typer.Option("--dry-run", help="Show each step's command and plan; no network, nothing is written.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: clean-ultrachat, binarize, sft, reference, dpo; skip what is whole, continue what was stopped."""
+    """Run a recipe: clean-ultrachat, binarize, sft, reference, dpo; skip finished steps, continue a stopped one."""
     from zephyr_run.dry_run import plan
     from zephyr_run.run import Asked
     from zephyr_run.run import run as run_chain
@@ -52,7 +52,7 @@ def status(
     verify: Annotated[bool, typer.Option("--verify", help="Compare files by sha256, not by size alone.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show of each step whether it is missing, stopped half-way, whole, damaged, or stale."""
+    """Show for each step whether it is missing, stopped half-way, whole, damaged, or stale."""
     from zephyr_run.run import Asked
     from zephyr_run.status import status as states
 
@@ -66,7 +66,7 @@ def reproduce(
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an earlier reproduction and start over.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a run again from the recipe that it kept, in RUN.reproduced, and compare digests: exit code 0 or 1."""
+    """Repeat a run from the recipe it kept, in RUN.reproduced, and compare digests: exit code 0 or 1."""
     from zephyr_run.reproduce import refuse_different
     from zephyr_run.reproduce import reproduce as make_again
 
@@ -78,9 +78,9 @@ def reproduce(
 @app.command()
 def ablate(
     recipe: RecipeOption = DEFAULT_RECIPE,
-    seeds: Annotated[str, typer.Option(help="Seeds of the order of rows, such as 42,43,44.")] = "42,43,44",
+    seeds: Annotated[str, typer.Option(help="Seeds for the order of rows, such as 42,43,44.")] = "42,43,44",
 ) -> None:
-    """Train the paper's Table 3 (dDPO - dSFT, dSFT-1, dSFT-2, dDPO + dSFT) and measure it: ablations.html."""
+    """Train and measure the paper's Table 3 (dDPO - dSFT, dSFT-1, dSFT-2, dDPO + dSFT); write ablations.html."""
     from zephyr_run.ablation.ablate import ablate as train_arms
     from zephyr_run.ablation.ablate import numbers
 

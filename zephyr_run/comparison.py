@@ -14,8 +14,8 @@ from zephyr_run.outputs import Output, content_parts
 ARITHMETIC = {"cpu": "CPU", "world": "processes", "backend": "back end", "numerics": "numerics", "layout": "layout"}
 PLACES = ("sources", "revision", "rules", "benchmark")  # options that say where things are; inputs go by digest
 UNKNOWN = (
-    "nothing on record differs: another kind of GPU or CPU, another number of threads, kernels that add in any order,"
-    " or a record that was changed"
+    "nothing on record differs: another kind of GPU or CPU, another number of threads, kernels that sum in any order,"
+    " or an edited record"
 )
 
 
@@ -80,7 +80,7 @@ def _short(value: object) -> str:
 def _reasons(recorded: Output, made: Output, unequal: list[str]) -> list[str]:
     """Return what could explain the difference, by what both have on record."""
     before, after = recorded.manifest(), made.manifest()
-    reasons = [f"{name}, which it reads, came out otherwise" for name in unequal]
+    reasons = [f"{name}, which it reads, differs" for name in unequal]
     if recorded.is_whole and recorded.folder is not None and not before:
         reasons.append(f"{recorded.folder / manifest.NAME} cannot be read")
     reasons += _changed("version of {}", *(one["versions"] if one else {} for one in (before, after)))

@@ -21,7 +21,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 REFERENCE = (
     "log-probs of the chosen and the rejected answer of each pair of dpo, below, under the frozen dSFT model",
     "forward passes, no gradients: {micro_batch_size} pairs per GPU × {gpus} GPUs, {max_length:,} tokens a row at most",
-    "kept under the digests of weights and token rows: found where they are there, by whichever run",
+    "kept under the digests of weights and token rows: any run that needs the same ones finds them",
 )
 
 
@@ -54,7 +54,7 @@ def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tupl
     if failed:
         names = ", ".join(name for name, _ in failed)
         show(*result, asked.as_json)
-        raise StepFailed(f"the plan has faults: {names}", "they are told with each step", failed[0][1])
+        raise StepFailed(f"the plan has faults: {names}", "each step's plan names them", failed[0][1])
     return result
 
 
@@ -83,7 +83,7 @@ def _fault(told: str) -> str:
 def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
     """Return what is known of a dataset to be made whose source is not on this machine."""
     shown = [f"  {line}" for line in table([(name, _shown(value)) for name, value in values.items()])]
-    note = f"not looked at: {_fault(told)}; with a network `{command.typed([*words, '--dry-run'])}` does"
+    note = f"not looked at: {_fault(told)}; with a network, `{command.typed([*words, '--dry-run'])}` does"
     return "\n".join(["options:", *shown, note])
 
 

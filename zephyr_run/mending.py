@@ -25,7 +25,7 @@ def prepare(step: Step, output: Output, record: Record, *, anew: bool) -> list[s
     _beside(step, record.folder, anew=anew)
     what = _damage(step, output, record)
     if what:
-        say(f"{output.folder} is damaged: {what}; it is made anew")
+        say(f"{output.folder} is damaged: {what}; it will be rebuilt")
     if not (what or anew) or output.folder is None:
         return []
     if step.again is None or not _is_known(step, output.folder):
@@ -38,7 +38,7 @@ def forget_student(run_directory: Path) -> None:
     """Remove a student whose tokenizer was learned from other dialogues than are there now."""
     student = run_directory / outputs.STUDENT
     if manifest.is_whole(student):
-        say(f"{student} was made of other dialogues: it is made anew")
+        say(f"{student} was built from other dialogues: it will be rebuilt")
         discard(student)
 
 
@@ -63,6 +63,6 @@ def _beside(step: Step, run_directory: Path, *, anew: bool) -> None:
     for folder in filter(manifest.is_whole, places):
         what = damage(folder)
         if what:
-            say(f"{folder} is damaged: {what}; it is made anew")
+            say(f"{folder} is damaged: {what}; it will be rebuilt")
         if what or (anew and step.section == "sft"):
             discard(folder)

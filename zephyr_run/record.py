@@ -66,6 +66,6 @@ def held(folder: Path) -> AbstractContextManager[int]:
     except OSError as fault:
         hint = "make the folder writable, or name another place for runs in ZEPHYR_RUNS"
         raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
-    waiting = f"{folder} is held by another run, or by the command of one that was killed: waiting"
-    busy = f"another `zephyr run` or `zephyr ablate` is at work in {folder}"
+    waiting = f"{folder} is locked by another run, or by a command that a killed run left behind: waiting"
+    busy = f"another `zephyr run` or `zephyr ablate` is running in {folder}"
     return folders.held(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))

@@ -42,7 +42,7 @@ def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tup
     recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.CHAIN}
     whole = {step: output for step, output in recorded.items() if output.is_whole and step in steps.between(None, last)}
     if not whole:
-        raise UsageError(f"{run} holds no finished step to make again", "see `zephyr status`")
+        raise UsageError(f"{run} has no finished step to reproduce", "see `zephyr status`")
     _tell(recorded, whole, last)
     again = run.with_name(run.name + BESIDE)
     _begin(again, recipe, [output.manifest() for output in recorded.values()], fresh=fresh)
@@ -56,10 +56,10 @@ def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: s
     """Tell what could make a difference, and which steps are left out."""
     other = versions.otherwise(output.manifest() for output in whole.values())
     if other:
-        say("other versions are installed than those on record, so digests may differ:\n  " + "\n  ".join(other))
+        say("installed versions differ from those on record, so digests may differ:\n  " + "\n  ".join(other))
     left = [step.name for step in recorded if step in steps.between(None, last) and step not in whole]
     if left:
-        say(f"not compared, since the run has no finished one: {', '.join(left)}")
+        say(f"not compared, because the run did not finish them: {', '.join(left)}")
 
 
 def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *, fresh: bool) -> None:
@@ -74,10 +74,10 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
         with held(again / recipe.stem):
             discard(again)
     elif begun and begun != made_of:
-        what = "of another recipe, by other versions or by another state of zephyr"
-        raise UsageError(f"{again} was begun, {what}", "--fresh removes it and begins anew")
+        what = "with another recipe, other versions or another state of zephyr"
+        raise UsageError(f"{again} was begun {what}", "--fresh removes it and starts over")
     elif not begun and again.exists() and (not again.is_dir() or any(again.iterdir())):
-        raise UsageError(f"{again} is there, and no reproduction", "move it away")
+        raise UsageError(f"{again} exists and is not a reproduction", "move it away")
     again.mkdir(parents=True, exist_ok=True)
     manifest.write_json(again / BEGUN, made_of)
 
@@ -88,7 +88,7 @@ def _recipe_of(run: Path) -> Path:
     if not named:
         raise UsageError(
             f"{run} was not made by `zephyr run`: it has no {kept_recipe.FOLDER}/",
-            "`zephyr run` with its recipe puts that there; what is whole is skipped",
+            "`zephyr run` with its recipe writes that folder; finished steps are skipped",
         )
     return named[0]
 
@@ -107,8 +107,8 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     ended = process.start(command.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
         raise StepFailed(
-            "the run could not be made again",
-            f"what it lacked is told above; --fresh begins anew, in {runs}",
+            "the run could not be reproduced",
+            f"its error is shown above; --fresh starts over in {runs}",
             ended.code,
         )
 
@@ -142,4 +142,4 @@ def refuse_different(result: Mapping[str, Any]) -> None:
     """
     different = [step["step"] for step in result["steps"] if not step["is_equal"]]
     if different:
-        raise Different(f"came out otherwise: {', '.join(different)}", "the table says in what, and why perhaps")
+        raise Different(f"different: {', '.join(different)}", "the table shows what differs, and what could explain it")

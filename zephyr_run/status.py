@@ -55,9 +55,9 @@ def _stale(step: Step, options: Mapping[str, object], record: Record, found: Map
     for name in step.upstream(options):
         now = outputs.find(named(name), record.folder, record.entry(name)).content()
         if now and made_of.get(name, now) != now:
-            return f"{STALE}: made of another {name}"
+            return f"{STALE}: built from another {name}"
         if found[name]["state"].startswith(STALE):
-            return f"{STALE}: made of {name}, which is stale"
+            return f"{STALE}: built from {name}, which is stale"
     return None
 
 

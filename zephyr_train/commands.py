@@ -9,11 +9,13 @@ from zephyr_core.console import show
 from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOption, RecipeOption, takes
 from zephyr_train.options import DPOOptions, SFTOptions
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="A dataset to a model: dSFT, dDPO.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model on a dataset: dSFT, dDPO.")
 
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue a stopped run, or fail when there is none.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue a stopped run; fail if there is none.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Discard what an earlier run left in the folder.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Checks and plan; nothing is written or loaded.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Run the checks and show the plan; write and load nothing.")
+]
 OF_TRAINING = ("epochs", "beta", "seed", "lora", "set")  # flags that change no reference log-prob
 
 
@@ -42,13 +44,13 @@ _add_training(
     SFTOptions,
     "Train on dialogues (dSFT): checks and plan, tokens, packing, training, a verified model.",
 )
-_add_training("dpo", DPOOptions, "Train on preference pairs (dDPO) against the frozen model it begins with.")
+_add_training("dpo", DPOOptions, "Train on preference pairs (dDPO) against the frozen starting model.")
 
 
 @app.command()
 @takes(DPOOptions, without=OF_TRAINING)
 def reference(context: typer.Context, recipe: RecipeOption = DEFAULT_RECIPE, as_json: JsonOption = False) -> None:
-    """Compute the reference log-probs that `zephyr train dpo` with the same options would use; it finds them."""
+    """Precompute reference log-probs; `zephyr train dpo` with the same options finds and uses them."""
     from zephyr_train.run import answer_reference
 
     show(*answer_reference(context.params), as_json)
@@ -57,10 +59,10 @@ def reference(context: typer.Context, recipe: RecipeOption = DEFAULT_RECIPE, as_
 @app.command()
 def suspects(
     run: Annotated[Path, typer.Argument(help="A run directory of `zephyr train dpo`.")],
-    top: Annotated[int, typer.Option(help="How many pairs.")] = 20,
+    top: Annotated[int, typer.Option(help="Number of pairs to list.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the pairs that training could not agree with: probable label errors, worst first."""
+    """List the pairs that training could not fit: probable label errors, worst first."""
     from zephyr_train.results.suspects import report
 
     show(*report(run, top), as_json)
@@ -71,10 +73,10 @@ def measure(
     models: Annotated[list[str], typer.Argument(help="Model folders or finished runs.")],
     pairs: Annotated[Path, typer.Option(help="A run of `zephyr train dpo`, whose held-out pairs are used.")],
     start: Annotated[
-        str | None, typer.Option(help="The model that dDPO began with; the implicit reward is above it.")
+        str | None, typer.Option(help="The model that dDPO started from: the baseline of the implicit reward.")
     ] = None,
-    answers: Annotated[int, typer.Option(help="Prompts that are answered.")] = 40,
-    new_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 64,
+    answers: Annotated[int, typer.Option(help="Number of prompts to answer.")] = 40,
+    new_tokens: Annotated[int, typer.Option(help="Maximum tokens per answer.")] = 64,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models on held-out pairs: which answer they find likelier, and whether they end their turn."""

@@ -177,9 +177,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         worst = differences.abs().max().item()
         if not worst <= CHECKED_SIZE[self.numerics]:
             raise InvariantBroken(
-                f"pairs laid out as {self.layout!r} get other log-probs than padded rows: they differ by {worst:.4f}"
+                f"log-probs of pairs laid out as {self.layout!r} differ from those of padded rows by {worst:.4f}"
                 f" nats (allowed {CHECKED_SIZE[self.numerics]}) on {self.accelerator.device}",
-                "say --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; and tell us",
+                "use --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; please report it",
             )
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Job:
                 return cls(**content | {"options": from_json(kind, content["options"])})
         except (OSError, ValueError, TypeError, OptionError) as fault:
             wrong = str(fault)
-        raise DataError(f"{file} is damaged, or of another version of zephyr: {wrong}", "train it again with --fresh")
+        raise DataError(f"{file} is damaged, or from another version of zephyr: {wrong}", "train it again with --fresh")
 
     def values(self) -> dict[str, object]:
         """Return the options that the job keeps, by name."""

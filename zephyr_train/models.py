@@ -60,11 +60,11 @@ def local_model(name: str) -> Model | None:
         kinds.refuse(folder, kinds.MODEL)
     if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
         raise ModelUnreachable(
-            f"{folder} holds a LoRA adapter without its base",
+            f"{folder} has a LoRA adapter without its base",
             "give the merged model; zephyr's runs keep it in RUN/model",
         )
     if not (folder / CONFIG).is_file():
-        raise ModelUnreachable(f"{folder} holds no model: it has no {CONFIG}", "give a model folder or a finished run")
+        raise ModelUnreachable(f"{folder} is not a model: it has no {CONFIG}", "give a model folder or a finished run")
     return Model(name, folder.resolve())
 
 
@@ -78,7 +78,7 @@ def step_before(recipe: Recipe, step: str, kind: str) -> Path:
     if not manifest.is_whole(place):
         group = "train" if step == "sft" else "data"
         raise ModelUnreachable(
-            f"{place} holds no finished {kind}", f"make it with `zephyr {group} {step} --recipe {recipe.typed}`"
+            f"{place} has no finished {kind}", f"make it with `zephyr {group} {step} --recipe {recipe.typed}`"
         )
     return place
 

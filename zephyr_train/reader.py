@@ -93,7 +93,7 @@ class Source:
             reasons = Counter(row.reason for row in dropped)
             listed = ", ".join(f"{rows} {reason}" for reason, rows in reasons.items()) or "the split is empty"
             raise RowsUnfit(
-                f"no row of {self.name} can be trained on: {listed}", f"make it anew: `{COMMANDS[self.kind]}`"
+                f"no row of {self.name} can be trained on: {listed}", f"make it again: `{COMMANDS[self.kind]}`"
             )
         return whole
 
@@ -130,7 +130,7 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         return _foreign(source, kind, None, {name: path / name for name in _chosen(source, kind, names)})
     if path.is_file():
         if not path.name.endswith(SUFFIXES):
-            raise RowsUnfit(f"{source} is no file of rows", f"rows are read from {', '.join(SUFFIXES)}")
+            raise RowsUnfit(f"{source} is not a file of rows", f"rows are read from {', '.join(SUFFIXES)}")
         return Source(
             source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
         )
@@ -138,8 +138,8 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         fetched = hub.fetch(source, "dataset", revision, lambda names: _chosen(source, kind, names), instead=INSTEAD)
         return _foreign(source, kind, fetched.commit, fetched.files)
     raise ModelUnreachable(
-        f"{source}: no such file or folder, and no id of a Hub dataset",
-        f"`{COMMANDS[kind]}` makes a dataset; a run that was interrupted goes on where it stopped",
+        f"{source}: not a file or folder, and not the id of a Hub dataset",
+        f"`{COMMANDS[kind]}` makes a dataset; an interrupted run continues where it stopped",
     )
 
 
@@ -177,7 +177,7 @@ def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, 
         if name is not None:
             picked[side] = (name, splits[name])
     if "train" not in picked:
-        found = f"its splits with rows are {', '.join(splits)}" if splits else "it holds no file of rows"
+        found = f"its splits with rows are {', '.join(splits)}" if splits else "it has no file of rows"
         raise RowsUnfit(
             f"{source} has no split {SPLITS[kind]['train'][0]}: {found}", f"`{COMMANDS[kind]}` makes a set that has it"
         )

@@ -74,7 +74,7 @@ def ensure_reference(job: Job, artefacts: Path, start: Callable[[Job], None], *,
     folder = artefacts / f"reference-{digest[:16]}"
     whole = replace(job, reference=str(folder), reference_digest=digest)
     if not manifest.is_whole(folder) and is_first:
-        waiting = f"reference log-probs: another run is at {folder}; waiting for it"
+        waiting = f"reference log-probs: another run is writing {folder}; waiting for it"
         with held(artefacts / f".{folder.name}.lock", patience=math.inf, on_wait=lambda: say(waiting)):
             if not manifest.is_whole(folder):
                 with clear_disk_errors(folder, continues=True):
@@ -159,7 +159,7 @@ def check_reference(folder: Path, digest: str | None) -> None:
     """
     content = manifest.read_as(folder, ReferenceManifest)
     if content["digest"] != digest:
-        raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or another arithmetic", REBUILD)
+        raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or other numerics", REBUILD)
     if damage(folder, names=[FILE]):
         raise ReferenceBroken(f"{folder / FILE} is not the file that its manifest names", REBUILD)
 

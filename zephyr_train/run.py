@@ -71,7 +71,7 @@ def run(asked: Asked) -> tuple[ModelManifest, str]:
             shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read_as(
                 asked.out, ModelManifest
-            ), f"{asked.out}: nothing to do, it is whole and made of the same"
+            ), f"{asked.out}: nothing to do: it is whole, from the same inputs and options"
         if job.step == "dpo":
             job = _with_reference(job)
         content = _train(asked, job, found)
@@ -139,12 +139,12 @@ def _refuse_other(asked: Asked, job: Job) -> None:
             discard(folder)
     if not recorded.is_file():
         if asked.resume:
-            raise UsageError(f"{asked.out} holds no run to continue", "leave --resume out to begin one")
+            raise UsageError(f"{asked.out} has no run to continue", "leave --resume out to begin one")
         return
     differs = Job.read(asked.out).differences(job)
     if differs:
         raise ForeignRun(
-            f"{asked.out} holds a run made otherwise; different are {', '.join(differs)}",
+            f"{asked.out} holds a run made differently; these differ: {', '.join(differs)}",
             "give another --out, or discard it with --fresh",
         )
     if not manifest.is_whole(asked.out):

@@ -33,7 +33,7 @@ def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], fold
         _check_made_of(options, folder)
         return folder
     if folder.exists() and any(folder.iterdir()):
-        raise ForeignRun(f"{folder} holds files of something else than a student", "name another folder or remove it")
+        raise ForeignRun(f"{folder} holds files that are not a student's", "give another folder or remove it")
     waiting = f"another command is building the student in {folder}: waiting for it"
     with held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting)):
         if not manifest.is_whole(folder):
@@ -151,13 +151,13 @@ def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str,
 
 def _check_made_of(options: StudentOptions, folder: Path) -> None:
     if manifest.read(folder)["kind"] != "student":
-        raise ForeignRun(f"{folder} is {kinds.describe(folder)}, not a student", "name another folder")
+        raise ForeignRun(f"{folder} is {kinds.describe(folder)}, not a student", "give another folder")
     before = manifest.read_as(folder, StudentManifest)["options"]["values"]
     changed = [
         f"{name} {before.get(name)} → {value}" for name, value in _made_of(options).items() if before.get(name) != value
     ]
     if changed:
         raise ForeignRun(
-            f"the student in {folder} was made of other options: {', '.join(changed)}",
-            "name another folder, or remove this one to build it anew",
+            f"the student in {folder} was built with other options: {', '.join(changed)}",
+            "give another folder, or remove this one to rebuild it",
         )

@@ -261,7 +261,7 @@ def test_a_damaged_folder_is_built_again_and_a_whole_one_is_not(tmp_path: Path, 
     (tmp_path / "set" / "card.txt").write_text("a carp")
     build_once(tmp_path / "set", build)
     assert len(built) == 2 and damage(tmp_path / "set") is None
-    assert news()[-1].endswith("is damaged: card.txt has changed: another sha256; it is built again")
+    assert news()[-1].endswith("is damaged: card.txt has changed: another sha256; it will be rebuilt")
 
 
 # ---- damage -------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ FAULTS = {
     "no network": ("lab/set cannot be listed: [Errno 111]", "HF_HUB_OFFLINE=1"),
     "silent": ("lab/set cannot be listed: timed out", "HF_HUB_OFFLINE=1"),
     "down": ("lab/set cannot be listed: Server error '503", "HF_HUB_OFFLINE=1"),
-    "limited": ("lab/set cannot be listed: the Hub limits the rate of requests (429)", "in some minutes"),
+    "limited": ("lab/set cannot be listed: the Hub limits the rate of requests (429)", "in a few minutes"),
     "cut": ("a.txt of the Hub KIND lab/set was not fetched: ", "run the command again"),
     "offline": ("lab/set is on the Hub, which is switched off (HF_HUB_OFFLINE)", "HF_HUB_OFFLINE=0"),
     "full disk": ("for lab/set, 0.0 GB are free", "HF_HOME"),
@@ -180,7 +180,7 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(fetch: Fetch, monke
 
 
 def test_a_file_that_must_be_there_and_is_not_is_named(fetch: Fetch, kind: hub.Kind) -> None:
-    with pytest.raises(Unreachable, match=r"lab/set holds no config\.json") as fault:
+    with pytest.raises(Unreachable, match=r"lab/set has no config\.json") as fault:
         hub.fetch("lab/set", kind, "main", lambda _: ["config.json"], instead="name a folder")
     assert fault.value.hint == "name a folder"
 

@@ -112,8 +112,8 @@ def test_every_shipped_recipe_resolves_and_lists_its_decisions(name: str) -> Non
         ("[sft]\nmax-length = 1\nmax_length = 2", "[sft] sets max_length twice", "keep one of them"),
         ("dpo = 3", "dpo is 3", "write its options under [dpo]"),
         ("extends = 3", "extends is 3", "name a shipped recipe"),
-        ("deviations = 'none'", "deviations holds something else than notes", "write [[deviations]]"),
-        ("[[interpretations]]\nwat = 'x'", "interpretations holds something else than notes", "with what ="),
+        ("deviations = 'none'", "deviations holds something other than notes", "write [[deviations]]"),
+        ("[[interpretations]]\nwat = 'x'", "interpretations holds something other than notes", "with what ="),
     ],
 )
 def test_a_name_that_nothing_reads_is_refused(tmp_path: Path, text: str, said: str, hint: str) -> None:
@@ -153,7 +153,7 @@ def test_a_base_is_looked_for_in_the_folder_of_the_file_that_names_it(
 def test_a_variable_that_nothing_reads_is_refused(name: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe.load("tiny", SECTIONS)
     monkeypatch.setenv(name, "1")
-    with pytest.raises(RecipeError, match=f"{name} names no option") as caught:
+    with pytest.raises(RecipeError, match=f"{name} does not name an option") as caught:
         recipe.load("tiny", SECTIONS)
     assert hint in str(caught.value.hint)
 

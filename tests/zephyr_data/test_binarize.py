@@ -30,7 +30,7 @@ def test_limit_counts_rows_not_blank_lines(write: Write, binarize: Make, tmp_pat
 def test_a_folder_inside_a_dataset_is_refused(write: Write, binarize: Make, tmp_path: Path) -> None:
     path = write([generic("p", [3, 1])])
     binarize(path)
-    with pytest.raises(UsageError, match="lies inside the dataset"):
+    with pytest.raises(UsageError, match="is inside the dataset"):
         binarize(path, out="pairs/sub")
     verify(tmp_path / "pairs")
 

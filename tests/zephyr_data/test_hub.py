@@ -64,7 +64,7 @@ def test_unknown_revision_and_dataset_are_named(lab: Environment, tmp_path: Path
 def test_a_dataset_without_a_readable_file_is_refused(lab: Environment, hub_server: HubServer, tmp_path: Path) -> None:
     hub_server.put("dataset", "lab/card", {"README.md": "card"})
     done = zephyr("data", "clean-ultrachat", "lab/card", "--out", tmp_path / "out", **lab)
-    assert done.returncode == 4 and "lab/card holds no file that can be read" in done.stderr
+    assert done.returncode == 4 and "lab/card has no file that can be read" in done.stderr
 
 
 def test_no_server_fails_at_once() -> None:

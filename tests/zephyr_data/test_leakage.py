@@ -101,10 +101,10 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
     for suffix in ("csv", "parquet", "json", "jsonl", "txt"):
         assert read_prompts(tmp_path / f"b.{suffix}") == ["One?", "Two, really?"], suffix
     (tmp_path / "odd.jsonl").write_text('{"answer": "x"}\n')
-    with pytest.raises(SourceError, match="row 1, holds no prompt; found 'answer'"):
+    with pytest.raises(SourceError, match="row 1, has no prompt; found 'answer'"):
         read_prompts(tmp_path / "odd.jsonl")
     (tmp_path / "half.jsonl").write_text('{"prompt": "x"}\n{"messages": [{"role": "system", "content": "y"}]}\n')
-    with pytest.raises(SourceError, match="row 2, holds no prompt; found 'messages'"):
+    with pytest.raises(SourceError, match="row 2, has no prompt; found 'messages'"):
         read_prompts(tmp_path / "half.jsonl")
     (tmp_path / "M.JSONL").write_text('{"messages": [{"role": "Human", "content": "y"}]}\n')
     assert read_prompts(tmp_path / "M.JSONL") == ["y"]
@@ -112,10 +112,10 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is empty"):
         read_prompts(tmp_path / "empty.txt")
     (tmp_path / "b.tsv").write_text("x")
-    with pytest.raises(UsageError, match="has a suffix that cannot be read"):
+    with pytest.raises(UsageError, match="has an unsupported suffix"):
         BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "b.tsv"),)))
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_prompts(tmp_path / "bad.json")
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))

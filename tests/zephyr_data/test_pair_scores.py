@@ -89,7 +89,7 @@ def test_h4_v1_implies_its_score_and_refuses_another(write: Write, binarize: Mak
     )
     assert content["options"]["values"]["score"] == "overall"
     assert content["options"]["origins"]["score"] == "policy h4-v1"
-    with pytest.raises(OptionError, match="h4-v1 means score 'overall', and flag --score asks for 'mean'"):
+    with pytest.raises(OptionError, match="h4-v1 means score 'overall', but flag --score asks for 'mean'"):
         binarize(write([raw("p", answers)]), rejected="h4-v1", score="mean", overwrite=True)
 
 

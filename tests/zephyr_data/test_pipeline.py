@@ -152,7 +152,7 @@ def test_again_is_a_no_op_and_otherwise_is_refused(write: Write, clean: Clean, t
     written = (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns
     assert clean(path) == first
     assert (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns == written
-    with pytest.raises(UsageError, match="different are seed"):
+    with pytest.raises(UsageError, match="these differ: seed"):
         clean(path, seed=7)
     path.write_bytes(path.read_bytes() + dialogue("What is a plum?", "A plum is a fruit.").encode())
     with pytest.raises(UsageError, match="the inputs"):

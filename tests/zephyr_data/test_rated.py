@@ -188,7 +188,7 @@ def test_a_truncated_parquet_file_is_an_error(write: Write, tmp_path: Path) -> N
     pl.DataFrame([json.loads(GOOD)]).write_parquet(tmp_path / "rows.parquet")
     whole = (tmp_path / "rows.parquet").read_bytes()
     (tmp_path / "rows.parquet").write_bytes(whole[:-20])
-    with pytest.raises(SourceError, match="not a whole Parquet file"):
+    with pytest.raises(SourceError, match="not a complete Parquet file"):
         parsed(tmp_path / "rows.parquet")
 
 

@@ -171,7 +171,7 @@ def test_a_line_without_end_is_refused(write: Write, monkeypatch: pytest.MonkeyP
     path = write(["[" + "1," * 10_000])
     with pytest.raises(SourceError, match="a line of more than") as caught:
         list(read_blocks(raw_file(path), block_bytes=1024))
-    assert "a JSON array converts" in str(caught.value.hint)
+    assert "convert a JSON array" in str(caught.value.hint)
 
 
 def packed(kind: str, data: bytes) -> bytes:
@@ -210,7 +210,7 @@ def test_a_file_cut_inside_a_block_is_partly_done(tmp_path: Path, clean: Clean, 
     content = read_manifest(tmp_path / "out")
     assert 0 < content["counts"]["kept_rows"] < 2000
     assert content["inputs"][0]["fault"] == "ends inside a compressed block"
-    with pytest.raises(PartlyDone, match="lacks what follows"):  # asked again, it still lacks it
+    with pytest.raises(PartlyDone, match="lacks the rest of"):  # asked again, it still lacks it
         clean(path)
 
 
@@ -232,7 +232,7 @@ def test_parquet_is_read_and_a_broken_one_named(tmp_path: Path, clean: Clean) ->
     pl.DataFrame({"data": turns}, schema={"data": pl.List(pl.String)}).write_parquet(path)
     assert parsed(path)["dropped_by"].to_list() == [None, "read/empty-turn", "read/no-turns"]
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SourceError, match="not a whole Parquet file"):
+    with pytest.raises(SourceError, match="not a complete Parquet file"):
         clean(path)
 
 
@@ -246,7 +246,7 @@ def test_parquet_with_messages_or_other_columns(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no dialogue column; found text"):
         parsed(bad)
     pl.DataFrame({"data": [[1, 2]]}).write_parquet(bad)
-    with pytest.raises(SourceError, match="another type"):
+    with pytest.raises(SourceError, match="a different type"):
         parsed(bad)
 
 

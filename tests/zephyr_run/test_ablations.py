@@ -117,7 +117,7 @@ def test_without_two_evaluated_epochs_nothing_is_claimed_of_them(lost: str) -> N
 def test_the_page_tells_what_of_the_papers_order_does_not_show(tmp_path: Path) -> None:
     told = page.write(tmp_path, CONTENT).read_text()
     assert "which is not the paper&#x27;s: dDPO + dSFT 0.87, dDPO − dSFT 0.81, dSFT-2 0.61, dSFT-1 0.21;" in told
-    assert "It tells given answers apart as well as dDPO with dSFT" in told
+    assert "It separates given answers as well as dDPO with dSFT" in told
     content = copy.deepcopy(CONTENT)
     for name, value in (("ddpo-alone", 0.3), ("dsft-2", 0.5), ("dsft-1", 0.6)):
         content["arms"][name] = arm(value, 0.9, 0.5)

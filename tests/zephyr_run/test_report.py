@@ -161,7 +161,7 @@ def test_no_metrics_and_no_numbers(tmp_path: Path) -> None:
     reader = read(folder)
     assert FALLEN not in reader.text
     assert "No metrics were logged." in reader.text and reader.text.count("No values were logged.") == 4
-    assert "NaN" in reader.text and "2 lines of metrics.jsonl are no rows" in reader.text
+    assert "NaN" in reader.text and "2 lines of metrics.jsonl are not rows" in reader.text
     drawn = [
         value for tag, a in reader.elements if tag in ("path", "circle", "text") for value in (a.get("d"), a.get("y"))
     ]
@@ -245,7 +245,7 @@ def test_the_kept_recipe_counts_and_not_the_shipped_one(tmp_path: Path) -> None:
         'about = "mine"\n[[deviations]]\nwhat = "w"\npaper = "p"\ndecision = "9"'
     )
     text = read(folder).text
-    assert "Mine." in text and "What the recipe does otherwise than the paper here the paper decision w p 9" in text
+    assert "Mine." in text and "Where the recipe departs from the paper here the paper decision w p 9" in text
 
 
 def test_nothing_heavy_is_imported() -> None:

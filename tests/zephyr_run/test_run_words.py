@@ -22,7 +22,7 @@ def test_from_and_to_choose_the_steps(empty: Place) -> None:
     assert "binarize comes before sft" in empty.chain("--from", "sft", "--to", "binarize", code=2).stderr
     assert f"the steps are {', '.join(NAMES)}" in empty.chain("--from", "eval", code=2).stderr
     done = empty.chain("--from", "reference", code=4)
-    assert "runs/quick/sft holds no finished model" in done.stderr
+    assert "runs/quick/sft has no finished model" in done.stderr
     assert "reference ended with exit code 4; not run: dpo" in done.stderr
     assert empty.record()["reference"]["state"] == "failed" and "dpo" not in empty.record()
 
@@ -36,7 +36,7 @@ def test_other_sources_are_used_kept_and_compared(empty: Place) -> None:
     kept = (empty.run / "recipe" / "quick.toml").read_text()
     assert f'sources = ["{empty.folder / "rows.jsonl"}"]' in kept
     assert empty.outcomes(*words) == {"clean-ultrachat": "skipped"}
-    assert "different are sources" in empty.chain("--to", "clean-ultrachat", code=2).stderr
+    assert "these differ: sources" in empty.chain("--to", "clean-ultrachat", code=2).stderr
     assert f'sources = ["{empty.folder / "rows.jsonl"}"]' in (empty.run / "recipe" / "quick.toml").read_text()
 
 
@@ -136,7 +136,7 @@ def test_of_two_at_once_the_second_waits(empty: Place, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "held\n"
         done = empty.chain("--to", "clean-ultrachat")
-    assert "is held by another run, or by the command of one that was killed: waiting" in done.stderr
+    assert "is locked by another run, or by a command that a killed run left behind: waiting" in done.stderr
     assert manifest.is_whole(empty.run / "clean-ultrachat")
 
 

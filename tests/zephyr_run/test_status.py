@@ -91,8 +91,8 @@ def test_stale_and_what_hangs_on_it(run: Path) -> None:
     record = Record.read(run, "quick")
     record.note("sft", made_of={"clean-ultrachat": "another"})
     found = states()
-    assert found["sft"] == "stale: made of another clean-ultrachat"
-    assert found["dpo"] == found["reference"] == "stale: made of sft, which is stale"
+    assert found["sft"] == "stale: built from another clean-ultrachat"
+    assert found["dpo"] == found["reference"] == "stale: built from sft, which is stale"
     assert found["binarize"] == "whole"
     record.note("sft", made_of=None)
     assert set(states().values()) == {"whole"}

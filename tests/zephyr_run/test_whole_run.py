@@ -95,15 +95,15 @@ def test_killed_in_dsft_the_same_command_continues(copy: Place, finished: Place)
 def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(copy: Place, finished: Place) -> None:
     copy.change_recipe("test_prompts = 2", "test_prompts = 6")
     refused = copy.chain(code=2)
-    assert "made otherwise; different are test_prompts" in refused.stderr
+    assert "made differently; these differ: test_prompts" in refused.stderr
     assert "binarize ended with exit code 2; not run: sft, reference, dpo" in refused.stderr
-    assert "`zephyr run --recipe quick.toml --from binarize --fresh` makes it anew" in refused.stderr
+    assert "`zephyr run --recipe quick.toml --from binarize --fresh` rebuilds it" in refused.stderr
     kept = (copy.run / "recipe" / "quick.toml").read_text()
     assert "test_prompts = 2" in kept, "what is on disk was made with that"
     done = copy.chain("--from", "binarize", "--fresh", "--json")
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
     assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "done", "dpo": "rebuilt"}
-    assert "dpo was made of another binarize: it is made anew with --fresh" in done.stderr
+    assert "dpo was built from another binarize: rebuilding it with --fresh" in done.stderr
     assert "test_prompts = 6" in (copy.run / "recipe" / "quick.toml").read_text()
     assert copy.weights("dpo") != finished.weights("dpo")
     assert set(copy.states("--verify").values()) == {"whole"}
@@ -114,7 +114,7 @@ def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> Non
     done = copy.zephyr("reproduce", "runs/quick", "--to", "sft", ZEPHYR_SFT_EPOCHS="3", ZEPHYR_RUNS="elsewhere")
     lines = [line.split()[:2] for line in done.stdout.splitlines()[-3:]]
     assert lines == [["clean-ultrachat", "equal"], ["binarize", "equal"], ["sft", "equal"]]
-    assert "other versions are installed" not in done.stderr
+    assert "installed versions differ" not in done.stderr
     again = copy.folder / "runs" / "quick.reproduced" / "quick"
     assert (again / "sft" / "model" / "model.safetensors").read_bytes() == copy.weights("sft")
 
@@ -129,23 +129,23 @@ def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> Non
     assert "train_prefs: 000000000000, now " in done.stdout
     assert "could explain it: version of polars: 0.1, now " in done.stdout
     assert "could explain it: version of zephyr code: 000000000000, now " in done.stdout
-    assert "error: came out otherwise: binarize" in done.stderr
+    assert "error: different: binarize" in done.stderr
 
 
 def test_a_reproduction_by_another_state_of_zephyr_is_not_continued(copy: Place) -> None:
     words, again = ("reproduce", ".", "--to", "binarize"), copy.folder / "runs" / "quick.reproduced"
     (copy.run / "binarize" / "manifest.json").unlink()
     here = Place(copy.run)
-    assert "not compared, since the run has no finished one: binarize" in here.zephyr(*words).stderr
+    assert "not compared, because the run did not finish them: binarize" in here.zephyr(*words).stderr
     begun = again / "reproduction.json"
     assert json.loads(begun.read_text())["versions"]["zephyr code"] == this_code.digest()[:12]
     begun.write_text(begun.read_text().replace(this_code.digest()[:12], "0" * 12))
     refused = here.zephyr(*words, code=2).stderr
-    assert "by another state of zephyr" in refused and "--fresh removes it" in refused
+    assert "another state of zephyr" in refused and "--fresh removes it" in refused
     assert manifest.is_whole(again / "quick" / "clean-ultrachat"), "nothing is removed unasked"
     assert "nothing to do" not in here.zephyr(*words, "--fresh").stdout
     begun.unlink()
-    assert "is there, and no reproduction" in here.zephyr(*words, "--fresh", code=2).stderr
+    assert "exists and is not a reproduction" in here.zephyr(*words, "--fresh", code=2).stderr
     assert manifest.is_whole(again / "quick" / "clean-ultrachat")
 
 

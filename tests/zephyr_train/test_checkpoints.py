@@ -21,7 +21,7 @@ def test_the_newest_whole_one_is_taken_and_the_unfinished_one_removed(tmp_path: 
     unfinished = checkpoint(tmp_path, 11, whole=False)
     assert latest_complete(tmp_path, "mine") == expected
     assert not unfinished.exists()
-    assert news() == ["checkpoint-11 is not whole: it is left out"]
+    assert news() == ["checkpoint-11 is not whole: it is skipped"]
 
 
 def test_a_file_cut_short_or_gone_makes_a_checkpoint_unfit(tmp_path: Path) -> None:
@@ -43,4 +43,4 @@ def test_another_runs_checkpoint_is_not_continued(tmp_path: Path, news: News) ->
     expected = checkpoint(tmp_path, 1, whole=True)
     checkpoint(tmp_path, 2, whole=True, run="another")
     assert latest_complete(tmp_path, "mine") == expected
-    assert news() == ["checkpoint-2 is of another run: it is left out"]
+    assert news() == ["checkpoint-2 belongs to another run: it is skipped"]

@@ -79,7 +79,7 @@ def test_a_damaged_job_names_its_file_and_key(tmp_path: Path, change: dict[str, 
 def test_a_job_that_cannot_be_read_is_an_error_with_a_hint(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / JOB).write_text(text)
-    with pytest.raises(DataError, match="is damaged, or of another version") as fault:
+    with pytest.raises(DataError, match="is damaged, or from another version") as fault:
         Job.read(tmp_path)
     assert fault.value.hint
 

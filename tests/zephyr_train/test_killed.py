@@ -87,7 +87,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
         (["--data", Path(__file__).parent / "two_dialogues.jsonl"], "tokens_digest"),
     ):
         done = world.zephyr(*command, *change, fails=True)
-        assert "made otherwise; different are " in done.stderr
+        assert "made differently; these differ: " in done.stderr
         assert named in done.stderr
     (out / "job.json").write_text((out / "job.json").read_text().replace(template(out), "another"))
     assert "template_digest" in world.zephyr(*command, fails=True).stderr
@@ -102,4 +102,4 @@ def template(out: Path) -> str:
 
 def test_resume_wants_something_to_continue(world: World) -> None:
     done = world.zephyr("train", "sft", "--out", world.folder / "nothing", "--resume", fails=True)
-    assert "holds no run to continue" in done.stderr
+    assert "has no run to continue" in done.stderr

@@ -56,7 +56,7 @@ def test_an_unknown_type_is_padded_too() -> None:
 )
 def test_positions_that_hang_on_the_longest_row_of_a_batch_are_refused(rope: dict[str, Any]) -> None:
     config = {"model_type": "llama", **rope}
-    with pytest.raises(OptionError, match="hang on the longest row"):
+    with pytest.raises(OptionError, match="depend on the longest row"):
         choose(options(share_prompt=True), config, cpu=True)
     assert choose(options(), config, cpu=True)[0] == PADDED
     fixed = {"model_type": "llama", "rope_parameters": {"rope_type": "llama3", "factor": 8.0}}

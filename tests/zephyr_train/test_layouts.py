@@ -90,7 +90,7 @@ def test_case_makes_texts_different(tmp_path: Path) -> None:
 
 def test_answers_and_prompts_of_the_wrong_side_are_refused(tmp_path: Path) -> None:
     whole = trainer_pair(*PAIRS[0]) | {"chosen": published_pair(*PAIRS[0])["chosen"]}
-    with pytest.raises(RowsUnfit, match="row 1: 'chosen' holds another turn than the assistant's"):
+    with pytest.raises(RowsUnfit, match="row 1: 'chosen' holds a turn that is not the assistant's"):
         open_data(str(write_lines(tmp_path / "a.jsonl", [whole])), "pairs").table("train")
     answered = from_value_pair(*PAIRS[0])
     answered["conversations"].append({"from": "gpt", "value": "Draw at noon."})

@@ -51,4 +51,4 @@ def test_models_side_by_side(aligned: World) -> None:
     assert content["models"][str(sft)]["implicit_accuracy"] is None
     assert len(found["answers"]) == len(found["stopped"]) == min(3, content["pairs"])
     unfinished = zephyr("train", "measure", sft, "--pairs", aligned.folder, cwd=aligned.folder)
-    assert unfinished.returncode == 4 and "is no finished run" in unfinished.stderr
+    assert unfinished.returncode == 4 and "is not a finished run" in unfinished.stderr

@@ -41,7 +41,7 @@ def refused(name: Path) -> str:
 
 def test_a_folder_is_a_model_by_its_config(tmp_path: Path) -> None:
     assert local_model(str(tmp_path / "none")) is None
-    assert "holds no model: it has no config.json" in refused(tmp_path)
+    assert "is not a model: it has no config.json" in refused(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     found = local_model(str(tmp_path))
     assert found is not None and (found.folder, found.commit) == (tmp_path.resolve(), None)
@@ -194,5 +194,5 @@ def test_a_model_is_named_by_its_weight_files_and_config(student: Path, tmp_path
     (copy / "config.json").write_text("{}")
     assert model_digest(copy) != model_digest(student)
     (copy / "model.safetensors").unlink()
-    with pytest.raises(ModelUnreachable, match=r"holds no .*safetensors"):
+    with pytest.raises(ModelUnreachable, match=r"has no .*safetensors"):
         model_digest(copy)

@@ -61,7 +61,7 @@ def test_a_layout_that_gives_other_log_probs_than_padded_rows_stops_the_run_befo
     )
     attention.AttentionInterface.register("sdpa", whole)
     try:
-        with pytest.raises(InvariantBroken, match=f"laid out as '{layout}' get other log-probs than padded rows"):
+        with pytest.raises(InvariantBroken, match=f"laid out as '{layout}' differ from those of padded rows"):
             made.train()
     finally:
         attention.register()

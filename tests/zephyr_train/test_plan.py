@@ -185,7 +185,7 @@ def test_what_cannot_run_is_no_option() -> None:
     for wrong, said in (
         ({"precision": "fp32"}, "computes in bf16"),
         ({"gpus": 5, "nodes": 2}, "do not divide among 2 nodes"),
-        ({"save_every": 100, "log_every": 3}, "no multiple of log_every"),
+        ({"save_every": 100, "log_every": 3}, "not a multiple of log_every"),
     ):
         with pytest.raises(OptionError, match=said):
             DPOOptions(**wrong)  # type: ignore[arg-type]

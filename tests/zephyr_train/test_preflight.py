@@ -189,7 +189,7 @@ def test_prompts_of_the_test_split_in_train_are_counted(look: Look, tmp_path: Pa
     write_lines(folder / "train.jsonl", ROWS[step][:6])
     write_lines(folder / "test.jsonl", ROWS[step][4:])
     found = look(step, data=str(folder))
-    assert names(found) == ["test-in-train"] and found.faults[0].message.startswith("2 prompts")
+    assert names(found) == ["test-in-train"] and found.faults[0].message.startswith("2 test prompts")
     write_lines(folder / "train.jsonl", ROWS[step][:4])
     assert names(look(step, data=str(folder))) == []
 

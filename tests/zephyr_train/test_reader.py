@@ -35,10 +35,10 @@ def test_damaged_files_are_named_with_the_row(tmp_path: Path) -> None:
     write_lines(tmp_path / "e.jsonl", [rows[0], rows[1], rows[2] | {"chosen": 7}])
     for name, said in (
         ("a.jsonl", "a.jsonl, row 4 is not JSON"),
-        ("b.jsonl.gz", "b.jsonl.gz cannot be read beyond row"),
-        ("c.parquet", "c.parquet cannot be read beyond row 0"),
+        ("b.jsonl.gz", "b.jsonl.gz cannot be read past row"),
+        ("c.parquet", "c.parquet cannot be read past row 0"),
         ("d.jsonl", "d.jsonl, row 2: not an object but list"),
-        ("e.jsonl", "e.jsonl, row 3: column 'chosen' is of another type"),
+        ("e.jsonl", "e.jsonl, row 3: column 'chosen' has a different type"),
     ):
         with pytest.raises(RowsUnfit) as fault:
             open_data(str(tmp_path / name), "pairs").table("train")
@@ -150,12 +150,12 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path: Path) -> No
 
 
 def test_what_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnreachable, match="no such file or folder") as fault:
+    with pytest.raises(ModelUnreachable, match="not a file or folder") as fault:
         open_data(str(tmp_path / "none"), "pairs")
     assert "zephyr data binarize" in str(fault.value.hint)
-    with pytest.raises(RowsUnfit, match="holds no file of rows"):
+    with pytest.raises(RowsUnfit, match="has no file of rows"):
         open_data(str(tmp_path), "pairs")
-    with pytest.raises(RowsUnfit, match="no file of rows"):
+    with pytest.raises(RowsUnfit, match="not a file of rows"):
         open_data(__file__, "pairs")
     with pytest.raises(RowsUnfit, match="can be trained on: 1 identical-texts"):
         open_data(str(write_lines(tmp_path / "a.jsonl", [text_pair("a", "b", "b")])), "pairs").table("train")

@@ -75,7 +75,7 @@ def test_the_text_has_a_line_for_each_and_its_texts(tmp_path: Path) -> None:
     texts = {"b": {"prompt": "two\nlines", "chosen": "x" * 500, "rejected": "no"}}
     rows, text = report(tmp_path, 2, texts.get)
     assert text.splitlines() == [
-        "2 of 3 pairs have a mean margin below 0; 1 of them are wrong to the end",
+        "2 of 3 pairs have a mean margin below 0; 1 of them are wrong at the end",
         "",
         "    rank      mean   epoch 1   epoch 2  key",
         "       1    -0.500    -1.250     0.250  " + "a" * 16,
@@ -112,7 +112,7 @@ def test_texts_are_those_that_were_trained_on(tmp_path: Path) -> None:
 
 def test_a_run_where_every_pair_was_learnt_has_no_suspects(tmp_path: Path) -> None:
     keep(tmp_path, 1, {"a": 0.0, "b": 0.5})
-    assert report(tmp_path, 5) == ([], "0 of 2 pairs have a mean margin below 0; 0 of them are wrong to the end")
+    assert report(tmp_path, 5) == ([], "0 of 2 pairs have a mean margin below 0; 0 of them are wrong at the end")
 
 
 def test_what_cannot_be_ranked_is_an_error(tmp_path: Path) -> None:

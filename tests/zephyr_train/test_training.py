@@ -89,7 +89,7 @@ def test_the_same_command_again_has_nothing_to_do(aligned: World) -> None:
 def test_other_options_in_the_same_folder_are_refused_by_name(aligned: World) -> None:
     done = aligned.zephyr("train", "dpo", "--beta", 0.5, "--seed", 7, fails=True)
     assert done.returncode == 2
-    assert "different are beta, seed" in done.stderr
+    assert "these differ: beta, seed" in done.stderr
 
 
 def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:

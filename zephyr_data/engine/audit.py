@@ -45,7 +45,7 @@ class Tally:
         }
         faults = sum_faults(counts)
         if faults:
-            raise ContractBroken(f"rows got lost: {faults[0]}", "please report this with the input")
+            raise ContractBroken(f"rows were lost: {faults[0]}", "please report this with the input")
         measured: dict[str, Any] = {}
         for name, count in sorted(self.measured.items()):
             group, _, member = name.partition(":")

@@ -117,4 +117,4 @@ def _as_text(plan: Projection, total: int, sampled: Mapping[str, str]) -> str:
         f"  {name:<44} {count:>6,}  {100 * count / read:6.2f} %  ≈ {round(rows * count / read):>10,}"
         for name, count in told
     ]
-    return "\n".join([*lines, "what looks at the whole set was not tried; nothing was written"])
+    return "\n".join([*lines, "stages that need the whole set were not run; nothing was written"])

@@ -77,7 +77,7 @@ class Inputs:
         if first != done.shape:
             raise MixedShapes(
                 f"{name}: rows from line {done.block.first_line} on hold {done.shape!r}, earlier ones {first!r}",
-                "split the file by shape, one shape a file; both can be given to one run",
+                "split the file, one shape per file; one run can take both",
             )
 
     def record(self) -> list[InputEntry]:
@@ -206,7 +206,8 @@ def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: 
         parts.append(seen.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
-            "; ".join(["the sources hold no row", *missing_parts(inputs.record())]), "name a file with one row a line"
+            "; ".join(["the sources hold no rows", *missing_parts(inputs.record())]),
+            "give a file with one row per line",
         )
     return pl.concat(parts)
 
@@ -245,7 +246,7 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
     listed = ", ".join(f"{reason} {rows:,}" for reason, rows in counts)
     raise SourceError(
         f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}",
-        "is the file of the right kind? `--dry-run` shows what its rows are like",
+        "is it the right kind of file? `--dry-run` shows its rows",
     )
 
 

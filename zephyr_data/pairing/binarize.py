@@ -46,7 +46,7 @@ def _implied(resolved: Resolved[BinarizeOptions]) -> Resolved[BinarizeOptions]:
     for key, value in H4_V1_IMPLIES.items():
         if getattr(options, key) != value and _is_asked(origins[key]):
             raise OptionError(
-                f"h4-v1 means {key} {value!r}, and {origins[key]} asks for {getattr(options, key)!r}",
+                f"h4-v1 means {key} {value!r}, but {origins[key]} asks for {getattr(options, key)!r}",
                 "leave it out, or choose another policy with --rejected",
             )
         origins[key] = "policy h4-v1"

@@ -38,7 +38,7 @@ def examination(names: Iterable[str], labelled: Path | None) -> tuple[dict[str, 
     examples = sum(len(entry.hits) + len(entry.misses) for entry in entries)
     record: dict[str, Any] = {"rules": len(ruleset.rules), "examples": examples}
     lines = [
-        f"{len(ruleset.rules)} rules and {len(ruleset.exemptions)} exemptions hold on {examples} examples of their own"
+        f"{len(ruleset.rules)} rules and {len(ruleset.exemptions)} exemptions pass {examples} examples of their own"
     ]
     if labelled is not None:
         record["labelled"] = score(ruleset, labelled)

@@ -54,7 +54,7 @@ def story(directory: Path, wanted: str) -> str:
     parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
     parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
     if not parts:
-        raise UsageError(f"{directory} knows no row {wanted!r}", "name a raw id, a row_key, a prompt_id or FILE:LINE")
+        raise UsageError(f"{directory} has no row {wanted!r}", "give a raw id, a row_key, a prompt_id or FILE:LINE")
     return "\n\n".join(parts)
 
 

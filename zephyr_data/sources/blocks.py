@@ -121,7 +121,7 @@ def _whole_lines(chunks: Iterator[bytes], file: RawFile, block_bytes: int) -> It
         if not end and held_bytes > LONGEST_LINE:
             raise SourceError(
                 f"{file.path} has a line of more than {LONGEST_LINE >> 20} MiB",
-                "JSON Lines holds one object a line; a JSON array converts with `jq -c '.[]'`",
+                "JSON Lines needs one object per line; convert a JSON array with `jq -c '.[]'`",
             )
     if held_bytes:
         yield b"".join(held)
@@ -224,7 +224,7 @@ def _parquet_rows(path: Path) -> int:
     try:
         return int(pq.read_metadata(path).num_rows)
     except Exception as fault:
-        raise SourceError(f"{path} is not a whole Parquet file: {fault}", "fetch or write it again") from None
+        raise SourceError(f"{path} is not a complete Parquet file: {fault}", "fetch or write it again") from None
 
 
 def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileRead]:

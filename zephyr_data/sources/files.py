@@ -44,7 +44,7 @@ def local_files(source: str) -> list[RawFile]:
 
     Raises:
         UsageError: nothing is there.
-        SourceError: a file has a suffix that cannot be read.
+        SourceError: a file has an unsupported suffix.
     """
     where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
     path = paths.expanded(where)
@@ -58,7 +58,7 @@ def local_files(source: str) -> list[RawFile]:
         found, root = ([path] if path.exists() else []), path.parent
     if not found:
         raise UsageError(
-            f"no raw file at {source!r}", f"name a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
+            f"no raw file at {source!r}", f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
         )
     return sorted((_raw_file(source, inner, root) for inner in found), key=lambda file: file.name)
 
@@ -71,7 +71,7 @@ def rated_files(source: str) -> list[RawFile]:
     """
     found = sorted((paths.expanded(source) / RATED).glob("*.parquet"))
     if not found:
-        raise SourceError(f"{source} holds no rated rows", "name raw rated rows, or a dataset that `binarize` made")
+        raise SourceError(f"{source} holds no rated rows", "give raw rated rows, or a dataset that `binarize` made")
     return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]
 
 
@@ -79,12 +79,12 @@ def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:
     """Return the raw files of a Hub dataset, fetched if need be, and the commit that they belong to.
 
     Raises:
-        Unreachable: they cannot be fetched, or the dataset holds no file that can be read.
+        Unreachable: they cannot be fetched, or the dataset has no file that can be read.
         NoSpace: the disk cannot take the files.
     """
     snapshot = hub.fetch(repository, "dataset", revision, _readable, instead=INSTEAD)
     if not snapshot.files:
-        raise Unreachable(f"{repository} holds no file that can be read", "name files inside a local copy instead")
+        raise Unreachable(f"{repository} has no file that can be read", "give files of a local copy instead")
     source = f"{repository}@{snapshot.commit}"
     return [
         RawFile(source, name, path, kind_of(path) or "plain") for name, path in snapshot.files.items()
@@ -105,10 +105,10 @@ def _readable(names: list[str]) -> list[str]:
 def _raw_file(source: str, path: Path, root: Path) -> RawFile:
     kind = kind_of(path)
     if kind is None:
-        hint = f"readable are {', '.join(SUFFIXES)}"
+        hint = f"supported: {', '.join(SUFFIXES)}"
         if path.suffix == ".json":
-            hint += "; write one JSON object a line, for instance with `jq -c '.[]' FILE > FILE.jsonl`"
-        raise SourceError(f"{path} has a suffix that cannot be read", hint)
+            hint += "; write one JSON object per line, for instance with `jq -c '.[]' FILE > FILE.jsonl`"
+        raise SourceError(f"{path} has an unsupported suffix", hint)
     if not path.is_file():
         raise SourceError(f"{path} is not a file")
     try:

@@ -78,7 +78,7 @@ def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
         return  # the column is there, and null
     raise SourceError(
         f"{block.file.path}, line {objects['line'][0]}: no dialogue column; found {', '.join(map(repr, keys))}",
-        f"a dialogue stands in {', '.join(SHAPES)}",
+        f"a dialogue is read from {', '.join(SHAPES)}",
     )
 
 
@@ -201,13 +201,13 @@ def _read_parquet(block: Block) -> pl.DataFrame:
     if not set(columns) & set(SHAPES):
         raise SourceError(
             f"{path} has no dialogue column; found {', '.join(pq.read_schema(path).names)}",
-            f"a dialogue stands in {', '.join(SHAPES)}",
+            f"a dialogue is read from {', '.join(SHAPES)}",
         )
     frame = pl.scan_parquet(path).select(columns).slice(block.offset, block.length).collect()
     try:
         typed = frame.select(_as_raw(frame, name) for name in RAW)
     except pl.exceptions.PolarsError as fault:
-        raise SourceError(f"{path}: a column has another type: {fault}", "see docs/dataset.md, Sources") from None
+        raise SourceError(f"{path}: a column has a different type: {fault}", "see docs/dataset.md, Sources") from None
     nothing = pl.lit(None, dtype=pl.String)
     lines = pl.int_range(block.first_line, block.first_line + frame.height, eager=True)
     return typed.with_columns(lines.alias("line"), fault=nothing, matched=nothing)

@@ -154,7 +154,7 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
     for line, found in shaped.filter(pl.col("shape") != first).head(1).rows():
         raise MixedShapes(
             f"{block.file.path}, line {line}: the row holds {found!r}, earlier ones {first!r}",
-            "split the file by shape, one shape a file; both can be given to one run",
+            "split the file, one shape per file; one run can take both",
         )
     return first
 
@@ -176,7 +176,7 @@ def _refuse_foreign(block: Block) -> None:
         return
     raise SourceError(
         f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, raw)) or 'no column'}",
-        f"a prompt stands in {', '.join(PROMPTS)}, answers in {', '.join(ANSWERS)}, each with its `response`",
+        f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`",
     )
 
 

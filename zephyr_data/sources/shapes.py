@@ -100,7 +100,7 @@ def refuse_mixed(raw: pl.DataFrame, shape: str, file: str) -> None:
         found = [name for name in SHAPES if mixed[name][0] is not None]
         raise MixedShapes(
             f"{file}, line {line}: the row holds {' and '.join(map(repr, found))}, the file's shape is {shape!r}",
-            "split the file by shape, one shape a file; both can be given to one run",
+            "split the file, one shape per file; one run can take both",
         )
 
 

@@ -24,12 +24,12 @@ def file_digests(options: BinarizeOptions) -> dict[str, str]:
     """Return the sha256 of each benchmark file.
 
     Raises:
-        UsageError: a file is not there.
+        UsageError: a file does not exist.
     """
     for name in options.benchmark:
         if not Path(name).is_file() or Path(name).suffix.lower() not in SUFFIXES:
-            fault = "has a suffix that cannot be read" if Path(name).is_file() else "is not there"
-            raise UsageError(f"the benchmark file {name!r} {fault}", f"readable are {', '.join(SUFFIXES)}")
+            fault = "has an unsupported suffix" if Path(name).is_file() else "does not exist"
+            raise UsageError(f"the benchmark file {name!r} {fault}", f"supported: {', '.join(SUFFIXES)}")
     return {name: file_digest(Path(name)) for name in options.benchmark}
 
 
@@ -117,12 +117,12 @@ def read_prompts(path: Path) -> list[str]:
         if not texts:
             names = ", ".join(map(repr, row)) if isinstance(row, dict) else repr(row)
             raise SourceError(
-                f"{path}, row {number}, holds no prompt; found {names or 'nothing'}",
-                f"a prompt stands in {', '.join(COLUMNS)}, or alone on a line of a .txt file",
+                f"{path}, row {number}, has no prompt; found {names or 'nothing'}",
+                f"a prompt is read from {', '.join(COLUMNS)}, or from each line of a .txt file",
             )
         found += texts
     if not found:
-        raise SourceError(f"{path} is empty", "name a file of prompts that are not to be trained on")
+        raise SourceError(f"{path} is empty", "give a file of prompts that must not be trained on")
     return found
 
 

@@ -99,7 +99,7 @@ def load(names: Iterable[str]) -> Ruleset:
         if content:
             raise RuleError(
                 f"{path}: unknown table {sorted(content)[0]!r}",
-                "a rule file holds [words], [gate], [[drop]], [[cut]], [[unless]]",
+                "a rule file has [words], [gate], [[drop]], [[cut]], [[unless]]",
             )
     known = [gate for gate in gates if gate is not None]
     gate = "|".join(f"(?:{pattern})" for pattern in known) if known and len(known) == len(gates) else None
@@ -108,7 +108,7 @@ def load(names: Iterable[str]) -> Ruleset:
     faults = contradictions(ruleset)
     if faults:
         raise RuleError(
-            "rules contradict their own examples:\n  " + "\n  ".join(faults), "mend the pattern or the example"
+            "rules contradict their own examples:\n  " + "\n  ".join(faults), "fix the pattern or the example"
         )
     return ruleset
 
@@ -202,9 +202,7 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], known: set[st
     try:
         pl.select(pl.lit("").str.contains(rust(entry["pattern"])))
     except pl.exceptions.PolarsError as fault:
-        raise RuleError(
-            f"{where}: not a Rust regex: {fault}", "look-around and back-references do not exist there"
-        ) from None
+        raise RuleError(f"{where}: not a Rust regex: {fault}", "it has no look-around and no back-references") from None
     return where
 
 

@@ -1,1 +1,1 @@
-"""The paper's ablations in small: four arms, three seeds, one page."""
+"""The paper's ablations at small scale: four arms, three seeds, one page."""

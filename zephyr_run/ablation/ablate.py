@@ -46,7 +46,7 @@ class Commands:
         )
         if ended.code != 0:
             said = f"`{typed}` ended with {ended.code}"
-            raise StepFailed(said, "mend what its message names; the same command continues behind it", ended.code)
+            raise StepFailed(said, "fix what its message names; the same command then continues", ended.code)
         return ended.out
 
 
@@ -65,7 +65,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         commands = Commands(lock, command.with_recipe(recipe, folder))
         for step in DATA:
             commands.run(["data", step, "--recipe", recipe.typed])
-            _require_sound(run_directory / step, f"`{of_the_run(recipe.typed, step, {})}` makes it anew")
+            _require_sound(run_directory / step, f"`{of_the_run(recipe.typed, step, {})}` rebuilds it")
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)
@@ -82,7 +82,7 @@ def numbers(text: str) -> list[int]:
     try:
         return list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
-        raise UsageError(f"--seeds {text}: whole numbers with commas between them are expected") from None
+        raise UsageError(f"--seeds {text}: expected whole numbers separated by commas") from None
 
 
 def train(place: Place, commands: Commands) -> None:

@@ -74,7 +74,7 @@ def _held_out(content: Mapping[str, Any]) -> Iterator[Claim]:
         "ends-its-turn",
         "without dSFT the model does not learn to end its turn (the paper's Figure 7)",
         all(tuned > alone + ABOVE for tuned, alone in zip(ends["dsft-1"], ends["ddpo-alone"], strict=True)),
-        f"EOS behind a good answer: dSFT-1 {_listed(ends['dsft-1'])}, dDPO − dSFT {_listed(ends['ddpo-alone'])}",
+        f"EOS after a good answer: dSFT-1 {_listed(ends['dsft-1'])}, dDPO − dSFT {_listed(ends['ddpo-alone'])}",
     )
 
 

@@ -19,7 +19,7 @@ ANSWER_LIMIT = 160  # characters
 def write(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write the page, whole or not at all; return its path."""
     path = folder / NAME
-    title = f"Ablations in small: {content['recipe']}"
+    title = f"Ablations at small scale: {content['recipe']}"
     parts = [
         element("header", join([element("h1", title), element("p", _lead(content), class_="lead")])),
         element(
@@ -40,7 +40,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> Path:
 
 def _lead(content: Mapping[str, Any]) -> str:
     return (
-        f"Four ways to a chat model, {_seeds(content)} each, looked at on {content['pairs']} held-out"
+        f"Four ways to a chat model, {_seeds(content)} each, measured on {content['pairs']} held-out"
         " pairs. The paper's figures are of 7 B parameters and judged answers: another scale, another measure."
     )
 
@@ -56,7 +56,7 @@ def _arms(content: Mapping[str, Any]) -> Html:
         "better answer likelier",
         "±",
         "implicit reward",
-        "EOS behind a good answer",
+        "EOS after a good answer",
         "ends its turn",
         "plays on",
         "MT-Bench",
@@ -93,7 +93,7 @@ def _how(content: Mapping[str, Any]) -> str:
     return (
         "Better answer likelier: the chosen answer's log-prob per token is above the rejected one's, a measure that"
         " every arm has. ±: standard error of one seed's share. Implicit reward: what training added to the chosen"
-        " answer since the arm's start is above what it added to the rejected one. EOS: its probability behind the"
+        " answer since the arm's start is above what it added to the rejected one. EOS: its probability after the"
         " whole chosen answer, which the model did not write itself. Ends its turn: EOS within the limit,"
         f" of {content['answered']} greedy answers; plays on: the answer writes a role marker. Seeds draw the order of"
         " rows; data and the model before training are the same for all, so the spread shows the order's share alone."
@@ -137,17 +137,17 @@ def _limits(content: Mapping[str, Any]) -> str:
     papers = sorted(ARMS, key=lambda arm: -arm.mt_bench)
     order = "the paper's own" if ours == papers else "not the paper's"
     told = [
-        f"By the share of better answers found likelier the arms stand in this order, which is {order}: "
+        f"By the share of better answers found likelier, the arms rank in this order, which is {order}: "
         + ", ".join(f"{arm.title} {likelier[arm]:.2f}" for arm in ours)
         + f"; the paper's by MT-Bench: {', '.join(arm.title for arm in papers)}."
     ]
     named = {arm.name: likelier[arm] for arm in ARMS}
     if named["ddpo-alone"] > named["ddpo"] - ABOVE:
         told.append(
-            "Not reproduced at this size: that dDPO without dSFT fails as a whole. It tells given answers apart as well"
+            "Not reproduced at this size: that dDPO without dSFT fails as a whole. It separates given answers as well"
             " as dDPO with dSFT; look at EOS and at the answers below for where it fails."
         )
-    return " ".join([*told, "Nothing here speaks of MT-Bench, AlpacaEval or knowledge."])
+    return " ".join([*told, "Nothing here says anything about MT-Bench, AlpacaEval or knowledge."])
 
 
 def _answers(content: Mapping[str, Any]) -> Html:

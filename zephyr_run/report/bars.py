@@ -46,7 +46,7 @@ def drops(step: Step) -> Html:
     title = f"Dropped by {step.name}"
     described = f"Rows by stage: {told}; of {count(read)} read."
     drawn = svg(f"drops-{step.name}", title, described, (WIDTH, ROW * len(stages) + 4), parts)
-    return figure(title, "rows by stage, parted by reason; share of rows read", drawn)
+    return figure(title, "rows by stage, split by reason; share of rows read", drawn)
 
 
 def margins(counts: Counts) -> Html:

@@ -75,7 +75,10 @@ def _bar(part: float) -> Html:
 def _splits(step: Step) -> Html:
     rows = [(name, count(entry["rows"]), digest(entry["rows_digest"])) for name, entry in step.splits.items()]
     return table(
-        "Splits; the digest hangs on the rows alone, in any order", ("split", "rows", "rows_digest"), rows, "lrl"
+        "Splits; the digest depends on the rows alone, not on their order",
+        ("split", "rows", "rows_digest"),
+        rows,
+        "lrl",
     )
 
 

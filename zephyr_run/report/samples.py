@@ -38,10 +38,10 @@ def _pair(row: examples.Row) -> Html:
 def _answers(run: Run) -> Html:
     rows, unreadable = json_lines(run.folder / SAMPLES)
     if not rows:
-        return note(f"No {SAMPLES} lies in the run directory.")
+        return note(f"The run directory has no {SAMPLES}.")
     shown = [_answered(row) for row in rows]
     told = f"Greedy answers to the first {len(shown)} held-out prompts, in the order of their keys"
-    return join([note(f"{told}{f'; {unreadable} lines are no JSON' if unreadable else ''}."), *shown])
+    return join([note(f"{told}{f'; {unreadable} lines are not JSON' if unreadable else ''}."), *shown])
 
 
 def _answered(row: dict[str, Any]) -> Html:

@@ -30,7 +30,7 @@ def about(run: Run) -> Html:
 def _notes(run: Run) -> Iterator[Html]:
     deviations, interpretations = run.notes("deviations"), run.notes("interpretations")
     if deviations:
-        yield _note_table("What the recipe does otherwise than the paper", deviations)
+        yield _note_table("Where the recipe departs from the paper", deviations)
     if interpretations:
         inside = _note_table("What the paper leaves open, and how it is read here", interpretations)
         yield folded(f"How {len(interpretations)} open points of the paper are read", inside)
@@ -54,7 +54,7 @@ def _curves(step: Step) -> Html:
     charts = join(map(figure, training_curves.charts(step.metrics, step.name)))
     parts = [element("div", charts, class_="charts"), note(" ".join(training_curves.remarks(step.metrics)))]
     if step.unreadable_lines:
-        parts.append(note(f"{step.unreadable_lines} lines of metrics.jsonl are no rows of metrics and are not drawn."))
+        parts.append(note(f"{step.unreadable_lines} lines of metrics.jsonl are not rows of metrics and are not drawn."))
     return join(parts)
 
 

@@ -57,11 +57,11 @@ def _lacking(attention: str, config: Mapping[str, Any]) -> str | None:
         return f"attention {attention} reads only whole rows; {', '.join(ATTENTIONS)} can do without padding"
     model_type = str(config.get("model_type", ""))
     if model_type not in MODELS:
-        scheme = _SCHEMES.get(model_type, "a scheme of positions that was never tested here")
+        scheme = _SCHEMES.get(model_type, "a scheme of positions that zephyr has not been tested with")
         return f"a model of type {model_type!r} has {scheme}; tested are {', '.join(MODELS)}"
     by_batch = [scheme for scheme in _rope_types(config) if scheme in BY_BATCH]
     if by_batch:
-        return f"the model's positions are {by_batch[0]!r}: they hang on the longest row of a batch"
+        return f"the model's positions are {by_batch[0]!r}: they depend on the longest row of a batch"
     return None
 
 

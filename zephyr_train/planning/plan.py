@@ -22,7 +22,7 @@ def batch(global_batch_size: int, micro_batch_size: int, gpus: int) -> int:
     if rest:
         raise OptionError(
             f"{micro_batch_size * gpus} = {micro_batch_size}/GPU × {gpus} GPUs does not divide {global_batch_size}",
-            f"the global batch is held: with micro_batch_size {micro_batch_size} it takes "
+            f"the global batch stays fixed: with micro_batch_size {micro_batch_size} it takes "
             f"{_fitting(global_batch_size, micro_batch_size)} GPUs; with {gpus} GPUs micro_batch_size "
             f"{_fitting(global_batch_size, gpus)}",
         )

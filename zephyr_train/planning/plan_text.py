@@ -50,7 +50,7 @@ def _disk(plan: Plan) -> str:
     total, checkpoint, model = (size / GB for size in (plan.disk.total, plan.disk.checkpoint, plan.disk.model))
     return (
         f"{total:,.1f} GB at most: {plan.disk.kept_checkpoints} checkpoints of {checkpoint:,.1f} GB are kept, "
-        f"one more stands while it is written; the model has {model:,.1f} GB"
+        f"plus one while it is written; the model takes {model:,.1f} GB"
     )
 
 
@@ -58,7 +58,7 @@ def _memory(plan: Plan) -> list[str]:
     setting = plan.memory[0].setting
     rows = "pairs" if setting.kind == "pairs" else "rows"
     lines = [
-        f"memory per GPU, worked out and not measured: {setting.micro_rows} {rows} of {setting.max_length:,} tokens, "
+        f"memory per GPU, estimated, not measured: {setting.micro_rows} {rows} of {setting.max_length:,} tokens, "
         f"{setting.precision}, {setting.world} × {plan.gpu_memory:g} GB",
         f"    {'ZeRO':<6}{'reference':<12}{'checkpointing':<15}{'GB':>8}",
     ]

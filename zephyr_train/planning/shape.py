@@ -52,7 +52,7 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     if name == student.source:
         return _of_options(student)
     raise ModelUnreachable(
-        f"the sizes of {name} are not known here: it is no local folder, and not in the Hub's cache",
+        f"the sizes of {name} are not known here: it is neither a local folder nor in the Hub's cache",
         "give a local folder, or fetch it once with a network",
     )
 

@@ -59,7 +59,7 @@ class Examination:
         """
         if not self.faults:
             return
-        failed = PreflightFailed(listed(self.faults), "nothing was trained; mend them and run the command again")
+        failed = PreflightFailed(listed(self.faults), "nothing was trained; fix them and run the command again")
         failed.exit_code = max((fault.exit_code for fault in self.faults), key=SEVERITY.index)
         raise failed
 

@@ -65,7 +65,7 @@ def _micro_batch_size(found: Examination) -> int:
         return options.micro_batch_size
     found.notes.append(
         f"micro_batch_size is 1, not {options.micro_batch_size}: packed rows of one forward are laid end to end,"
-        f" and the cost of {options.attention} grows with the square of that; the global batch is held"
+        f" and the cost of {options.attention} grows with the square of that; the global batch stays the same"
     )
     return 1
 
@@ -85,7 +85,7 @@ def _choose_layout(found: Examination) -> None:
         return
     folder = model.folder if model is not None else None
     if folder is None and options.model is not None:
-        found.notes.append(f"how pairs are laid out is known when {options.model} is here")
+        found.notes.append(f"the layout of pairs is known once {options.model} is here")
         return
     config = config_of(folder) if folder else STUDENT
     if config.get("output_router_logits"):
@@ -105,7 +105,7 @@ def _told(found: Examination, named: str | None) -> Iterator[None]:
         yield
     except Unreachable as fault:
         if found.dry and (named is None or is_hub_id(named)):
-            found.notes.append(f"not looked at: {fault}; {fault.hint}")
+            found.notes.append(f"not checked: {fault}; {fault.hint}")
         else:
             found.add(Lack("missing-input", str(fault), fault.hint or ""))
     except DataError as fault:
@@ -122,8 +122,10 @@ def _check_targets(found: Examination, shape: Shape) -> None:
     options = found.asked.options
     unknown = [name for name in options.lora_targets if name not in shape.projections] if options.lora else []
     if unknown and shape.projections:
-        message = f"lora_targets holds {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
-        found.add(OptionFault("lora-targets-option", message, "name projections of the model"))
+        message = (
+            f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
+        )
+        found.add(OptionFault("lora-targets-option", message, "give projections of the model"))
 
 
 def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None:
@@ -156,7 +158,7 @@ def _shape(found: Examination) -> Shape | None:
         if folder is not None and model is not None and model.commit is None:
             found.add(Fault("broken-model", str(fault), fault.hint or ""))
             return None
-        found.notes.append(f"the plan reckons with the sizes of the recipe's student: {fault}")
+        found.notes.append(f"the plan assumes the sizes of the recipe's student: {fault}")
         return shape_of("new", student)
 
 
@@ -167,7 +169,7 @@ def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | No
     if found.rows is None or source is None:
         if _is_as_published(found.asked):
             return None
-        return Rows(None, unit, "counted when the data are here", known=False)
+        return Rows(None, unit, "counted once the data are here", known=False)
     if options.packs:
         packed = statistics.packed_rows if statistics else None
         return Rows(packed, unit, f"{source.name}, by a sample" if packed else source.name, known=False)

@@ -48,7 +48,7 @@ def find_model(asked: Asked, source: Source | None, *, dry: bool) -> Model:
     if found is not None:
         return found
     if not hub.is_hub_id(name):
-        raise ModelUnreachable(f"{name}: no such folder, and no id of a model on the Hub", "see --model")
+        raise ModelUnreachable(f"{name}: not a folder, and not a model id on the Hub", "see --model")
     revision = asked.student.revision if name == asked.student.source else "main"
     return models.cached_model(name, revision) if dry else models.hub_model(name, revision)
 
@@ -75,7 +75,7 @@ def _built(asked: Asked, source: Source | None, *, dry: bool) -> Model:
 
 def _texts(source: Source) -> Iterable[str]:
     if source.kind != "dialogues":
-        raise RowsUnfit("a new student is made of dialogues", "begin with `zephyr train sft`")
+        raise RowsUnfit("a new student is built from dialogues", "begin with `zephyr train sft`")
     for messages in source.table("train")["messages"]:
         for message in messages.as_py():
             yield message["content"]

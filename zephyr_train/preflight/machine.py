@@ -75,7 +75,7 @@ def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Lack]:
 
 def import_fault(fault: ImportError) -> Lack:
     """Return the fault of a package that is needed to look at inputs, and cannot be imported."""
-    return Lack("missing-package", f"the inputs are not looked at: {fault}", INSTALL)
+    return Lack("missing-package", f"the inputs were not checked: {fault}", INSTALL)
 
 
 def _package_faults(options: TrainOptions) -> Iterator[Lack]:
@@ -91,7 +91,7 @@ def _package_faults(options: TrainOptions) -> Iterator[Lack]:
         yield Lack(
             "missing-package",
             f"attention is {options.attention}, and {flash} is not installed",
-            f"{INSTALL_FLASH}; or say `--attention sdpa`, which goes on record",
+            f"{INSTALL_FLASH}; or use `--attention sdpa`, which goes on record",
         )
 
 
@@ -106,8 +106,8 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
         yield Lack(
             "missing-gpu",
             f"{options.gpus} GPUs on {options.nodes} node(s) are {here} on each; this machine shows {len(gpus)}",
-            f"--gpus {max(len(gpus), 1)} holds the global batch by accumulating"
-            + ("" if gpus else "; on a CPU say `--attention sdpa` too"),
+            f"--gpus {max(len(gpus), 1)} keeps the global batch by accumulating"
+            + ("" if gpus else "; on a CPU use `--attention sdpa` too"),
         )
     weak = [gpu for gpu in gpus if gpu.capability < AMPERE]
     if weak and (options.precision == "bf16" or options.attention in FLASH):

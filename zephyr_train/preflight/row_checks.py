@@ -43,8 +43,8 @@ def examine_rows(found: Examination) -> "TokenStatistics | None":
         found.add(rows_fault(fault))
         return None
     if repeated:
-        message = f"{repeated:,} prompts of the test split stand in train too"
-        found.add(Fault("test-in-train", message, "split by prompt anew"))
+        message = f"{repeated:,} test prompts also appear in train"
+        found.add(Fault("test-in-train", message, "split again by prompt"))
     for reason, dropped in source.dropped.items():
         found.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
     if not source.has_test:
@@ -67,8 +67,8 @@ def _chat(found: Examination) -> "Chat | None":
         found.lacking(machine.import_fault(fault))
         return None
     except Exception as fault:  # whatever a damaged file leads transformers to
-        message = f"{folder} holds no tokenizer that can be loaded: {first_line(fault)}"
-        found.add(Fault("no-tokenizer", message, "copy the tokenizer's files beside the weights"))
+        message = f"{folder} has no tokenizer that can be loaded: {first_line(fault)}"
+        found.add(Fault("no-tokenizer", message, "copy the tokenizer's files next to the weights"))
         return None
     unfit = chat_fault(tokenizer, found.asked.options.template)
     if unfit is not None:

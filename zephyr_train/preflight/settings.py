@@ -84,7 +84,7 @@ def _renamed(step: str, key: str) -> Fault | None:
     for rule in _rules("renamed.toml")["renamed"]:
         if rule["name"] == key:
             return OptionFault(
-                "renamed-option", f"--set {key}: the trainers call it {rule['now']} today", rule["instead"]
+                "renamed-option", f"--set {key}: the trainers now call it {rule['now']}", rule["instead"]
             )
     for rule in _rules("renamed.toml")["gone"]:
         if rule["name"] == key:
@@ -102,7 +102,7 @@ def _owned(step: str, key: str) -> Fault | None:
             )
     if key in names and key not in known_fields(step):
         return OptionFault(
-            "owned-option", f"--set {key}: it is an option of zephyr's, not of the trainer", _place(step, key)
+            "owned-option", f"--set {key}: it is an option of zephyr, not of the trainer", _place(step, key)
         )
     return None
 

@@ -84,17 +84,19 @@ def _share(hits: Sequence[bool]) -> float:
 def _tokens(run: Path) -> Path:
     kinds.refuse(run, kinds.DPO_RUN)
     if not manifest.is_whole(run):
-        raise ModelUnreachable(f"{run} is no finished run", "name a run directory of `zephyr train dpo` with --pairs")
+        raise ModelUnreachable(
+            f"{run} is not a finished run", "give a run directory of `zephyr train dpo` with --pairs"
+        )
     tokens = Path(Job.read(run).tokens)
     if not (tokens / "test.arrow").is_file():
-        raise ModelUnreachable(f"{tokens} holds no held-out rows", "train on a dataset with a test split")
+        raise ModelUnreachable(f"{tokens} has no held-out rows", "train on a dataset with a test split")
     return tokens
 
 
 def _folder(name: str) -> Path:
     found = local_model(name)
     if found is None or found.folder is None:
-        raise ModelUnreachable(f"{name}: no such model folder or run", "name a model folder or a finished run")
+        raise ModelUnreachable(f"{name}: no such model folder or run", "give a model folder or a finished run")
     return found.folder
 
 

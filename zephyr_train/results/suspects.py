@@ -58,7 +58,7 @@ def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[s
         for suspect in found
     ]
     wrong = sum(suspect.is_wrong_to_the_end for suspect in ranked)
-    head = f"{len(ranked):,} of {len(rows):,} pairs have a mean margin below 0; {wrong:,} of them are wrong to the end"
+    head = f"{len(ranked):,} of {len(rows):,} pairs have a mean margin below 0; {wrong:,} of them are wrong at the end"
     return written, "\n\n".join([head, *([suspects_text(found, texts)] if found else [])])
 
 
@@ -92,13 +92,13 @@ def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
     files = sorted((run / "margins").glob("epoch-*.parquet"), key=lambda file: int(file.stem.removeprefix("epoch-")))
     if not files:
         kinds.refuse(run, kinds.DPO_RUN)
-        raise RowsUnfit(f"{run} kept no margins", "name a run directory of `zephyr train dpo` with an epoch done")
+        raise RowsUnfit(f"{run} kept no margins", "give a run directory of `zephyr train dpo` with an epoch done")
     rows: dict[tuple[str, str], list[float | None]] = {}
     for epoch, file in enumerate(files):
         columns = pq.read_table(file, columns=["key", "prompt_id", "margin"]).to_pydict()
         for key, prompt_id, margin in zip(*columns.values(), strict=True):
             if margin is None or not math.isfinite(margin):
-                raise RowsUnfit(f"{file}: the margin of {key} is {margin}", "train the run anew with --fresh")
+                raise RowsUnfit(f"{file}: the margin of {key} is {margin}", "train it again with --fresh")
             rows.setdefault((key, prompt_id), [None] * len(files))[epoch] = margin
     return {name: tuple(margins) for name, margins in rows.items()}
 

@@ -110,8 +110,8 @@ def _check_roles(
         wrong = np.flatnonzero(side.rows_with(~side.has_role("assistant")) & ~out)
         if len(wrong):
             raise RowsUnfit(
-                f"{place.row(wrong[0])}: {name!r} holds another turn than the assistant's",
-                "beside a column with the prompt's messages it holds the completion alone",
+                f"{place.row(wrong[0])}: {name!r} holds a turn that is not the assistant's",
+                "next to a column with the prompt's messages it holds the completion alone",
             )
     ends = prompt.cut(np.maximum(prompt.lengths - 1, 0), prompt.lengths)
     wrong = np.flatnonzero(ends.rows_with(ends.has_role("assistant")) & ~out)

@@ -17,7 +17,7 @@ from zephyr_train.rows.messages import Place
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
 CHUNK_ROWS = 8_192
 _SPLIT = re.compile(r"(train|test|validation|eval)(_[a-z]+)?(?=[^a-z]|$)")
-HINT = "the file is damaged or cut short: fetch or make it again; JSON holds one object a line, or one list"
+HINT = "the file is damaged or cut short: fetch or make it again; JSON needs one object per line, or one list"
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(.*)")
 
 
@@ -77,7 +77,7 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]
                 yield pa.Table.from_batches([batch]), Place(path.name, range(row + 1, row + batch.num_rows + 1), found)
                 row += batch.num_rows
     except (OSError, pa.ArrowException) as fault:
-        raise RowsUnfit(f"{path} cannot be read beyond row {row}: {first_line(fault)}", HINT) from None
+        raise RowsUnfit(f"{path} cannot be read past row {row}: {first_line(fault)}", HINT) from None
 
 
 def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
@@ -99,7 +99,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise RowsUnfit(f"{path}, row {number}: not an object but {type(row).__name__}", HINT)
                 yield number, row
     except (OSError, EOFError, zlib.error) as fault:
-        raise RowsUnfit(f"{path} cannot be read beyond row {number}: {first_line(fault)}", HINT) from None
+        raise RowsUnfit(f"{path} cannot be read past row {number}: {first_line(fault)}", HINT) from None
 
 
 def _json_values(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, Any]]:
@@ -133,7 +133,7 @@ def _table(rows: list[dict[str, Any]], columns: list[str], place: Place) -> Any:
             arrays[name] = pa.array(values)
         except (pa.ArrowException, ValueError, OverflowError):
             where = place.row(_first_odd(values))
-            raise RowsUnfit(f"{where}: column {name!r} is of another type than in the rows before it", HINT) from None
+            raise RowsUnfit(f"{where}: column {name!r} has a different type from the rows before it", HINT) from None
     return pa.table(arrays)
 
 

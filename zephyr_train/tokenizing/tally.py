@@ -19,19 +19,19 @@ _FAULTS = {
     ),
     "prompt-not-prefix": (
         "the prompt's tokens are not the first ones of prompt and reply: training would not see what inference does",
-        "a token reaches across the reply's beginning, or the template renders a prompt differently when a reply"
-        " follows: use `zephyr`, or take white space off the reply's beginning",
+        "a token spans the start of the reply, or the template renders a prompt differently when a reply"
+        " follows: use `zephyr`, or strip white space from the start of the reply",
     ),
     "eos-not-in-loss": (
         "a reply does not end in the tokenizer's EOS token, so the model would not learn to stop",
         "use the template `zephyr`, or name as eos_token the token that ends a turn of the model's own template",
     ),
     "double-bos": (
-        "BOS stands twice, or within the row",
-        "take BOS out of the chat template, or let it be rendered once, at the beginning",
+        "BOS appears twice, or inside the row",
+        "remove BOS from the chat template, or let it be rendered once, at the beginning",
     ),
     "inference-differs": (
-        "the tokens are not those that apply_chat_template of the saved tokenizer gives",
+        "the tokens differ from those of the saved tokenizer's apply_chat_template",
         "report it with the name of the model: this is a fault of zephyr",
     ),
     "not-one-reply": (
@@ -40,7 +40,7 @@ _FAULTS = {
     ),
     "overlong": (
         "the row is longer than max_length {max_length} tokens, and on_overlong is `error`",
-        "raise max_length, or say `--on-overlong drop`, or let it be cut (docs/training.md)",
+        "raise max_length, or use `--on-overlong drop`, or let it be cut (docs/training.md)",
     ),
 }
 _DIALOGUE_COUNTS = ("trailing_turn_rows", "cut_rows", "no_eos_rows", "dropped_no_loss_rows")

@@ -27,7 +27,7 @@ def latest_complete(state: Path, run: str) -> Path | None:
         fault = _fault(checkpoint, run)
         if fault is None:
             return checkpoint
-        say(f"{checkpoint.name} {fault}: it is left out")
+        say(f"{checkpoint.name} {fault}: it is skipped")
         shutil.rmtree(checkpoint)
     return None
 
@@ -37,7 +37,7 @@ def _fault(checkpoint: Path, run: str) -> str | None:
     if "files" not in content:
         return "is not whole"
     if content["run"] != run:
-        return "is of another run"
+        return "belongs to another run"
     paths = {checkpoint / name: size for name, size in content["files"].items()}
     whole = all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
     return None if whole else "is not whole"

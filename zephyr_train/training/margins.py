@@ -65,7 +65,7 @@ class Margins:
             f"the first loss is {sum(losses) / len(losses):.5f}, not ln 2 = {math.log(2):.5f}: the first pairs'"
             f" log ratios differ by {size:.4f} nats (allowed {FIRST_SIZE[self._numerics]}), {mean:.4f} on average"
             f" (allowed {FIRST_MEAN[self._numerics]}): the reference log-probs are not those of the starting weights",
-            "remove the reference folder that job.json names, and run the command again: it computes them anew",
+            "remove the reference folder that job.json names, and run the command again: it recomputes them",
         )
 
     def end_test(self) -> float | None:

@@ -74,9 +74,9 @@ def verify(folder: Path) -> dict[str, float]:
     allowed = ALLOWED[job.numerics] * (MERGED if job.options.lora else 1)
     if not worst <= allowed:
         raise InvariantBroken(
-            f"the saved model gives other log-probs than the trained one: they differ by {worst:.2e} of their size,"
-            f" allowed are {allowed:.0e}",
-            f"the checkpoints are still in {job.state}; run the command again to save anew",
+            f"the saved model's log-probs differ from the trained one's by {worst:.2e} of their size,"
+            f" allowed is {allowed:.0e}",
+            f"the checkpoints are still in {job.state}; run the command again: it saves the model again",
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 

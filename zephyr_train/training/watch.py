@@ -28,8 +28,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Hold the trainer's steps against the plan; take up what the checkpoint holds."""
         if state.max_steps != self._job.steps:
             raise InvariantBroken(
-                f"the trainer means to do {state.max_steps} steps, the plan says {self._job.steps}",
-                "the installed transformers counts otherwise than the one tested (constraints.txt)",
+                f"the trainer would do {state.max_steps} steps, the plan says {self._job.steps}",
+                "the installed transformers counts differently from the one tested (constraints.txt)",
             )
         if self._resumed_from is not None and self._margins is not None:
             self._margins.load(self._resumed_from)
@@ -42,7 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if not math.isfinite(loss):
             raise InvariantBroken(
                 f"the loss at step {state.global_step} is {loss}",
-                "a lower learning rate, or look at the rows of that step",
+                "lower the learning rate, or look at the rows of that step",
             )
         if "loss" in logs:
             self._check_learning_rate(state.global_step, logs["learning_rate"])

@@ -7,7 +7,7 @@ from zephyr_core.keys import json_key
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
 from zephyr_train.safetensor_headers import shapes, weight_files
 
-SAVE_AGAIN = "run the command again to save anew"
+SAVE_AGAIN = "run the command again: it saves the model again"
 
 
 def model_files(model: Path) -> list[Path]:
@@ -18,7 +18,7 @@ def model_files(model: Path) -> list[Path]:
     """
     files = weight_files(model)
     if not files:
-        raise ModelUnreachable(f"{model} holds no *.safetensors file", "give a model folder with --model")
+        raise ModelUnreachable(f"{model} has no *.safetensors file", "give a model folder with --model")
     return files
 
 
