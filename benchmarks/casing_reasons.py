@@ -86,7 +86,7 @@ def _kept(  # noqa: PLR0911  each return is a reason
     word: str, at: int, free: str, start: int, end: int, best: str, scores: dict[str, int], names: Names
 ) -> str:
     if at == 0 and best == word.capitalize():
-        return "first word of a turn that does not read as a sentence, or is no word"
+        return "first word of a turn that does not read as a sentence, or is not a word"
     if word in FUNCTION_WORDS or word == "i":
         return "function word"
     if word in ABBREVIATIONS:

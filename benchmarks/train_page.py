@@ -16,7 +16,7 @@ its prompt twice and both replies.
 steps of {pairs} pairs in one forward pass, a Mistral of 4 layers of 256 and a vocabulary of 4,096, random weights,
 activation checkpointing off. CPU-seconds are of `train()` alone: no imports, no building, no reference pass for the
 rows that carry its log-probs. Memory is the peak of the whole process. Tokens are those that a backbone is given,
-padding included. The reference is a copy of the model; in the other variants its log-probs stand in the rows, by the
+padding included. The reference is a copy of the model; in the other variants its log-probs are in the rows, by the
 scorer that the command uses. Before its first step zephyr scores two pairs by its layout and padded: {check} tokens
 with no gradient in `shared`, once a run, in the CPU-seconds and not among the tokens.
 
@@ -33,7 +33,7 @@ The same pairs in each step and the same losses, to a relative {accuracy} (check
 - Sharing reads {sharing_tokens} × the tokens of `separate` and takes {sharing} × its time here: the head scores as many
   positions, a reply that looks at its prompt costs sdpa as much as the whole row's triangle, and the check is in both.
   With one process dealing changes nothing.
-- TRL's `padding_free` is no peer: this version says that it is unavailable, and pads.
+- TRL's `padding_free` is not a peer: this version reports that it is unavailable, and pads.
 
 Other lengths, one run each:
 

@@ -19,7 +19,7 @@ from zephyr_core.errors import USAGE
 from zephyr_core.folder import damage
 from zephyr_core.records import StepEntry
 from zephyr_core.steps import Step
-from zephyr_run import command, mending, outputs
+from zephyr_run import command, outputs, repair
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.outputs import Output
@@ -68,7 +68,7 @@ class Chain:
         before, started = self.output(step), time.monotonic()
         content, mark, entry = before.content(), before.mark(), self.record.entry(step.name)
         written = {place.folder: place.written() for place in (before, *self._artefacts(step))}
-        flags = mending.prepare(step, before, self.record, anew=anew)
+        flags = repair.prepare(step, before, self.record, anew=anew)
         code = self._run_or_replace(step, flags, is_asked=anew or content is None)
         if code:
             if mark and self.output(step).mark() == mark:  # what lay there still does
@@ -162,7 +162,7 @@ class Chain:
         if (self.record.entry(step.name).get("content") or before or content) != content:
             self.changed.add(step.name)
             if step.name == "clean-ultrachat":
-                mending.forget_student(self.record.folder)
+                repair.forget_student(self.record.folder)
         self.judged.add(step.name)
         self.record.note(
             step.name,

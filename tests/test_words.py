@@ -1,0 +1,66 @@
+"""Plain English where users read: no word of the list in help, errors, hints, notes and docs."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# What to write instead: again; reported, shown, says; depends on; next to, besides; repair; is not a.
+LIST = (r"anew", r"told", r"tells", r"(?:hangs?|hung|hanging) on", r"beside", r"mend(?:s|ed|ing)?", r"nobody's")
+WORDS = re.compile(rf"\b(?:{'|'.join(LIST)}|(?<!there )is no(?! longer))\b", re.IGNORECASE)
+
+
+def texts_of_code(file: Path) -> Iterator[tuple[int, str]]:
+    """Return the texts in a module, of docstrings only those of commands, which are their help."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    inner = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    if file.name in ("commands.py", "cli.py"):
+        inner = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+            yield node.lineno, node.value
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def found(name: str, line: int, text: str) -> list[str]:
+    return [f"{name}:{line}: {hit[0]}" for hit in WORDS.finditer(text)]
+
+
+def test_in_what_the_commands_say() -> None:
+    code = [ROOT / "cli.py", *sorted(ROOT.glob("zephyr_*/**/*.py"))]
+    assert len(code) > 150
+    hits = [
+        hit
+        for file in code
+        for line, text in texts_of_code(file)
+        for hit in found(str(file.relative_to(ROOT)), line, text)
+    ]
+    assert not hits, "\n".join(hits)
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_in_the_docs(document: Path) -> None:
+    lines = enumerate(document.read_text(encoding="utf-8").splitlines(), 1)
+    name = str(document.relative_to(ROOT))
+    hits = [hit for line, text in lines for hit in found(name, line, text)]
+    assert not hits, "\n".join(hits)
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [("it is made anew", 1), ("what is told hangs on it", 2), ("there is no such file", 0), ("it is no dataset", 1)],
+)
+def test_the_list_finds_its_words(text: str, hits: int) -> None:
+    assert len(found("x.md", 1, text)) == hits
