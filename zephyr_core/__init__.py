@@ -1,3 +1,3 @@
-"""The ground floor: what every package stands on. At import it loads the standard library only."""
+"""The ground floor that every package builds on. Importing it loads only the standard library."""
 
 __version__ = "0.1.0"

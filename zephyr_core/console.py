@@ -16,10 +16,10 @@ Advance = Callable[[float, str], None]  # shows how much of some work is done, w
 
 
 def prepare_streams() -> None:
-    """Make stdout and stderr fit to write to.
+    """Make stdout and stderr safe to write to.
 
-    They write `?` for a character that their encoding lacks. Where stderr was closed, what is written there is
-    discarded; a closed stdout is one that nobody reads, so that no result is lost without an error.
+    They write `?` for a character that their encoding lacks. If stderr was closed, what is written there is discarded;
+    a closed stdout becomes a pipe without a reader, so that no result is lost without an error.
     """
     if sys.stderr is None:
         sys.stderr = _opened(os.open(os.devnull, os.O_WRONLY), 2)
@@ -33,7 +33,7 @@ def prepare_streams() -> None:
 
 
 def _opened(descriptor: int, number: int) -> TextIO:
-    """Return a stream on the descriptor, which gets the number that programs started from here expect."""
+    """Return a stream on the descriptor, which gets the number that child processes expect."""
     if descriptor != number:
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -42,7 +42,7 @@ def _opened(descriptor: int, number: int) -> TextIO:
 
 
 def say(line: str) -> None:
-    """Print a line of news on stderr, above a progress bar; a closed or full stderr stops no work."""
+    """Print a line of news on stderr, above a progress bar; a closed or full stderr does not stop the work."""
     with suppress(OSError):
         if _bars:
             _bars[-1].console.print(line, highlight=False, markup=False)
@@ -72,7 +72,7 @@ def print_whole(text: str) -> None:
 
 
 def closed(fault: OSError) -> EnvironmentLack:
-    """Return the error of a stdout that takes no more; from then on what is written there is discarded."""
+    """Return the error of a stdout that takes no more; later output to it is discarded."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again when it exits
     if fault.errno == errno.EPIPE:
@@ -86,10 +86,10 @@ def _is_unicode(stream: TextIO) -> bool:
 
 @contextmanager
 def progress(total: float, *, unit: str) -> Iterator[Advance]:
-    """Give what moves a progress bar when stderr is a terminal, else prints a line every few seconds.
+    """Yield a function that moves a progress bar if stderr is a terminal, else prints a line every few seconds.
 
     Args:
-        total: of the work, in that unit.
+        total: amount of work, in that unit.
         unit: "bytes", which are shown as MB, or what is counted.
     """
     if not sys.stderr.isatty():
@@ -112,7 +112,7 @@ _bars: list[Any] = []  # shown now: news goes above the last one
 
 
 def lines(total: float, unit: str) -> Advance:
-    """Return what prints how far the work is, if the last line is a while ago."""
+    """Return a function that prints how far the work is, at most once every few seconds."""
     last = time.monotonic()
     scale, shown = (1e6, "MB") if unit == "bytes" else (1, unit)
 
@@ -128,12 +128,12 @@ def lines(total: float, unit: str) -> Advance:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part of a whole in per cent, nothing when there is no whole."""
+    """Return a part of a whole in per cent; nothing if there is no whole."""
     return f"{100 * part / whole:.2f} %" if whole else ""
 
 
 def table(rows: Iterable[Sequence[Any]], *, align: str = "") -> Iterator[str]:
-    """Yield rows as lines of columns; whole numbers get their thousands apart.
+    """Yield rows as lines of columns; whole numbers get thousands separators.
 
     Args:
         rows: of equal length; a head is a row like others.

@@ -1,4 +1,4 @@
-"""The last net: an exception that nothing expected becomes one line and a log file with the trace."""
+"""The last safety net: an unexpected exception becomes one line and a log file with the trace."""
 
 import errno
 import platform
@@ -38,7 +38,7 @@ def _faults() -> str:
 
 
 def _log(fault: Exception) -> Path | None:
-    """Write the trace, the command and the versions to a file; None where no folder takes it."""
+    """Write the trace, the command and the versions to a file; None if no folder can take it."""
     name = f"zephyr-{time.strftime('%Y%m%d-%H%M%S')}-{getpid()}.log"
     head = {"command": " ".join(sys.argv), "python": platform.python_version(), **this_code.versions()}
     text = "\n".join([*(f"{key}: {value}" for key, value in head.items()), "", *traceback.format_exception(fault)])

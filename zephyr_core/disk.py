@@ -1,4 +1,4 @@
-"""What a disk refuses, as one error with a hint: no space, no permission, a file where a folder belongs."""
+"""Disk failures as one error with a hint: no space, no permission, a file where a folder belongs."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _ELSEWHERE = "give another folder"
 
 @contextmanager
 def clear_disk_errors(place: Path, *, hint: str = _ELSEWHERE, continues: bool = False) -> Iterator[None]:
-    """Turn what a disk refuses into an error that says what to do; other errors pass.
+    """Turn a disk failure into an error that says what to do; other errors pass.
 
     Args:
         place: what is being written.
@@ -42,14 +42,14 @@ def clear_disk_errors(place: Path, *, hint: str = _ELSEWHERE, continues: bool = 
 
 
 def is_full(fault: BaseException) -> bool:
-    """Return whether an error is a full disk's; polars, pyarrow and safetensors wrap it in errors of their own."""
+    """Return whether an error means a full disk; polars, pyarrow and safetensors wrap it in errors of their own."""
     if isinstance(fault, OSError) and fault.errno in _FULL:
         return True
     return any(os.strerror(number) in str(fault) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def require_space(place: Path, needed_bytes: float, hint: str, *, what: str = "") -> None:
-    """Return if `place` can be written and its disk has room; it need not exist yet.
+    """Check that `place` can be written and its disk has room; it need not exist yet.
 
     Raises:
         NoSpace: with the hint, which names another place.

@@ -42,7 +42,7 @@ TERMINATED: Final = 143
 
 
 def first_line(fault: BaseException) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
+    """Return the first line of an error's message, or its type if it has none."""
     return (str(fault).strip() or type(fault).__name__).splitlines()[0]
 
 
@@ -56,7 +56,7 @@ class ZephyrError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[type, tuple[str, str | None]]:
-        """Keep the hint on the way from a worker process."""
+        """Keep the hint when the error comes from a worker process."""
         return type(self), (str(self), self.hint)
 
 
@@ -77,7 +77,7 @@ class RunInProgress(UsageError):
 
 
 class WrongFolder(UsageError):
-    """A folder is of another kind than the command takes; the hint names what is meant."""
+    """A folder is not of the kind that the command takes; the hint names what is meant."""
 
 
 class Different(ZephyrError):

@@ -34,6 +34,6 @@ class Lack(Fault):
 
 
 def keys_line(keys: list[str], most: int = 3) -> str:
-    """Return the first few row keys as text; the rest as a number."""
+    """Return the first few row keys as text, and the number of the others."""
     shown = ", ".join(key[:16] for key in keys[:most])
     return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"

@@ -1,6 +1,6 @@
 """Command-line parameters: those that several packages share, and the flags of an options dataclass.
 
-The one module of the floor that imports Typer; only each package's commands.py imports it.
+The only module of zephyr_core that imports Typer; only each package's commands.py imports it.
 """
 
 import inspect
@@ -32,7 +32,7 @@ RecipeOption = Annotated[
         "--recipe", metavar="RECIPE", parser=str, callback=_read, help="A shipped recipe by name, or a .toml file."
     ),
 ]
-DEFAULT_RECIPE: Any = recipes.DEFAULT  # as text; the callback makes it a Recipe
+DEFAULT_RECIPE: Any = recipes.DEFAULT  # as text; the callback turns it into a Recipe
 RecipeArgument = Annotated[
     Recipe,
     typer.Argument(metavar="RECIPE", parser=str, callback=_read, help="A shipped recipe by name, or a .toml file."),
@@ -77,7 +77,7 @@ def _annotation(name: str, hint: Any, option: Option) -> Any:
     """Return the Typer annotation of an option's flag or argument."""
     if option.is_argument:
         return Annotated[list[str] | None, typer.Argument(help=option.help)]
-    names = () if _is_switch(hint) else (f"--{name.replace('_', '-')}",)  # a switch gets its --no- by Typer
+    names = () if _is_switch(hint) else (f"--{name.replace('_', '-')}",)  # a switch gets its --no- from Typer
     return Annotated[_given(hint, option) | None, typer.Option(*names, help=option.help)]
 
 
@@ -86,7 +86,7 @@ def _is_switch(hint: Any) -> bool:
 
 
 def _given(hint: Any, option: Option) -> Any:
-    """Return the type of a flag's value: of several values a list, or one text with commas."""
+    """Return the type of a flag's value; for several values, a list or one text with commas."""
     if isinstance(hint, types.UnionType):
         hint = next(member for member in typing.get_args(hint) if member is not type(None))
     if typing.get_origin(hint) is tuple:

@@ -1,10 +1,10 @@
-"""A folder is whole or not there: held against others, built under another name, published, compared, discarded.
+"""A folder is whole or absent: locked against others, built under another name, published, compared, discarded.
 
     with held(lock_file, busy="…"):        one process at a time
         partial = partial_of(folder)       where the files are written, the manifest last
         publish(partial, folder)           whole, or as it was
 
-`build_once` does without the lock. A link to a folder stays a link: its target is what changes.
+`build_once` needs no lock. A link to a folder stays a link: its target is what changes.
 """
 
 import errno
@@ -41,7 +41,7 @@ def held(
     patience: float = 0.0,
     on_wait: Callable[[], None] | None = None,
 ) -> Iterator[int]:
-    """Hold a lock and yield its file descriptor; the lock goes with the process, however that ends.
+    """Hold a lock and yield its file descriptor; the lock is released when the process ends, however it ends.
 
     A child that is given the descriptor holds the lock too, so it stays held while either of them runs.
 
@@ -129,9 +129,9 @@ def restore(folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder; it is renamed first, so a half-removed one is never taken for whole.
+    """Remove a folder; it is renamed first, so a half-removed one is never mistaken for a whole one.
 
-    A link to it stays, and leads to an empty folder.
+    A link to it stays, and points to an empty folder.
     """
     place = _place(folder)
     aside = place.with_name(f".{place.name}.discarded")
@@ -149,12 +149,12 @@ def build_once(
     *,
     damaged: Callable[[Path], str | None] | None = None,
 ) -> Path:
-    """Return `folder`, whole: as it is there, or as `build` makes it in an empty folder next to it.
+    """Return `folder` whole: the existing one, or one that `build` makes in an empty folder next to it.
 
-    There is no lock, since several machines may build on one shared disk and not every such disk has locks that reach
-    across machines. Each process builds in a folder of its own; the first to finish is the one that all use, so two
-    builds of a folder must come out the same. What a killed process left is never taken for whole, and goes when the
-    next one on its machine builds.
+    There is no lock, since several machines may build on one shared disk and not every such disk has locks that work
+    across machines. Each process builds in a folder of its own, and all use the one that is finished first, so two
+    builds of a folder must come out the same. What a killed process left is never mistaken for whole, and is removed
+    when the next one on its machine builds.
 
     Args:
         folder: the name of what is built.
@@ -209,7 +209,7 @@ def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None]) -> N
 
 
 def _remove_abandoned(place: Path) -> None:
-    """Remove what dead processes of this machine left of the same folder."""
+    """Remove what dead processes on this machine left of the same folder."""
     prefix = f".{place.name}.{socket.gethostname()}."
     for path in place.parent.iterdir():
         if path.name.startswith(prefix) and not is_alive(int(path.name[len(prefix) :].split(".")[0])):
@@ -220,7 +220,7 @@ def _remove_abandoned(place: Path) -> None:
 
 
 class FileFault(NamedTuple):
-    """A file that is not as the manifest says."""
+    """A file that does not match the manifest."""
 
     name: str
     what: str  # is missing | has 5 bytes, not 23 | …
@@ -246,14 +246,14 @@ def faults(
     strays: bool = False,
     digest: str | None = None,
 ) -> Iterator[FileFault]:
-    """Yield every file of a finished folder that is not as its manifest says.
+    """Yield every file of a finished folder that does not match its manifest.
 
     Args:
         folder: the folder of the manifest.
-        hashed: compare sha256; otherwise size alone, to be quick.
+        hashed: compare sha256; if False, only the size, which is quicker.
         names: compare these files only.
         strays: whether a file that the manifest does not name is a fault too.
-        digest: the digest that the manifest must carry: of what the folder is made of.
+        digest: the digest that the manifest must have, of what the folder is built from.
     """
     if not manifest.is_whole(folder):
         yield FileFault(manifest.NAME, "is missing")

@@ -20,7 +20,7 @@ Choose = Callable[[list[str]], Iterable[str]]  # the names of all files of a rep
 TIMEOUT = 10.0  # seconds for the listing
 LISTINGS = "zephyr"  # folder of a cached repository: the names of all its files at each commit that was fetched
 CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
-AGAIN = "run the command again: complete files are kept, the rest is fetched"  # the client keeps no part of a file
+AGAIN = "run the command again: complete files are kept, the rest is fetched"  # the client keeps no partial files
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
 
@@ -55,7 +55,7 @@ class _Wanted:
 
 
 def is_hub_id(text: str) -> bool:
-    """Return whether the text names a dataset or model on the Hub, owner/name, and nothing here.
+    """Return whether the text names a dataset or model on the Hub, owner/name, and nothing on this machine.
 
     A data file's name is never an id, and neither is the name of an output that was interrupted.
     """
@@ -71,7 +71,7 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
         repository: owner/name.
         kind: dataset | model.
         revision: branch, tag or commit; resolved once.
-        choose: names the files that are needed, all of which must be there.
+        choose: names the files that are needed; all must be there.
         instead: what the reader can do without the Hub, as the end of a hint: "give a local folder with --model".
 
     Raises:
@@ -132,7 +132,7 @@ def _offline(wanted: _Wanted, choose: Choose) -> Snapshot:
 def _listing(wanted: _Wanted) -> tuple[str, dict[str, int]]:
     """Return the commit of the revision, and name → bytes of every file.
 
-    `snapshot_download(dry_run=True)` tells no more, asks for each file in turn, and waits forever for a silent server.
+    `snapshot_download(dry_run=True)` says no more, asks for each file in turn, and waits forever for a silent server.
     """
     from huggingface_hub import HfApi
 
@@ -155,13 +155,13 @@ def _download(wanted: _Wanted, commit: str, name: str) -> None:
 
 
 def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -> EnvironmentLack:
-    """Return an error of ours: what the Hub answered, in one line, and what to do about it."""
+    """Return one of our errors: what the Hub answered, in one line, and what to do about it."""
     from huggingface_hub import errors
 
     while isinstance(fault, errors.LocalEntryNotFoundError) and fault.__cause__ is not None:
         fault = fault.__cause__  # "not in the cache either" hides what went wrong
     status = getattr(getattr(fault, "response", None), "status_code", None)
-    missing = isinstance(fault, errors.RepositoryNotFoundError)  # which GatedRepoError is too; 401 may mean either
+    missing = isinstance(fault, errors.RepositoryNotFoundError)  # GatedRepoError is one too; 401 may mean either
     if isinstance(fault, OSError) and (is_full(fault) or fault.errno in FORBIDDEN):
         return NoSpace(
             f"{failure}: {_cache()} cannot be written: {fault.strerror}",
@@ -190,7 +190,7 @@ def _cache() -> Path:
 
 
 def _folder(repository: str, kind: Kind, revision: str) -> Path:
-    """Return where the Hub's cache keeps the files of a revision, if it does."""
+    """Return where the Hub's cache keeps the files of a revision, if it has them."""
     stored = _stored(repository, kind)
     reference = stored / "refs" / revision
     commit = reference.read_text(encoding="utf-8") if reference.is_file() else revision
@@ -202,7 +202,7 @@ def _stored(repository: str, kind: Kind) -> Path:
 
 
 def _keep(path: Path, text: str) -> None:
-    """Write a file of the cache, unless the cache cannot be written: it may still hold all that is needed."""
+    """Write a file of the cache, unless the cache cannot be written: it may still hold everything needed."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_whole(path, text)
@@ -211,7 +211,7 @@ def _keep(path: Path, text: str) -> None:
 def _names(repository: str, kind: Kind, folder: Path) -> list[str]:
     """Return the names of all files of a commit, here or not: as zephyr or `hf download` listed them.
 
-    Without a listing those that are here.
+    Without a listing, only those that are here.
     """
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError

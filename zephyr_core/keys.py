@@ -44,7 +44,7 @@ def draws(seed: int, purpose: str, keys: Iterable[str], choices: int) -> list[in
 
 
 def draw(seed: int, purpose: str, key: str, choices: int) -> int:
-    """Return an index in [0, choices), equal on every machine and in every row order."""
+    """Return an index in [0, choices), the same on every machine and in every row order."""
     return draws(seed, purpose, [key], choices)[0]
 
 

@@ -1,4 +1,4 @@
-"""What a folder is, by the files that zephyr leaves in it; and, where another kind is needed, what is meant."""
+"""What a folder is, by the files that zephyr leaves in it; if another kind is needed, what was probably meant."""
 
 import shlex
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from zephyr_core.reading import json_file
 from zephyr_core.records import DatasetManifest
 
 JOB = "job.json"  # of a training run: the job as every process reads it, written first
-RECORD = "run.json"  # of a whole run: what `zephyr run` did for each step; older training runs called their job so
+RECORD = "run.json"  # of a whole run: what `zephyr run` did for each step; older training runs gave their job this name
 ABLATIONS = "ablations.json"
 OTHER, ABSENT = "other", "absent"
 UNFINISHED, OLD = "unfinished-run", "old-run"
 
-# Kind → what it is, and what takes it.
+# Kind → what it is, and what to do with it.
 WORDS = {
     "dialogues": ("a dataset of dialogues", "`zephyr train sft --data {folder}` trains on it"),
     "pairs": ("a dataset of preference pairs", "`zephyr train dpo --data {folder}` trains on it"),
@@ -51,7 +51,7 @@ MODEL = Wanted("a model", ("sft-run", "dpo-run", "model", "student"))
 DPO_RUN = Wanted("a dDPO run", ("dpo-run",))
 WHOLE_RUN = Wanted("a whole run of `zephyr run`", ("whole-run",))
 RAW_DIALOGUES = Wanted("raw dialogues", ())
-RATED_ROWS = Wanted("a set of rated rows", ("pairs",))  # a dataset of pairs keeps those that it was made from
+RATED_ROWS = Wanted("a set of rated rows", ("pairs",))  # a dataset of pairs keeps the rows it was made from
 
 
 def kind_of(folder: Path) -> str:
@@ -79,10 +79,10 @@ def describe(folder: Path) -> str:
 
 
 def refuse(folder: Path, wanted: Wanted) -> None:
-    """Raise when zephyr knows the folder and it is not what is wanted; one that it does not know passes.
+    """Raise if zephyr recognises the folder and it is not what is wanted; an unknown one passes.
 
     Raises:
-        WrongFolder: with what the folder is, and which path or command is meant.
+        WrongFolder: says what the folder is, and which path or command was probably meant.
     """
     kind = kind_of(folder)
     if kind in (*wanted.kinds, OTHER, ABSENT):
@@ -98,14 +98,14 @@ def read_dataset(folder: Path) -> DatasetManifest:
 
     Raises:
         WrongFolder: the folder is of another kind.
-        DataError: it holds no finished dataset, or its manifest is damaged.
+        DataError: it does not hold a finished dataset, or its manifest is damaged.
     """
     refuse(folder, DATASET)
     return manifest.read_as(folder, DatasetManifest)
 
 
 def _nearby(folder: Path) -> Iterator[list[Path]]:
-    """Yield the folders among which the one that is meant may be, the likeliest first."""
+    """Yield the groups of folders that may include the intended one, likeliest first."""
     yield sorted(folder.glob("*/"))
     yield sorted(folder.glob("*/*/"))
     yield [folder.parent]

@@ -44,13 +44,13 @@ def file_digest(path: Path) -> str:
 
 
 def file_names(directory: Path) -> list[str]:
-    """Return the relative path of every file below `directory` but the manifest."""
+    """Return the relative path of every file below `directory` except the manifest."""
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / NAME)
     return [path.relative_to(directory).as_posix() for path in files]
 
 
 def list_files(directory: Path) -> dict[str, FileEntry]:
-    """Return every file below `directory` but the manifest: relative path → bytes and sha256."""
+    """Return every file below `directory` except the manifest: relative path → bytes and sha256."""
     paths = {name: directory / name for name in file_names(directory)}
     return {name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for name, path in paths.items()}
 
@@ -76,12 +76,12 @@ def write(directory: Path, content: Mapping[str, object]) -> None:
 
 
 def is_whole(directory: Path) -> bool:
-    """Return whether the directory carries a manifest, hence was finished."""
+    """Return whether the directory has a manifest, so was finished."""
     return (directory / NAME).is_file()
 
 
 def read(directory: Path) -> Manifest:
-    """Return what the manifest of a finished folder has whatever its kind.
+    """Return the part of a finished folder's manifest that every kind has.
 
     Raises:
         DataError: there is none, it is damaged (the key is named), or a later version of zephyr wrote it.
@@ -102,7 +102,7 @@ def read_any(directory: Path) -> AnyManifest:
 
 
 def find(directory: Path) -> AnyManifest | None:
-    """Return the manifest of a finished folder, by its kind; None when there is none that can be read."""
+    """Return the manifest of a finished folder, by its kind; None if there is no readable one."""
     try:
         return read_any(directory)
     except DataError:
@@ -110,7 +110,7 @@ def find(directory: Path) -> AnyManifest | None:
 
 
 def as_dataset(content: AnyManifest | None) -> DatasetManifest | None:
-    """Return a manifest that is a dataset's, else None."""
+    """Return the manifest if it is a dataset's, else None."""
     return content if content and (content["kind"] == "dialogues" or content["kind"] == "pairs") else None
 
 

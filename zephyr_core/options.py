@@ -19,13 +19,13 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Option:
-    """What is declared of an option besides its name, type and default."""
+    """What is declared about an option besides its name, type and default."""
 
     source: str  # of the default: "paper §…", a public card or config, or "ours"
     help: str
     choices: tuple[str, ...] = ()  # of the value, or of each of several
     least: float | None = None  # of a number
-    has_flag: bool = False  # of the command line
+    has_flag: bool = False  # on the command line
     is_argument: bool = False  # given by position instead
     is_repeated: bool = False  # its flag is given once for each value; else several are separated by commas
 
@@ -41,7 +41,7 @@ def declared(kind: Any) -> dict[str, Option]:
 
 
 def of(field: "dataclasses.Field[Any]") -> Option:
-    """Return what is declared of a dataclass field; of a plain one nothing is."""
+    """Return what is declared about a dataclass field; an empty declaration for a plain one."""
     option = field.metadata.get(_KEY)
     return option if isinstance(option, Option) else Option("", "")
 
@@ -65,13 +65,13 @@ def check(options: Any) -> None:
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
-    """Return a question with the nearest known name, or None when none is near."""
+    """Return a question with the nearest known name, or None if none is close."""
     near = difflib.get_close_matches(wrong, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
 
 
 def from_json(kind: type[Options], values: Mapping[str, Any]) -> Options:
-    """Return the options that a record holds; JSON knows no tuples."""
+    """Return the options that a record holds; JSON has no tuples."""
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

@@ -1,6 +1,6 @@
-"""Where shipped files lie and where results go.
+"""Where shipped files are and where results go.
 
-In a checkout `rules/` and `recipes/` stand beside the packages; in a wheel they are inside `zephyr_core/shipped/`.
+In a checkout `rules/` and `recipes/` are next to the packages; in a wheel they are inside `zephyr_core/shipped/`.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from zephyr_core.errors import UsageError, ZephyrError
 
 RUNS, CACHE = "ZEPHYR_RUNS", "ZEPHYR_CACHE"  # environment variables
-SHARED = "artefacts"  # beside the runs of all recipes: what they share, so no recipe's name
+SHARED = "artefacts"  # next to the runs of all recipes: what they share, so no recipe may have this name
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -22,7 +22,7 @@ def shipped(kind: str) -> Path:
 
 
 def run_directory(recipe: str, step: str = "") -> Path:
-    """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all of them."""
+    """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all steps."""
     return Path(os.environ.get(RUNS, "runs")) / recipe / step
 
 
@@ -37,7 +37,7 @@ def cache_directory() -> Path:
 
 
 def expanded(path: str) -> Path:
-    """Return a path, `~` at its beginning as a home folder.
+    """Return a path with a leading `~` expanded to a home folder.
 
     Raises:
         UsageError: there is no such home folder.

@@ -1,4 +1,4 @@
-"""Processes that one command starts: started, followed, stopped with it, and their failure brought back.
+"""Processes that a command starts: run them, follow them, stop them with it, and bring back their failure.
 
 Neither outlives the other. A process that is stopped, by ctrl-c, SIGTERM or an error, stops the one it started
 (`start`, `follow`); one that is killed cannot, so the one it started watches it (`end_with`, `as_worker`).
@@ -21,10 +21,10 @@ from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack, ZephyrError
 from zephyr_core.reading import json_file
 
-FAILURE = "failure.json"  # message, hint and exit code of a worker that gave up
+FAILURE = "failure.json"  # message, hint and exit code of a worker that failed
 PARENT = "ZEPHYR_PARENT"  # environment variable: the process that a worker ends with
 
-_EVERY = 0.2  # seconds between two looks at a process
+_EVERY = 0.2  # seconds between two checks of a process
 _PATIENCE = 3.0  # seconds for ctrl-c: a terminal sends it to all of its processes
 _GRACE_OF_COMMANDS = 30.0  # seconds for a command of ours, which stops its own workers first
 _GRACE_OF_WORKERS = 10.0  # seconds for a worker
@@ -35,7 +35,7 @@ _CHOSEN = (errors.USAGE, errors.ENVIRONMENT, errors.DATA)  # exit codes that a w
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code as a shell has it, and what it wrote, as far as that was kept."""
+    """How a process ended: its exit code as a shell reports it, and its output, as far as that was kept."""
 
     code: int
     out: str = ""
@@ -62,13 +62,13 @@ def start(
 
     Args:
         command: its words.
-        catch: "out" and "err": what is caught; the rest goes where this process' own goes.
+        catch: "out" and "err": what is caught; the rest goes where this process's own output goes.
         out_to: a stream for what it writes to stdout, unless that is caught.
         lock: the descriptor of a lock (`folder.held`) that it holds too.
-        environment: of the command; None: this process' own.
+        environment: of the command; None: this process's own.
 
     Raises:
-        KeyboardInterrupt: here or there.
+        KeyboardInterrupt: ctrl-c, here or in the command.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -116,7 +116,7 @@ def _running(command: Sequence[str], *, is_command: bool, **streams: Any) -> Ite
 
 
 def _stop(process: "subprocess.Popen[Any]", *, by_ctrl_c: bool, is_command: bool) -> None:
-    """Stop a process and wait for its end; one that does not heed the signal is killed, also by a second ctrl-c."""
+    """Stop a process and wait for its end; kill it if it ignores the signal, or on a second ctrl-c."""
     try:
         if by_ctrl_c:
             with suppress(subprocess.TimeoutExpired):
@@ -139,7 +139,7 @@ class Terminated(SystemExit):
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` when SIGTERM comes, unless that is handled already or this is not the main thread."""
+    """Raise `Terminated` when SIGTERM comes, unless it is already handled or this is not the main thread."""
     is_free = threading.current_thread() is threading.main_thread()
     if not is_free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -156,15 +156,15 @@ def _terminate(*_: object) -> None:
 
 
 def _exit_code(returned: int) -> int:
-    """Return an exit code as a shell has it: 128 + number for a signal."""
+    """Return an exit code as a shell reports it: 128 + number for a signal."""
     return returned if returned >= 0 else 128 - returned
 
 
 def failure(folder: Path, ended: Ended, log: Path, *, hint: str | None = None) -> ZephyrError:
-    """Return the error of a worker that failed: its last words, or what its end and its log say.
+    """Return the error of a worker that failed: its own message, or what its exit and its log say.
 
     Args:
-        folder: where it left its words.
+        folder: where it left its message.
         ended: how it ended.
         log: the file that `ended.out` is the end of.
         hint: what to do when the worker itself gave no hint.
@@ -173,7 +173,7 @@ def failure(folder: Path, ended: Ended, log: Path, *, hint: str | None = None) -
     if {"message", "exit_code"} <= set(words):
         return _error(words["message"], words.get("hint") or hint, words["exit_code"])
     lines = ended.out.rstrip().split("\n")
-    if ended.code in _CHOSEN and lines[-1].startswith("error: "):  # no room on the disk for its words
+    if ended.code in _CHOSEN and lines[-1].startswith("error: "):  # no room on the disk for its message
         return _error(lines[-1].removeprefix("error: "), hint, ended.code)
     tail = "\n  ".join([f"the end of {log}:", *lines[-_TAIL_LINES:]])
     if ended.killed_by is not None:
@@ -193,9 +193,9 @@ def _error(message: str, hint: str | None, code: int) -> ZephyrError:
 
 @contextmanager
 def as_worker(folder: Path) -> Iterator[None]:
-    """Be the worker of the process in ZEPHYR_PARENT, and end with it; a failure leaves its words in `folder`.
+    """Work for the process in ZEPHYR_PARENT, and end with it; a failure leaves its message in `folder`.
 
-    The process ends with the error's exit code. An unforeseen error passes: its trace goes to the log.
+    The process ends with the error's exit code. An unexpected error passes: its trace goes to the log.
     """
     end_with(int(os.environ.get(PARENT, "0")))
     try:
@@ -211,9 +211,9 @@ def as_worker(folder: Path) -> Iterator[None]:
 
 
 def end_with(parent: int, *, softly: bool = False) -> None:
-    """End this process once the process `parent` is gone, however that ended; 0 is nobody.
+    """End this process once the process `parent` is gone, however it ended; 0: no process.
 
-    `softly`: as ctrl-c would, with a few seconds to put things away; otherwise at once.
+    `softly`: as ctrl-c would, with a few seconds to clean up; if False, at once.
     """
     if parent:
         threading.Thread(target=_watch, args=(parent, _started(parent), softly), daemon=True).start()
@@ -236,7 +236,7 @@ def is_alive(process: int) -> bool:
 def _started(process: int) -> str | None:
     """Return when a process began, "" if that cannot be read; None if it does not run.
 
-    The time tells it from a later process with the same number.
+    The time distinguishes it from a later process with the same number.
     """
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

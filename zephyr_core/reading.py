@@ -1,4 +1,4 @@
-"""Files on disk as far as they can be read: what is damaged is told by whoever looks after it, not by a crash."""
+"""Read files on disk as far as possible: their caller reports what is damaged, instead of a crash."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def parsed(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
 
 
 def json_file(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; an empty one when there is none or it is damaged."""
+    """Return the object in a JSON file; an empty one if the file is missing or damaged."""
     try:
         content = parsed(path)
     except (OSError, ValueError):
@@ -29,7 +29,7 @@ def json_file(path: Path) -> dict[str, Any]:
 
 
 def json_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the objects of a file of JSON lines, and how many lines are none."""
+    """Return the objects of a file of JSON lines, and how many lines are not objects."""
     rows: list[dict[str, Any]] = []
     if not path.is_file():
         return rows, 0

@@ -2,7 +2,7 @@
 
 defaults (frozen dataclasses, the paper's numbers) < recipe < file < environment < flag
 
-A name that no option has is refused wherever it stands: a section, a key, an environment variable.
+A name that no option has is refused wherever it is: a section, a key, an environment variable.
 """
 
 import dataclasses
@@ -84,12 +84,12 @@ def load(name_or_file: str, sections: Sections | None = None) -> Recipe:
     A step of a run reads the run's record of the recipe instead, so no later edit can change it.
 
     Args:
-        name_or_file: a file ends in .toml; what a file extends is looked for in its own folder.
-        sections: those that a recipe can have; without them neither sections nor the environment are checked.
+        name_or_file: a file ends in .toml; what a file extends is searched for in the file's folder.
+        sections: those that a recipe can have; without them neither sections nor the environment is checked.
 
     Raises:
         RecipeError: no such recipe, not TOML, it extends itself, an unknown section, key or variable, or its name is
-            that of the folder which runs share.
+            that of the folder that runs share.
     """
     recipe = _recorded(name_or_file) or _read(name_or_file)
     if sections is not None:
@@ -118,7 +118,7 @@ def _recorded(name_or_file: str) -> Recipe | None:
 
 def _read(name_or_file: str) -> Recipe:
     layers: list[tuple[str, dict[str, Any]]] = []
-    seen: dict[str, str] = {}  # file → what it was called
+    seen: dict[str, str] = {}  # file → the name it was given
     wanted: str | None = name_or_file
     while wanted is not None:
         file = os.path.realpath(wanted) if wanted.endswith(".toml") else wanted
@@ -213,7 +213,7 @@ def _default_origin(field: "dataclasses.Field[Any]") -> str:
 
 
 def _fitting(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`, as `_typed` does; text is no number and no switch."""
+    """Return `value` as `kind`, as `_typed` does, but refuse text as a number or a switch."""
     if isinstance(value, str) and value != "none" and {bool, int, float} & {kind, *typing.get_args(kind)}:
         wanted = next(name for number, name in _ARTICLES.items() if number in (kind, *typing.get_args(kind)))
         raise RecipeError(f"{where}: {value!r} is not {wanted}", "leave the quotes out")
@@ -221,7 +221,7 @@ def _fitting(value: Any, kind: Any, where: str) -> Any:
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`; text (from the environment) is read, anything else must fit."""
+    """Return `value` as `kind`; text (from the environment) is parsed, anything else must fit."""
     if isinstance(kind, types.UnionType):
         if value is None or value == "none":
             return None
@@ -241,7 +241,7 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
 
 
 def _parts(value: Any, where: str) -> list[Any]:
-    """Return the values of a list; text has commas between them."""
+    """Return the values of a list; text is split at its commas."""
     if isinstance(value, str):
         return [] if value in ("", "none") else [part.strip() for part in value.split(",")]
     if not isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Which names a recipe and the environment can hold: whatever no option reads is refused, never ignored."""
+"""Which names a recipe and the environment can hold: what no option reads is refused, never ignored."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,10 +17,10 @@ Sections = Mapping[str, type]  # name of a section → its options
 
 
 def check(origin: str, content: Mapping[str, Any], sections: Sections) -> None:
-    """Refuse what no step would read: a section, a key, a note of another form.
+    """Refuse what no step would read: a section, a key, a malformed note.
 
     Raises:
-        RecipeError: with the file, the name, and the nearest that is known.
+        RecipeError: with the file, the name, and the nearest known one.
     """
     known = (*OWN_KEYS, *sections)
     for name, given in content.items():
@@ -47,7 +47,7 @@ def _check_section(origin: str, name: str, given: Any, kind: type) -> None:
 
 
 def _place_of(key: str, given: Any, sections: Sections) -> str | None:
-    """Return the section under which an option belongs that stands at the top."""
+    """Return which section a top-level option belongs under, as a hint."""
     owners = [f"[{name}]" for name, kind in sections.items() if key.replace("-", "_") in declarations.declared(kind)]
     return f"write it under {' or '.join(owners)}" if owners and not isinstance(given, dict) else None
 
@@ -62,10 +62,10 @@ def _check_notes(origin: str, name: str, given: Any) -> None:
 
 
 def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
-    """Refuse a variable ZEPHYR_… that nothing reads.
+    """Refuse a ZEPHYR_… variable that nothing reads.
 
     Raises:
-        RecipeError: with its name, and the nearest that is known.
+        RecipeError: with its name, and the nearest known one.
     """
     known = [
         *OWN_VARIABLES,
@@ -83,7 +83,7 @@ def variable_of(step: str, key: str) -> str:
 
 
 def suggest(wrong: str, known: Iterable[str], more: str = "") -> str:
-    """Return the names that are known, the nearest one first as a question."""
+    """Return the known names, after a question with the nearest one."""
     listed = f"known: {', '.join(sorted(known))}" + (f"; {more}" if more else "")
     near = did_you_mean(wrong, known)
     return f"{near} {listed}" if near else listed

@@ -9,7 +9,7 @@ from zephyr_core.console import table
 
 
 def listing() -> str:
-    """Return the shipped recipes, one a line."""
+    """Return the shipped recipes, one per line."""
     return "\n".join(table((name, recipes.load(name).about()) for name in recipes.shipped_names()))
 
 

@@ -14,7 +14,7 @@ class FileEntry(TypedDict):
 
 
 class Whole(TypedDict):
-    """What every manifest has beside its own content."""
+    """What every manifest has besides its own content."""
 
     format: int
     files: dict[str, FileEntry]  # relative path → entry
@@ -90,7 +90,7 @@ class DatasetContent(TypedDict):
     counts: Counts
     splits: dict[str, SplitEntry]
     dropped_digest: str
-    stages: NotRequired[list[str]]  # in the order in which rows meet them
+    stages: NotRequired[list[str]]  # in the order that rows pass through them
     versions: dict[str, str]
     seconds: float
     finished: str  # UTC, ISO 8601
@@ -242,7 +242,7 @@ AnyManifest = DatasetManifest | ModelManifest | ReferenceManifest | TokensManife
 
 
 class JobRecord(TypedDict, total=False):
-    """job.json of a training run, as far as `zephyr run` and its page read it; zephyr_train.job.Job is all of it."""
+    """job.json of a training run, as far as `zephyr run` and its page read it; zephyr_train.job.Job has every key."""
 
     options: dict[str, object]
     origins: dict[str, str]
@@ -261,12 +261,12 @@ class JobRecord(TypedDict, total=False):
 
 
 class StepEntry(TypedDict, total=False):
-    """What `zephyr run` recorded of a step in the run's run.json; None is not written."""
+    """What `zephyr run` recorded about a step in the run's run.json; None is not written."""
 
     command: list[str] | str | None
     state: str | None  # running | whole | failed
     exit_code: int | None
-    seconds: float | None  # that making it took
+    seconds: float | None  # taken to make it
     manifest: str | None  # digest of the output's manifest
     content: str | None  # digest of what later steps read of it
     made_of: dict[str, str] | None  # step before → its content

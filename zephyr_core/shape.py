@@ -41,7 +41,7 @@ def misfit(value: object, hint: object, key: str = "") -> str | None:
 
 
 def fitting(content: Mapping[str, object], kind: type[Record]) -> Record:
-    """Return the keys of an object that a TypedDict without required keys names and that fit; none of a damaged one."""
+    """Return the keys of an object that fit a TypedDict without required keys; a damaged one is dropped."""
     hints = _hints(kind)
     kept = {name: content[name] for name in hints if name in content and misfit(content[name], hints[name]) is None}
     return typing.cast(Record, kept)
@@ -61,7 +61,7 @@ def _in_union(value: object, members: tuple[object, ...], key: str) -> str | Non
 
 
 def _of_fields(content: dict[str, object], hint: object, key: str) -> Iterator[str | None]:
-    """Yield the faults of an object's keys, those that are missing first."""
+    """Yield the faults of an object's keys, missing ones first."""
     if dataclasses.is_dataclass(hint):
         missing = dataclasses.MISSING
         required = {f.name for f in dataclasses.fields(hint) if f.default is missing and f.default_factory is missing}

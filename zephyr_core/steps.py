@@ -18,10 +18,10 @@ class Step:
     title: str  # for people
     section: str  # of the recipe
     options: type = field(hash=False)  # of that section
-    again: str | None  # flag by which its command replaces what is there; None: by removing it
-    reads: Mapping[str, str] = field(default_factory=dict, hash=False)  # step before → option that names another input
+    again: str | None  # flag that replaces what is there; None: it is removed instead
+    reads: Mapping[str, str] = field(default_factory=dict, hash=False)  # earlier step → option that names another input
     folder: str | None = None  # below the run directory; None: an artefact, which its command names
-    counted: str = ""  # the split whose rows stand for a dataset
+    counted: str = ""  # the split whose rows represent a dataset
     source_flag: str | None = None  # flag of `zephyr run` that names other sources
 
     @property

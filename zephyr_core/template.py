@@ -1,7 +1,7 @@
-"""The one place that renders a chat: training text is made by the template that the saved tokenizer carries.
+"""The one place that renders a chat: training text is made by the template in the saved tokenizer.
 
-The text of a turn is escaped before it is rendered, because it could otherwise say things that only the template may
-say: end a turn, or begin one.
+The text of a turn is escaped before it is rendered, because otherwise it could do what only the template may do: end
+a turn, or begin one.
 """
 
 import json
@@ -16,15 +16,15 @@ from zephyr_core.faults import Fault, OptionFault
 from zephyr_core.keys import json_key, text_key
 
 Message = dict[str, str]
-# Roles as rows spell them, in any case of letters → as templates know them (docs/dataset.md).
+# Roles as rows spell them, in any letter case → as templates know them (docs/dataset.md).
 ROLES = {
     "system": "system",
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
 }
 
-# One line a turn's head, one its text. The markers around a reply and its EOS add no byte; they let transformers and
-# TRL say which tokens are the assistant's.
+# One line for a turn's head, one for its text. The markers around a reply and its EOS add no bytes; they let
+# transformers and TRL say which tokens are the assistant's.
 ZEPHYR_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>\n' }}"
@@ -38,15 +38,15 @@ ZEPHYR_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 
-# To the tokenizer a role marker is plain text. At the beginning of a line nothing but the escape tells it from a new
-# turn of the template; inside a line it cannot be taken for one.
+# To the tokenizer a role marker is plain text. At the beginning of a line only the escape distinguishes it from a new
+# turn of the template; inside a line it cannot be mistaken for one.
 _ROLE_MARKER = re.compile(r"^<(?=\|(?:system|user|assistant)\|>)", re.MULTILINE)
 _LEADING_BLANK = re.compile(r"\A\s+")  # it would merge with the template's line break
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What `Chat.clean` did to one dialogue: literals escaped, replies whose leading blank lines went."""
+    """What `Chat.clean` did to one dialogue: literals escaped, replies stripped of leading white space."""
 
     escaped: int = 0
     stripped_turns: int = 0
@@ -79,7 +79,7 @@ class Chat:
     """A tokenizer with its template; `template` is "zephyr", or "model" for the one that it came with.
 
     The tokenizer is changed in place, so that saving it saves what training used: its chat template, and its pad
-    token where it had none (EOS; harmless, since labels and masks are made here and never read off the pad token).
+    token if it had none (EOS; harmless, since labels and masks are made here and never read from the pad token).
 
     Raises:
         OptionError: the tokenizer has no template, no EOS token, or no offsets.
@@ -105,7 +105,7 @@ class Chat:
         return str(self.tokenizer.eos_token)
 
     def record(self) -> dict[str, object]:
-        """Return what a run writes down about its chat format."""
+        """Return what a run records about its chat format."""
         pad = {"pad": self.tokenizer.pad_token, "pad_added": self.pad_added}
         digests = {"template_digest": self.digest, "tokenizer_digest": self.tokenizer_digest}
         return {"template": self.template, "eos": self.eos, **pad, **digests}
@@ -136,11 +136,11 @@ class Chat:
         return encodings
 
     def clean(self, messages: Sequence[Message]) -> tuple[list[Message], Cleaned]:
-        """Return the messages with nothing in them that the template alone may say, and how much was changed.
+        """Return the messages without anything that only the template may say, and how much was changed.
 
         A literal special token (`</s>`) would become a real one, and a role marker at a line's beginning would read
-        as a turn: both get a space behind their first character. White space at the head of a reply would merge with
-        the template's line break and move the end of the prompt: they go.
+        as a turn: both get a space after their first character. White space at the start of a reply would merge with
+        the template's line break and move the end of the prompt, so it is removed.
         """
         cleaned: list[Message] = []
         escaped = stripped = 0
@@ -173,7 +173,7 @@ class Chat:
 
     @cached_property
     def _exact(self) -> Any:
-        """Return the tokenizer with whole offsets: a token that begins with a space says so."""
+        """Return the tokenizer with untrimmed offsets: they include a token's leading space."""
         from tokenizers import Tokenizer
 
         parts = {name: _untrimmed(self._definition.get(name)) for name in ("pre_tokenizer", "post_processor")}
@@ -183,7 +183,7 @@ class Chat:
 
 
 def _literal_pattern(tokenizer: Any) -> re.Pattern[str]:
-    """Return a pattern of the special tokens' texts. One of a single character cannot be escaped and is left."""
+    """Return a pattern of the special tokens' texts. A single character cannot be escaped and is left out."""
     added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
     literals = {text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1}
     return re.compile("|".join(re.escape(text) for text in sorted(literals, key=lambda text: (-len(text), text))))

@@ -1,4 +1,4 @@
-"""Which zephyr is running: its version and a digest of its code: one version can be many states of a checkout."""
+"""Which zephyr is running: its version and a digest of its code, since one version can be many states of a checkout."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ CODE = "zephyr code"  # its name in a record's versions
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return what a record says of zephyr itself, and of those packages as far as they are installed."""
+    """Return the versions that a record has: of zephyr itself, and of those packages that are installed."""
     return {"zephyr-toolkit": zephyr_core.__version__, CODE: digest()[:12], **installed(*packages)}
 
 
@@ -31,13 +31,13 @@ def installed(*packages: str) -> dict[str, str]:
 def digest() -> str:
     """Return the sha256 over names and contents of the Python files of `zephyr_*` next to this package.
 
-    Rules and recipes are no part of it: they have digests and values of their own in every record.
+    Rules and recipes are not part of it: they have digests and values of their own in every record.
     """
     return _digest(("zephyr_*/**/*.py",))
 
 
 def digest_of(places: Sequence[str], package: str = "") -> str:
-    """Return that of the files that `files_of` returns."""
+    """Return the digest of the files that `files_of` returns."""
     return _digest(_patterns(places, package))
 
 
@@ -58,7 +58,7 @@ def _files(patterns: tuple[str, ...]) -> list[Path]:
 @cache
 def _digest(patterns: tuple[str, ...]) -> str:
     whole = hashlib.sha256()
-    for file in _files(patterns):  # which leaves out the broken links of editors
+    for file in _files(patterns):  # this leaves out the broken links of editors
         name, content = file.relative_to(PACKAGES).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()

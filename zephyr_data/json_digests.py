@@ -1,6 +1,6 @@
-"""Digests of rows' compact JSON: polars writes the bytes of the contract, several times faster than row by row.
+"""Digests of rows' compact JSON: polars writes the contract's bytes, several times faster than row by row.
 
-tests/zephyr_data/test_store.py holds it to `zephyr_core.keys.canonical_json`, character by character.
+tests/zephyr_data/test_store.py checks it against `zephyr_core.keys.canonical_json`, character by character.
 """
 
 import hashlib
@@ -13,15 +13,15 @@ _FIRST_MESSAGE, _NEXT_MESSAGE = b'[{"content":"', b',{"content":"'
 
 
 def row_digests_of(frame: pl.DataFrame) -> list[bytes]:
-    """Return the sha256 of each row's compact JSON object, its columns in their order."""
+    """Return the sha256 of each row's compact JSON object, columns in order."""
     return [hashlib.sha256(line).digest() for line in _lines(frame)]
 
 
 def message_digests(frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
     """Return the digests of rows that end with the list `messages`, and of the rows without their last message.
 
-    What both have in common is encoded and hashed once. In JSON a quotation mark inside a text is escaped, so the last
-    place where a message begins is found as bytes.
+    The part they share is encoded and hashed once. JSON escapes quotation marks inside a text, so the start of the last
+    message can be found in the bytes.
     """
     whole, shorter = [], []
     for line in _lines(frame):

@@ -1,4 +1,4 @@
-"""The steps that a dataset on disk can be of, by the names in its manifest."""
+"""The steps that can have made a dataset on disk, by their name in its manifest."""
 
 from typing import Any
 
@@ -11,6 +11,6 @@ STEPS: dict[str, Step[Any]] = {step.name: step for step in (CLEANING, BINARIZING
 
 
 def reports_of(content: DatasetContent) -> Reports[Any]:
-    """Return what the dataset's step shows of it; of a step that is not known here, what every dataset has."""
+    """Return the reports of the dataset's step, or those that every dataset has if the step is unknown here."""
     step = STEPS.get(content["step"])
     return Reports() if step is None else step.reports

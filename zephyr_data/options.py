@@ -11,7 +11,7 @@ POLICIES = ("random", "random-any", "lowest", "all-lower", "all-pairs", "h4-v1")
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What every step that makes a dataset takes."""
+    """Options of every step that makes a dataset."""
 
     sources: tuple[str, ...] = value((), "ours", "What to read.", is_argument=True, is_repeated=True)
     revision: str = value(
@@ -29,7 +29,7 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class CleanOptions(StepOptions):
-    """What `zephyr data clean-ultrachat` does. Sizes are counts of dialogues."""
+    """Options of `zephyr data clean-ultrachat`. Sizes are counts of dialogues."""
 
     sources: tuple[str, ...] = value(
         ("stingning/ultrachat",),
@@ -100,7 +100,7 @@ class CleanOptions(StepOptions):
 
 @dataclass(frozen=True)
 class BinarizeOptions(StepOptions):
-    """What `zephyr data binarize` does."""
+    """Options of `zephyr data binarize`."""
 
     sources: tuple[str, ...] = value(
         ("openbmb/UltraFeedback",),

@@ -1,4 +1,4 @@
-"""Entry point of the steps that make a dataset: from what was typed to a dataset directory."""
+"""Entry point of the steps that make a dataset: from the command line to a dataset directory."""
 
 import os
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from zephyr_data.options import StepOptions
 from zephyr_data.reporting.closing import closing_table
 from zephyr_data.sources.files import RawFile, hub_files, is_local
 
-WORK_SHARE = 1.6  # disk taken while working, as a share of the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
+WORK_SHARE = 1.6  # disk used while working, relative to the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Request:
 
     @classmethod
     def typed(cls, options: type[StepOptions], parameters: dict[str, Any]) -> "Request":
-        """Return the request of a command's parameters; those that name an option of the step are its flags."""
+        """Return the request for a command's parameters; those that name a step option are its flags."""
         names = ("recipe", "workers", "dry_run", "overwrite", "explain")
         out = Path(parameters["out"]) if parameters["out"] else None
         return cls(flags=given(options, parameters), out=out, **{name: parameters[name] for name in names})
@@ -57,10 +57,10 @@ def is_dataset(content: Answer) -> TypeGuard[DatasetManifest]:
 
 
 def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
-    """Return what a command with these parameters shows: a result, or where the value of an option comes from.
+    """Return what a command with these parameters shows: a result, or where an option's value comes from.
 
     Raises:
-        ZephyrError: with what to do about it.
+        ZephyrError: with a hint on what to do.
     """
     request = Request.typed(step.options, parameters)
     if request.explain is None:
@@ -70,10 +70,10 @@ def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str
 
 
 def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
-    """Return the manifest (of a dry run: the projection) and the table that tells it to a person.
+    """Return the manifest (for a dry run, the projection) and a table that shows it to a person.
 
     Raises:
-        ZephyrError: with what to do about it.
+        ZephyrError: with a hint on what to do.
     """
     resolved = resolve(step, request)
     out = request.out or paths.run_directory(resolved.recipe, step.name)
@@ -91,10 +91,10 @@ def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projec
 
 
 def refuse_cut_inputs(content: Answer) -> None:
-    """Raise when the inputs of a written dataset were not read whole.
+    """Raise if an input of a written dataset was not read to its end.
 
     Raises:
-        PartlyDone: with what is missing of which.
+        PartlyDone: naming each such input and what is missing.
     """
     missing = missing_parts(content["inputs"]) if is_dataset(content) else []
     if missing:
@@ -111,7 +111,7 @@ def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
 
 
 def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
-    """Return the raw files of all sources; a Hub source is fetched, and its commit takes the place of the revision."""
+    """Return the raw files of all sources; a Hub source is fetched, and its commit replaces the revision."""
     files: list[RawFile] = []
     for source in resolved.options.sources:
         if is_local(source):
@@ -131,10 +131,10 @@ def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawF
 def _found_whole(
     step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
 ) -> tuple[DatasetManifest, str]:
-    """Return the dataset that is there when it was made of the same inputs with the same options.
+    """Return the existing dataset if it was made from the same inputs with the same options.
 
     Raises:
-        UsageError: it is another dataset.
+        UsageError: it is a different dataset.
     """
     content = manifest.read_as(out, DatasetManifest)
     recorded, wanted = content["options"]["values"], resolved.record()["values"]

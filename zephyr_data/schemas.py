@@ -27,7 +27,7 @@ _VERDICT: dict[str, pl.DataType] = {
     "dropped_turn": pl.Int32(),
     "matched": pl.String(),
     "hits": pl.List(HIT),  # every rule that would have fired
-    "edits": pl.List(EDIT),  # every change of a text
+    "edits": pl.List(EDIT),  # every change to a text
 }
 
 # A raw dialogue as a stage sees it. `turns` alternate user, assistant, user, …; null when the row has no dialogue.
@@ -41,13 +41,13 @@ COMPLETION = pl.Struct(
     {
         "response": pl.String,
         "model": pl.String,
-        "ratings": pl.List(RATING),  # of aspects; those that exist
+        "ratings": pl.List(RATING),  # per aspect; only those present
         "overall": pl.Float64,  # UltraFeedback's overall_score, as read
         "given": pl.Float64,  # the one score of a generic table
-        "unreadable": pl.String,  # a rating or score that is neither a number of its scale nor absent
+        "unreadable": pl.String,  # a rating or score that is neither absent nor a number on its scale
     }
 )
-# A rated row as a stage sees it. `turns` end with the user's; `completions` stand in the order of the file.
+# A rated row as a stage sees it. `turns` end with a user turn; `completions` are in file order.
 RATED: dict[str, pl.DataType] = {
     **_PLACE,
     "prompt_id": pl.String(),
@@ -58,7 +58,7 @@ RATED: dict[str, pl.DataType] = {
     "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
     "pairs": pl.List(pl.Struct({"chosen": pl.UInt32, "rejected": pl.UInt32})),  # places of completions, by `policy`
 }
-RATED_FILLED = ("hits", "edits", "scores", "pairs")  # null as read
+RATED_FILLED = ("hits", "edits", "scores", "pairs")  # filled by stages; null when read
 # What a stage's `find` returns: one line per rule that fires on a row; the first that drops is the reason.
 VERDICTS: dict[str, pl.DataType] = {
     "row": pl.UInt32(),
@@ -135,7 +135,7 @@ RATED_ROWS = pa.schema(
     ]
 )
 
-# Where a row of the audit came from.
+# Where an audit row came from.
 _ORIGIN = [
     ("row_key", pa.string()),
     ("id", pa.string()),

@@ -1,4 +1,4 @@
-"""The data steps of a recipe, in their order."""
+"""The data steps of a recipe, in order."""
 
 from zephyr_core.steps import Step
 from zephyr_data.options import BinarizeOptions, CleanOptions

@@ -1,1 +1,1 @@
-"""The page kit: self-contained HTML and SVG from text, tables and numbers. It knows pages, and nothing of runs."""
+"""The page kit: self-contained HTML and SVG from text, tables and numbers. It knows about pages, not about runs."""

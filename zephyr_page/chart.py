@@ -12,7 +12,7 @@ from zephyr_page.series import Point, ticks
 WIDTH, HEIGHT = 430.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 120.0, 12.0, 40.0  # room for ticks, for names, for what is above and below
 LABEL_GAP, LABEL_TOP = 15.0, 6.0
-MOST_DOTS = 12  # of a line; more would hide it
+MOST_DOTS = 12  # on a line; more would hide it
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Line:
     points: Sequence[Point]
     name: str = ""
     is_faint: bool = False
-    is_dashed: bool = False  # with a dot at each of a few points
+    is_dashed: bool = False  # with a dot at each point, if they are few
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn: epochs across, one unit upwards."""
+    """What is drawn: epochs on the horizontal axis, one unit on the vertical one."""
 
     anchor: str
     title: str
@@ -38,12 +38,12 @@ class Chart:
     level: float | None = None
     level_name: str = ""
     digits: int = 2
-    bounds: tuple[float, float] | None = None  # of the axis upwards
+    bounds: tuple[float, float] | None = None  # of the vertical axis
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """The place of a value on the drawing."""
+    """Where a value is on the drawing."""
 
     across: tuple[float, float]
     upward: tuple[float, float]
@@ -142,7 +142,7 @@ def _curve(frame: _Frame, line: Line) -> Html:
 
 
 def _names(frame: _Frame, chart: Chart, lines: Sequence[Line]) -> list[Html]:
-    """Return a name at each line's end, moved apart where two would touch."""
+    """Return a name at each line's end, moved apart if two would touch."""
     wanted = [
         (frame.y(line.points[-1][1]), f"{line.name} {real(line.points[-1][1], chart.digits)}", line.kind)
         for line in lines
@@ -156,7 +156,7 @@ def _names(frame: _Frame, chart: Chart, lines: Sequence[Line]) -> list[Html]:
 
 
 def _apart(ys: list[float]) -> list[float]:
-    """Return places from the top downwards, near the wanted ones and LABEL_GAP apart."""
+    """Return places from top to bottom, near the wanted ones and at least LABEL_GAP apart."""
     for _ in range(20):
         for at, (above, below) in enumerate(pairwise(ys)):
             if below - above < LABEL_GAP:

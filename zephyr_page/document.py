@@ -1,4 +1,4 @@
-"""A page as one file that asks for nothing and runs nothing."""
+"""A page as one file that loads nothing and runs nothing."""
 
 from zephyr_page.markup import Html, safe
 from zephyr_page.style import CSS

@@ -1,4 +1,4 @@
-"""The few shapes that the page's pictures are made of. Lengths are user units of the SVG."""
+"""The few shapes used in the page's pictures. Lengths are user units of the SVG."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ def figure(title: str, told: object, inside: object) -> Html:
 
 
 def text(x: float, y: float, inside: str, kind: str = "", anchor: str = "start") -> Html:
-    """Return a text whose `anchor` (start, middle, end) stands at x, y."""
+    """Return a text whose `anchor` (start, middle, end) is at x, y."""
     return element("text", inside, class_=kind, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
@@ -31,14 +31,14 @@ def rule(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
 
 
 def rectangle(x: float, y: float, width: float, height: float, kind: str, title: str = "") -> Html:
-    """Return a rectangle, at least 1 wide so that it is seen, with a title for the pointer."""
+    """Return a rectangle, at least 1 wide so that it is visible, with a title shown on hover."""
     inside = element("title", title) if title else ""
     place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "width": f"{max(width, 1):.1f}", "height": f"{height:.1f}"}
     return element("rect", inside, class_=kind, **place)
 
 
 def arrow(x1: float, y1: float, x2: float, y2: float) -> Html:
-    """Return an arrow that goes down or to the right."""
+    """Return an arrow that points down or to the right."""
     tip = "l-4 -7h8Z" if x1 == x2 else "l-7 -4v8Z"
     line = element("path", "", class_="arrow", d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}")
     return join([line, element("path", "", class_="head", d=f"M{x2:.1f} {y2:.1f}{tip}")], "")

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 
 NO_VALUE = "–"
 ALIGN = {"l": "t", "r": "n", "b": "bars"}  # text, numbers, bars
-FEW_COLUMNS = 4  # that fit on any screen; a wider table can be reached and moved by keyboard
-LONG = 48  # characters of a value that takes the whole line
-TEXT_LIMIT = 420  # characters of a text of others
+FEW_COLUMNS = 4  # that fit on any screen; a wider table can be focused and scrolled by keyboard
+LONG = 48  # characters; a longer value takes the whole line
+TEXT_LIMIT = 420  # characters of a text written by others
 _MOVES_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Html(str):
-    """Markup that stands as it is."""
+    """Markup that is used as it is."""
 
     __slots__ = ()
 
 
 def safe(value: object) -> Html:
-    """Return markup as it is, anything else as escaped text; unprintable and text-turning characters as U+FFFD."""
+    """Return markup as it is, anything else escaped; unprintable and direction-changing characters as U+FFFD."""
     return value if isinstance(value, Html) else Html(html.escape("".join(map(_visible, str(value)))))
 
 
@@ -41,14 +41,14 @@ def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def digest(full: object, length: int = 12) -> Html:
-    """Return the beginning of a digest, the whole of it in its title."""
+    """Return the beginning of a digest, with the whole digest as its title."""
     if not full:
         return Html(NO_VALUE)
     return element("code", f"{str(full)[:length]}…", class_="digest", title=full)
 
 
 def table(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]], align: str = "") -> Html:
-    """Return a table that scrolls by itself where it is too wide; `align` has a letter of ALIGN for each column."""
+    """Return a table that scrolls on its own if too wide; `align` has a letter of ALIGN for each column."""
     classes = [ALIGN[align[at]] if at < len(align) else "t" for at in range(len(head))]
     top = join((element("th", cell, scope="col", class_=name) for cell, name in zip(head, classes, strict=True)), "")
     body = join((_row(cells, classes) for cells in rows), "\n")
@@ -68,7 +68,7 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Html:
 
 
 def section(title: str, anchor: str, parts: Iterable[object]) -> Html:
-    """Return a section of the page under a heading of the second level."""
+    """Return a section of the page under a second-level heading."""
     return element("section", join([element("h2", title), *parts]), id=anchor)
 
 
@@ -78,17 +78,17 @@ def note(text: object) -> Html:
 
 
 def folded(title: str, inside: object) -> Html:
-    """Return what is shown on demand, and always in print."""
+    """Return content that is shown on demand, and always in print."""
     return element("details", join([element("summary", title), inside]))
 
 
 def count(number: object) -> str:
-    """Return a whole number with its thousands apart; a dash where there is none."""
+    """Return a whole number with thousands separators; a dash if there is none."""
     return f"{number:,}" if isinstance(number, int) else NO_VALUE
 
 
 def real(number: object, digits: int = 4) -> str:
-    """Return a number with so many decimals and a true minus; NaN and infinity by name, a dash where there is none."""
+    """Return a number with `digits` decimals and a true minus; NaN and infinity by name, a dash if there is none."""
     if not isinstance(number, int | float):
         return NO_VALUE
     if not math.isfinite(number):
@@ -98,7 +98,7 @@ def real(number: object, digits: int = 4) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return a share in per cent; a dash of nothing."""
+    """Return a share in per cent; a dash if the whole is 0."""
     return f"{part / whole:.1%}".replace("%", "\u00a0%") if whole else NO_VALUE
 
 

@@ -1,4 +1,4 @@
-"""What a curve goes through: a metric by epoch, thinned and smoothed; ticks of an axis."""
+"""The points of a curve: a metric by epoch, thinned and smoothed; ticks of an axis."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from zephyr_core.records import MetricsRow
 
 Point = tuple[float, float]
 MOST_POINTS = 400  # of a drawn line
-LEAST_SMOOTHED = 12  # logged rows; fewer stand as they are
+LEAST_SMOOTHED = 12  # logged rows; fewer are left as they are
 
 
 def points(rows: Sequence[MetricsRow], metric: str, split: str) -> list[Point]:
@@ -18,12 +18,12 @@ def points(rows: Sequence[MetricsRow], metric: str, split: str) -> list[Point]:
 
 
 def window(number: int) -> int:
-    """Return how many logged rows a moving mean covers: an odd number near the root of them all."""
+    """Return how many logged rows a moving mean covers: an odd number near the square root of `number`."""
     return math.isqrt(number) // 2 * 2 + 1 if number >= LEAST_SMOOTHED else 1
 
 
 def smoothed(line: Sequence[Point], width: int) -> list[Point]:
-    """Return each point at the mean of its neighbours, `width` in all; only of its own epoch, so that jumps stay."""
+    """Return each point as the mean of up to `width` neighbours from its own epoch, so that jumps stay."""
     means: list[Point] = []
     for _, group in groupby(line, key=lambda point: math.ceil(point[0] - 1e-6)):
         own = list(group)
@@ -34,7 +34,7 @@ def smoothed(line: Sequence[Point], width: int) -> list[Point]:
 
 
 def thinned(line: Sequence[Point]) -> list[Point]:
-    """Return at most MOST_POINTS points, each the mean of as many neighbours."""
+    """Return at most MOST_POINTS points, each the mean of equally many neighbours."""
     size = math.ceil(len(line) / MOST_POINTS)
     if size <= 1:
         return list(line)
@@ -54,7 +54,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def interval(share: float, number: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share seen in so many cases."""
+    """Return Wilson's 95 % interval of a share seen in `number` cases."""
     z = 1.96
     middle = (share + z * z / (2 * number)) / (1 + z * z / number)
     half = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number**2)) / (1 + z * z / number)

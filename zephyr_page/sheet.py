@@ -13,9 +13,9 @@ CELL = (chart.WIDTH + MARGIN, chart.HEIGHT + HEAD + MARGIN)
 
 
 def sheet(title: str, charts: Sequence[Chart], remarks: Sequence[str]) -> str:
-    """Return an SVG file with the charts, two in a row, and a line for each remark below them.
+    """Return an SVG file with the charts, two per row, and a line for each remark below them.
 
-    Its colours are the page's, light or dark as the reader's screen is.
+    Its colours are the page's, light or dark to match the reader's screen.
     """
     rows = -(-len(charts) // COLUMNS)
     width, bottom = MARGIN + COLUMNS * CELL[0], MARGIN + rows * CELL[1]

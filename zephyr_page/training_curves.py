@@ -22,10 +22,10 @@ def file_text(rows: Rows, title: str) -> str:
 
 
 def charts(rows: Rows, anchor: str) -> tuple[Chart, ...]:
-    """Return four charts when the metrics know pairs (dDPO), else two (dSFT); ids begin with `anchor`.
+    """Return four charts if the metrics have pairs (dDPO), else two (dSFT); ids begin with `anchor`.
 
     Columns in: step, epoch, split ("train" | "test"); loss, accuracy, margin, reward_chosen, reward_rejected,
-        learning_rate: each may be absent from a row, or no number.
+        learning_rate: each may be absent from a row, or not a number.
     """
     known = ordered(rows)
     return _of_pairs(known, anchor) if _has_pairs(rows) else _of_dialogues(known, anchor)

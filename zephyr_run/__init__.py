@@ -1,1 +1,1 @@
-"""The whole recipe in one command: each step in order, what stands on disk, and the page about it."""
+"""The whole recipe in one command: each step in order, what is on disk, and the page about it."""

@@ -1,4 +1,4 @@
-"""samples.jsonl of a run: what its models answer to the first held-out prompts, asked anew when a model is another."""
+"""samples.jsonl of a run: what its models answer to the first held-out prompts, asked again when a model changes."""
 
 import json
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ PROMPTS = 6
 
 
 def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
-    """Write a row for each prompt: prompt, answers, stopped (whether each ended its turn), made_of (of which models).
+    """Write a row for each prompt: prompt, answers, stopped (whether each ended its turn), made_of (digest of models).
 
     Args:
         folder: the run directory.
-        models: name → training step's output; the last is the dDPO run whose held-out pairs are asked.
+        models: name → training step's output; the last is the dDPO run whose held-out pairs are used.
         lock: a descriptor of the run's lock.
     """
     content = {name: output.content() for name, output in models.items()}
@@ -34,7 +34,7 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
     ended = process.start(command.argv(words), catch=("out",), lock=lock)
     if ended.code:
         say(f"answers not kept: the command ended with {ended.code}; the run is whole without them")
-        file.unlink(missing_ok=True)  # of other models
+        file.unlink(missing_ok=True)  # its answers are from other models
         return
     told = json.loads(ended.out)["models"]
     rows = _rows({name: told[place] for name, place in places.items()})
@@ -55,7 +55,7 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _made_of(file: Path) -> str | None:
-    """Return of which models all of a file's answers are; None when they are of several, or damaged."""
+    """Return the digest of the models that gave all answers in a file; None if rows disagree or are damaged."""
     rows, unreadable = json_lines(file)
     found = {str(row.get("made_of")) for row in rows}
     return found.pop() if len(found) == 1 and not unreadable else None

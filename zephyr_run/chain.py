@@ -1,8 +1,8 @@
-"""One step after another: what is damaged or stale is made anew, everything else is for the step's command to judge.
+"""Run one step after another: rebuild what is damaged or stale, leave everything else to the step's command.
 
-A command does nothing when its output is whole and of the same inputs and options, continues what was stopped, and
-refuses (exit code 2) what was made otherwise. Here it is decided only whether that is our own doing: the step before
-came out otherwise, or an output is damaged.
+A command does nothing if its output is whole and has the same inputs and options, continues if it was stopped, and
+refuses (exit code 2) if the output was made differently. This module only decides whether that is our own doing: the
+step before came out differently, or an output is damaged.
 """
 
 import json
@@ -38,10 +38,10 @@ class Chain:
     record: Record
     sources: Mapping[str, Sequence[str]]  # step → what it reads instead of the recipe's
     lock: int
-    environment: Mapping[str, str]  # of commands
+    environment: Mapping[str, str]  # for commands
     out_to: IO[str] | None = None  # where commands write their results; None: stdout
-    changed: set[str] = field(default_factory=set)  # steps that came out otherwise than before
-    judged: set[str] = field(default_factory=set)  # steps carried out, whose files need no second look
+    changed: set[str] = field(default_factory=set)  # steps that came out differently than before
+    judged: set[str] = field(default_factory=set)  # steps already run, whose files need no second check
 
     @property
     def recipe(self) -> str:
@@ -54,15 +54,15 @@ class Chain:
         return self.loaded.options
 
     def output(self, step: Step) -> Output:
-        """Return what is on disk of a step."""
+        """Return a step's output as it is on disk."""
         return outputs.find(step, self.record.folder, self.record.entry(step.name))
 
     def carry_out(self, step: Step, *, anew: bool) -> str:
-        """Run a step's command, once more where its output is stale; return what became of it.
+        """Run a step's command, a second time if its output is stale; return the outcome.
 
         Raises:
             StepFailed: the command failed.
-            DamagedInput: it would read damaged files that are not made anew in this run.
+            DamagedInput: it would read damaged files that this run does not rebuild.
         """
         self._check_inputs(step)
         before, started = self.output(step), time.monotonic()
@@ -71,7 +71,7 @@ class Chain:
         flags = repair.prepare(step, before, self.record, anew=anew)
         code = self._run_or_replace(step, flags, is_asked=anew or content is None)
         if code:
-            if mark and self.output(step).mark() == mark:  # what lay there still does
+            if mark and self.output(step).mark() == mark:  # the previous output is still in place
                 self.record.note(step.name, made_of=entry.get("made_of"), discards=entry.get("discards"))
             self._give_up(step, code)
         after = self.output(step)
@@ -82,16 +82,16 @@ class Chain:
         return REBUILT if written.get(after.folder) else DONE
 
     def _run_or_replace(self, step: Step, flags: Sequence[str], *, is_asked: bool) -> int:
-        """Run a step's command, with its flag where what lies there is to go, and return the exit code.
+        """Run a step's command, with its flag if the old output must go, and return the exit code.
 
-        Unless that is asked for, the command has its say first: what is damaged, and made by other options too, is the
-        user's to decide.
+        Unless that was asked for, the command runs without the flag first: an output that is damaged and was also made
+        with other options is for the user to decide.
         """
         if flags and is_asked:
             return self._run(step, flags)
         lay = self.output(step).written()
         code = self._run(step, [])
-        if code == USAGE:  # it found another's work
+        if code == USAGE:  # it refuses the output that is there
             stale = self._stale(step) if step.again else None
             if stale is None:
                 return code
@@ -108,7 +108,7 @@ class Chain:
                 raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
 
     def _run(self, step: Step, flags: Sequence[str]) -> int:
-        """Return the exit code of the step's command; an artefact's folder goes on record."""
+        """Run the step's command and return its exit code; record the folder of an artefact."""
         artefact = step.folder is None
         words = command.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if artefact else [])
         self._begin(step, words, replaces=bool(flags))
@@ -127,7 +127,7 @@ class Chain:
         return ended.code
 
     def _begin(self, step: Step, words: Sequence[str], *, replaces: bool) -> None:
-        """Put on record what is about to run; of what its output is made, unless an older one may stay."""
+        """Record the command and, unless an older output may stay, what its output is built from."""
         mark = self.output(step).mark()
         changes: StepEntry = {"command": list(words), "state": "running", "exit_code": None}
         if mark is None or replaces:
@@ -139,7 +139,7 @@ class Chain:
         return {name: digest for name, digest in found.items() if digest}
 
     def _stale(self, step: Step) -> str | None:
-        """Return why an output that its command refuses is so by our own doing; None when it is the user's."""
+        """Return why a refused output is stale by our own doing; None if it is the user's doing."""
         entry = self.record.entry(step.name)
         if entry.get("discards") and entry["discards"] == self.output(step).mark():
             return "was stopped before it was rebuilt"
@@ -157,7 +157,7 @@ class Chain:
         raise StepFailed(message, f"fix it and run the same command again; after a change of options {again}", code)
 
     def _conclude(self, step: Step, output: Output, before: str | None) -> None:
-        """Put a finished step on record, and whether it came out otherwise than what later steps were made of."""
+        """Record a finished step, and whether it differs from what later steps were built from."""
         content = output.content()
         if (self.record.entry(step.name).get("content") or before or content) != content:
             self.changed.add(step.name)

@@ -30,7 +30,7 @@ def typed(command: Sequence[str]) -> str:
 
 
 def of_the_run(recipe: str, first: str, sources: Mapping[str, Sequence[str]], *, fresh: bool = False) -> str:
-    """Return `zephyr run` from a step on, as a user would type it to the same end: same place, same sources."""
+    """Return `zephyr run` from a step on, as a user would type it for the same place and sources."""
     given = [(step.source_flag, source) for step in CHAIN for source in sources.get(step.name, ())]
     words = ["zephyr", "run", "--recipe", recipe, *(str(word) for pair in given for word in pair), "--from", first]
     runs = os.environ.get("ZEPHYR_RUNS")
@@ -38,7 +38,7 @@ def of_the_run(recipe: str, first: str, sources: Mapping[str, Sequence[str]], *,
 
 
 def with_recipe(recipe: Recipe, folder: Path) -> dict[str, str]:
-    """Return the environment in which commands read this recipe as it was parsed, whatever becomes of its files.
+    """Return the environment in which commands read this recipe as it was parsed, even if its files change.
 
     The parsed recipe is kept in the folder.
     """
@@ -49,8 +49,8 @@ def with_recipe(recipe: Recipe, folder: Path) -> dict[str, str]:
 
 
 def argv(command: Sequence[str]) -> list[str]:
-    """Return a command, its words beginning with `zephyr`, as a process of this interpreter.
+    """Return the arguments that run a command, whose first word is `zephyr`, in this interpreter.
 
-    It ends with this process as after ctrl-c.
+    The command ends when this process does, as after ctrl-c.
     """
     return [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]

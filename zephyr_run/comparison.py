@@ -10,7 +10,7 @@ from zephyr_core.records import DatasetManifest
 from zephyr_core.steps import Step
 from zephyr_run.outputs import Output, content_parts
 
-# Of a training run's record: what the arithmetic hangs on.
+# From a training run's record: what the arithmetic depends on.
 ARITHMETIC = {"cpu": "CPU", "world": "processes", "backend": "back end", "numerics": "numerics", "layout": "layout"}
 PLACES = ("sources", "revision", "rules", "benchmark")  # options that say where things are; inputs go by digest
 UNKNOWN = (
@@ -35,7 +35,7 @@ class Compared:
 
 
 def compare(step: Step, recorded: Output, made: Output, unequal: list[str]) -> Compared:
-    """Return what of a step came out as on record; `unequal` names the steps before it that did not."""
+    """Compare a step's output with the one on record; `unequal` names the earlier steps that differ."""
     before, after = _figures(recorded), _figures(made)
     equal = [name for name in before if before[name] == after.get(name)]
     different = [
@@ -48,7 +48,7 @@ def compare(step: Step, recorded: Output, made: Output, unequal: list[str]) -> C
 
 
 def _figures(output: Output) -> dict[str, object]:
-    """Return name → digest or figure by which the step is compared."""
+    """Return the digests and figures to compare, by name."""
     content = output.manifest()
     if content is None or content["kind"] == "tokens" or content["kind"] == "student":
         return {}
@@ -78,7 +78,7 @@ def _short(value: object) -> str:
 
 
 def _reasons(recorded: Output, made: Output, unequal: list[str]) -> list[str]:
-    """Return what could explain the difference, by what both have on record."""
+    """Return what could explain the difference, judging by both records."""
     before, after = recorded.manifest(), made.manifest()
     reasons = [f"{name}, which it reads, differs" for name in unequal]
     if recorded.is_whole and recorded.folder is not None and not before:

@@ -29,7 +29,7 @@ def plan(asked: Asked) -> tuple[dict[str, Any], str]:
     """Return the plan of all steps, JSON-ready and as text.
 
     Raises:
-        StepFailed: a step's plan has faults; they have been told. The exit code is that of the first such step.
+        StepFailed: a step's plan has faults, which were printed. The exit code is that of the first such step.
     """
     loaded = kept_recipe.load(asked.recipe, asked.sources)
     with tempfile.TemporaryDirectory(prefix="zephyr-") as place:
@@ -61,7 +61,7 @@ def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tupl
 def _plan_of(
     step: Step, words: Sequence[str], options: Mapping[str, Any], environment: Mapping[str, str], *, as_json: bool
 ) -> tuple[Any, str, int]:
-    """Return a step's plan as its command tells it, as JSON and text, and the exit code."""
+    """Return a step's plan as its command prints it, as JSON and text, and the exit code."""
     values = dataclasses.asdict(options[step.section])
     if step.folder is None:
         lines = [line.format(**values) for line in REFERENCE]
@@ -75,13 +75,13 @@ def _plan_of(
 
 
 def _fault(told: str) -> str:
-    """Return what a command gave as its error."""
+    """Return the error message of a command."""
     lines = [line.removeprefix("error: ") for line in told.splitlines() if line.startswith("error: ")]
     return lines[0] if lines else told.strip()
 
 
 def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
-    """Return what is known of a dataset to be made whose source is not on this machine."""
+    """Return what is known about a planned dataset whose source is not on this machine."""
     shown = [f"  {line}" for line in table([(name, _shown(value)) for name, value in values.items()])]
     note = f"not looked at: {_fault(told)}; with a network, `{command.typed([*words, '--dry-run'])}` does"
     return "\n".join(["options:", *shown, note])

@@ -1,9 +1,9 @@
 """The branch of the exception tree for whole runs.
 
 ZephyrError
-└── StepFailed              a step's command ended with a code of its own, which is passed on
+└── StepFailed              a step's command failed; its exit code is passed on
 DataError
-└── DamagedInput            what a step reads is not what its manifest names, and is not rebuilt in this run
+└── DamagedInput            a step's input does not match its manifest, and this run does not rebuild it
 """
 
 from zephyr_core.errors import DataError, ZephyrError

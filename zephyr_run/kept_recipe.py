@@ -1,4 +1,4 @@
-"""The recipe as a run resolved it: all its layers merged into one TOML file, from which the run can be made again."""
+"""The recipe as a run resolved it: all its layers merged into one TOML file that can reproduce the run."""
 
 import glob
 import json
@@ -21,8 +21,8 @@ from zephyr_run.steps import SECTIONS
 FOLDER = "recipe"
 PATHS = ("sources", "rules", "benchmark", "model", "data", "source")  # options that may name a file or folder here
 SAMPLES = "samples:"
-DEFAULT = "default"  # how the origin of a value that nothing sets begins
-MAIN = "main"  # the revision by default
+DEFAULT = "default"  # the origin of a value that nothing sets begins with this
+MAIN = "main"  # the default revision
 NONE = "none"  # how a recipe says that an option has no value
 
 Sections = dict[str, dict[str, Any]]
@@ -43,10 +43,10 @@ class Loaded:
 
 
 def load(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> Loaded:
-    """Return a recipe with its options and their origins, and the sources that the command line gives for some steps.
+    """Return a recipe with its options and their origins; `sources` overrides those of some steps.
 
     Raises:
-        RecipeError: some section does not resolve; so it is known before the first step runs.
+        RecipeError: a section does not resolve; this is known before the first step runs.
     """
     flags = {name: {"sources": list(given)} if given else {} for name, given in sources.items()}
     resolved: dict[str, Resolved[Any]] = {
@@ -56,9 +56,9 @@ def load(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> Loaded:
 
 
 def sections(resolved: Mapping[str, Resolved[Any]]) -> Sections:
-    """Return section → option → value as TOML has it, of the options that something sets; defaults are left out.
+    """Return section → option → TOML value for the options that something sets; defaults are left out.
 
-    Files and folders of this machine by their absolute paths.
+    Files and folders on this machine are given by absolute path.
     """
     return {
         name: {
@@ -76,16 +76,16 @@ def file_of(run_directory: Path, name: str) -> Path:
 
 
 def read(path: Path) -> Sections:
-    """Return the sections of a kept recipe; none where there is no such file, or it cannot be read."""
+    """Return the sections of a kept recipe; none if the file is missing or cannot be read."""
     try:
         content = parsed(path, tomllib.loads)
-    except (OSError, ValueError):  # of which tomllib's and the decoder's are
+    except (OSError, ValueError):  # ValueError includes tomllib's and the decoder's errors
         return {}
     return {name: value for name, value in content.items() if isinstance(value, dict)}
 
 
 def write(path: Path, loaded: Recipe, values: Sections) -> None:
-    """Write a recipe that extends none: the values, and the notes of all files that they come from."""
+    """Write a recipe that extends no other: the values, and the notes of all files they come from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         "# What recipes, environment and command line set, as `zephyr run` resolved it; `zephyr reproduce` reads it.",
@@ -101,7 +101,7 @@ def write(path: Path, loaded: Recipe, values: Sections) -> None:
 
 
 def at_commit(section: str, values: dict[str, Any], made: AnyManifest | None) -> dict[str, Any]:
-    """Return a section's values with the Hub's commit, which the manifest has, for a branch that moves on."""
+    """Return a section's values, with a branch on the Hub replaced by the commit in the manifest."""
     if section == "student":
         name, _, commit = (made["inputs"]["model"] if made and made["kind"] == "model" else "").partition(" at ")
         return {**values, "revision": commit} if commit and name == values.get("source") else values
@@ -123,7 +123,7 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _is_here(key: str, value: str) -> bool:
-    """Return whether a value names something on this machine rather than a sample, rule set or model of the Hub."""
+    """Return whether a value names something on this machine rather than a sample, a rule set or a model on the Hub."""
     by_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
     if by_name or (key == "rules" and not value.endswith(".toml")):
         return False

@@ -1,4 +1,4 @@
-"""What a step left on disk: its place, and digests by which it is known again."""
+"""What a step left on disk: its place, and the digests that identify it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,13 @@ from zephyr_core.records import AnyManifest, DatasetManifest, JobRecord, StepEnt
 from zephyr_core.shape import fitting
 from zephyr_core.steps import Step
 
-SAMPLES = "samples.jsonl"  # beside the steps: what the models answer to held-out prompts
-STUDENT = "student"  # beside the steps: the new model that dSFT begins with, made of the cleaned dialogues
+SAMPLES = "samples.jsonl"  # next to the steps: the models' answers to held-out prompts
+STUDENT = "student"  # next to the steps: the new model that dSFT starts from, built from the cleaned dialogues
 
 
 @dataclass(frozen=True)
 class Output:
-    """The folder of a step; an artefact that nobody has named yet has none."""
+    """The folder of a step; None for an artefact that is not named yet."""
 
     step: Step
     folder: Path | None
@@ -29,11 +29,11 @@ class Output:
         return self.folder is not None and manifest.is_whole(self.folder)
 
     def manifest(self) -> AnyManifest | None:
-        """Return its manifest; None when there is none that can be read."""
+        """Return its manifest; None if there is no readable one."""
         return None if self.folder is None else manifest.find(self.folder)
 
     def dataset(self) -> DatasetManifest | None:
-        """Return its manifest when it is that of a dataset."""
+        """Return its manifest if it is that of a dataset."""
         return manifest.as_dataset(self.manifest())
 
     def job(self) -> JobRecord:
@@ -41,23 +41,23 @@ class Output:
         return fitting({} if self.folder is None else json_file(self.folder / JOB), JobRecord)
 
     def manifest_digest(self) -> str | None:
-        """Return the hex sha256 of the manifest's bytes: another one after each time that it was made."""
+        """Return the hex sha256 of the manifest's bytes, which changes each time the output is made."""
         return manifest.file_digest(self.folder / manifest.NAME) if self.folder and self.is_whole else None
 
     def written(self) -> tuple[int, int] | None:
-        """Return by what it is seen whether a command has written it again: the manifest's inode and time."""
+        """Return the manifest's inode and time, which show whether a command has written the output again."""
         if self.folder is None or not self.is_whole:
             return None
         status = (self.folder / manifest.NAME).stat()
         return status.st_ino, status.st_mtime_ns
 
     def content(self) -> str | None:
-        """Return the hex sha256 of what later steps read of it: the same whenever the same came out."""
+        """Return the hex sha256 of what later steps read of it: equal for equal results."""
         parts = content_parts(self.manifest())
         return json_key(parts) if parts else None
 
     def mark(self) -> str | None:
-        """Return the hex sha256 of the file that says whose work lies here, finished or not; None: nobody's."""
+        """Return the hex sha256 of the file that identifies the run owning this folder, finished or not, or None."""
         for name in (JOB, manifest.NAME):
             if self.folder is not None and (self.folder / name).is_file():
                 return manifest.file_digest(self.folder / name)
@@ -70,7 +70,7 @@ class Output:
 
 
 def content_parts(content: AnyManifest | None) -> dict[str, str]:
-    """Return what makes an output what it is, by its manifest: split or file → digest."""
+    """Return the digests that identify an output, by its manifest: split or file → digest."""
     if content is None or content["kind"] == "tokens" or content["kind"] == "student":
         return {}
     if content["kind"] == "model":
@@ -96,7 +96,7 @@ def find(step: Step, run_directory: Path, record: StepEntry) -> Output:
 
 
 def artefacts(run_directory: Path) -> Path:
-    """Return the folder of what runs share: beside them."""
+    """Return the folder that runs share, next to them."""
     return run_directory.parent / paths.SHARED
 
 

@@ -1,4 +1,4 @@
-"""runs/RECIPE/run.json: what `zephyr run` did for each step, and of what each output was made."""
+"""runs/RECIPE/run.json: what `zephyr run` did for each step, and what each output was built from."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from zephyr_core.records import StepEntry
 from zephyr_core.shape import fitting
 
 LOCK = ".run.lock"
-PATIENCE = 15.0  # seconds for the command of a killed run to notice that it is alone
+PATIENCE = 15.0  # seconds for the command of a killed run to notice that the run is gone
 
 
 @dataclass
 class Record:
-    """The record of a run; `steps` holds an entry for each step that was begun."""
+    """The record of a run; `steps` has an entry for each step that was started."""
 
     folder: Path
     recipe: str
@@ -28,15 +28,15 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path, recipe: str) -> "Record":
-        """Return the record of a run directory; an empty one where there is none that can be read."""
+        """Return the record of a run directory; an empty one if there is no readable one."""
         return cls(folder, recipe, entries(folder))
 
     def entry(self, step: str) -> StepEntry:
-        """Return what is on record of a step, which may be nothing."""
+        """Return what is on record for a step, which may be nothing."""
         return self.steps.get(step, {})
 
     def note(self, step: str, **changes: Unpack[StepEntry]) -> None:
-        """Change a step's entry and write the record whole; None takes a key away."""
+        """Change a step's entry and write the record whole; None removes a key."""
         merged = {**self.entry(step), **changes}
         self.steps[step] = fitting({key: value for key, value in merged.items() if value is not None}, StepEntry)
         write_json(self.folder / RECORD, {"format": 1, "recipe": self.recipe, "steps": self.steps})
@@ -50,13 +50,13 @@ def entries(folder: Path) -> dict[str, StepEntry]:
 
 
 def held(folder: Path) -> AbstractContextManager[int]:
-    """Return a context that holds a run directory, and gives the lock's file descriptor.
+    """Return a context that locks a run directory and yields the lock's file descriptor.
 
-    A command that is given the descriptor holds the lock too; so whoever comes after a killed run waits for the command
+    A command that is given the descriptor holds the lock too, so the next run after a killed one waits for the command
     that it left behind.
 
     Raises:
-        NoSpace: it cannot be made or written.
+        NoSpace: the directory cannot be made or written.
         RunInProgress: another run holds it.
     """
     lock_file = folder / LOCK

@@ -1,4 +1,4 @@
-"""What is damaged, or to be made anew: found before a step's command runs, and put out of its way."""
+"""Find what is damaged or to be rebuilt before a step's command runs, and clear it away."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from zephyr_run.record import Record
 
 
 def prepare(step: Step, output: Output, record: Record, *, anew: bool) -> list[str]:
-    """Return the flags by which the step's command replaces a damaged output, or one that is to be made anew.
+    """Return the flags that make the step's command replace an output that is damaged or to be rebuilt.
 
-    What the command would not know for its own work, or cannot replace, is removed.
+    What the command would not recognise as its own work, or cannot replace, is removed.
 
     Raises:
-        UsageError: there is a file in the place of the output.
+        UsageError: a file is in the output's place.
     """
     if output.folder is not None and output.folder.exists() and not output.folder.is_dir():
         raise UsageError(f"{output.folder} is a file where {step.name} puts its folder", "move it away")
@@ -35,7 +35,7 @@ def prepare(step: Step, output: Output, record: Record, *, anew: bool) -> list[s
 
 
 def forget_student(run_directory: Path) -> None:
-    """Remove a student whose tokenizer was learned from other dialogues than are there now."""
+    """Remove a student whose tokenizer was learned from dialogues other than the current ones."""
     student = run_directory / outputs.STUDENT
     if manifest.is_whole(student):
         say(f"{student} was built from other dialogues: it will be rebuilt")
@@ -43,7 +43,7 @@ def forget_student(run_directory: Path) -> None:
 
 
 def _damage(step: Step, output: Output, record: Record) -> str | None:
-    """Return what is damaged; a dataset gets its name only when it is whole, so one without a manifest is."""
+    """Return what is damaged; a dataset gets its name only once whole, so one without a manifest is damaged."""
     if output.folder is None or not output.folder.is_dir():
         return None
     if output.is_whole:
@@ -53,12 +53,12 @@ def _damage(step: Step, output: Output, record: Record) -> str | None:
 
 
 def _is_known(step: Step, folder: Path) -> bool:
-    """Return whether the step's command takes the folder for its own work, which its flag may replace."""
+    """Return whether the step's command recognises the folder as its own work, which its flag may replace."""
     return not folder.exists() or (folder / (manifest.NAME if step.is_data else kinds.JOB)).is_file()
 
 
 def _beside(step: Step, run_directory: Path, *, anew: bool) -> None:
-    """Remove what a step needs beside its output and is damaged or to be made anew: student, reference log-probs."""
+    """Remove the student or reference log-probs that a step needs, if damaged or to be rebuilt."""
     places = {"sft": [run_directory / outputs.STUDENT], "dpo": outputs.references(run_directory)}.get(step.section, [])
     for folder in filter(manifest.is_whole, places):
         what = damage(folder)

@@ -23,16 +23,16 @@ from zephyr_run.outputs import Output
 from zephyr_run.record import Record, held
 
 BESIDE = ".reproduced"
-BEGUN = "reproduction.json"  # in that folder: of which recipe and by which versions it is made
+BEGUN = "reproduction.json"  # in that folder: the recipe and versions it is made with
 
 
 def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tuple[dict[str, Any], str]:
-    """Return how the steps of a run compare with themselves made again, JSON-ready and as a table.
+    """Make the steps of a run again; return how they compare with the originals, JSON-ready and as a table.
 
     Raises:
-        WrongFolder: the directory is a step's, or another folder of zephyr.
-        UsageError: the directory is not one of `zephyr run`, or holds no whole step; or its reproduction was begun
-            from another recipe or by other versions, and `fresh` is not set.
+        WrongFolder: the directory belongs to a step, or is another kind of zephyr folder.
+        UsageError: the directory was not made by `zephyr run`, or has no whole step; or its reproduction was begun
+            from another recipe or with other versions, and `fresh` is not set.
         StepFailed: a step could not be made again.
     """
     kinds.refuse(run, kinds.WHOLE_RUN)
@@ -53,7 +53,7 @@ def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tup
 
 
 def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: str | None) -> None:
-    """Tell what could make a difference, and which steps are left out."""
+    """Report what could make a difference, and which steps are left out."""
     other = versions.otherwise(output.manifest() for output in whole.values())
     if other:
         say("installed versions differ from those on record, so digests may differ:\n  " + "\n  ".join(other))
@@ -63,10 +63,10 @@ def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: s
 
 
 def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *, fresh: bool) -> None:
-    """Put on record of what a reproduction is made; one that is there already must be of the same, or is removed.
+    """Record what a reproduction is made from; an existing one must be made from the same, or is removed.
 
     Raises:
-        UsageError: it is of another recipe or other versions, or the folder is none.
+        UsageError: it has another recipe or other versions, or the folder is not a reproduction.
     """
     made_of = {"recipe": manifest.file_digest(recipe), "versions": versions.installed_of(manifests)}
     begun = json_file(again / BEGUN)
@@ -97,7 +97,7 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     """Run the recipe in a folder of its own; the environment's options are in the recipe already.
 
     Raises:
-        StepFailed: it did not end well.
+        StepFailed: the run failed.
     """
     of_options = {variable_of(section, key) for section, kind in steps.SECTIONS.items() for key in declared(kind)}
     environment = {name: value for name, value in os.environ.items() if name not in of_options}
@@ -135,10 +135,10 @@ def _table(compared: Sequence[Compared]) -> str:
 
 
 def refuse_different(result: Mapping[str, Any]) -> None:
-    """Raise when a step came out otherwise.
+    """Raise if a step came out differently.
 
     Raises:
-        Different: with the steps.
+        Different: names the steps.
     """
     different = [step["step"] for step in result["steps"] if not step["is_equal"]]
     if different:

@@ -1,4 +1,4 @@
-"""Entry point of `zephyr run`: the steps in their order, each its own command, skipped by that when it is whole."""
+"""Entry point of `zephyr run`: the steps in order, each its own command, which skips a whole output."""
 
 import sys
 import time
@@ -30,21 +30,21 @@ class Asked:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Return the steps that are asked for."""
+        """Return the steps that were asked for."""
         return between(self.first, self.last)
 
     def makes_anew(self, step: Step) -> bool:
-        """Return whether a step is to be made anew even if it is whole: the one of --from, without that each."""
+        """Return whether to rebuild a step even if it is whole: the --from step, or every step without --from."""
         return self.fresh and self.first in (None, step.name)
 
 
 def run(asked: Asked) -> tuple[dict[str, Any], str]:
-    """Return the result of a run, JSON-ready and as text; its last line is the page about it.
+    """Return the result of a run, JSON-ready and as text; the last line is the path of the page about it.
 
     Raises:
         StepFailed: a step's command failed; those after it did not run.
         DamagedInput: a step would have read damaged files.
-        RunInProgress: another run is at work in the same directory.
+        RunInProgress: another run is active in the same directory.
     """
     loaded = kept_recipe.load(asked.recipe, asked.sources)
     folder = loaded.folder
@@ -69,7 +69,7 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
 
 
 class Kept:
-    """The recipe that a run keeps: a step's values take the place of older ones when the step is whole with them."""
+    """The recipe that a run keeps: a step's values replace older ones once the step is whole with them."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.recipe, self.values = loaded.recipe, kept_recipe.sections(loaded.resolved)
@@ -79,7 +79,7 @@ class Kept:
         self._write()
 
     def settle(self, step: Step, made: AnyManifest | None) -> None:
-        """Keep the values by which a step is whole."""
+        """Keep the values that a whole step was made with."""
         for name in (step.section, *(("student",) if step.section == "sft" else ())):
             self.written[name] = kept_recipe.at_commit(name, self.values[name], made)
         self._write()

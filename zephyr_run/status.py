@@ -1,4 +1,4 @@
-"""Entry point of `zephyr status`: what is on disk of each step, and whether it is what it should be."""
+"""Entry point of `zephyr status`: what each step has on disk, and whether it is as it should be."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ def _state(step: Step, output: Output, *, hashed: bool) -> str:
 
 
 def _unfinished(output: Output) -> list[Path]:
-    """Return where a step that was stopped leaves its work: in its folder, or beside it."""
+    """Return where a stopped step leaves its work: in its folder, or next to it."""
     folder = output.folder
     return [] if folder is None else [folder, partial_of(folder), folder.with_name(folder.name + ".state")]
 
@@ -62,7 +62,7 @@ def _stale(step: Step, options: Mapping[str, object], record: Record, found: Map
 
 
 def _amount(step: Step, output: Output) -> str:
-    """Return rows or steps, as far as it got."""
+    """Return how many rows or steps are done."""
     content = output.manifest()
     if content is not None and content["kind"] == "reference":
         return f"{sum(content['rows'].values()):,} pairs"

@@ -1,4 +1,4 @@
-"""The steps of a whole run, in their order: those that each package lists."""
+"""The steps of a whole run in order, as each package lists them."""
 
 from zephyr_core.errors import UsageError
 from zephyr_core.steps import Step
@@ -6,7 +6,7 @@ from zephyr_data import steps as data
 from zephyr_train import steps as training
 
 CHAIN: tuple[Step, ...] = (*data.STEPS, *training.STEPS)
-SECTIONS: dict[str, type] = {**data.SECTIONS, **training.SECTIONS}  # of a recipe → the options of each
+SECTIONS: dict[str, type] = {**data.SECTIONS, **training.SECTIONS}  # section of a recipe → its options
 NAMES = tuple(step.name for step in CHAIN)
 DATA = tuple(step.name for step in CHAIN if step.is_data)
 
@@ -23,7 +23,7 @@ def named(name: str) -> Step:
 
 
 def between(first: str | None, last: str | None) -> tuple[Step, ...]:
-    """Return the steps from one to another, both of them included.
+    """Return the steps from one to another, both included.
 
     Raises:
         UsageError: no such step, or the last comes before the first.

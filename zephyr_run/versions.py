@@ -8,14 +8,14 @@ from zephyr_core.records import AnyManifest
 
 
 def installed(name: str) -> str:
-    """Return the installed version of a package, of Python or of zephyr's own code; "absent" where there is none."""
+    """Return the installed version of a package, of Python or of zephyr's own code; "absent" if there is none."""
     return {**this_code.installed(name), **this_code.versions(), "python": platform.python_version()}.get(
         name, "absent"
     )
 
 
 def otherwise(manifests: Iterable[AnyManifest | None]) -> list[str]:
-    """Return a line for each version on record that is not the one installed."""
+    """Return a line for each version on record that differs from the installed one."""
     return [f"{name} {was} → {installed(name)}" for name, was in _recorded(manifests) if installed(name) != was]
 
 

@@ -1,1 +1,1 @@
-"""A dataset on disk to a model on disk: thin over TRL, accelerate, DeepSpeed and peft."""
+"""From a dataset on disk to a model on disk: a thin layer over TRL, accelerate, DeepSpeed and peft."""

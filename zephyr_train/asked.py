@@ -25,7 +25,7 @@ class Asked:
 
     @classmethod
     def typed(cls, step: str, parameters: dict[str, Any]) -> "Asked":
-        """Return what a command's parameters ask for; those that name an option of the step are its flags."""
+        """Return what a command's parameters ask for; those named like an option of the step are its flags."""
         kind, loaded = OF_STEP[step], parameters["recipe"]
         resume, fresh = bool(parameters.get("resume")), bool(parameters.get("fresh"))
         if resume and fresh:

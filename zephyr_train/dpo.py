@@ -1,8 +1,8 @@
-"""dDPO: what TRL's DPOTrainer is told, and the few places where it is held to our rows, reference, dealing and layout.
+"""dDPO: the configuration of TRL's DPOTrainer, and overrides that make it use our rows, reference, dealing and layout.
 
-TRL's own preparation, reference pass and cache are not used: under ZeRO-3 its cache takes one model's log-probs for
-another's (docs/decisions/0027). Its loss is not used, since it takes processes and micro-batches for equally large
-(docs/decisions/0030).
+TRL's own preparation, reference pass and cache are not used: under ZeRO-3 its cache confuses one model's log-probs
+with another's (docs/decisions/0027). Its loss is not used, since it assumes that all processes and micro-batches are
+the same size (docs/decisions/0030).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ from zephyr_train.training.arguments import lora_config, shared
 from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
-READ = ("prompt_ids", "chosen_ids", "rejected_ids", *REFERENCE, "row")  # columns that a batch is made of
-CHECKED_PAIRS = 2  # of each process
+READ = ("prompt_ids", "chosen_ids", "rejected_ids", *REFERENCE, "row")  # columns of a batch
+CHECKED_PAIRS = 2  # per process
 CHECKED_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # nats of one reply's summed log-prob
-# What a process reads that is left without a pair, as the others wait for its forward pass; it counts nowhere.
+# Dummy pair for a process that has none left, since the others wait for its forward pass; it has no weight.
 NOBODY: dict[str, Any] = {
     "prompt_ids": [0], "chosen_ids": [0], "rejected_ids": [0], **dict.fromkeys(REFERENCE, 0.0), "row": -1
 }  # fmt: skip
@@ -53,7 +53,7 @@ def config(job: Job) -> DPOConfig:
 
 
 def rows(job: Job, split: str) -> Dataset | None:
-    """Return the token rows of a split with their reference log-probs and row numbers; None without such a split."""
+    """Return the token rows of a split with reference log-probs and row numbers; None if there is no such split."""
     file = Path(job.tokens) / f"{split}.arrow"
     if not file.is_file():
         return None
@@ -66,7 +66,7 @@ def rows(job: Job, split: str) -> Dataset | None:
 
 
 def costs(job: Job) -> list[int]:
-    """Return the tokens of each train row: what it costs to read."""
+    """Return the number of tokens in each train row: the cost of reading it."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
     prompts = 1 if job.layout == SHARED else 2
     lengths = (dataset[name][:] for name in ("prompt_tokens", "chosen_tokens", "rejected_tokens"))
@@ -74,7 +74,7 @@ def costs(job: Job) -> list[int]:
 
 
 def margins_of(job: Job) -> Margins:
-    """Return the empty book of the run's margins."""
+    """Return an empty record of the run's margins."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
     first = min(job.options.global_batch_size, len(dataset))
     return Margins(job.dpo_options.beta, job.numerics, dataset["key"][:], dataset["prompt_id"][:], first)
@@ -86,27 +86,27 @@ class RowCollator(DataCollatorForPreference):  # type: ignore[misc]
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Return `row`, shape (pairs,), and the padded batch."""
         examples = examples or [NOBODY]
-        numbers = torch.tensor([example["row"] for example in examples])  # first: by it a batch's size is known
+        numbers = torch.tensor([example["row"] for example in examples])  # first: a batch's size is taken from it
         return {"row": numbers, **super().torch_call(examples)}
 
 
 class Figures(NamedTuple):
-    """What is noted of a pair; of several, each is a column of shape (pairs,)."""
+    """The figures recorded for a pair; for several pairs, each is a column of shape (pairs,)."""
 
     row: Any
     chosen: Any  # log-probs of the replies in nats
     rejected: Any
-    chosen_ratio: Any  # above the reference's
+    chosen_ratio: Any  # log-prob minus the reference's
     rejected_ratio: Any
-    hits: Any  # chosen tokens that are the most likely ones,
-    predicted: Any  # of so many
+    hits: Any  # chosen tokens that the model ranks first
+    predicted: Any  # chosen tokens
     read: Any  # tokens of both rows, without padding
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer on ready token rows; each pair of an optimiser step weighs the same, wherever it was read.
+    """TRL's trainer on ready-made token rows; all pairs of an optimiser step weigh the same, whichever rank reads them.
 
-    Set after it is made: margins, costs (tokens of each train row), layout, numerics.
+    Set after construction: margins, costs (tokens of each train row), layout, numerics.
     """
 
     margins: Margins
@@ -115,7 +115,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     numerics: str = "fp32"
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen ones since the last log: likeliest, all
+        self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen tokens since the last log: ranked first, all
         self._is_checked = False
         super().__init__(*arguments, **named)
 
@@ -151,7 +151,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, Tensor]], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Tensor]], Tensor]:
-        """Return the micro-batches of an optimiser step, and how many pairs it has on all ranks together."""
+        """Return the micro-batches of an optimiser step, and its number of pairs across all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not self._is_checked:
             self._require_equal_layouts(batches[0])
@@ -159,10 +159,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return batches, self.accelerator.reduce(pairs, reduction="sum")
 
     def _require_equal_layouts(self, batch: dict[str, Tensor]) -> None:
-        """Before the first step, score a few pairs by this run's layout and as padded rows; every rank does so.
+        """Before the first step, score a few pairs in this run's layout and as padded rows, on every rank.
 
         Raises:
-            InvariantBroken: they get other log-probs.
+            InvariantBroken: their log-probs differ.
         """
         self._is_checked = True
         if self.layout == PADDED:
@@ -183,7 +183,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             )
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device; the reference stays fp32: rounded to bf16 with it, 300 nats become 302."""
+        """Move a batch to the device but keep the reference in fp32: in bf16, 303 nats would round to 304."""
         known = {name: inputs[name] for name in REFERENCE}
         moved: dict[str, Any] = super()._prepare_inputs({k: v for k, v in inputs.items() if k not in known})
         return moved | {name: value.to(self.args.device, torch.float32) for name, value in known.items()}
@@ -191,10 +191,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return this micro-batch's part of Eq. (1)'s mean over the pairs of the optimiser step, or its own mean.
+        """Return this micro-batch's share of Eq. (1)'s mean over the pairs of the optimiser step, or its own mean.
 
-        transformers divides it by the micro-batches of the step, and the mean over ranks is taken of the gradients; so
-        a part is the sum over its pairs · ranks · micro-batches / pairs of the step.
+        transformers divides it by the number of micro-batches in the step, and gradients are averaged over ranks; so
+        a share is the sum over its pairs · ranks · micro-batches / pairs of the step.
         """
         scores = scoring.score(model, inputs, self.layout)
         policy = LogpPair(scores.chosen, scores.rejected)
@@ -208,7 +208,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return losses.sum() * parts / num_items_in_batch
 
     def _book(self, inputs: dict[str, Tensor], policy: LogpPair, reference: LogpPair, hits: Tensor) -> None:
-        """Note each pair's figures, gathered from all ranks, which may have unequal numbers of pairs."""
+        """Record each pair's figures, gathered from all ranks, which may have different numbers of pairs."""
         figures = Figures(
             row=inputs["row"],
             chosen=policy.chosen,
@@ -224,7 +224,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self._note([Figures(*row) for row in gathered.tolist() if row[0] >= 0])
 
     def _note(self, pairs: list[Figures]) -> None:
-        """Keep what is logged: by TRL's names, of which it logs the mean of each list; each test row once."""
+        """Collect what is logged, in lists under TRL's names (TRL logs their means); count each test row once."""
         training = self.model.training
         metrics = self._metrics["train" if training else "eval"]
         new = self.margins.add(
@@ -252,7 +252,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             metrics["rewards/accuracies"].append(float(pair.chosen_ratio > pair.rejected_ratio))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log means over the pairs and tokens since the last log; of test rows each counts once."""
+        """Log means over the pairs and tokens since the last log; each test row counts once."""
         mode = "train" if self.model.training else "eval"
         loss = None if self.model.training else self.margins.end_test()
         if loss is not None:

@@ -32,19 +32,19 @@ class ModelUnreachable(Unreachable):
 
 
 class RowsUnfit(DataError):
-    """Rows lack a column, or hold something else than this step trains on; `name` is the fault's."""
+    """Rows lack a column, or are not what this step trains on; `name` is the fault's name."""
 
     def __init__(self, message: str, hint: str | None = None, name: str = UNFIT) -> None:
         super().__init__(message, hint)
         self.name = name
 
     def __reduce__(self) -> tuple[type, tuple[str, str | None, str]]:  # type: ignore[override]
-        """Keep hint and name on the way from a worker process."""
+        """Keep hint and name when a worker process sends the error."""
         return type(self), (str(self), self.hint, self.name)
 
 
 class PreflightFailed(DataError):
-    """What preflight found, one fault a line."""
+    """The faults that preflight found, one per line."""
 
 
 class ReferenceBroken(DataError):
@@ -52,4 +52,4 @@ class ReferenceBroken(DataError):
 
 
 class InvariantBroken(DataError):
-    """A law of training was broken."""
+    """Training broke one of its invariants."""

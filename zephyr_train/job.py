@@ -13,7 +13,7 @@ from zephyr_core.reading import parsed
 from zephyr_core.shape import misfit
 from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
 
-# What a checkpoint or a finished run is compared by; the rest (names, places, versions) may differ.
+# The fields that must match those of a checkpoint or finished run; the rest (names, paths, versions) may differ.
 COMPARED = (
     "step",
     "options",
@@ -28,8 +28,8 @@ COMPARED = (
     "numerics",
     "layout",
 )
-# Options that do not identify a run. A job does not even keep the first five: inputs go by digest, `set` is in
-# `settings`, and gpu_memory is the plan's.
+# Options that do not identify a run. A job does not even keep the first five: inputs are identified by digest, `set`
+# is in `settings`, and only the plan uses gpu_memory.
 NOT_KEPT = ("model", "data", "revision", "gpu_memory", "set")
 FREE = (*NOT_KEPT, "save_every", "tensorboard")
 
@@ -40,9 +40,9 @@ class Job:
 
     step: str  # "sft" | "dpo" | "reference"
     recipe: str
-    options: StepOptions  # those of NOT_KEPT are at their defaults once the job was read from disk
+    options: StepOptions  # those in NOT_KEPT have their defaults once the job is read from disk
     origins: dict[str, str]  # of the options that are kept
-    settings: dict[str, object]  # further options of the trainer, by --set
+    settings: dict[str, object]  # more options of the trainer, from --set
     out: str
     model: str
     model_digest: str
@@ -60,17 +60,17 @@ class Job:
     steps: int
     warmup_steps: int
     versions: dict[str, str]
-    layout: str = ""  # of pairs: "shared" | "separate" | "padded"; of dialogues none
+    layout: str = ""  # of pairs: "shared" | "separate" | "padded"; empty for dialogues
     checkpoint: str | None = None  # to continue from
 
     def write(self, folder: Path) -> None:
-        """Write the record into a folder."""
+        """Write the record to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         manifest.write_json(folder / JOB, asdict(self) | {"options": self.values()})
 
     @classmethod
     def read(cls, folder: Path) -> "Job":
-        """Return the record of a folder.
+        """Return the job recorded in a folder.
 
         Raises:
             DataError: there is none, it is damaged, or another version of zephyr wrote it.
@@ -82,7 +82,7 @@ class Job:
             content = parsed(file)
             wrong = misfit(content, cls)
             if wrong is None:
-                kind = SFTOptions if content["step"] == "sft" else DPOOptions  # those of a reference are its dDPO run's
+                kind = SFTOptions if content["step"] == "sft" else DPOOptions  # a reference has its dDPO run's
                 wrong = misfit(content["options"], kind, "options")
             if wrong is None:
                 return cls(**content | {"options": from_json(kind, content["options"])})
@@ -102,18 +102,18 @@ class Job:
 
     @property
     def dpo_options(self) -> DPOOptions:
-        """Return the options of a dDPO run, or of the pass over its reference."""
+        """Return the options of a dDPO run, or of its reference pass."""
         assert isinstance(self.options, DPOOptions), f"a job of {self.step} has no options of dDPO"
         return self.options
 
     def differences(self, other: "Job") -> list[str]:
-        """Return the names of what makes the other one another run."""
+        """Return the names of the fields and options in which the other run differs."""
         mine, others = self._compared(), other._compared()
         return [name for name in {**mine, **others} if mine.get(name) != others.get(name)]
 
     @property
     def digest(self) -> str:
-        """Return the hex sha256 of what makes this run what it is."""
+        """Return the hex sha256 of everything that identifies this run."""
         return json_key(self._compared())
 
     def _compared(self) -> dict[str, object]:
@@ -128,5 +128,5 @@ class Job:
 
     @property
     def state(self) -> Path:
-        """Return where checkpoints lie while the run is unfinished: beside it."""
+        """Return the folder for checkpoints while the run is unfinished; it is next to the run directory."""
         return self.folder.with_name(self.folder.name + ".state")

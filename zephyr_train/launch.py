@@ -1,4 +1,4 @@
-"""Starting the processes of a run, and following them: the accelerate command with a generated config that is kept."""
+"""Start a run's processes and follow them: the accelerate command, with a generated config that is kept."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _KILLED_RANK = re.compile(r"Signal (\d+) \(\w+\) received by PID")
 
 
 def node_rank() -> int:
-    """Return which of several machines this is; the first one, 0, writes what all share."""
+    """Return the rank of this machine; the first machine, 0, writes what all of them share."""
     return int(os.environ.get("NODE_RANK", "0"))
 
 
@@ -30,7 +30,7 @@ def own_file(name: str) -> str:
 def accelerate_config(job: Job) -> dict[str, Any]:
     """Return the accelerate configuration of a run; each key is accelerate's own.
 
-    On several machines NODE_RANK and MASTER_ADDR in the environment say which one this is and where the first one is.
+    With several machines, the environment says which one this is (NODE_RANK) and where the first one is (MASTER_ADDR).
     """
     deepspeed = job.backend.startswith("deepspeed")
     nodes = job.options.nodes
@@ -53,7 +53,7 @@ def accelerate_config(job: Job) -> dict[str, Any]:
         content["deepspeed_config"] = {
             "zero_stage": stage,
             "zero3_init_flag": stage == 3,
-            "zero3_save_16bit_model": True,  # without it ZeRO-3 leaves no weights that can be loaded
+            "zero3_save_16bit_model": True,  # without it ZeRO-3 saves no loadable weights
             "offload_optimizer_device": "none",
             "offload_param_device": "none",
             "deepspeed_multinode_launcher": "standard",  # each node starts its own processes; the default is pdsh
@@ -66,7 +66,7 @@ def command(job: Job) -> list[str]:
     work = ["-m", "zephyr_train.worker", job.out]
     if job.world == 1 and not job.backend.startswith("deepspeed"):
         return [sys.executable, *work]
-    if job.cpu and not job.backend.startswith("deepspeed"):  # there accelerate would start only one process
+    if job.cpu and not job.backend.startswith("deepspeed"):  # accelerate would start only one process here
         count = f"--nproc-per-node={job.world}"
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
     port = os.environ.get("MASTER_PORT", "29500") if job.options.nodes > 1 else "0"  # 0: accelerate finds a free one
@@ -75,7 +75,7 @@ def command(job: Job) -> list[str]:
 
 
 def environment(job: Job) -> dict[str, str]:
-    """Return the workers' environment: offline, since all that they read is here, and telling nobody."""
+    """Return the workers' environment: offline, since everything they read is local, and without telemetry."""
     own = {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -84,8 +84,8 @@ def environment(job: Job) -> dict[str, str]:
         PARENT: str(os.getpid()),
     }
     if job.cpu:
-        # Not ACCELERATE_USE_CPU: with it DeepSpeed is left out without a word. One thread a process: sums come out the
-        # same on every machine, and processes that share a core do not wait for each other's threads.
+        # Not ACCELERATE_USE_CPU: it silently skips DeepSpeed. One thread per process: sums come out the same
+        # on every machine, and processes that share a core do not wait for each other's threads.
         own |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     elif job.world == 1:  # else transformers would spread the batch over every GPU it sees
         own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
@@ -97,10 +97,10 @@ def environment(job: Job) -> dict[str, str]:
 def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], bool] = lambda: False) -> None:
     """Write the run's record and configuration, start its processes, and call `watch` until they are done.
 
-    `continues` says, after a failure, whether there is something that the same command continues from.
+    After a failure, `continues` says whether there is saved work that the same command can continue from.
 
     Raises:
-        ZephyrError: what a worker left behind, or the end of its log.
+        ZephyrError: with the error that a worker left behind, or the end of its log.
     """
     import yaml
 
@@ -116,7 +116,7 @@ def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: Fal
     """Run a module on the run directory in one fresh process; `continues` as in `run_workers`.
 
     Raises:
-        ZephyrError: what it left behind, or the end of its log.
+        ZephyrError: with the error that it left behind, or the end of its log.
     """
     (job.folder / FAILURE).unlink(missing_ok=True)
     _follow(job, [sys.executable, "-m", module, job.out], lambda: None, continues)
@@ -131,6 +131,6 @@ def _follow(job: Job, started: list[str], watch: Callable[[], None], continues: 
 
 
 def _of_the_rank(ended: Ended) -> Ended:
-    """Return how the rank ended that failed first: torch's launcher writes its signal to the log, and ends with 1."""
+    """Return how the first rank to fail ended: torch's launcher logs that rank's signal but itself exits with 1."""
     killed = _KILLED_RANK.search(ended.out.rpartition("Root Cause")[2]) if "Root Cause" in ended.out else None
     return replace(ended, code=128 + int(killed[1])) if killed else ended

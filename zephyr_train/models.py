@@ -1,4 +1,4 @@
-"""Which model a step begins with: a folder, a run, one from the Hub, or the student built here."""
+"""The model that a step starts from: a folder, a run, one from the Hub, or the student built here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import StudentOptions
 
-FILES = (".json", ".safetensors", ".model", ".jinja")  # what of a Hub model is fetched, by how names end
+FILES = (".json", ".safetensors", ".model", ".jinja")  # endings of the files that are fetched for a Hub model
 CONFIG = "config.json"
-STUDENT = {"model_type": "mistral"}  # config of the recipe's student, as far as it matters where no model is at hand
+STUDENT = {"model_type": "mistral"}  # the part of the student's config that matters when no model is at hand
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name; `folder` is None where only its name is known, as in a plan without a network."""
+    """A model by name; `folder` is None if only its name is known, as in a plan made offline."""
 
     name: str
     folder: Path | None
@@ -25,7 +25,7 @@ class Model:
 
 
 def sizes_of(student: StudentOptions) -> dict[str, Any]:
-    """Return the sizes of the recipe's student, as a config names them."""
+    """Return the sizes of the recipe's student, under the names a config uses."""
     return {
         "vocab_size": student.vocabulary,
         "hidden_size": student.hidden_size,
@@ -38,16 +38,16 @@ def sizes_of(student: StudentOptions) -> dict[str, Any]:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """Return a model's config; empty without one that can be read."""
+    """Return a model's config; empty if there is none that can be read."""
     return json_file(folder / CONFIG)
 
 
 def local_model(name: str) -> Model | None:
-    """Return the model of a local folder or finished run; None when there is no such folder.
+    """Return the model of a local folder or finished run; None if there is no such folder.
 
     Raises:
-        WrongFolder: it is a whole run, a dataset, or another folder of zephyr.
-        ModelUnreachable: the folder is there and holds no model.
+        WrongFolder: it is a whole run, a dataset, or another zephyr folder.
+        ModelUnreachable: the folder exists but holds no model.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -69,10 +69,10 @@ def local_model(name: str) -> Model | None:
 
 
 def step_before(recipe: Recipe, step: str, kind: str) -> Path:
-    """Return the default place of what an earlier step made.
+    """Return the default output folder of an earlier step.
 
     Raises:
-        ModelUnreachable: it is not there, with the command that makes it.
+        ModelUnreachable: it is missing; the hint is the command that makes it.
     """
     place = paths.run_directory(recipe.name, step)
     if not manifest.is_whole(place):
@@ -84,11 +84,11 @@ def step_before(recipe: Recipe, step: str, kind: str) -> Path:
 
 
 def hub_model(name: str, revision: str) -> Model:
-    """Return a model from the Hub, fetched at one commit; with HF_HUB_OFFLINE from the Hub's cache.
+    """Return a model from the Hub, fetched at one commit; with HF_HUB_OFFLINE, from the Hub's cache.
 
     Raises:
-        Unreachable: it cannot be fetched, or the cache does not hold it.
-        NoSpace: the disk cannot take it.
+        Unreachable: it cannot be fetched, or is not in the cache.
+        NoSpace: it does not fit on the disk.
     """
     snapshot = hub.fetch(name, "model", revision, _parts, instead="give a local folder with --model")
     return Model(name, snapshot.files[CONFIG].parent, snapshot.commit)
@@ -99,6 +99,6 @@ def _parts(names: list[str]) -> list[str]:
 
 
 def cached_model(name: str, revision: str) -> Model:
-    """Return a Hub model as far as the local cache holds it; no network is used."""
+    """Return a Hub model from the local cache, without its folder if it is not there; no network is used."""
     config = hub.cached_file(name, "model", revision, CONFIG)
     return Model(name, None) if config is None else Model(name, config.parent, config.parent.name)

@@ -6,7 +6,7 @@ from zephyr_core.errors import OptionError
 from zephyr_core.options import check, value
 
 ATTENTIONS = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
-SEEDS = 2**32  # that numpy takes
+SEEDS = 2**32  # numpy's limit
 MIXED = "bf16 with fp32 master weights"
 SCHEDULES = ("linear", "cosine", "constant")
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -18,7 +18,7 @@ PUBLIC = "ours, as the public recipe of 2023"
 class StudentOptions:
     """The model that dSFT begins with: one from the Hub or a folder, or `new`, built here with random weights.
 
-    The sizes describe it where its own config is not at hand; their defaults are Mistral-7B-v0.1's.
+    The sizes describe it when its own config is not at hand; their defaults are Mistral-7B-v0.1's.
     """
 
     source: str = value("mistralai/Mistral-7B-v0.1", "paper §4", "A Hub id, a folder, or `new`: built here.")

@@ -18,12 +18,12 @@ SPLITS = {
 }
 COMMANDS = {"dialogues": "zephyr data clean-ultrachat", "pairs": "zephyr data binarize"}
 INSTEAD = "give a local copy of the dataset with --data"
-READ_AS = 1  # of how rows are normalised: part of the digest, so that what is derived from rows is made anew
+READ_AS = 1  # version of the row normalisation; part of the digest, so a change rebuilds what is derived from rows
 
 
 @dataclass(frozen=True)
 class DroppedRow:
-    """A row that cannot be trained on, and where it stands; rows of a file are numbered from 1."""
+    """A row that cannot be trained on, and where it is; rows of a file are numbered from 1."""
 
     split: str
     reason: str
@@ -33,14 +33,14 @@ class DroppedRow:
 
 @dataclass(frozen=True)
 class Source:
-    """Rows to train on, found and not yet read."""
+    """Rows to train on, found but not yet read."""
 
     name: str  # as typed
     kind: str  # dialogues | pairs
-    layout: str  # zephyr: our dataset directory | published: splits named as the published sets' | rows: others
+    layout: str  # zephyr: our dataset directory | published: splits named like the published sets' | rows: others
     commit: str | None  # of a Hub dataset
     files: dict[str, tuple[Path, ...]]  # "train" and, where there is one, "test"
-    digest: str  # hex sha256 that names the rows
+    digest: str  # hex sha256 that identifies the rows
     _dropped: dict[str, list[DroppedRow]] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -51,7 +51,7 @@ class Source:
 
     @property
     def dropped_rows(self) -> list[DroppedRow]:
-        """Return the rows left out of the tables read so far, in the order of splits, files and rows."""
+        """Return the rows left out of the tables read so far, ordered by split, file and row."""
         return [row for split in sorted(self._dropped, reverse=True) for row in self._dropped[split]]
 
     @property
@@ -60,9 +60,9 @@ class Source:
         return dict(Counter(row.reason for row in self.dropped_rows))
 
     def table(self, split: str) -> Any:
-        """Return the rows of "train" or "test" that can be trained on, a pyarrow Table; it is read once and kept.
+        """Return, as a pyarrow Table, the rows of "train" or "test" that can be trained on; it is read once and kept.
 
-        Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions alone).
+        Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions only).
         Messages are list<struct<role, content>>.
 
         Raises:
@@ -74,7 +74,7 @@ class Source:
         return self._tables[split]
 
     def let_go(self) -> None:
-        """Free the tables read so far; what was dropped from them is still known."""
+        """Free the tables read so far; the record of dropped rows is kept."""
         self._tables.clear()
 
     def _read(self, split: str) -> Any:
@@ -98,7 +98,7 @@ class Source:
         return whole
 
     def repeated_prompts(self) -> int:
-        """Return the number of prompt_ids of the test split that stand in train too; 0 without a test split."""
+        """Return the number of prompt_ids of the test split that also appear in train; 0 without a test split."""
         import pyarrow.compute as pc
 
         if not self.has_test:
@@ -113,10 +113,10 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
     Args:
         source: a path, or the id of a Hub dataset, owner/name.
         kind: dialogues | pairs.
-        revision: of a Hub dataset; resolved once to its commit.
+        revision: of a Hub dataset; resolved to its commit once.
 
     Raises:
-        WrongFolder: it is a model, a run, or another folder of zephyr that holds no dataset.
+        WrongFolder: it is a model, a run, or another zephyr folder that is not a dataset.
         RowsUnfit: it holds no rows of that kind, or some of its files are missing.
         ModelUnreachable: there is no such path.
         Unreachable: the Hub dataset cannot be fetched.

@@ -1,6 +1,6 @@
-"""Reference log-probs as an artefact on disk: complete, of these weights and these rows, or refused.
+"""Reference log-probs as an artefact on disk, refused unless complete and computed from these weights and rows.
 
-One row for each pair: split, row, key, chosen, rejected (log-probs in nats, summed over completion tokens, of the
+One row per pair: split, row, key, chosen, rejected (log-probs in nats, summed over completion tokens, of the
 frozen dSFT model). Keyed by the digests of the weight files and of the token rows, and by the arithmetic (fp32, bf16,
 autocast); so epochs, sweeps over β or the learning rate, resumed runs and other machines share it.
 """
@@ -25,26 +25,26 @@ from zephyr_train.job import Job
 FORMAT = 1
 FILE = "reference.parquet"
 AWAITED = 600.0  # seconds that one machine waits for the others
-CHUNK_ROWS = 256  # pairs; the unit that a stopped pass does not do again
+CHUNK_ROWS = 256  # pairs; a stopped pass keeps its finished chunks
 REBUILD = "remove the folder and run `zephyr train reference` again"
 
 
 def reference_digest(job: Job) -> str:
-    """Return the hex sha256 of everything that the log-probs hang on."""
+    """Return the hex sha256 of everything that the log-probs depend on."""
     return json_key(
         {"format": FORMAT, "model": job.model_digest, "tokens": job.tokens_digest, "numerics": job.numerics}
     )
 
 
 def rows_of(job: Job) -> dict[str, int]:
-    """Return the rows of each split of the job's token rows."""
+    """Return the number of token rows in each split of the job."""
     return {
         split: entry["rows"] for split, entry in manifest.read_as(Path(job.tokens), TokensManifest)["splits"].items()
     }
 
 
 def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
-    """Return (split, start, stop) of each chunk, given the rows of each split."""
+    """Return (split, start, stop) of each chunk, given the number of rows in each split."""
     return [
         (split, start, min(start + CHUNK_ROWS, count))
         for split, count in rows.items()
@@ -53,22 +53,22 @@ def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
 
 
 def part_file(folder: Path, chunk: tuple[str, int, int]) -> Path:
-    """Return where a chunk's log-probs are kept until all are there."""
+    """Return the file that keeps a chunk's log-probs until all chunks are done."""
     return folder / "parts" / f"{chunk[0]}-{chunk[1]:09d}.parquet"
 
 
 def has_parts(folder: Path) -> bool:
-    """Return whether a stopped pass has left the log-probs of some chunk."""
+    """Return whether a stopped pass left any chunk's log-probs."""
     return any((folder / "parts").glob("*.parquet"))
 
 
 def ensure_reference(job: Job, artefacts: Path, start: Callable[[Job], None], *, is_first: bool = True) -> Job:
     """Return the job with its reference: found by its digest, or computed by `start`, which runs the forward passes.
 
-    Of several machines only the first puts the parts together; the others wait for it.
+    With several machines, only the first one joins the parts; the others wait for it.
 
     Raises:
-        ReferenceBroken: what is there, or what came out, is not complete.
+        ReferenceBroken: the reference, found or computed, is not complete.
     """
     digest = reference_digest(job)
     folder = artefacts / f"reference-{digest[:16]}"
@@ -106,7 +106,7 @@ def _compute(whole: Job, folder: Path, start: Callable[[Job], None]) -> None:
 
 
 def _await(is_done: Callable[[], bool], folder: Path) -> None:
-    """Wait for what other machines do.
+    """Wait until the other machines are done.
 
     Raises:
         ReferenceBroken: they take too long.
@@ -119,7 +119,7 @@ def _await(is_done: Callable[[], bool], folder: Path) -> None:
 
 
 def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
-    """Write the one file and the manifest of a finished pass; the parts go."""
+    """Write the single file and the manifest of a finished pass; remove the parts."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -155,7 +155,7 @@ def check_reference(folder: Path, digest: str | None) -> None:
     """Raise unless the folder is whole and holds the log-probs with that digest.
 
     Raises:
-        ReferenceBroken: it is of other weights, rows or arithmetic, or its file has changed.
+        ReferenceBroken: it comes from other weights, rows or arithmetic, or its file has changed.
     """
     content = manifest.read_as(folder, ReferenceManifest)
     if content["digest"] != digest:
@@ -170,7 +170,7 @@ def read_reference(
     """Return the log-probs of chosen and rejected for the token rows with these keys, in their order.
 
     Raises:
-        ReferenceBroken: a row has none, or the keys are not these.
+        ReferenceBroken: a row has no log-probs, or the keys differ.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -188,5 +188,5 @@ def read_reference(
 
 
 def missing_chunks(folder: Path, rows: dict[str, int], rank: int, world: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the chunks that this rank has to score: every `world`-th, as far as it is not there yet."""
+    """Yield the chunks that this rank has to score: every `world`-th one, unless it is already there."""
     yield from (chunk for chunk in chunks(rows)[rank::world] if not part_file(folder, chunk).is_file())

@@ -1,4 +1,4 @@
-"""Entry point of `zephyr train`: from what was typed to a verified model, or to a plan."""
+"""Entry point of `zephyr train`: from the command line to a verified model, or to a plan."""
 
 import shutil
 from contextlib import AbstractContextManager
@@ -27,7 +27,7 @@ PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
 
 
 def answer(step: str, parameters: dict[str, Any]) -> None:
-    """Carry out a command: say where a value comes from, plan, or train.
+    """Run a command: explain where a value comes from, plan, or train.
 
     Raises:
         ZephyrError: with what to do about it; a plan with faults is shown first.
@@ -45,7 +45,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
 
 
 def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the manifest of the reference log-probs of a dDPO run, computed or found, and a line about them."""
+    """Return the manifest of a dDPO run's reference log-probs, computed or found, and a one-line summary."""
     asked = Asked.typed("dpo", parameters)
     found = examine(asked, dry=False, writes_run=False)
     found.refuse()
@@ -56,7 +56,7 @@ def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def run(asked: Asked) -> tuple[ModelManifest, str]:
-    """Return the manifest of the trained run and the lines that tell it to a person.
+    """Return the manifest of the trained run and a summary for people.
 
     Raises:
         ZephyrError: with what to do about it.
@@ -79,12 +79,12 @@ def run(asked: Asked) -> tuple[ModelManifest, str]:
 
 
 def artefacts() -> Path:
-    """Return the folder of what runs share: token rows and reference log-probs, named by their digests."""
+    """Return the folder that runs share: it holds token rows and reference log-probs, named by their digests."""
     return paths.run_directory(paths.SHARED).resolve()
 
 
 def _job(found: Examination) -> Job:
-    """Return the job, its token rows made or found; the plan becomes that of all rows.
+    """Return the job, with its token rows built or found; the plan is updated to cover all rows.
 
     Raises:
         PreflightFailed: a fault that only some rows have.
@@ -102,7 +102,7 @@ def _job(found: Examination) -> Job:
 
 
 def _odd_rows(plan: Plan) -> list[str]:
-    """Return what happens at an epoch's end when its rows do not fill the last step."""
+    """Return a note on the last step of an epoch, if the rows do not fill it."""
     assert plan.rows.rows is not None
     rest = plan.rows.rows % plan.global_batch_size
     filled = -rest % (plan.micro_batch_size * plan.gpus) if plan.gpus > 1 and plan.step == "sft" else 0
@@ -125,11 +125,11 @@ def _with_reference(job: Job) -> Job:
 
 
 def _refuse_other(asked: Asked, job: Job) -> None:
-    """Discard what is in the output folder with `--fresh`, else refuse to go on with another run's work.
+    """With `--fresh`, discard what is in the output folder; without it, refuse to continue another run's work.
 
     Raises:
-        ForeignRun: what is there was made, or begun, otherwise.
-        UsageError: `--resume`, and there is nothing to continue.
+        ForeignRun: the run in the folder, finished or not, was set up differently.
+        UsageError: `--resume` was given, and there is nothing to continue.
     """
     from zephyr_train.launch import node_rank
 
@@ -160,7 +160,7 @@ def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
         return has_complete(job.state)
 
     assert found.plan is not None
-    job.write(job.folder)  # first of all: by it the folder is known as this run's
+    job.write(job.folder)  # first of all: it marks the folder as this run's
     manifest.write_json(job.folder / "plan.json", found.plan.record())
     last = latest_complete(job.state, job.digest) if node_rank() == 0 else None
     job = replace(job, checkpoint=str(last) if last else None)
@@ -173,7 +173,7 @@ def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
 
 
 def _held(out: Path) -> AbstractContextManager[int]:
-    """Hold the output against other runs."""
+    """Lock the output against other runs."""
     from zephyr_train.launch import own_file
 
     lock_file = out.with_name(own_file(f".{out.name}.lock"))

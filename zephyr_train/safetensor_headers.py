@@ -1,4 +1,4 @@
-"""Weight files by their headers: which there are, and the tensors that they say they hold. No torch."""
+"""Weight files and their headers: which files a model has, and which tensors they list. No torch."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ AGAIN = "fetch or save the model again"
 
 
 def weight_files(model: Path) -> list[Path]:
-    """Return the safetensors files of a model's folder, in the order of their names; [] where there are none.
+    """Return the safetensors files of a model's folder, sorted by name; [] if there are none.
 
     Raises:
-        ModelUnreachable: one that the index names is missing.
+        ModelUnreachable: a file that the index names is missing.
     """
     index = model / INDEX
     if not index.is_file():
@@ -30,10 +30,10 @@ def weight_files(model: Path) -> list[Path]:
 def tensors(file: Path) -> dict[str, dict[str, Any]]:
     """Return name → description (dtype, shape, data_offsets) of each tensor of a file.
 
-    The header's length stands in the first eight bytes, little-endian; the tensors follow it without a gap.
+    The first eight bytes hold the header's length, little-endian; the tensors follow the header without a gap.
 
     Raises:
-        ModelUnreachable: the header cannot be read, or the file is not as long as it says.
+        ModelUnreachable: the header cannot be read, or the file's length does not match it.
     """
     try:
         with file.open("rb") as stream:
@@ -50,9 +50,9 @@ def tensors(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def shapes(model: Path) -> dict[str, list[int]]:
-    """Return name → shape of each tensor in the weight files of a model's folder; {} where there are none.
+    """Return name → shape of each tensor in the weight files of a model's folder; {} if there are none.
 
     Raises:
-        ModelUnreachable: a file is missing or not whole.
+        ModelUnreachable: a file is missing or incomplete.
     """
     return {name: entry["shape"] for file in weight_files(model) for name, entry in tensors(file).items()}

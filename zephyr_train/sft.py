@@ -1,4 +1,4 @@
-"""dSFT: what TRL's SFTTrainer is told. Rows come tokenized, labelled and packed; TRL's own preparation is skipped."""
+"""dSFT: the configuration of TRL's SFTTrainer. Rows come tokenized, labelled and packed; TRL does not prepare them."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def config(job: Job) -> SFTConfig:
 
 
 def rows(job: Job, split: str) -> Dataset | None:
-    """Return the rows of a split: packed ones when packing is on; None without such a split."""
+    """Return the rows of a split: packed ones if packing is on; None if there is no such split."""
     packed = job.sft_options.packs
     file = Path(job.tokens) / (f"{split}-packed.arrow" if packed else f"{split}.arrow")
     return Dataset.from_file(str(file)) if file.is_file() else None

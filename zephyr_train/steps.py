@@ -1,4 +1,4 @@
-"""The training steps of a recipe, in their order."""
+"""The training steps of a recipe, in order."""
 
 from zephyr_core.steps import Step
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions

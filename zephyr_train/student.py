@@ -17,16 +17,16 @@ from zephyr_train.models import sizes_of
 from zephyr_train.options import StudentOptions
 
 SPECIALS = ("<unk>", "<s>", "</s>")
-BYTES = 256  # tokens that a byte-level vocabulary holds before anything is learned
+BYTES = 256  # tokens in a byte-level vocabulary before training
 LEAST = len(SPECIALS) + BYTES
 NOT_BUILT_FROM = ("source", "revision")
 
 
 def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], folder: Path) -> Path:
-    """Return the folder of the new student; it is built when absent, and `texts_of` is called only then.
+    """Return the folder of the new student, building it if absent; `texts_of` is called only then.
 
     Raises:
-        ForeignRun: the folder holds a student of other options, or something else.
+        ForeignRun: the folder holds a student with other options, or something else.
         NoSpace: it cannot be written.
     """
     if manifest.is_whole(folder):
@@ -48,7 +48,7 @@ def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
     The same options and set of texts give byte-equal weights and tokenizer, whatever the order of the texts.
 
     Raises:
-        OptionError: a vocabulary too small to hold every byte.
+        OptionError: the vocabulary is too small to hold every byte.
         NoSpace: the folder cannot be written.
     """
     if options.vocabulary < LEAST:
@@ -68,7 +68,7 @@ def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
 
 
 def new_tokenizer(texts: list[str], vocabulary: int, positions: int) -> Any:
-    """Return a tokenizer of at most `vocabulary` tokens; as Mistral's, plain text gets `<s>` and there is no pad."""
+    """Return a tokenizer of at most `vocabulary` tokens; like Mistral's, it adds `<s>` to plain text and has no pad."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -98,7 +98,7 @@ def build_for_plan(options: StudentOptions, texts: Iterable[str], folder: Path) 
 
 
 def new_model(options: StudentOptions, tokenizer: Any) -> Any:
-    """Return a Mistral of the options' sizes with fp32 weights drawn from `options.seed`."""
+    """Return a Mistral with the options' sizes and random fp32 weights, seeded with `options.seed`."""
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
@@ -109,14 +109,14 @@ def new_model(options: StudentOptions, tokenizer: Any) -> Any:
 
 
 def _sizes(options: StudentOptions, tokenizer: Any) -> dict[str, Any]:
-    """Return what a Mistral's config says of the student."""
+    """Return the student's entries in a Mistral config."""
     return {
         **sizes_of(options),
         "vocab_size": len(tokenizer),
         "head_dim": options.hidden_size // options.heads,
         "max_position_embeddings": options.positions,
         "sliding_window": options.sliding_window,
-        "initializer_range": options.hidden_size**-0.5,  # 0.02 would hold a small one back
+        "initializer_range": options.hidden_size**-0.5,  # 0.02 would hold a small model back
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": None,

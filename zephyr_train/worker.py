@@ -12,7 +12,7 @@ from zephyr_train.training import group
 
 
 def main() -> None:
-    """Do the step of the run directory given on the command line; an error is left where the parent finds it."""
+    """Run the step of the run directory given on the command line; leave any error where the parent finds it."""
     folder = Path(sys.argv[1])
     with as_worker(folder):
         job = Job.read(folder)
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def train(job: Job) -> None:
-    """Train from the last whole checkpoint, or from the start; save the model and what proves it."""
+    """Train from the last whole checkpoint, or from the start; save the model and the probe that verifies it."""
     from zephyr_train.training.probe import write_probe
     from zephyr_train.training.watch import Watch
 
@@ -61,10 +61,10 @@ def _tokens_seen(checkpoint: Path) -> int:
 
 
 def require_backend(trainer: Any, job: Job) -> None:
-    """Raise when accelerate set up another back end, or another number of processes, than the plan says.
+    """Raise if accelerate set up a different back end or number of processes than planned.
 
     Raises:
-        InvariantBroken: with both.
+        InvariantBroken: naming both.
     """
     accelerator = trainer.accelerator
     plugin = accelerator.state.deepspeed_plugin
@@ -86,12 +86,12 @@ def require_backend(trainer: Any, job: Job) -> None:
 
 
 def require_master_weights(trainer: Any, job: Job) -> None:
-    """Raise when the optimiser would step in bf16: at 5e-7 such weights do not move.
+    """Raise if the optimiser would step in bf16, where a learning rate of 5e-7 does not move the weights.
 
     DeepSpeed keeps its own fp32 copies; without it the trained weights themselves must be fp32.
 
     Raises:
-        InvariantBroken: with the first weight that is not.
+        InvariantBroken: naming the first weight that is not fp32.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""`langdetect` over arrays: its n-grams, its draws, its additions in its order, hence its verdict, many times faster.
+"""`langdetect` on arrays: the same n-grams, draws and order of additions, so the same verdict, many times faster.
 
 The package walks a text letter by letter and multiplies 55 probabilities in a Python loop for each drawn n-gram.
 """
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 SEED = 0  # of the package's draws
 TRIALS, LONGEST, STEP, BLOCK = 7, 10_000, 5, 20
-WORDS = 2**14  # random words made ready; seven trials read about 14,000 where every second one is refused
+WORDS = 2**14  # random words generated up front; seven trials read about 14,000 if every second one is rejected
 
 Numbers = NDArray[np.float64]
 
 _SPACES = re.compile(" {2,}")
-_LATIN = re.compile("[A-z]+")  # with the six signs between Z and a, as the package has it
+_LATIN = re.compile("[A-z]+")  # includes the six signs between Z and a, as in the package
 _OTHER = re.compile("[\u0300-\U0010ffff]+")
 
 
@@ -41,12 +41,12 @@ class Profiles:
 
 
 def guesses(text: str) -> list[tuple[str, float]]:
-    """Return the languages that a text may be in, as the package names them, the likeliest first."""
+    """Return the languages that a text may be in, as the package names them, most likely first."""
     return _guesses(text, hurried=False)
 
 
 def likeliest(text: str) -> str | None:
-    """Return the first of the guesses, which spares the trials that can no longer change it."""
+    """Return the first of the guesses, skipping the trials that can no longer change it."""
     found = _guesses(text, hurried=True)
     return found[0][0] if found else None
 
@@ -95,7 +95,7 @@ def _trials(grams: list[int]) -> Iterator[Numbers]:
     position = 0  # among the random words
     for number in range(TRIALS):
         alpha = Detector.ALPHA_DEFAULT + chance.gauss(0.0, 1.0) * Detector.ALPHA_WIDTH
-        position += 4 if number % 2 == 0 else 0  # two deviates come of two numbers of two words
+        position += 4 if number % 2 == 0 else 0  # two deviates take two numbers of two words each
         first = int(accepted.searchsorted(position))
         places = accepted[first : first + Detector.ITERATION_LIMIT + 1]
         probabilities, draws = _converge(rows[drawn[places]], alpha / Detector.BASE_FREQ)
@@ -108,12 +108,12 @@ def _trials(grams: list[int]) -> Iterator[Numbers]:
 def _converge(rows: NDArray[np.intp], weight: float) -> tuple[Numbers, int]:
     """Return the probabilities once one is nearly certain, or after the last row, and how many rows that took.
 
-    The package looks after the first draw, then after every fifth: so the first step holds one draw and four ones.
+    The package checks after the first draw, then after every fifth, so the first step holds one draw and four 1.0s.
     """
     shares = _profiles().shares
     probabilities = np.full(shares.shape[1], 1.0 / shares.shape[1])
     leader = 0
-    steps = np.zeros((len(rows) // STEP + 1, STEP + 1), np.intp)  # first in each, room for what it starts from
+    steps = np.zeros((len(rows) // STEP + 1, STEP + 1), np.intp)  # first in each, room for its starting value
     steps[0, -1] = rows[0]
     steps[1:, 1:] = rows[1:].reshape(-1, STEP)
     for start in range(0, len(steps), BLOCK):
@@ -136,14 +136,14 @@ def _converge(rows: NDArray[np.intp], weight: float) -> tuple[Numbers, int]:
 
 @lru_cache(maxsize=1)
 def _random_words() -> NDArray[np.uint32]:
-    """Return the words that `random.Random(SEED)` makes its numbers of."""
+    """Return the words that `random.Random(SEED)` makes its numbers from."""
     bits = random.Random(SEED).getrandbits(32 * WORDS)  # noqa: S311
     return np.frombuffer(bits.to_bytes(4 * WORDS, "little"), "<u4")
 
 
 @lru_cache(maxsize=1)
 def _profiles() -> Profiles:
-    """Return the package's profiles as one table, a quarter of what its lists of numbers take."""
+    """Return the package's profiles as one table, in a quarter of the memory that its lists of numbers take."""
     folder = Path(PROFILES_DIRECTORY)
     names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  in the package's order
     profiles = [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
@@ -160,7 +160,7 @@ def _profiles() -> Profiles:
 
 
 class _Normal(dict[int, str]):
-    """The package's normal form of each letter; no larger than Unicode's first plane, which is all that it changes."""
+    """The package's normal form of each letter; holds only Unicode's first plane, the only one it changes."""
 
     def __missing__(self, code: int) -> str:
         letter: str = NGram.normalize(chr(code))

@@ -12,24 +12,24 @@ from zephyr_data.cleaning.detector import guesses, likeliest
 from zephyr_data.stages.verbs import Stage, mark, nothing_found
 
 NAME = "language"
-TURNS, CHARACTERS = 4, 500  # what is read of a dialogue: its first turns, the beginning of each
+TURNS, CHARACTERS = 4, 500  # how much of a dialogue is read: its first turns, the beginning of each
 FUNCTION_WORDS = frozenset(
     "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
     "will would if we they he his her its which but about there has please an".split()
 )
-ONLY_ENGLISH = frozenset(  # words of no other language, so "in", "was", "do", "of" and the like are not among them
+ONLY_ENGLISH = frozenset(  # words that no other language has, so "in", "was", "do", "of" and the like are left out
     "the and that with you your this are from have which they what how some not their would should could about there "
     "when who please".split()
 )
 UNDETERMINED = "und"  # too little prose to tell: code, emoji, a greeting. Never called foreign.
-ENGLISH_SHARE = 0.06  # of words of only English among all, above which a text is English
-LEAST_ENGLISH = 2  # and so many of them: one may stand in a title
-PROSE_SHARE = 0.06  # the same, for a single turn to be read as English
-COMMONEST = ("the", "and", "that", "with", "you", "your", "this", "are")  # of them, enough for nearly all texts
+ENGLISH_SHARE = 0.06  # share of English-only words above which a text counts as English
+LEAST_ENGLISH = 2  # and at least this many: a single one may be in a title
+PROSE_SHARE = 0.06  # least share of function words for a single turn to count as English
+COMMONEST = ("the", "and", "that", "with", "you", "your", "this", "are")  # the few that settle nearly all texts
 FEW_WORDS = 10
-FEW_FOR_DETECTOR = 5  # fewer words than that tell langdetect nothing
-SURE = 0.95  # langdetect's least probability to call a short text foreign
-TELL_TALE = 20  # one word of only English in so many, and the detector's other verdict is not believed
+FEW_FOR_DETECTOR = 5  # with fewer words, langdetect is of no use
+SURE = 0.95  # lowest langdetect probability at which a short text is called foreign
+TELL_TALE = 20  # if one word in this many is English-only, another verdict by the detector is not believed
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
@@ -45,7 +45,7 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]"
 
 
 def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
-    """Return a stage that names dialogues in other languages than those (ISO 639-1), as `detected-xx`.
+    """Return a stage that marks dialogues in any other language (ISO 639-1) as `detected-xx`.
 
     Columns in:  turns
     """
@@ -69,14 +69,14 @@ def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
 
 
 def looks_english(words: Sequence[str]) -> bool:
-    """Return whether a turn's lower-case words read as English; a few ASCII words do without evidence."""
+    """Return whether a turn's lower-case words read as English; a few ASCII words pass without evidence."""
     if len(words) < FEW_WORDS:
         return all(word.isascii() for word in words)
     return sum(map(FUNCTION_WORDS.__contains__, words)) >= PROSE_SHARE * len(words)
 
 
 def detect(text: str) -> str:
-    """Return the ISO 639-1 code of a text's language, or "und" where there is too little prose to tell.
+    """Return the ISO 639-1 code of a text's language, or "und" if there is too little prose to tell.
 
     Deterministic: the detector's seed is fixed. Chinese is "zh" whatever its script.
     """
@@ -84,7 +84,7 @@ def detect(text: str) -> str:
     words = [word.lower() for word in _WORD.findall(prose)]
     unspaced = len(_UNSPACED.findall(prose))
     spaced = sum(map(len, words)) - unspaced
-    if unspaced >= 2 and 2 * unspaced >= spaced:  # one such letter says about as much as two
+    if unspaced >= 2 and 2 * unspaced >= spaced:  # such a character carries about as much as two letters
         return next((code for code, script in _SCRIPTS.items() if len(script.findall(prose)) >= 0.1 * unspaced), "th")
     only_english = sum(word in ONLY_ENGLISH for word in words)
     enough = max(LEAST_ENGLISH, ENGLISH_SHARE * len(words))
@@ -118,9 +118,9 @@ def _by_detector(prose: str, words: list[str], only_english: int) -> str:
 
 
 def clearly_english(texts: pl.Series) -> pl.Series:
-    """Return whether enough words of each text are of only English and nearly all letters are ASCII.
+    """Return whether each text has enough English-only words and nearly all its letters are ASCII.
 
-    The commonest words, cheap to find between spaces, settle nearly all; only the others are read for the whole list.
+    The commonest words, cheap to find between spaces, settle nearly all; only the rest are searched for the whole list.
     """
     words = _spaces(texts) + 1
     sizes = texts.str.len_bytes()

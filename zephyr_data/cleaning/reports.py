@@ -1,4 +1,4 @@
-"""What people are shown of cleaned dialogues, besides what every dataset has: cuts and recased words."""
+"""Reports on cleaned dialogues, beyond those of every dataset: cuts and recased words."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from zephyr_data.stages.verbs import edits_of
 
 
 def measure(table: pl.DataFrame) -> Counter[str]:
-    """Return what was changed in kept rows; a cut is a count of its own."""
+    """Return the counts of changes in kept rows; cuts are counted separately."""
     changes = edits_of(table.filter(pl.col("dropped_by").is_null()))
     cuts = changes.filter(pl.col("stage") == phrases.NAME)
     words = changes.filter(pl.col("stage") != phrases.NAME)

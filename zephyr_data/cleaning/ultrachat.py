@@ -82,7 +82,7 @@ def _rows(kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
 
 
 def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
-    """Return the table with prompt_id, its draws, duplicate_key and the first bytes of that; null on dropped rows."""
+    """Return the table with prompt_id, its draws, duplicate_key and that key's first bytes; null on dropped rows."""
     kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
     prompts = [None if text is None else text_key(text) for text in kept.list.first().to_list()]
     keys = duplicate_keys(kept, scope)
@@ -96,7 +96,7 @@ def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
 
 
 def with_digests(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with the digests of the rows that a dialogue gives in the sft and gen splits, null on others."""
+    """Return the table with the digests of each dialogue's sft and gen rows, null on rows without turns."""
     numbered = number_rows(table)
     rows = numbered.filter(pl.col("turns").is_not_null())
     shown = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))

@@ -1,4 +1,4 @@
-"""The audit: every dropped and rewritten row with its reason, and the counts that must meet."""
+"""The audit: every dropped and rewritten row with its reason, and the counts that must add up."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from zephyr_data.stages.verbs import edits_of
 
 @dataclass
 class Tally:
-    """Counts over all blocks; they are sums, so the order of the blocks does not matter."""
+    """Counts over all blocks; they are sums, so the order of blocks does not matter."""
 
     rows_read: int = 0
     kept_rows: int = 0
@@ -36,7 +36,7 @@ class Tally:
         """Return the counts for the manifest.
 
         Raises:
-            ContractBroken: the sums do not meet; a bug, never the data.
+            ContractBroken: the sums do not add up; a bug, never the data's fault.
         """
         counts: Counts = {
             "rows_read": self.rows_read,
@@ -63,7 +63,7 @@ class Tally:
         dropped = dropped.select(parts[0].alias("stage"), parts[1].alias("rule"), "dropped_rows")
         summed = pl.concat(self.hits).group_by("stage", "rule").sum() if self.hits else _no_hits()
         joined = summed.join(dropped, on=["stage", "rule"], how="full", coalesce=True)
-        # a fault of reading is no rule that could have hit elsewhere: its hits are its drops
+        # a read fault is not a rule that could have hit elsewhere: its hits are its drops
         own = [pl.col(name).fill_null(pl.col("dropped_rows")) for name in ("hit_rows", "only_hit_rows")]
         return (
             joined.with_columns(own)
@@ -73,7 +73,7 @@ class Tally:
 
 
 def dropped_table(dropped: pl.DataFrame) -> pl.DataFrame:
-    """Return audit/dropped.parquet's rows; of rows that were not drawn, their key and place only."""
+    """Return audit/dropped.parquet's rows; for rows that were not drawn, only their key and place."""
     parts = pl.col("dropped_by").str.splitn("/", 2).struct
     return dropped.select(
         "row_key",
@@ -92,7 +92,7 @@ def rewritten_table(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def is_selection(reason: str) -> bool:
-    """Return whether a drop says nothing about the row: it was not drawn."""
+    """Return whether a drop says nothing about the row except that it was not drawn."""
     return reason == f"{splits.NAME}/{splits.NOT_DRAWN}"
 
 

@@ -11,7 +11,7 @@ AUDITS = ("dropped", "rewritten", "rules", "kept")
 
 
 def text(content: DatasetContent, reports: Reports[Any]) -> str:
-    """Return README.md of a dataset, with the metadata by which `datasets` opens splits, audit and further tables."""
+    """Return a dataset's README.md, with the metadata that lets `datasets` open splits, audit and further tables."""
     options, counts, version = content["options"], content["counts"], content["versions"]["zephyr-toolkit"]
     reasons = "\n".join(f"| {reason} | {rows:,} |" for reason, rows in counts["dropped"].items())
     rows = "\n".join(

@@ -1,4 +1,4 @@
-"""A plan without writing: what would be read, which stages would run, and a sample projected to the whole."""
+"""A plan that writes nothing: what would be read, which stages would run, and a sample projected to the whole."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from zephyr_data.sources.files import RawFile
 from zephyr_data.stages.verbs import Stage, at_hand
 
 SAMPLE_ROWS = 1_000
-PLACES = 20  # of a plain file from which rows are taken
+PLACES = 20  # in a plain file to take rows from
 
 
 class ProjectedFile(TypedDict):
@@ -40,7 +40,7 @@ class Projection(TypedDict):
 def project(
     step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
 ) -> tuple[Projection, str]:
-    """Return the plan as a record and as text. Rows come from places spread over each file, where its kind allows."""
+    """Return the plan as a record and as text. Rows come from places spread over each file, if its kind allows."""
     options = resolved.options
     row_stages = step.row_stages(options)
     shapes, tally, bytes_read = _run_sample(step, row_stages, files)
@@ -78,7 +78,7 @@ def _run_sample(
 
 
 def _sample(file: RawFile, rows: int) -> Iterator[tuple[Block, int]]:
-    """Yield blocks of about `rows` rows together, with the stored bytes that each stands for."""
+    """Yield blocks of about `rows` rows in all, each with the number of stored bytes it represents."""
     size = file.path.stat().st_size
     if file.kind != "plain" or size < PLACES * 2**20:
         read = 0
@@ -97,7 +97,7 @@ def _lines_at(path: Path, offset: int, rows: int) -> tuple[bytes, int]:
     with path.open("rb") as stream:
         stream.seek(offset)
         if offset:
-            stream.readline()  # the rest of a line
+            stream.readline()  # skip the rest of a line
         start = stream.tell()
         return b"".join(stream.readline() for _ in range(rows)), start
 

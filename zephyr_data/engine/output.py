@@ -12,7 +12,7 @@ from zephyr_data import schemas
 from zephyr_data.engine.step import Options, SplitRows, Writing
 from zephyr_data.engine.store import DROPPED_CONTENT, ShardWriter, packed_rows_digest, table_digests, to_arrow
 
-LED_TO = 2  # audit/kept.parquet leads to the rows of so many splits, the first ones
+LED_TO = 2  # number of splits, the first ones, whose rows audit/kept.parquet leads to
 
 
 class Output:
@@ -52,7 +52,7 @@ class Output:
             writer.abandon()
 
     def write_split(self, part: SplitRows) -> None:
-        """Append rows to a split, and where each came from, if this is a split that audit/kept.parquet leads to."""
+        """Append rows to a split and, if audit/kept.parquet leads to it, record where each came from."""
         writer = self.splits[part.split]
         if part.split in list(self.splits)[:LED_TO]:
             place = pl.int_range(writer.rows, writer.rows + pl.len())
@@ -66,7 +66,7 @@ class Output:
         self.tables[name].write(to_arrow(rows, self.tables[name].schema))
 
     def write_audit(self, rewritten: pl.DataFrame, dropped: pl.DataFrame, reasons: pl.DataFrame) -> None:
-        """Write a block's changes, the reasons of its drops, and dropped rows whole where that was asked for."""
+        """Write a block's changes, the reasons for its drops and, if asked for, the dropped rows whole."""
         self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
         table = to_arrow(reasons, schemas.DROPPED)
         self.dropped.write(table)
@@ -75,13 +75,13 @@ class Output:
             self.dropped_rows.write(to_arrow(dropped, schemas.DROPPED_ROWS))
 
     def finish(self, rules: pl.DataFrame) -> None:
-        """Write the table of rules and give every file its name."""
+        """Write the table of rules and give every file its final name."""
         self.rules.write(to_arrow(rules, schemas.RULES))
         for writer in self._writers():
             writer.finish()
 
     def splits_record(self) -> dict[str, SplitEntry]:
-        """Return rows and digest of each split."""
+        """Return the row count and digest of each split."""
         return {
             name: {"rows": writer.rows, "rows_digest": packed_rows_digest(writer.digests)}
             for name, writer in self.splits.items()

@@ -32,7 +32,7 @@ from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
 
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
-# The code that every step's block results depend on; those of a step, its own package besides.
+# The code that every step's block results depend on; a step's own package is added to it.
 OF_BLOCKS = (
     "zephyr_core/keys.py",
     "zephyr_data/*.py",
@@ -44,7 +44,7 @@ OF_BLOCKS = (
 
 @dataclass
 class Inputs:
-    """The raw files of a run, and what reading them showed."""
+    """The raw files of a run, and what was learned by reading them."""
 
     files: list[RawFile]
     limit: int | None
@@ -81,7 +81,7 @@ class Inputs:
             )
 
     def record(self) -> list[InputEntry]:
-        """Return what the manifest keeps of the inputs."""
+        """Return what the manifest records about the inputs."""
         read = {item.file: item for item in self.read}
         return [
             {
@@ -97,7 +97,7 @@ class Inputs:
 
 
 def _earlier_fault(file: RawFile) -> str | None:
-    """Return what the inputs of the dataset lacked that stored rows are read from."""
+    """Return what was missing from the inputs of the dataset that stored rows come from."""
     if file.kind != "rated":
         return None
     missing = missing_parts(manifest.read_as(paths.expanded(file.source), DatasetManifest)["inputs"])
@@ -121,12 +121,12 @@ def make(
     workers: int,
     progress: Advance,
 ) -> DatasetManifest:
-    """Make the dataset directory `out` of raw files and return its manifest.
+    """Make the dataset directory `out` from raw files and return its manifest.
 
     Raises:
         RunInProgress: another run writes there.
         NoSpace: the disk is full or the folder cannot be written; a later run continues.
-        DataError: the input cannot be read, or nothing of it was kept.
+        DataError: the input cannot be read, or none of it was kept.
     """
     started, options, work = time.time(), resolved.options, Work(out)
     digests = step.reading.digests(options)
@@ -159,13 +159,13 @@ def make(
 
 
 def stage_names(step: Step[Options], options: Options) -> list[str]:
-    """Return the names of the stages in the order in which a row meets them, reading first."""
+    """Return the names of the stages in the order a row passes them, reading first."""
     stages = (*step.row_stages(options), *step.whole_set.stages(options, at_hand))
     return list(dict.fromkeys(["read", *(stage.name for stage in stages)]))
 
 
 def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
-    """Return what a block's result depends on, besides its content: of the code, that of the engine and of its step."""
+    """Return what a block's result depends on, besides its content; of the code, only the engine's and its step's."""
     packages = this_code.installed(*VERSIONED)
     code = this_code.digest_of(OF_BLOCKS, step.package)
     return {"step": step.name, **step.plan(options), "rule files": digests, "code": code, "packages": packages}
@@ -186,7 +186,7 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iter
 
 
 def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
-    """Return place, verdict of the set stages and side of the rows that they look at."""
+    """Return the place, set-stage verdict and side of each row that the set stages look at."""
     index = _index(step, done, inputs, options)
     for stage in step.whole_set.stages(options, _look_up(done)):
         index = stage(index)
@@ -198,7 +198,7 @@ def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, optio
 
 
 def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
-    """Return key, place and verdict of the rows that set stages look at, without texts."""
+    """Return the key, place and verdict of each row that set stages look at, without texts."""
     parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.seen])
     for number, block in enumerate(done):
         rows = pl.read_parquet(block.path, columns=list(columns)).with_row_index("row_in_block")
@@ -229,7 +229,7 @@ def _look_up(done: list[BlockDone]) -> LookUp:
 
 
 def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
-    """Raise with the reasons when no row is left."""
+    """Raise, with the reasons, if no row is left."""
     if index["dropped_by"].null_count():
         return
     seen = index.select("block", "row_in_block", late="dropped_by")

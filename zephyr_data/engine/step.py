@@ -1,8 +1,8 @@
-"""What a step is: how raw files become tables, which stages run, what the whole set decides, what is written and said.
+"""What a step is: how raw files become tables, which stages run, what the whole set decides, what is written and shown.
 
-A step is declared once, from functions of its own folder; whatever it leaves out has a default. The pipeline, the
-card, the closing table and the stories ask the step, and none of them knows which one it is. Steps travel to workers,
-so their functions are those of modules.
+A step is declared once, with functions from its own folder; whatever it leaves out has a default. The pipeline, the
+card, the closing table and the stories ask the step, and none of them knows which one it is. Steps are sent to
+workers, so their functions are module-level ones.
 """
 
 from collections import Counter
@@ -29,9 +29,9 @@ FREE = ("sources", "revision", "limit", "shard_rows")  # options that no block's
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows of a split, and one by one where they came from: the columns of audit/kept.parquet but split and row.
+    """Rows of a split, and where each came from: the columns of audit/kept.parquet except split and row.
 
-    `digests` are those of the rows where the workers have computed them already.
+    `digests` are the rows' digests, if the workers have already computed them.
     """
 
     split: str
@@ -40,7 +40,7 @@ class SplitRows:
     digests: pl.Series | None = None
 
 
-# ---- what a step does that declares nothing ------------------------------------------------------
+# ---- what a step does by default -----------------------------------------------------------------
 
 
 def _no_digests(_: Any) -> dict[str, str]:
@@ -134,7 +134,7 @@ class Writing(Generic[Options]):
 
 @dataclass(frozen=True)
 class Reports(Generic[Options]):
-    """What people are shown of a dataset, besides what every step's datasets have."""
+    """Reports on a step's datasets, beyond those that every dataset has."""
 
     title: str = "Dataset"  # of the card
     about: Callable[[DatasetContent], str] = _nothing  # of the card: what the rows are
@@ -144,7 +144,7 @@ class Reports(Generic[Options]):
     lines: Callable[[Counts], Iterator[Line]] = _no_lines  # of the closing table, below the rows kept
     figures: Callable[[Counts], Iterator[str]] = _no_lines  # below the closing table
     sampled: Mapping[str, str] = field(default_factory=dict, hash=False)  # counts that a dry run shows → their names
-    story: Callable[[Path, DatasetManifest, str], str] = _no_story  # what else is known of a row, by its row_key
+    story: Callable[[Path, DatasetManifest, str], str] = _no_story  # what else is known about a row, by its row_key
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ class Step(Generic[Options]):
     writing: Writing[Options]
     whole_set: WholeSet[Options] = WholeSet()
     reports: Reports[Options] = Reports()
-    implied: Callable[[Resolved[Options]], Resolved[Options]] = _unchanged  # options with what some imply for others
+    implied: Callable[[Resolved[Options]], Resolved[Options]] = _unchanged  # options, plus what some imply for others
     free: tuple[str, ...] = ()  # options that no block's result depends on, besides FREE
-    package: str = ""  # its own folder's, whose code results depend on
+    package: str = ""  # its own folder's, whose code the results depend on
 
     def plan(self, options: Options) -> dict[str, object]:
         """Return the options that a block's result depends on: all but the free ones."""

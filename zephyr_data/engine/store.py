@@ -28,7 +28,7 @@ DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the
 class ShardWriter:
     """Writes the rows of one split as `<stem>-00000-of-0000N.parquet`, or one file when `shard_rows` is None.
 
-    With a `pool` of one thread the files are written there while the caller goes on; one table waits at most.
+    With a `pool` of one thread, the files are written there while the caller continues; at most one table waits.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class ShardWriter:
     _room: int = 0
 
     def write(self, table: pa.Table) -> None:
-        """Append rows, beginning a new shard where the last is full."""
+        """Append rows, starting a new shard when the last one is full."""
         self.rows += table.num_rows
         self._wait()
         if self.pool is None:
@@ -68,7 +68,7 @@ class ShardWriter:
                 self._close()
 
     def finish(self) -> None:
-        """Close the last shard and give all of them their final names; a split without rows still has one file."""
+        """Close the last shard and give all shards their final names; a split without rows still gets one file."""
         self._wait()
         if not self._shards:
             self._open()
@@ -83,9 +83,9 @@ class ShardWriter:
             self.pool.shutdown()
         writer, self._writer = self._writer, None
         if writer is not None:
-            with suppress(OSError):  # a full disk, which has been told
+            with suppress(OSError):  # a full disk, already reported
                 writer.close()
-            writer.is_open = False  # else it tries again when it is forgotten, and tells of that
+            writer.is_open = False  # else it tries again when it is freed, and reports that
 
     def _open(self) -> pq.ParquetWriter:
         path = self.folder / f".{self.stem}-{len(self._shards)}.tmp"
@@ -101,18 +101,18 @@ class ShardWriter:
 
 
 def packed_rows_digest(digests: bytearray) -> str:
-    """Return `zephyr_core.keys.rows_digest` of digests that stand one behind the other; sorts them in place."""
+    """Return `zephyr_core.keys.rows_digest` of concatenated digests; sorts them in place."""
     np.frombuffer(digests, dtype="S32").sort()
     return hashlib.sha256(digests).hexdigest()
 
 
 def row_digests(rows: list[dict[str, Any]]) -> list[bytes]:
-    """Return the sha256 of each row's compact JSON object, its columns in their order."""
+    """Return the sha256 of each row's compact JSON object, columns in order."""
     return [hashlib.sha256(orjson.dumps(row)).digest() for row in rows]
 
 
 def table_digests(table: pa.Table) -> list[bytes]:
-    """Return what `row_digests` gives for the table's rows, the fast way."""
+    """Return the `row_digests` of the table's rows, computed the fast way."""
     return row_digests_of(pl.DataFrame(pl.from_arrow(table)))
 
 
@@ -135,13 +135,13 @@ def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterato
 def verify(directory: Path) -> DatasetManifest:
     """Return the manifest of a dataset directory after checking everything in it.
 
-    Checked: every file's size and sha256, no file beside them, the sums of rows, the digest of every split and of the
-    drops, recomputed from the rows.
+    Checked: every file's size and sha256, that there are no other files, the sums of rows, and the digests of every
+    split and of the drops, recomputed from the rows.
 
     Raises:
-        WrongFolder: it is of another kind.
+        WrongFolder: it is a different kind of folder.
         DataError: there is no manifest, or it is damaged.
-        ContractBroken: all faults found, one a line.
+        ContractBroken: all faults found, one per line.
     """
     content = kinds.read_dataset(directory)
     files = map(str, folder.faults(directory, strays=True))
@@ -157,7 +157,7 @@ def verify(directory: Path) -> DatasetManifest:
 
 
 def sum_faults(counts: Counts) -> list[str]:
-    """Return a line when rows read are not the kept and the dropped ones together."""
+    """Return a line if the rows read are not the sum of those kept and dropped."""
     dropped = sum(counts["dropped"].values())
     if counts["rows_read"] != counts["kept_rows"] + dropped:
         return [f"{counts['rows_read']} rows read, but {counts['kept_rows']} kept + {dropped} dropped"]
@@ -165,7 +165,7 @@ def sum_faults(counts: Counts) -> list[str]:
 
 
 def _pair_faults(content: DatasetManifest) -> Iterator[str]:
-    """Yield a line when the prefs splits do not hold the pairs that were counted."""
+    """Yield a line if the prefs splits do not hold the number of pairs counted."""
     written = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
     if content["kind"] == "pairs" and written != content["counts"]["pairs"]:
         yield f"{content['counts']['pairs']} pairs counted, but {written} in the prefs splits"

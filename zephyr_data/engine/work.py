@@ -1,4 +1,4 @@
-"""A run's unfinished work: `<out>.partial/`, which a later run continues and nobody takes for a dataset."""
+"""A run's unfinished work: `<out>.partial/`, which a later run continues and which is never mistaken for a dataset."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ class Work:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the output against other runs; the lock goes with the process, however it ends.
+        """Lock the output against other runs; the lock ends with the process, however that ends.
 
         Raises:
             RunInProgress: another run holds it.
@@ -38,7 +38,7 @@ class Work:
                         folders.discard(self.folder)
 
     def begin(self, plan: dict[str, object]) -> str:
-        """Keep the blocks of an earlier run with the same plan, remove those of another; return what was done."""
+        """Keep an earlier run's blocks if its plan is the same, else remove them; return what was done."""
         shutil.rmtree(self.dataset, ignore_errors=True)
         folders.restore(self.out)
         plan = json.loads(json.dumps(plan))

@@ -21,20 +21,20 @@ from zephyr_data.stages.verbs import Stage
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker does: the step with its options, and the folder that takes the results."""
+    """What every worker needs: the step with its options, and the folder for the results."""
 
     step: Step[Any]
     options: StepOptions
     folder: Path
 
     def result(self, block: Block) -> Path:
-        """Return the file of a block's result; its name hangs on the content, its presence means it is whole."""
+        """Return the path of a block's result; its name depends on the content, and if it exists it is complete."""
         return self.folder / f"{block.key}.parquet"
 
 
 @dataclass(frozen=True)
 class BlockDone:
-    """What the pipeline learns of a finished block; its data is let go."""
+    """A finished block, without its data."""
 
     block: Block
     path: Path
@@ -43,7 +43,7 @@ class BlockDone:
 
 
 def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[BlockDone]:
-    """Yield every block once it is done, in their order, running those without a result; memory holds few at a time."""
+    """Yield every block once it is done, in order, running those without a result; few are in memory at a time."""
     if workers == 1:
         yield from (run_block(block, job) for block in blocks)
         return
@@ -63,7 +63,7 @@ def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[Bloc
 
 
 def run_block(block: Block, job: Job) -> BlockDone:
-    """Run the row stages over a block and write the result, unless it is there."""
+    """Run the row stages over a block and write the result, unless it exists."""
     path, told = job.result(block), replace(block, data=None)
     if path.is_file():
         noted = pl.read_parquet_metadata(path)

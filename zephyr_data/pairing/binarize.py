@@ -25,7 +25,7 @@ from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_pair_sides
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
-# What the first public version did besides its choice of places.
+# What the first public version did, apart from its choice of places.
 H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
 
 
@@ -33,7 +33,7 @@ def _implied(resolved: Resolved[BinarizeOptions]) -> Resolved[BinarizeOptions]:
     """Return the options with those that h4-v1 implies.
 
     Raises:
-        OptionError: one of them was asked to be something else, or one would have no effect.
+        OptionError: one of them was set to something else, or an option would have no effect.
     """
     options, origins = resolved.options, dict(resolved.origins)
     if options.score != "overall" and options.rejected != "h4-v1" and _is_asked(origins["suspicious_tens"]):
@@ -105,7 +105,7 @@ def _tables(_: BinarizeOptions) -> dict[str, pa.Schema]:
 
 
 def _table_rows(table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows as they were read: a later verdict is not part of them."""
+    """Yield the rows as they were read, without later verdicts."""
     verdict = [pl.when(is_unread()).then(name).alias(name) for name in ("dropped_by", "dropped_turn", "matched")]
     yield "rated", table.with_columns(verdict)
 

@@ -1,4 +1,4 @@
-"""What is counted over pairs: margins, ties, lengths, wins by model, and where mean and overall score part."""
+"""Counts over pairs: margins, ties, lengths, wins by model, and rows where mean and overall score disagree."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ UNNAMED = "(unnamed)"
 
 
 def measure(table: pl.DataFrame) -> Counter[str]:
-    """Return the counts over a block's table after all stages; all but those of agreement are over kept rows."""
+    """Return the counts for a block's table after all stages; all but the agreement counts cover kept rows only."""
     kept = table.filter(pl.col("dropped_by").is_null())
     return Counter(
         {
@@ -49,7 +49,7 @@ def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
 
 
 def _of_agreement(table: pl.DataFrame) -> dict[str, int]:
-    """Count the rows with two answers that have both scores, and those in which no answer is best by both."""
+    """Count the rows with at least two answers that have both scores, and those where no answer is best by both."""
     lines = rated_answers(number_rows(table)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
     both = lines.filter(pl.col("mean").is_not_null() & pl.col("overall").is_not_null() & (pl.col("text") != ""))
     compared = both.filter(pl.len().over("row") > 1)

@@ -1,4 +1,4 @@
-"""Gates: rows that cannot give a pair, whatever the policy draws, each under the name of its fault."""
+"""Gates: mark rows that cannot give a pair, whatever the policy draws, each with its fault."""
 
 import polars as pl
 
@@ -12,11 +12,11 @@ NEEDS_LOWER = ("random", "lowest", "all-lower", "all-pairs")  # policies whose r
 
 
 def mark_unpairable(options: BinarizeOptions) -> Stage:
-    """Return a stage that names rows with too few usable answers, none lower, equal texts, or a tie that drops.
+    """Return a stage that marks rows with too few usable answers, no lower one, equal texts, or a tie that drops.
 
-    Rules in their order: too-few-completions, empty-response, missing-score, no-lower-score, identical-texts,
-    tied-best, unreadable-rating. An answer that is empty or lacks a score only drops its row when fewer than two
-    others are left; all are counted.
+    Rules in order: too-few-completions, empty-response, missing-score, no-lower-score, identical-texts,
+    tied-best, unreadable-rating. An answer that is empty or lacks a score drops its row only if fewer than two
+    others are left; every such answer is counted.
 
     Columns in:  completions, scores
     """
@@ -62,7 +62,7 @@ def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
         for count, top in (("usables", "top_usable"), ("scoreds", "top_scored"))
     )
     best = lines.filter("is_best").unique("row", keep="first", maintain_order=True)
-    place = pl.col("place").cast(pl.Int32)  # of the answer where one is to blame
+    place = pl.col("place").cast(pl.Int32)  # of the faulty answer, if there is one
     return [
         verdict(first.filter(pl.col("total") < 2), "too-few-completions"),
         verdict(lines.filter(~pl.col("has_text")), "empty-response", turn=place, drops=pl.col("with_text") < 2),

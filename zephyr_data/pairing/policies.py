@@ -1,13 +1,13 @@
 """Policies: which of a prompt's answers is chosen and which rejected.
 
 random       the best against one of the strictly lower ones, drawn (paper §3)
-random-any   the best against one of all others, drawn (paper §4.1, read to the letter)
+random-any   the best against one of all others, drawn (paper §4.1, read literally)
 lowest       the best against the lowest
 all-lower    the best against each strictly lower one
 all-pairs    each answer against each strictly lower one
 h4-v1        the first maximum against a fixed place: what the first public version did
 
-Every draw hangs on the prompt alone, over answers in canonical order (decision 0009, docs/pairs.md).
+Every draw depends only on the prompt and is made over answers in canonical order (decision 0009, docs/pairs.md).
 """
 
 import polars as pl
@@ -22,9 +22,9 @@ from zephyr_data.stages.verbs import Stage, fill, verdict
 
 NAME = "policy"
 H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}
-# Why a pair must not be made; the later, the nearer it came.
+# Why a pair is refused, earliest check first; the later the check, the closer the pair came.
 FAULTS = ("undefined-for-so-many", "unusable-side", "identical-texts", "margin-too-small", "refusal-in-chosen")
-ROUNDING = 1e-9  # of a margin: thirds are no binary fractions
+ROUNDING = 1e-9  # of a margin: thirds are not binary fractions
 
 
 def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
@@ -56,7 +56,7 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
 
 
 def _with_best(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    """Return the answers with `is_best` on one of each row: of several that tie, the one drawn, or the file's first."""
+    """Return the answers with `is_best` set on one per row: among ties, the one drawn or the first in the file."""
     tops = usable.filter(pl.col("score") == pl.col("score").max().over("row"))
     if options.ties == "first":
         best = tops.sort("row", "place").unique("row", keep="first", maintain_order=True)
@@ -68,7 +68,7 @@ def _with_best(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
 
 
 def _draw_one(lines: pl.DataFrame, purpose: str, seed: int) -> pl.DataFrame:
-    """Return one line of each row, drawn over the lines as they stand."""
+    """Return one line per row, drawn from the lines in the order given."""
     counted = lines.with_columns(at=pl.int_range(pl.len()).over("row"), choices=pl.len().over("row"))
     first = counted.filter(pl.col("at") == 0)
     drawn = first.select("row", "prompt_id", "choices").with_columns(wanted=pl.lit(0, dtype=pl.Int64))
@@ -81,9 +81,9 @@ def _draw_one(lines: pl.DataFrame, purpose: str, seed: int) -> pl.DataFrame:
 
 
 def _candidates(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    """Return every pair that the policy can make before texts, margins and refusals are looked at."""
+    """Return every pair that the policy allows, before texts, margins and refusals are checked."""
     chosen = usable if options.rejected == "all-pairs" else usable.filter("is_best")
-    # the best of a row first, then by score: what `pairs` begins with is what sft and gen hold
+    # a row's best first, then by score: sft and gen hold the first of `pairs`
     ranked = chosen.sort("row", "is_best", "score", "rank", descending=[False, True, True, False])
     ranked = ranked.with_columns(chosen_rank=pl.int_range(pl.len()).over("row"))
     pairs = ranked.join(usable, on="row", suffix="_rejected", maintain_order="left_right")
@@ -93,7 +93,7 @@ def _candidates(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
 
 
 def _fixed_pairs(lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the pair of each row by the table of the first public version, unusable answers among them."""
+    """Return each row's pair by the first public version's table, unusable answers included."""
     by_place = lines.sort("row", "place").with_columns(total=pl.len().over("row"))
     top = by_place.filter(pl.col("score") == pl.col("score").max().over("row"))
     chosen = top.unique("row", keep="first", maintain_order=True).with_columns(chosen_rank=pl.lit(0, dtype=pl.Int64))
@@ -123,7 +123,7 @@ def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    """Return the pairs with `fault` where one must not be made, and what shows it."""
+    """Return the pairs with `fault`, why a pair is refused (else null), and `matched`, the text that shows it."""
     margin, nothing = pl.col("margin"), pl.lit(None, dtype=pl.String)
     tests = [
         (pl.col("rejected").is_null(), nothing),
@@ -141,7 +141,7 @@ def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOption
 
 
 def _drawn(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    """Return one pair of each row; between equally low ones of `lowest` a draw decides too."""
+    """Return one pair per row; for `lowest`, a draw also decides between equally low answers."""
     if options.rejected == "lowest":
         pairs = pairs.filter(pl.col("rejected_score") == pl.col("rejected_score").min().over("row"))
     return _draw_one(pairs.sort("row", "rejected_rank"), "rejected", options.seed)
@@ -166,7 +166,7 @@ def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl
 
 
 def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the verdict on rows without a pair: the fault of the pair that came nearest to being made."""
+    """Return the verdict on rows without a pair: the fault of the pair that came closest to being made."""
     nearness = pl.col("fault").replace_strict(list(FAULTS), list(range(len(FAULTS))), return_dtype=pl.Int32)
     nearest = (
         pairs.filter(pl.col("fault").is_not_null())

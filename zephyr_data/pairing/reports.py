@@ -1,4 +1,4 @@
-"""What people are shown of pairs, besides what every dataset has: margins, lengths, wins by model, a row's answers."""
+"""Reports on pairs, beyond those of every dataset: margins, lengths, wins by model, a row's answers."""
 
 from collections.abc import Iterator
 
@@ -49,7 +49,7 @@ def _figures(counts: Counts) -> Iterator[str]:
 
 
 def _quantile(counted: list[tuple[float, int]], part: float, total: int) -> float:
-    """Return the smallest value that at least this part of all values does not exceed."""
+    """Return the smallest value with at least this share of all values at or below it."""
     seen = 0
     for value, count in counted:
         seen += count

@@ -10,7 +10,7 @@ from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import number_rows
 
 SPLITS = ("train_prefs", "test_prefs", "train_sft", "test_sft", "train_gen", "test_gen")
-# The sides of `splits.assign_pair_sides`, and which of them each kind of split holds.
+# Which sides of `splits.assign_pair_sides` each split holds.
 SIDES = {
     "train_prefs": ("train",),
     "test_prefs": ("test", "test-sft"),
@@ -22,7 +22,7 @@ SIDES = {
 
 
 def split_rows(kept: pl.DataFrame, options: BinarizeOptions) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each split's rows: prefs every pair, sft and gen the first pair of a row, gen without the answer."""
+    """Yield each split's rows: prefs holds every pair, sft and gen each row's first pair, gen without the answer."""
     pairs = _with_columns(pair_lines(kept), candidates_of(kept), options)
     for split, sides in SIDES.items():
         rows = pairs.filter(pl.col("side").is_in(sides))

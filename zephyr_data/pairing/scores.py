@@ -1,4 +1,4 @@
-"""Rated rows → one line per answer, and the score by which answers are compared (paper §4.1, second bullet)."""
+"""Rated rows → one line per answer, and the score that answers are compared by (paper §4.1, second bullet)."""
 
 import polars as pl
 
@@ -8,12 +8,12 @@ from zephyr_data.stages.verbs import Stage, fill, nothing_found, verdict
 
 NAME = "score"
 TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right
-WRONG_UP_TO = 2.0  # mean rating: the published repair sets such a ten to 1
-RIGHT_ABOVE = 4.0  # and keeps such a ten; between the two it was rated again, which cannot be redone
+WRONG_UP_TO = 2.0  # mean rating up to which the published repair sets a ten to 1
+RIGHT_ABOVE = 4.0  # above it the repair keeps a ten; between the two, answers were rated again, which cannot be redone
 
 
 def answers(table: pl.DataFrame) -> pl.DataFrame:
-    """Return one line per answer of the rows that have any, in the order of the file.
+    """Return one line per answer of the rows that have any, in file order.
 
     Columns in:  row, prompt_id, completions, scores
     Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed),
@@ -36,21 +36,21 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the lines by row, then response, then model: the order of every draw, whatever the file's."""
+    """Return the lines sorted by row, response and model: the order of every draw, whatever the file's order."""
     return lines.sort("row", "response", "model", "score", "place", nulls_last=False)
 
 
 def rated_answers(table: pl.DataFrame) -> pl.DataFrame:
-    """Return `answers` with `mean`: of the ratings that exist, null when none does.
+    """Return `answers` with `mean`, the mean of the ratings present, or null if there are none.
 
-    They are summed by rising size, so that the sum does not depend on their order.
+    Ratings are summed in ascending order, so the sum does not depend on their order in the row.
     """
     mean = pl.col("ratings").list.eval(pl.element().struct.field("rating")).list.sort().list.mean()
     return answers(table).with_columns(mean=mean)
 
 
 def repaired_overall() -> pl.Expr:
-    """Return the overall score of rated answers, a ten that stands for a one set right."""
+    """Return the overall score of rated answers, with any ten that means a one corrected."""
     wrong = (pl.col("overall") == TEN) & (pl.col("mean") <= WRONG_UP_TO)
     return pl.when(wrong).then(1.0).otherwise("overall")
 
@@ -62,7 +62,10 @@ def is_suspicious() -> pl.Expr:
 
 
 def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
-    """Return the score of rated answers by name: mean, overall, or aspect:NAME; a generic table's one score is both."""
+    """Return the score of rated answers by name: mean, overall, or aspect:NAME.
+
+    A generic table's only score serves as both mean and overall.
+    """
     if score == "mean":
         return pl.coalesce("mean", "given")
     if score == "overall":
@@ -75,7 +78,7 @@ def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
 def score_answers(options: BinarizeOptions) -> Stage:
     """Return a stage that fills `scores`, one for each answer, null where there is none.
 
-    With the overall score, a ten that ratings refute is set to 1 and recorded; one that they leave open drops the row
+    For the overall score, a ten that the ratings refute is set to 1 and recorded; one they leave open drops the row
     (`--suspicious-tens`).
 
     Columns in:  completions

@@ -17,7 +17,7 @@ SHOWN = 72  # characters of a text
 
 
 def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> str:
-    """Return prompt and answers of a rated row with their scores, as the dataset's options see them."""
+    """Return a rated row's prompt and answers, with the scores that the dataset's options give."""
     options = from_json(BinarizeOptions, content["options"]["values"])
     stored = pl.scan_parquet(directory / "rated" / "*.parquet").filter(pl.col("row_key") == row_key).collect().head(1)
     scored = score_answers(options)(with_unfilled(stored).with_columns(dropped_by=pl.lit(None, dtype=pl.String)))
@@ -37,7 +37,7 @@ def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> st
 
 
 def _sides(directory: Path, row_key: str) -> dict[tuple[str, float], set[str]]:
-    """Return chosen and rejected of the row's pairs, by text and score of the answer."""
+    """Return the sides that each answer is on in the row's pairs, by its text and score."""
     places = pl.read_parquet(directory / "audit" / "kept.parquet").filter(pl.col("row_key") == row_key)
     columns = [f"{score}{side}" for score in ("", "score_") for side in ("chosen", "rejected")]
     found: dict[tuple[str, float], set[str]] = {}

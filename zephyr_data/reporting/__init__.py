@@ -1,1 +1,1 @@
-"""What people see of a dataset."""
+"""Reports on a dataset, for people to read."""

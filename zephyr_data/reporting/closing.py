@@ -9,7 +9,7 @@ from zephyr_data.engine.step import Line, Reports
 
 
 def closing_table(content: DatasetContent, reports: Reports[Any], out: Path) -> str:
-    """Return what a manifest says of its run, as a table; a step's own lines stand below the rows kept."""
+    """Return what a manifest says about its run, as a table; a step's own lines follow the rows kept."""
     counts, read = content["counts"], content["counts"]["rows_read"]
     lines: list[Line] = [("rows read", read, "")]
     lines += [(f"  dropped: {reason}", -rows, share(rows, read)) for reason, rows in _in_stage_order(content)]
@@ -21,7 +21,7 @@ def closing_table(content: DatasetContent, reports: Reports[Any], out: Path) -> 
 
 
 def _in_stage_order(content: DatasetContent) -> list[tuple[str, int]]:
-    """Return the drops in the order in which rows meet the stages; those of a stage that is not recorded come last."""
+    """Return the drops in stage order; those of a stage that is not recorded come last."""
     order = {name: place for place, name in enumerate(content.get("stages", []))}
 
     def place(drop: tuple[str, int]) -> tuple[int, str]:

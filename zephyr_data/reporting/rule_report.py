@@ -1,4 +1,4 @@
-"""What `zephyr rules` shows: the rules themselves, and how they fare on their examples and on labelled rows."""
+"""What `zephyr rules` shows: the rules themselves, and how they do on their examples and on labelled rows."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ def examination(names: Iterable[str], labelled: Path | None) -> tuple[dict[str, 
 
 
 def score(ruleset: Ruleset, labelled: Path) -> dict[str, Any]:
-    """Return precision and recall over labelled dialogues, overall and by rule, and the rows judged otherwise."""
+    """Return precision and recall over labelled dialogues, overall and by rule, and the rows judged differently."""
     table = _read(labelled)
     hits = find_hits(table.with_row_index("row"), ruleset).join(table.with_row_index("row"), on="row")
     is_hit = pl.Series(range(table.height)).is_in(hits["row"].cast(pl.Int64).implode())

@@ -1,4 +1,4 @@
-"""What a person sees of a dataset's audit: rules with examples, the story of a row. Plain text, from its files."""
+"""A dataset's audit as plain text, read from its files: rules with examples, and the story of a row."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ def story(directory: Path, wanted: str) -> str:
     """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
 
     Raises:
-        WrongFolder: the folder is of another kind.
+        WrongFolder: it is a different kind of folder.
         UsageError: no row has that name.
     """
     content = kinds.read_dataset(directory)
@@ -69,7 +69,7 @@ def _named(table: pl.DataFrame, wanted: str) -> list[dict[str, Any]]:
 
 
 def _with_places(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each raw row once, with all places that it went to: of pairs there can be several."""
+    """Return each raw row once, with every place it went to; for pairs there can be several."""
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     for row in kept:
         raw = rows.setdefault((row["source"], row["file"], row["line"]), {**row, "places": []})

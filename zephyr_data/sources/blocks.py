@@ -1,7 +1,7 @@
-"""Raw files → blocks of whole lines, each with a key that hangs on the content read so far.
+"""Raw files → blocks of whole lines, each with a key that depends on the content read so far.
 
-A block is what one worker handles and what a stopped run resumes by. The key is a digest of the file's name and of
-its content up to the end of the block: a block done for the same content is never done twice, whatever the dates.
+A block is the unit that one worker handles and that a stopped run resumes from. The key is a digest of the file's name
+and its content up to the end of the block: the same content is never processed twice, whatever the file's dates.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from zephyr_data.sources.files import RawFile
 BOM = b"\xef\xbb\xbf"
 BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smaller ones more time for patterns
 BLOCK_ROWS = 5_000  # Parquet
-STORED_BYTES = 2**16  # of a compressed file at a time: what a damaged place takes with it
+STORED_BYTES = 2**16  # read of a compressed file at a time: what a damaged spot costs
 LONGEST_LINE = 256 * 2**20
 
 
@@ -36,7 +36,7 @@ class Block:
     rows: int
     offset: int
     length: int
-    stored_end: int  # bytes of the stored file read by then, for the progress
+    stored_end: int  # bytes of the stored file read by then, for progress
     data: bytes | None = None
     is_cut_short: bool = False
 
@@ -49,7 +49,7 @@ class Block:
             return stream.read(self.length)
 
     def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield number, bytes and whether it is cut short of each line that is not blank, without a byte-order mark."""
+        """Yield each non-blank line's number, bytes (without a byte-order mark) and whether it is cut short."""
         lines = self.read().split(b"\n")
         if not lines[-1]:
             lines.pop()
@@ -63,7 +63,7 @@ class Block:
 
 @dataclass(frozen=True)
 class FileRead:
-    """What is known of a raw file once it was read to its end."""
+    """What is known about a raw file once it has been read to its end."""
 
     file: RawFile
     bytes: int
@@ -76,7 +76,7 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
     """Yield the blocks of a file in order, then what was read.
 
     Raises:
-        SourceError: not UTF-8 by its byte-order mark, a line without end, or an unreadable Parquet file.
+        SourceError: its byte-order mark is not UTF-8's, a line never ends, or a Parquet file is unreadable.
     """
     if file.is_table:
         yield from _parquet_blocks(file)
@@ -158,7 +158,7 @@ class _Stream:
     def _read(self, size: int) -> Iterator[bytes]:
         with self.file.path.open("rb") as stream:
             while stored := stream.read(size):
-                if self.file.kind != "plain":  # of plain files the content is what is stored
+                if self.file.kind != "plain":  # a plain file's content is what is stored
                     self.digest.update(stored)
                 self.bytes += len(stored)
                 yield stored
@@ -228,7 +228,7 @@ def _parquet_rows(path: Path) -> int:
 
 
 def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileRead]:
-    """Yield blocks until they hold `rows` rows, the last one shortened; blank lines are no rows."""
+    """Yield blocks until they hold `rows` rows, the last one shortened; blank lines are not rows."""
     for item in items:
         if isinstance(item, FileRead):
             yield item

@@ -9,14 +9,14 @@ from zephyr_core.errors import EnvironmentLack, Unreachable, UsageError
 from zephyr_data.errors import SourceError
 
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
-RATED = "rated"  # the folder of a dataset of pairs that holds all rows as they were read
+RATED = "rated"  # the folder of a dataset of pairs that holds all rows as read
 SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
 INSTEAD = "give local files (`zephyr data … FILE.jsonl`), or try the embedded samples with `--recipe tiny`"
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file to read; `name` is how the audit speaks of it, equal wherever the folder lies."""
+    """A file to read; `name` is what the audit calls it, the same wherever the folder is."""
 
     source: str
     name: str
@@ -25,22 +25,22 @@ class RawFile:
 
     @property
     def is_table(self) -> bool:
-        """Return whether the file is Parquet, whose blocks are rows and not bytes of lines."""
+        """Return whether the file is Parquet, whose blocks are rows rather than lines of bytes."""
         return self.kind in ("parquet", "rated")
 
 
 def kind_of(path: Path) -> str | None:
-    """Return the kind of a raw file by its suffix, or None when the suffix says nothing to us."""
+    """Return the kind of a raw file by its suffix, or None if the suffix is not a known one."""
     return next((kind for suffix, kind in SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
 
 
 def is_local(source: str) -> bool:
-    """Return whether `source` names files here rather than a dataset on the Hub."""
+    """Return whether `source` names local files rather than a dataset on the Hub."""
     return not hub.is_hub_id(source)
 
 
 def local_files(source: str) -> list[RawFile]:
-    """Return the raw files of a file, folder, glob or shipped sample, by name.
+    """Return the raw files of a file, folder, glob or shipped sample, sorted by name.
 
     Raises:
         UsageError: nothing is there.
@@ -79,7 +79,7 @@ def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:
     """Return the raw files of a Hub dataset, fetched if need be, and the commit that they belong to.
 
     Raises:
-        Unreachable: they cannot be fetched, or the dataset has no file that can be read.
+        Unreachable: they cannot be fetched, or the dataset has no readable file.
         NoSpace: the disk cannot take the files.
     """
     snapshot = hub.fetch(repository, "dataset", revision, _readable, instead=INSTEAD)

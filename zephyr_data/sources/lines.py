@@ -22,7 +22,7 @@ def no_constant(name: str) -> Any:
 
 
 def read_object(line: bytes, constant: Callable[[str], Any] = no_constant) -> tuple[dict[str, Any], str | None]:
-    """Return (object, None), or ({}, fault); `constant` says what NaN and the infinities are."""
+    """Return (object, None), or ({}, fault); `constant` converts NaN and the infinities."""
     try:
         row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=constant)
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from zephyr_data.sources.files import RawFile, cached_hub_file, local_files
 
 
 def raw_line(source: str, name: str, line: int, inputs: list[InputEntry]) -> str | None:
-    """Return the raw text of a line (a Parquet row as JSON), or None when the file is gone or has another size."""
+    """Return the raw text of a line (a Parquet row as JSON), or None if the file is gone or its size has changed."""
     recorded = next((entry for entry in inputs if (entry["source"], entry["file"]) == (source, name)), None)
     file = _find(source, name)
     if file is None or recorded is None or file.path.stat().st_size != recorded["bytes"]:

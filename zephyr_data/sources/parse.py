@@ -1,8 +1,8 @@
 """A block of raw lines → a table of dialogues.
 
 The fast path hands the whole block to Arrow's JSON reader with the types of the schema, which is strict (polars'
-own reader turns numbers and objects into text and replaces lone surrogates without a word). A block that it refuses
-is read again line by line, and each bad line becomes a row with its fault.
+own reader turns numbers and objects into text and silently replaces lone surrogates). A block that it rejects is read
+again line by line, and each bad line becomes a row with its fault.
 """
 
 import io
@@ -40,7 +40,7 @@ def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
     Columns out: schemas.DIALOGUES
 
     Raises:
-        MixedShapes: rows of different shapes in the block, or two at once in one row.
+        MixedShapes: the block has rows of different shapes, or a row of two shapes.
         SourceError: the file begins with rows that hold no dialogue column.
     """
     raw = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
@@ -52,14 +52,14 @@ def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
 
 
 def find_shape(raw: pl.DataFrame) -> str | None:
-    """Return the shape of the first row that has one, or None when no row has."""
+    """Return the shape of the first row that has one, or None if no row has one."""
     present = [pl.col(name).is_not_null() for name in SHAPES]
     first = raw.filter(pl.any_horizontal(present)).head(1).select(present)
     return next((name for name in SHAPES if first.height and first[name][0]), None)
 
 
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
-    """Return the raw text of those lines, which are the block's rows; of Parquet the rows as JSON."""
+    """Return the raw text of those lines, which are the block's rows; for Parquet, the rows as JSON."""
     if block.file.is_table:
         rows = pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
         texts = [json.dumps(row, ensure_ascii=False, default=str) for row in rows.iter_rows(named=True)]
@@ -70,12 +70,12 @@ def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
 
 def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
     objects = raw.filter(pl.col("fault").is_null())
-    if objects.is_empty() or block.file.kind == "parquet":  # of Parquet the columns were looked at
+    if objects.is_empty() or block.file.kind == "parquet":  # Parquet columns were checked
         return
     line = block.read().removeprefix(BOM).split(b"\n")[int(objects["line"][0]) - 1]
     keys = list(json.loads(line))
     if set(keys) & set(SHAPES):
-        return  # the column is there, and null
+        return  # the column exists but is null
     raise SourceError(
         f"{block.file.path}, line {objects['line'][0]}: no dialogue column; found {', '.join(map(repr, keys))}",
         f"a dialogue is read from {', '.join(SHAPES)}",
@@ -119,14 +119,14 @@ def _read_fast(data: bytes, rows: int) -> pl.DataFrame | None:
 
 
 def _arrow(data: bytes, rows: int) -> pa.Table | None:
-    """Return so many objects as a table of the schema's types, or None when Arrow refuses any of them."""
+    """Return the `rows` objects as a table of the schema's types, or None if Arrow rejects any of them."""
     for id_type in (pa.string(), pa.int64()):
         schema = _ARROW.set(0, pa.field("id", id_type))
         options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
         whole = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
         try:
             table = pyarrow.json.read_json(io.BytesIO(data), read_options=whole, parse_options=options)
-            table.validate(full=True)  # UTF-8, which the reader does not look at
+            table.validate(full=True)  # UTF-8, which the reader does not check
         except pa.ArrowInvalid as fault:
             if "Column(/id)" in str(fault):
                 continue
@@ -144,7 +144,7 @@ def _read_slowly(block: Block) -> pl.DataFrame:
 def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
     """Return the schema's columns of one line, or its fault and the text that shows it.
 
-    Arrow decides, as it does over whole blocks, so that a line fares the same whatever stands around it; the standard
+    Arrow decides, as it does for whole blocks, so a line is treated the same whatever its neighbours; the standard
     library names the fault.
     """
     begins = shown(line)

@@ -22,8 +22,8 @@ from zephyr_data.sources.lines import shown
 from zephyr_data.sources.rated_columns import USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
 
-FEW = 64  # lines that are read one by one when Arrow refuses them together
-DEEPEST = 12  # types within types, of which raw UltraFeedback has six: deeper ones could exhaust the stack
+FEW = 64  # lines that are read one by one when Arrow rejects them together
+DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
 _ROW = {name: schemas.RATED[name] for name in _READ if name not in ("source", "file")} | {"shape": pl.String()}
 
@@ -36,8 +36,8 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
     Columns out: schemas.RATED; those of RATED_FILLED are null
 
     Raises:
-        MixedShapes: rows of different shapes in the block.
-        SourceError: the file begins with a row that holds no prompt or no answers.
+        MixedShapes: the block has rows of different shapes.
+        SourceError: the file begins with a row that has no prompt or no answers.
     """
     if block.file.kind == "rated":
         return with_unfilled(_stored(block).select(_READ)), "rated"
@@ -50,7 +50,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
-    """Return stored or read rows as schemas.RATED, what stages fill being null."""
+    """Return stored or read rows as schemas.RATED, with null in the columns that stages fill."""
     empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
     return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
 
@@ -77,7 +77,7 @@ def _read_lines(block: Block) -> Iterator[pl.DataFrame]:
 
 
 def _together(lines: list[Line]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of lines that hold one object each; where Arrow refuses some, their neighbours fare alike."""
+    """Yield the rows of lines with one object each; if Arrow rejects some, the others give the same rows."""
     frame = _frame(lines)
     if frame is None and len(lines) > FEW:
         half = len(lines) // 2
@@ -101,9 +101,9 @@ def _is_object(line: Line) -> bool:
 
 
 def _frame(lines: list[Line]) -> pl.DataFrame | None:
-    """Return the used columns in types that Arrow infers from all lines, or None where types mix or a key is twice.
+    """Return the used columns with types that Arrow infers from all lines, or None if types mix or a key repeats.
 
-    The columns that are not used are read too, since no object may have a key twice.
+    Unused columns are read too, since no object may repeat a key.
     """
     data = b"".join(line[1] + b"\n" for line in lines)
     whole = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
@@ -119,7 +119,7 @@ def _frame(lines: list[Line]) -> pl.DataFrame | None:
 
 
 def _is_sound(dtype: pa.DataType, left: int = DEEPEST) -> bool:
-    """Return whether a type is of few levels, none of them an object without keys."""
+    """Return whether a type has few levels, none of them an object without keys."""
     inner = [dtype.field(place).type for place in range(dtype.num_fields)]
     return left > 0 and (bool(inner) or not pa.types.is_struct(dtype)) and all(_is_sound(t, left - 1) for t in inner)
 
@@ -160,7 +160,7 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
 
 
 def _refuse_foreign(block: Block) -> None:
-    """Raise unless the columns are there, though null or of a wrong type."""
+    """Raise unless the columns exist, even if null or of a wrong type."""
     if block.file.kind == "parquet":
         found = next(((1, raw) for raw in _stored(block).head(1).iter_rows(named=True)), None)
     else:

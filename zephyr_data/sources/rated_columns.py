@@ -1,7 +1,7 @@
 """Whole columns of rated rows, read at once where their types are those of raw or published UltraFeedback.
 
-Nothing is decided here that `rated_rows` decides otherwise: a row is read only when it is plain, which is one prompt,
-answers that all have a response, and ratings that are absent or on their scale. All others are left to that reader.
+Nothing is decided differently from `rated_rows`: a row is read here only if it is plain, that is, has one prompt,
+answers that all have a response, and ratings that are absent or on their scale. All others are left to `rated_rows`.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, ASPECT_SCALE, LARGES
 
 USED = ("id", "prompt_id", "source", *PROMPTS, *ANSWERS)
 _TEXT = (pl.String, pl.Null)
-_SHORT_NUMBER = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?$"  # every reader of numbers reads it alike
-_NOT_BLANK = r"[^\s\x1c-\x1f]"  # four controls are white space in Python, and not in Rust
+_SHORT_NUMBER = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?$"  # every number parser reads it the same
+_NOT_BLANK = r"[^\s\x1c-\x1f]"  # four control characters are whitespace in Python but not in Rust
 
 Scale = tuple[float, float]
 Numbers = tuple[pl.Expr, pl.Expr]  # the number or null, and whether it is plain
@@ -27,13 +27,13 @@ class _OtherType(TypeError):
 
 
 def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFrame, pl.Series, str] | None:
-    """Return the plain rows, which rows they are, and their shape; None when no row can be read so.
+    """Return the plain rows, which rows they are, and their shape; None if no row can be read this way.
 
     Columns out: id, prompt_source, turns, completions, row_key, prompt_id
 
     Args:
-        frame: the rows; of others than `USED` columns nothing is read.
-        has_all_keys: whether null is a value, as in Parquet, and not perhaps an absent key, as in JSON.
+        frame: the rows; only the `USED` columns are read.
+        has_all_keys: whether null is a value, as in Parquet, rather than possibly an absent key, as in JSON.
     """
     prompt, answers = (_only(frame, names) for names in (PROMPTS, ANSWERS))
     if prompt is None or answers is None:
@@ -56,7 +56,7 @@ def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFra
 
 
 def _only(frame: pl.DataFrame, names: tuple[str, ...]) -> str | None:
-    """Return the one column of those names that holds anything."""
+    """Return the only one of these columns that holds anything, else None."""
     held = [name for name in names if name in frame.columns and frame[name].null_count() < frame.height]
     return held[0] if len(held) == 1 else None
 
@@ -114,7 +114,7 @@ def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.E
     rating = pl.lit([], dtype=pl.List(schemas.RATING))
     if ratings:
         pairs = (pl.struct(aspect=pl.lit(aspect), rating=value) for aspect, (value, _) in ratings)
-        # an array becomes a list in no time, which cannot be said of `concat_list`
+        # turning an array into a list takes no time, unlike `concat_list`
         rating = pl.concat_arr(*pairs).arr.to_list().list.filter(pl.element().struct.field("rating").is_not_null())
     completion = pl.struct(
         response=response,
@@ -161,6 +161,6 @@ def _number(dtype: pl.DataType, value: pl.Expr, scale: Scale) -> Numbers:
         is_absent = number.is_null()
     else:
         raise _OtherType
-    # an integer -0 among fractions is read as -0.0 by columns, as 0 by rows
+    # the column reader takes an integer -0 among fractions for -0.0, the row reader for 0
     is_odd_zero = (number == 0) & (1 / number < 0)
     return number, is_absent | (number.is_between(*scale) & ~is_odd_zero).fill_null(False)

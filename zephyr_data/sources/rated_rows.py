@@ -1,6 +1,6 @@
-"""One rated row at a time, of any types: a rating is text, a number or "N/A"; an aspect an object, a list or absent.
+"""Rated rows of any types, one at a time: a rating is text, a number or "N/A"; an aspect an object, a list or absent.
 
-orjson reads a line where it accepts it, the standard library where that one must name the fault.
+orjson reads the lines that it accepts; the standard library reads the rest and names the fault.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
 OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
 ABSENT = ("", "n/a", "none", "null", "nan")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-LARGEST = 1e100  # a score beyond it is a slip, and would make margins infinite
+LARGEST = 1e100  # a score beyond it is an error, and would make margins infinite
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
 
 
 class _WrongType(ValueError):
-    """A used value has a type that no reading of it fits."""
+    """A used value has a type that cannot be read."""
 
 
 def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions"; None when there is no such row."""
+    """Return the columns of prompt and answers, such as "instruction + completions"; None unless both exist."""
     prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
     answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
     first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
@@ -42,7 +42,7 @@ def shape_of(raw: Row) -> str | None:
 
 
 def read_row(raw: Row, fault: str | None, begins: str) -> Row:
-    """Return the columns of a rated row, its fault among them; `begins` shows the line where no turn is to blame."""
+    """Return the columns of a rated row, including its fault; `begins` shows the line if no turn is at fault."""
     row: Row = {"id": None}
     if fault is None:
         try:
@@ -78,10 +78,10 @@ def _columns(raw: Row) -> Row:
 
 
 def read_json(line: bytes) -> tuple[Row, str | None]:
-    """Return the object; NaN and the infinities, which exports of tables hold, are numbers of theirs."""
+    """Return the object and its fault, if any; NaN and the infinities, found in table exports, are read as numbers."""
     try:
         row = orjson.loads(line)
-        # each key ends in a quote and a colon, so an object with as many keys as such places has none twice
+        # each key ends in a quote and a colon, so if both counts are equal, no key repeats
         if isinstance(row, dict) and _count_keys(row) == len(_KEY_END.findall(line)):
             return row, None
     except orjson.JSONDecodeError:
@@ -111,7 +111,7 @@ def _identity(raw: Row) -> str | None:
 
 
 def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
-    """Return the texts and roles of the prompt's turns, up to the last one of the user."""
+    """Return the texts and roles of the prompt's turns, up to the last user turn."""
     value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
@@ -147,7 +147,7 @@ def _completion(answer: Row) -> Row:
 
 
 def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
-    """Return the ratings that exist: of {aspect: rating}, of a plain list, or of a list of {aspect, rating}."""
+    """Return the ratings present in {aspect: rating}, a plain list, or a list of {aspect, rating}."""
     if value is None:
         return []
     if isinstance(value, list):
@@ -171,18 +171,18 @@ def _aspect(item: Any, place: int) -> str:
 
 
 def _rating(value: Any) -> Any:
-    """Return the rating inside an object; an object that holds something else is what cannot be read."""
+    """Return the rating inside an object; any other object is returned whole, to be noted as unreadable."""
     if not isinstance(value, dict):
         return value
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
 def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
-    """Return the number; None when it is absent ("N/A" is) or unreadable, which is then noted."""
+    """Return the number, or None if it is absent (as "N/A" is) or unreadable, which is noted."""
     if value is None or (isinstance(value, str) and value.strip().lower() in ABSENT):
         return None
     if isinstance(value, float) and math.isnan(value):
-        return None  # a missing value of an exported table
+        return None  # a missing value in an exported table
     is_number = type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
     least, most = scale or (-LARGEST, LARGEST)
     try:
@@ -204,7 +204,7 @@ def _text(value: Any) -> str | None:
 def _fault(
     turns: list[str | None] | None, roles: list[str | None] | None, completions: list[Row]
 ) -> tuple[str | None, int | None, str | None]:
-    """Return fault, turn and text: of the prompt, a dialogue whose answer is still to come, or of the answers."""
+    """Return fault, turn and text: of the prompt, checked as a dialogue still without its answer, or of the answers."""
     found = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
     if found is not None:
         return found

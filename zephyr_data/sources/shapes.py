@@ -1,4 +1,4 @@
-"""The three shapes of a raw dialogue, and the faults that one can have.
+"""The three shapes of a raw dialogue, and its possible faults.
 
 data            ["Hi", "Hello!", …]                                raw UltraChat; the user begins
 messages        [{"role": "user", "content": "Hi"}, …]             published sets
@@ -30,7 +30,7 @@ Fault = tuple[str, int | None, str | None]  # rule, turn, matched text
 def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
     """Return id, turns, dropped_by, dropped_turn and matched for rows of one shape.
 
-    Columns in:  RAW, and fault and matched (str | null) where a line did not parse
+    Columns in:  RAW, plus fault and matched (str | null) where a line did not parse
     """
     roles, texts = _roles_and_texts(shape)
     table = raw.select(pl.coalesce("id", "prompt_id").alias("id"), "fault", "matched", roles=roles, turns=texts)
@@ -51,7 +51,7 @@ def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
     reason = pl.coalesce("fault", "rule")
     return joined.select(
         "id",
-        # a row without a dialogue has no turns; one with a fault keeps them, so that its key can be told
+        # a row without a dialogue has no turns; one with a fault keeps them, so that it still has a key
         turns=pl.when(pl.col("turns").list.eval(pl.element().is_null()).list.any().not_()).then("turns"),
         dropped_by=pl.when(reason.is_not_null()).then(pl.format("read/{}", reason)),
         dropped_turn="dropped_turn",
@@ -62,7 +62,7 @@ def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
 def find_fault(roles: Sequence[str | None] | None, texts: Sequence[str | None] | None) -> Fault | None:
     """Return the first fault of a dialogue as (rule, turn, text), or None when there is none.
 
-    `roles` is None for the shape `data`, whose turns alternate by their place.
+    `roles` is None for the shape `data`, whose turns alternate by position.
     """
     if not texts:
         return "no-turns", None, None
@@ -92,7 +92,7 @@ def _fault_of_turn(turn: int, text: str | None, roles: Sequence[str | None] | No
 
 
 def refuse_mixed(raw: pl.DataFrame, shape: str, file: str) -> None:
-    """Raise when a row has another shape than its file, or two shapes at once."""
+    """Raise if a row has a different shape from its file, or two shapes at once."""
     others = [pl.col(other).is_not_null() for other in SHAPES if other != shape]
     mixed = raw.filter(pl.any_horizontal(others))
     if mixed.height:
@@ -115,7 +115,7 @@ def _roles_and_texts(shape: str) -> tuple[pl.Expr, pl.Expr]:
 
 
 def _is_clean(shape: str) -> pl.Expr:
-    """Return whether a dialogue surely has no fault; what is not clean is looked at one by one."""
+    """Return whether a dialogue certainly has no fault; the others are checked one by one."""
     turns = pl.col("turns")
     whole = (turns.list.len() > 0) & (turns.list.len() % 2 == 0)
     text = pl.element()

@@ -1,1 +1,1 @@
-"""What any step may use: the verbs, and stages of rules, duplicates, benchmarks and splits."""
+"""What any step may use: the verbs, and the stages for rules, duplicates, benchmarks and splits."""

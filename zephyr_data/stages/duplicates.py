@@ -1,4 +1,4 @@
-"""Duplicates: dialogues that are equal when case, whitespace and punctuation are ignored."""
+"""Duplicates: dialogues that differ only in case, whitespace or punctuation, if at all."""
 
 import hashlib
 import unicodedata
@@ -20,11 +20,11 @@ _IGNORED = r"[\p{P}\p{Z}\p{C}&&[^\x1e]]+"
 
 
 def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
-    """Return a stage that names every row whose `duplicate_key` a row with a smaller key holds.
+    """Return a stage that marks all but one of the rows that share a `duplicate_key`.
 
-    The survivor is the smallest row_key, between equal keys the first location; `matched` names it.
+    The row with the smallest row_key survives, or the first by location if those are equal; `matched` names it.
 
-    Columns in:  duplicate_hash; of rows with an equal one also duplicate_key, row_key, source, file, line, by `look_up`
+    Columns in:  duplicate_hash; for rows that share one, also duplicate_key, row_key, source, file, line, by `look_up`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
@@ -49,15 +49,15 @@ def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
 
 
 def text_keys(texts: pl.Series) -> list[bytes | None]:
-    """Return 16 bytes for each text, equal when case, white space and punctuation are ignored."""
+    """Return 16 bytes for each text, equal for texts that differ only in case, whitespace or punctuation."""
     return [None if text is None else hashlib.sha256(text).digest()[:16] for text in normalised(texts)]
 
 
 def normalised(texts: pl.Series) -> Iterable[bytes | None]:
-    """Yield each text in lower case without whitespace, punctuation and control characters; symbols stay.
+    """Yield each text in lower case, without whitespace, punctuation or control characters; symbols stay.
 
-    A text of nothing else is left as it is. What is ASCII goes as bytes, many times faster than by a regex, which meets
-    only the few others.
+    A text that would be left empty stays as it is. ASCII texts are handled as bytes, many times faster than by the
+    regex that handles the few others.
     """
     is_ascii = texts.str.len_bytes() == texts.str.len_chars()
     others = texts.set(is_ascii, None).str.to_lowercase().cast(pl.Binary)

@@ -1,4 +1,4 @@
-"""Benchmark leakage: prompts on which a model will be measured are not to be trained on (decision 0010)."""
+"""Benchmark leakage: prompts that a model will be measured on must not be trained on (decision 0010)."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from zephyr_data.stages.duplicates import text_keys
 from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
 NAME = "benchmark"
-COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # where a benchmark's prompt stands
+COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # may hold a benchmark's prompt
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
 
 
@@ -34,7 +34,7 @@ def file_digests(options: BinarizeOptions) -> dict[str, str]:
 
 
 def mark_benchmarks(options: BinarizeOptions) -> Stage:
-    """Return a stage that names rows of a benchmark's source, and rows one of whose user turns is a benchmark's prompt.
+    """Return a stage that marks rows from a benchmark source, and rows with a user turn that is a benchmark's prompt.
 
     Columns in:  turns, prompt_source
     """
@@ -71,7 +71,7 @@ def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
 
 
 def mark_copies() -> Stage:
-    """Return a set stage that names rows with the words of a prompt of a benchmark's source.
+    """Return a set stage that marks rows whose prompt has the same words as one from a benchmark source.
 
     Columns in:  prompt_key, is_benchmark
     """
@@ -95,7 +95,7 @@ def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.Dat
 
 
 def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
-    """Return the prompts of benchmark files, as they stand and by key, each with the name of its file."""
+    """Return the prompts of benchmark files, verbatim and by key, each with the name of its file."""
     exact = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
     keys = text_keys(pl.Series(list(exact), dtype=pl.String))
     return exact, {key: name for key, name in zip(keys, exact.values(), strict=True) if key is not None}

@@ -15,14 +15,14 @@ _QUOTED = re.compile(
     r"""|['‘](?<![^\s(]['‘])[A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech, after a space
 )
 _IN_DOUBLE_MARKS = re.compile(r"""["][^"\n]{1,400}["]""")
-_MAY_SPEAK = r"""['‘][A-Z]"""  # every text with speech in single marks, and few others
+_MAY_SPEAK = r"""['‘][A-Z]"""  # matches every text with speech in single marks, and few others
 
 
 def mark_phrases(ruleset: Ruleset) -> Stage:
-    """Return a stage that names the first rule whose reply spoils the dialogue.
+    """Return a stage that marks each spoilt dialogue with the first rule that spoils it.
 
-    A [[drop]] rule spoils it wherever it hits; a [[cut]] rule only in the first exchange, where nothing would remain.
-    Among several the earliest turn counts, then the order of the rules.
+    A [[drop]] rule spoils it wherever it hits; a [[cut]] rule only in the first exchange, since nothing would remain.
+    If several do, the earliest turn wins, then the first rule.
 
     Columns in:  turns
     """
@@ -37,9 +37,9 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
 
 
 def cut_phrases() -> Stage:
-    """Return a stage that ends a dialogue before the exchange of the earliest hit of a [[cut]] rule.
+    """Return a stage that ends a dialogue before the exchange where a [[cut]] rule first hits.
 
-    Columns in:  turns, hits (what `mark_phrases` left there on a row that it did not drop)
+    Columns in:  turns, hits (as `mark_phrases` left them on rows that it did not drop)
     """
 
     def edit(table: pl.DataFrame) -> pl.DataFrame:
@@ -67,7 +67,7 @@ def cut_phrases() -> Stage:
 
 
 def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return one line per rule and assistant turn that it hits, the earliest turn and first rule first.
+    """Return one line per rule and assistant turn that it hits, ordered by row, turn and rule.
 
     Columns out: row, rule, turn, matched (the match with its surroundings)
     """
@@ -85,7 +85,7 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return row, turn, last_turn, assistant, unquoted (quotations blanked) for the replies that pass the gate.
 
-    Blanking lets nothing pass that did not before, but for a reply that begins with a quotation.
+    Blanking never makes a reply pass that did not pass before, unless the reply begins with a quotation.
     """
     replies = table.filter(pl.col("turns").list.len() >= 2).select(
         "row",
@@ -105,14 +105,14 @@ def _open_gate(gate: str) -> str:
 
 
 def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
-    """Return the replies that a rule hits; all patterns joined would outgrow the engine's cache."""
+    """Return the replies that a rule hits; one pattern for all rules would outgrow the engine's cache."""
     reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}
     close = _matching("unquoted", rule, spoken.filter(reads[rule.turn]))
     return close.select("row", "turn", "assistant", "unquoted", rule=pl.lit(rule.id))
 
 
 def _places(rule: Rule, hits: pl.DataFrame) -> pl.DataFrame:
-    """Return the hits of a rule with the text that it matches and where that begins, in bytes."""
+    """Return the hits of a rule with the matched text and where it begins, in bytes."""
     pattern = rust(rule.pattern)
     return hits.with_columns(text=pl.col("unquoted").str.extract(pattern, 0), at=pl.col("unquoted").str.find(pattern))
 
@@ -123,9 +123,9 @@ def _matching(column: str, entry: Rule | Exemption, table: pl.DataFrame) -> pl.D
 
 
 def _spared(table: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return row, turn, rule for what exemptions spare: from the user turn on that one of a rule's own matches.
+    """Return row, turn, rule of the spared hits: those after a user turn that one of the rule's exemptions matches.
 
-    An exemption reads what stands before the hits that name it and that no earlier one spared.
+    An exemption reads the user turns before the hits of rules that name it, apart from hits already spared.
     """
     unspared, parts = found.select("row", "turn", "rule"), [found.head(0).select("row", "turn", "rule")]
     asked = table.select("row", user=pl.col("turns").list.gather_every(2, 0))
@@ -152,9 +152,9 @@ def _in_context(reply: str, text: str, at: int) -> str:
 
 
 def blank_quotes(text: str) -> str:
-    """Return the text with what stands between quotation marks blanked, each character by one of the same bytes.
+    """Return the text with everything between quotation marks blanked, its length in bytes unchanged.
 
-    Somebody else's speech is not the assistant's own voice; offsets stay true to the original.
+    Quoted speech is not the assistant's own voice; byte offsets still match the original.
     """
     return _without_quotes(text, may_speak=True)
 

@@ -24,19 +24,19 @@ ANY_WORD_BOUNDARY = re.compile(r"(?<!\\)((?:\\\\)*)\\b")
 
 @dataclass(frozen=True)
 class Exemption:
-    """A pattern on the user's turns that spares a dialogue from the rules which name it."""
+    """A pattern on the user's turns that spares a dialogue from the rules that name it."""
 
     id: str
     pattern: str
     why: str
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
-    gate: str | None = None  # cheap pattern that whatever the exemption hits matches
+    gate: str | None = None  # cheap pattern that matches whatever the exemption hits
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern with a reason. `action` is "drop" or "cut"; `turn` says which of the assistant's turns are read."""
+    """A pattern with a reason. `action` is "drop" or "cut"; `turn` says which assistant turns it reads."""
 
     id: str
     pattern: str
@@ -48,17 +48,17 @@ class Rule:
     unless: tuple[str, ...] = ()
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
-    gate: str | None = None  # cheap pattern that whatever the rule hits matches
+    gate: str | None = None  # cheap pattern that matches whatever the rule hits
 
 
 @dataclass(frozen=True)
 class Ruleset:
-    """Rules in their order, the exemptions that they name, and the files that they came from."""
+    """Rules in order, the exemptions they name, and the files they came from."""
 
     rules: tuple[Rule, ...]
     exemptions: tuple[Exemption, ...]
     digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
-    gate: str | None = None  # cheap pattern that any reply which a rule hits matches; None where a file has none
+    gate: str | None = None  # cheap pattern that matches every reply a rule hits; None if a file has none
 
     def with_action(self, on_hit: str) -> "Ruleset":
         """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""
@@ -69,12 +69,12 @@ class Ruleset:
 
 
 def rust(pattern: str) -> str:
-    """Return the pattern with ASCII word boundaries: on other text Unicode ones take the regex engine's slow path."""
+    """Return the pattern with ASCII word boundaries: on non-ASCII text, Unicode ones take the engine's slow path."""
     return ANY_WORD_BOUNDARY.sub(r"\1(?-u:\\b)", pattern)
 
 
 def load(names: Iterable[str]) -> Ruleset:
-    """Return the rules of shipped sets and files, in that order; a later rule replaces one of the same id.
+    """Return the rules of shipped sets and files, in that order; a later rule replaces an earlier one with the same id.
 
     Raises:
         OptionError: a file is missing.

@@ -1,4 +1,4 @@
-"""Selection and splits. Both hang on the prompt, so that all dialogues of one prompt go to one side."""
+"""Selection and splits. Both depend on the prompt, so all dialogues with the same prompt go to the same side."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ SMALL_TEST_SHARE = 0.03
 
 
 def mark_unselected(size: int) -> Stage:
-    """Return a stage that keeps `size` dialogues, as near as whole prompts allow, and names the rest `not-drawn`.
+    """Return a stage that keeps `size` dialogues, as nearly as whole prompts allow, and marks the rest `not-drawn`.
 
     Columns in:  select_draw
     """
@@ -32,7 +32,7 @@ def mark_unselected(size: int) -> Stage:
 
 
 def assign_sides(split_draws: pl.Series, test_share: float) -> pl.Series:
-    """Return "train" or "test" for each row, the test side as near to `test_share` of the rows as prompts allow."""
+    """Return "train" or "test" for each row, the test side as close to `test_share` of the rows as prompts allow."""
     is_test = drawn_first(split_draws, round(test_share * len(split_draws)))
     return (
         pl.DataFrame({"is_test": is_test})
@@ -42,9 +42,9 @@ def assign_sides(split_draws: pl.Series, test_share: float) -> pl.Series:
 
 
 def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int) -> pl.Series:
-    """Return "train", "test" or "test-sft" for each row; the last is the half of the test prompts drawn first.
+    """Return "train", "test" or "test-sft" for each row; "test-sft" is the half of the test prompts drawn first.
 
-    Without a number of test prompts it is 2,000, and 3 % of fewer than 20,000 prompts.
+    If `test_prompts` is None, it is 2,000, or 3 % of the prompts if there are fewer than 20,000.
     """
     prompts = order_prompts(prompt_ids.unique(), seed, "split")
     few = round(SMALL_TEST_SHARE * len(prompts))
@@ -62,20 +62,20 @@ def prompt_draws(prompts: Sequence[str | None], seed: int, purpose: str) -> pl.S
 
 
 def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
-    """Return which rows belong to the prompts drawn first: as near to `rows` rows as whole prompts allow, or fewer.
+    """Return which rows belong to the prompts drawn first: as close to `rows` rows as whole prompts allow, or fewer.
 
-    A prompt is known by its draw: of a million prompts two share one once in 40 million sets.
+    A prompt is identified by its draw: among a million prompts, two share a draw once in 40 million sets.
     """
     if rows >= len(prompt_draws):
         return pl.repeat(True, len(prompt_draws), eager=True)
     ordered = prompt_draws.sort()
-    last = ordered[rows]  # the draw of the prompt that is in part among so many rows
+    last = ordered[rows]  # the draw of the prompt that straddles the limit
     fewer, more = (ordered.search_sorted(last, side=side) for side in ("left", "right"))
     drawn = prompt_draws < last if rows - fewer <= more - rows else prompt_draws <= last
     return pl.Series(drawn)
 
 
 def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:
-    """Return different prompts in the order of a keyed draw."""
+    """Return distinct prompts in the order of a keyed draw."""
     drawn = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
     return pl.DataFrame({"prompt_id": prompts, "draw": drawn}).sort("draw", "prompt_id")["prompt_id"]

@@ -5,7 +5,7 @@
     fill            fills a column of the rows not dropped; those that it cannot fill get a reason
     split_verdict   separates kept from dropped; once, at the end
 
-The first three are made by the functions below from a plain finder or editor, so that the laws hold by construction.
+The functions below make the first three from a plain finder or editor, so the laws hold by construction.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import polars as pl
 
 from zephyr_data import schemas
 
-SLICE = 50_000  # rows that are judged at once: a set has many
+SLICE = 50_000  # rows judged at a time: a set has many
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
 Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
 # rows of a set stage's table, names of columns → the same rows in any order with those columns
@@ -37,7 +37,7 @@ class Stage:
 
 
 def mark(name: str, find: Find) -> Stage:
-    """Return a stage that names, for each row not yet dropped, the first of the rules that `find` reports.
+    """Return a stage that marks each row not yet dropped with the first rule that `find` reports for it.
 
     Columns in:  what `find` reads
     Columns out: dropped_by, dropped_turn, matched where dropped_by was null; hits gains every reported rule
@@ -92,7 +92,7 @@ def rewrite(name: str, edit: Edit) -> Stage:
 
 
 def fill(name: str, column: str, compute: Compute) -> Stage:
-    """Return a stage that fills `column` on the rows not yet dropped and gives a reason to those that it cannot fill.
+    """Return a stage that fills `column` on the rows not yet dropped and gives a reason for those it cannot fill.
 
     Columns in:  what `compute` reads
     Columns out: `column`; edits and hits gain what `compute` reports; dropped_by where it was null
@@ -115,7 +115,7 @@ def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def at_hand(rows: pl.DataFrame, _: tuple[str, ...]) -> pl.DataFrame:
-    """Return the rows as they are: a table that holds all columns already."""
+    """Return the rows unchanged, for a table that already has all columns."""
     return rows
 
 
@@ -126,12 +126,12 @@ def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def is_unread() -> pl.Expr:
-    """Return whether reading dropped a row, so that its turns may be of any kind."""
+    """Return whether a row was dropped on reading; its turns may then be anything."""
     return pl.col("dropped_by").str.starts_with("read/").fill_null(False)
 
 
 def number_rows(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with `row`, the number by which verdicts name its rows."""
+    """Return the table with `row`, the number that verdicts know its rows by."""
     return table.with_row_index("row")
 
 
@@ -143,7 +143,7 @@ def verdict(
     matched: pl.Expr | None = None,
     drops: bool | pl.Expr = True,
 ) -> pl.DataFrame:
-    """Return the verdict of a rule on each of the rows; `turn` and `matched` are null where nothing is given."""
+    """Return the verdict of a rule on each of the rows; `turn` and `matched` are null if not given."""
     return rows.select(
         "row",
         rule=pl.lit(rule) if isinstance(rule, str) else rule,
@@ -164,12 +164,12 @@ def nothing_changed() -> pl.DataFrame:
 
 
 def _beside(table: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Return `found`, one line for each row that it names, with the columns of those rows of the table."""
+    """Return `found`, one line per row that it names, with the table's columns for those rows."""
     return pl.concat([found, table[found["row"]]], how="horizontal")
 
 
 def _with_rows(table: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with the values of `new` in the rows that it names; all else is neither copied nor looked at."""
+    """Return the table with the values of `new` in the rows that it names; the rest is neither copied nor read."""
     places = pl.int_range(table.height, table.height + new.height, dtype=pl.UInt32, eager=True)
     taken = pl.int_range(table.height, dtype=pl.UInt32, eager=True).scatter(new["row"], places)
     columns = [name for name in new.columns if name != "row"]

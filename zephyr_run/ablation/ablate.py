@@ -25,16 +25,16 @@ from zephyr_run.steps import DATA
 
 @dataclass(frozen=True)
 class Commands:
-    """Runs zephyr's own commands, which hold the run's lock with it."""
+    """Runs zephyr's own commands, which share the run's lock."""
 
     lock: int | None = None
     environment: Mapping[str, str] | None = None
 
     def run(self, words: list[str], *, keep: bool = False) -> str:
-        """Run a command as a user would type it; return what it printed, where that is kept.
+        """Run a command as a user would type it; return what it printed if `keep` is set.
 
         Raises:
-            StepFailed: it failed; its own message stands on stderr.
+            StepFailed: it failed; its own message is on stderr.
         """
         typed = command.typed(["zephyr", *words])
         say(f"$ {typed}")
@@ -51,12 +51,12 @@ class Commands:
 
 
 def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
-    """Return the page of the ablations; what is there of the same is not done again.
+    """Run the ablations and return their page; finished work with the same inputs is not repeated.
 
     Raises:
         StepFailed: a command failed, with its exit code.
-        DamagedInput: what the arms are made of, or an arm, is not what its manifest names.
-        RunInProgress: another command works in the recipe's run directory.
+        DamagedInput: an arm, or what it was built from, does not match its manifest.
+        RunInProgress: another command is running in the recipe's run directory.
     """
     run_directory = paths.run_directory(recipe.name)
     folder = run_directory / "ablations"
@@ -77,7 +77,7 @@ def numbers(text: str) -> list[int]:
     """Return the seeds of a list such as "42,43".
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a list.
     """
     try:
         return list(dict.fromkeys(int(part) for part in text.split(",")))
@@ -86,7 +86,7 @@ def numbers(text: str) -> list[int]:
 
 
 def train(place: Place, commands: Commands) -> None:
-    """Train the arms of a seed, and look at them; what is there of the same is not done again.
+    """Train and measure the arms of a seed; finished work with the same inputs is not repeated.
 
     Raises:
         StepFailed: a command failed.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to a model, with the paper's figures of it (7 B parameters, another scale)."""
+    """One way to a model, with the paper's figures for it (7 B parameters, another scale)."""
 
     name: str
     title: str
@@ -26,7 +26,7 @@ ARMS = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where the runs of one seed lie, and what they are made of."""
+    """Where the runs of one seed are, and what they are built from."""
 
     recipe: str  # name or file, as typed
     seed: int
@@ -38,7 +38,7 @@ class Place:
         return self.folder / arm
 
     def figures(self, start: str) -> Path:
-        """Return the file of the figures above a starting model: "base" or "dsft-1"."""
+        """Return the file of the figures measured against a starting model: "base" or "dsft-1"."""
         return self.folder / f"held-out-above-{start}.json"
 
 
@@ -61,7 +61,7 @@ def _common(place: Place) -> list[str]:
 
 
 def measuring(place: Place, base: str) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the commands that look at a seed's models, with the file that takes their answer."""
+    """Yield the commands that measure a seed's models, each with the file for its result."""
     pairs = ["--pairs", str(place.of("ddpo")), "--json"]
     tuned = str(place.of("dsft-1"))
     models = [str(place.of(arm)) for arm in ("dsft-1", "dsft-2", "ddpo")]

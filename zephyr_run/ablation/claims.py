@@ -1,4 +1,4 @@
-"""What the ablations are held to: each claim with the figures that bear it out, or do not."""
+"""The claims that the ablations are checked against, each with the figures for or against it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 LEARNED = 0.95  # share of train pairs right in the last epoch
-STAYS = 0.05  # by how much a share may move and be called the same
-ABOVE = 0.1  # by how much one share must lie above another to be "well above"
+STAYS = 0.05  # how far a share may move and still count as unchanged
+ABOVE = 0.1  # how far one share must exceed another to be "well above"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Claim:
 
 
 def claims(content: Mapping[str, Any]) -> list[Claim]:
-    """Return the claims of the page, each held against every seed."""
+    """Return the claims of the page, each checked against every seed."""
     return [*_training(content), *_held_out(content)]
 
 

@@ -1,4 +1,4 @@
-"""ablations.html: arms, epochs, claims and answers on one page, beside the paper's own figures."""
+"""ablations.html: arms, epochs, claims and answers on one page, next to the paper's own figures."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -131,7 +131,7 @@ def _claims(content: Mapping[str, Any]) -> Html:
 
 
 def _limits(content: Mapping[str, Any]) -> str:
-    """Return what of the paper's table does not show here, by the figures."""
+    """Return which results of the paper's table these figures do not show."""
     likelier = {arm: content["arms"][arm.name]["accuracy_per_token"]["mean"] for arm in ARMS}
     ours = sorted(ARMS, key=lambda arm: -likelier[arm])
     papers = sorted(ARMS, key=lambda arm: -arm.mt_bench)

@@ -10,11 +10,11 @@ from zephyr_run.ablation.arms import ARMS, Place
 
 FIGURES = ("accuracy_per_token", "implicit_accuracy", "eos_probability", "stopped_share", "played_on_share")
 NAMES = tuple(arm.name for arm in ARMS)
-SHOWN = 6  # prompts whose answers stand side by side
+SHOWN = 6  # prompts whose answers are shown side by side
 
 
 def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
-    """Return the record that the page is made of, JSON-ready."""
+    """Return the record behind the page, JSON-ready."""
     seeds = {place.seed: _measured(place) for place in places}
     some = next(iter(seeds.values()))["ddpo"]
     return {
@@ -60,7 +60,7 @@ def _spread(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _epochs(run: Path) -> list[dict[str, float]]:
-    """Return for each epoch the share of train pairs with a margin above 0 when it trained them, and that of test."""
+    """Return each epoch's share of train pairs with a margin above 0 as it trained them, and the test share."""
     import pyarrow.parquet as pq
 
     tests = {round(row["epoch"]): row for row in _rows(run, "test") if abs(row["epoch"] - round(row["epoch"])) < 1e-6}

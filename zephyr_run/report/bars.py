@@ -1,4 +1,4 @@
-"""Bars: drops by stage, parted by reason; the pairs by their margin."""
+"""Bars: drops by stage, split by reason; pairs by margin."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,13 +9,13 @@ from zephyr_run.report.found import Step
 
 WIDTH, ROW = 400.0, 27.0
 LEFT, RIGHT = 78.0, 124.0  # room for the stage's name, and for its numbers
-HEIGHT, FLOOR, SIDE = 176.0, 36.0, 30.0  # of the histogram, below its axis, beside it
+HEIGHT, FLOOR, SIDE = 176.0, 36.0, 30.0  # of the histogram, below its axis, at its sides
 BINS = 16
-LEAST_PARTED = 2.5  # width of a part that a gap would not swallow
+LEAST_PARTED = 2.5  # narrowest part that a gap would not swallow
 
 
 def by_stage(dropped: Mapping[str, int], order: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return stage → reason → rows: stages in that order, those that it lacks last; reasons by their rows."""
+    """Return stage → reason → rows: stages in the given order, unlisted ones last; reasons by their rows."""
     places = {stage: place for place, stage in enumerate(order)}
 
     def place(drop: tuple[str, int]) -> tuple[int, int, str]:
@@ -29,7 +29,7 @@ def by_stage(dropped: Mapping[str, int], order: Sequence[str]) -> dict[str, dict
 
 
 def drops(step: Step) -> Html:
-    """Return a bar for each stage that dropped rows, parted by reason."""
+    """Return a bar for each stage that dropped rows, split by reason."""
     if step.counts is None:
         return note(f"{step.name}: {step.state}.")
     stages = by_stage(step.counts["dropped"], step.stages)
@@ -50,7 +50,7 @@ def drops(step: Step) -> Html:
 
 
 def margins(counts: Counts) -> Html:
-    """Return how many pairs have which margin between their scores."""
+    """Return a histogram of the pairs by score margin."""
     found = {float(margin): rows for margin, rows in counts.get("margins", {}).items()}
     if not found:
         return Html("")

@@ -33,7 +33,7 @@ def _change(row: examples.Row) -> Html:
 
 
 def _marked(before: str, after: str) -> tuple[Html, Html]:
-    """Return both texts with the words marked that differ, where they are as many."""
+    """Return both texts with differing words marked, if they have the same number of words."""
     old, new = (re.split(r"(\s+)", text) for text in (before, after))
     if len(old) != len(new):
         return safe(before), safe(after)
@@ -51,6 +51,6 @@ def _drop(row: examples.Row) -> Html:
 def _match(row: examples.Row) -> object:
     if not row["matched"]:
         return "(the audit keeps no text for this reason)"
-    if row["stage"] == "duplicates":  # the row that stays
+    if row["stage"] == "duplicates":  # the match is the row that stays
         return join(["same as the row", digest(row["matched"])], " ")
     return re.sub(r"\s*\n\s*", " ", shorten(row["matched"], SNIPPET))

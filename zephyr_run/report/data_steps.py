@@ -14,7 +14,7 @@ MOST_MODELS = 12
 
 
 def about(run: Run) -> Html:
-    """Return the part of each data step."""
+    """Return the part about each data step."""
     return join(_step(run.steps[name]) for name in DATA)
 
 

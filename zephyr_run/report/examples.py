@@ -1,17 +1,17 @@
-"""Rows to show: a few of each kind from the audit, pairs from the test split. Only as much is read as is needed."""
+"""Rows to show: a few of each kind from the audit, pairs from the test split. Reads no more than needed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 MOST = 3
-LOOKED_AT = 50_000  # rows of an audit table among which examples are sought
+LOOKED_AT = 50_000  # rows of an audit table searched for examples
 
 Row = dict[str, Any]
 
 
 def dropped(step_folder: Path, counts: Mapping[str, int]) -> list[Row]:
-    """Return dropped rows with what was matched: first one of each stage, of its commonest reason."""
+    """Return dropped rows with what was matched: first one per stage, for its most common reason."""
     found = _of_each_kind(step_folder / "audit" / "dropped.parquet", _reason)
     stages: dict[str, list[Row]] = {}
     for row in sorted(found, key=lambda row: (_is_mute(row), -counts.get(_reason(row), 0))):
@@ -24,12 +24,12 @@ def dropped(step_folder: Path, counts: Mapping[str, int]) -> list[Row]:
 
 
 def rewritten(step_folder: Path) -> list[Row]:
-    """Return changed passages, of as many rules as possible."""
+    """Return changed passages, covering as wide a range of rules as possible."""
     return _of_each_kind(step_folder / "audit" / "rewritten.parquet", lambda row: row["rule"])[:MOST]
 
 
 def pairs(step_folder: Path) -> list[Row]:
-    """Return the first test pairs, or train pairs where there is no test pair."""
+    """Return the first test pairs, or train pairs if there are no test pairs."""
     for split in ("test_prefs", "train_prefs"):
         files = sorted((step_folder / "data").glob(f"{split}-*.parquet"))
         found = [row | {"split": split} for file in files[:1] for row in _rows(file, MOST)]
@@ -43,11 +43,11 @@ def _reason(row: Row) -> str:
 
 
 def _is_mute(row: Row) -> bool:
-    return not row["matched"] or row["stage"] == "duplicates"  # whose match is a digest
+    return not row["matched"] or row["stage"] == "duplicates"  # their match is a digest
 
 
 def _of_each_kind(file: Path, kind: Callable[[Row], str]) -> list[Row]:
-    """Return the first row of each kind, one with a text if there is one, then further rows until MOST are there."""
+    """Return the first row of each kind, preferably with a text, then up to MOST further rows."""
     if not file.is_file():
         return []
     best: dict[str, Row] = {}

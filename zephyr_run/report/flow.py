@@ -1,4 +1,4 @@
-"""The picture of what became of the rows: two streams, drawn to scale, and the two trainings that they feed."""
+"""The picture of where the rows went: two streams, drawn to scale, and the two trainings they feed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ WORDS = {"clean-ultrachat": ("raw dialogues", "cleaned", "sft"), "binarize": ("r
 
 @dataclass(frozen=True)
 class Stream:
-    """A data step as numbers of rows."""
+    """A data step as row counts."""
 
     read: int
     kept: int
@@ -24,7 +24,7 @@ class Stream:
 
 
 def stream(step: Step) -> Stream | None:
-    """Return the rows of a whole data step."""
+    """Return the row counts of a whole data step."""
     if not step.counts:
         return None
     kind, counts = WORDS[step.name][2], step.counts
@@ -32,7 +32,7 @@ def stream(step: Step) -> Stream | None:
 
 
 def sums(step: Step) -> str:
-    """Return the step's rows as sums, and whether they meet."""
+    """Return the step's rows as sums, and whether they add up."""
     rows = stream(step)
     if rows is None or step.counts is None:
         return f"{step.name}: {step.state}."

@@ -1,4 +1,4 @@
-"""What a run left on disk: manifests, plans, jobs, metrics. Nothing here knows of HTML."""
+"""What a run left on disk: manifests, plans, jobs, metrics. Nothing here knows about HTML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ WHOLE, BEGUN, ABSENT, DAMAGED = "whole", "begun, not finished", "not run", "dama
 
 @dataclass(frozen=True)
 class Step:
-    """One step's folder as it stands; what is not there is empty."""
+    """One step's folder as it is; what is missing is empty."""
 
     name: str
     folder: Path
@@ -56,7 +56,7 @@ class Step:
 
     @property
     def stages(self) -> list[str]:
-        """Return the stages of a data step in the order in which rows met them."""
+        """Return the stages of a data step in the order that rows pass through them."""
         return self.dataset.get("stages", []) if self.dataset else []
 
     @property
@@ -65,7 +65,7 @@ class Step:
         return self.dataset["splits"] if self.dataset else {}
 
     def rows_of(self, split: str) -> int:
-        """Return the rows of a split, 0 when there is none."""
+        """Return the number of rows in a split, 0 if there is none."""
         return self.splits[split]["rows"] if split in self.splits else 0
 
     def tests(self) -> list[MetricsRow]:
@@ -82,25 +82,25 @@ class Run:
     recipe: recipe.Recipe | None
     steps: Mapping[str, Step]
     student: StudentManifest | None
-    records: Mapping[str, StepEntry]  # what `zephyr run` noted of each step, in the order in which they ran
+    records: Mapping[str, StepEntry]  # what `zephyr run` noted for each step, in the order they ran
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """Return the recipe's notes: "deviations" or "interpretations"."""
         return self.recipe.notes(kind) if self.recipe else []
 
     def about(self) -> str:
-        """Return the recipe's own line, if it can be read."""
+        """Return the recipe's one-line description, if it can be read."""
         return self.recipe.about() if self.recipe else ""
 
     def test_pairs(self) -> int:
-        """Return how many pairs the accuracy of dDPO was measured on; 0 when it is not known."""
+        """Return how many pairs dDPO's accuracy was measured on; 0 if unknown."""
         model = self.steps["dpo"].model
         rows = model["inputs"].get("rows", "") if model else ""
         return self.steps["binarize"].rows_of("test_prefs") if Path(rows).name == "binarize" else 0
 
 
 def read(folder: Path, recipe_name: str) -> Run:
-    """Return what a run directory holds; a step that is missing or damaged is told by its state."""
+    """Return what a run directory holds; a missing or damaged step says so in its state."""
     records = entries(folder)
     steps = {name: read_step(folder / name, records.get(name, {})) for name in (*DATA, *TRAINING)}
     return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, _student(folder / STUDENT), records)
@@ -125,7 +125,7 @@ def read_step(folder: Path, record: StepEntry) -> Step:
 
 
 def _state(folder: Path) -> str:
-    """Return the state of a folder without a manifest that can be read."""
+    """Return the state of a folder without a readable manifest."""
     if manifest.is_whole(folder):
         return DAMAGED
     return BEGUN if folder.is_dir() else ABSENT

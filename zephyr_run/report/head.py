@@ -9,11 +9,11 @@ from zephyr_run.steps import CHAIN, DATA
 
 LINKS = (("flow", "Data flow"), ("data", "Data"), ("training", "Training"), ("samples", "Samples"))
 NAMES = {step.name: step.title for step in CHAIN}
-FEW = 30  # test pairs, below which an accuracy says little
+FEW = 30  # test pairs; with fewer, an accuracy says little
 
 
 def header(run: Run) -> Html:
-    """Return title, sentence, key figures and the way to the sections."""
+    """Return title, sentence, key figures and links to the sections."""
     key = [_figure(*figure) for figure in _figures(run)]
     links = join(
         element("li", element("a", name, href=f"#{anchor}")) for anchor, name in (*LINKS, ("provenance", "Provenance"))
@@ -54,7 +54,7 @@ def versions(run: Run) -> str:
 
 
 def accuracy_told(accuracy: float, pairs: int) -> str:
-    """Return what an accuracy on so many pairs is worth."""
+    """Return what an accuracy on this number of pairs is worth."""
     if not pairs:
         return "share of test pairs; chance is 0.50"
     low, high = interval(accuracy, pairs)

@@ -1,4 +1,4 @@
-"""report.html: the page about a run, made from what is on disk and nothing else."""
+"""report.html: the page about a run, made only from what is on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "report.html"
 def write(run_directory: Path, recipe_name: str) -> Path:
     """Write the report of a run as one self-contained file, whole or not at all; return its path.
 
-    The same directory gives the same bytes. Steps that were not run are said so.
+    The same directory gives the same bytes. Steps that were not run are marked as such.
     """
     path = run_directory / NAME
     write_text_whole(path, page(found.read(run_directory, recipe_name)))
@@ -39,7 +39,7 @@ def page(run: Run) -> str:
 
 
 def flow_part(run: Run) -> Html:
-    """Return the picture of the rows, the drops beside it, and the sums."""
+    """Return the picture of the rows, the drops next to it, and the sums."""
     drawn = figure(
         "Rows", "widths are to scale within each stream; arrows: which rows train which model", flow.picture(run)
     )
@@ -48,10 +48,10 @@ def flow_part(run: Run) -> Html:
 
 
 def _told(part: Callable[[Run], Html], run: Run) -> Html:
-    """Return a part of the page; where a file on disk is not what it should be, what is wrong with it."""
+    """Return a part of the page, or what is wrong with it if a file on disk is not as it should be."""
     try:
         return part(run)
-    except Exception as fault:  # the run is whole; its page tells what it could not read
+    except Exception as fault:  # the run is whole; its page says what it could not read
         return note(
             f"This part could not be made: {type(fault).__name__}: {fault}. `zephyr status --verify` checks files."
         )

@@ -1,4 +1,4 @@
-"""Samples: test pairs with their scores, and answers of the models where the run kept some."""
+"""Samples: test pairs with their scores, and answers of the models if the run kept any."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def _said(who: str, text: str) -> Html:
 
 
 def last_text(value: Any) -> str:
-    """Return a text as it is, of messages the last one's content."""
+    """Return a text as it is; for messages, the content of the last one."""
     if isinstance(value, list):
         return str(value[-1].get("content") or "") if value else ""
     return "" if value is None else str(value)

@@ -11,7 +11,7 @@ from zephyr_page.markup import Html, count, element, facts, folded, join, note, 
 from zephyr_run.report.found import TRAINING, Run, Step
 from zephyr_run.report.head import NAMES, accuracy_told
 
-MOST_EVALUATIONS = 12  # rows of the table of evaluations
+MOST_EVALUATIONS = 12  # rows in the table of evaluations
 COLUMNS = (  # metric, name, decimals
     ("loss", "loss", 4),
     ("accuracy", "accuracy", 3),
@@ -23,7 +23,7 @@ COLUMNS = (  # metric, name, decimals
 
 
 def about(run: Run) -> Html:
-    """Return the deviations of the recipe, then the part of each training step."""
+    """Return the deviations of the recipe, then the part about each training step."""
     return join([*_notes(run), *(_step(run, run.steps[name]) for name in TRAINING)])
 
 
@@ -134,13 +134,13 @@ def _evaluations(run: Run, step: Step) -> Iterator[Html]:
 
 
 def _of_epochs(tests: list[MetricsRow]) -> list[MetricsRow]:
-    """Return the evaluations at the ends of epochs, the first and the last one."""
+    """Return the first and last evaluation, and those at the ends of epochs between them."""
     ends = [row for row in tests[1:-1] if float(row.get("epoch", 0.5)).is_integer()]
     return [tests[0], *ends[2 - MOST_EVALUATIONS :], tests[-1]]
 
 
 def _options(step: Step) -> Html:
-    """Return the options that are no defaults, folded; the defaults are the paper's where it names them."""
+    """Return the non-default options, folded; defaults are the paper's where it gives them."""
     options, origins = step.job.get("options", {}), step.job.get("origins", {})
     rows = [
         (element("code", name), listed(options[name]), origin)

@@ -1,7 +1,7 @@
-"""Attention over pieces, registered with transformers in the place of its own; without pieces it is its own.
+"""Attention over pieces, registered with transformers in place of its own; without pieces it calls the original.
 
-Each piece looks at the places that its layout names, causally, aligned at their end. FlashAttention does all pieces in
-one call that takes fewer queries than keys; sdpa takes them one by one. Heavy: imports torch and transformers.
+Each piece attends causally to the places that its layout lists, aligned at their end. FlashAttention handles all pieces
+in one call that accepts fewer queries than keys; sdpa handles them one by one. Heavy: imports torch and transformers.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Attention = Callable[..., tuple[Tensor, Any]]
 
 
 def register() -> None:
-    """Let models of this process read pieces, when their forward pass is given `pieces`."""
+    """Let this process's models read pieces when their forward pass is given `pieces`."""
     AttentionInterface.register("sdpa", _sdpa)
     for name in ("flash_attention_2", "flash_attention_3"):
         AttentionInterface.register(name, partial(_flash, flash_attention_forward))
@@ -56,12 +56,12 @@ def _sdpa(
 
 
 def _seen(side: Tensor, pieces: Pieces) -> Tensor:
-    """Return keys or values in the order in which pieces look at them. Shape: (1, heads, keys, head_size)."""
+    """Return keys or values in the order in which pieces attend to them. Shape: (1, heads, keys, head_size)."""
     return side if pieces.keys is None else side.index_select(2, pieces.keys)
 
 
 def _mask(pieces: Pieces, query: Tensor, key: Tensor, window: int | None) -> Tensor | None:
-    """Return what a piece's queries see of its keys, 0 or −inf; None for the plain triangle, which sdpa is fast at.
+    """Return a piece's mask of queries over keys, 0 or −inf; None for the plain triangle, for which sdpa is fast.
 
     Shape: (1, 1, queries, keys).
     """

@@ -1,24 +1,24 @@
-"""Who reads which pairs of an optimiser step: the same pairs in each step whatever the dealing, hence one gradient."""
+"""Which rank reads which pairs of an optimiser step; however dealt, a step has the same pairs, so the same gradient."""
 
 import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-Hands = list[list[list[int]]]  # [rank][micro-batch] → places in the step's pairs
+Hands = list[list[list[int]]]  # [rank][micro-batch] → indices into the step's pairs
 
 
 def deal(costs: Sequence[int], ranks: int, micro_batches: int) -> Hands:
-    """Return the pairs dealt into ranks × micro_batches shares of like cost, so that nobody waits for the slowest.
+    """Return the pairs dealt into ranks × micro_batches shares of similar cost, so that no rank waits for a slower one.
 
-    Each pair, longest first, goes to the share with least (LPT): the largest share is at most 4/3 of the best possible.
-    Shares of like size are read at the same moment, as ZeRO-3 keeps all processes in step; of these the largest goes to
-    the rank that has least so far. A share is empty only when there are fewer pairs than shares.
+    Each pair, longest first, goes to the smallest share (LPT): the largest share is at most 4/3 of the best possible.
+    Shares of similar size are read at the same time, as ZeRO-3 keeps all processes in step; of these the largest goes
+    to the rank that has the least so far. A share is empty only when there are fewer pairs than shares.
 
     Args:
         costs: tokens that a forward pass reads for each pair.
-        ranks: processes.
-        micro_batches: forward passes of each process.
+        ranks: number of processes.
+        micro_batches: forward passes per process.
     """
     heap: list[tuple[int, int, list[int]]] = [(0, number, []) for number in range(ranks * micro_batches)]
     for place in sorted(range(len(costs)), key=lambda place: (-costs[place], place)):
@@ -36,7 +36,7 @@ def deal(costs: Sequence[int], ranks: int, micro_batches: int) -> Hands:
 
 
 def in_order(count: int, ranks: int, micro_batches: int) -> Hands:
-    """Return the pairs dealt in their order, as evenly as their number allows."""
+    """Return the pairs dealt in order, as evenly as their number allows."""
     shares = ranks * micro_batches
     cuts = [count * number // shares for number in range(shares + 1)]
     parts = [list(range(start, stop)) for start, stop in itertools.pairwise(cuts)]
@@ -44,20 +44,20 @@ def in_order(count: int, ranks: int, micro_batches: int) -> Hands:
 
 
 class Dealer:
-    """The micro-batches of one rank, as row numbers; torch's DataLoader takes it as its batch sampler.
+    """The micro-batches of one rank, as row numbers; a batch sampler for torch's DataLoader.
 
-    An epoch's order is a permutation by seed and epoch, the one that accelerate's seedable sampler draws. Each
-    optimiser step takes the next `step_pairs` rows of it; the last step of an epoch has the rest, in fewer
-    micro-batches where those suffice. A rank that is left without a pair gets an empty micro-batch.
+    An epoch's order is the permutation that accelerate's seedable sampler draws for that seed and epoch. Each
+    optimiser step takes its next `step_pairs` rows; the last step of an epoch gets the rest, in fewer micro-batches
+    if those are enough. A rank left without a pair gets an empty micro-batch.
 
     Args:
         costs: tokens of each row.
-        step_pairs: rows of an optimiser step, on all ranks.
-        ranks: processes.
-        rank: this one.
-        micro_batches: of a whole step, for each rank.
-        seed: of the order.
-        steps_done: says how many optimiser steps are done, when an epoch begins.
+        step_pairs: rows of an optimiser step, over all ranks.
+        ranks: number of processes.
+        rank: number of this process.
+        micro_batches: micro-batches per rank in a full step.
+        seed: seed of the order.
+        steps_done: returns how many optimiser steps are done when an epoch begins.
         by_length: whether the rows of a step are dealt by length, or in order.
     """
 
@@ -84,12 +84,12 @@ class Dealer:
         self._by_length = by_length
 
     def __len__(self) -> int:
-        """Return this rank's micro-batches of an epoch."""
+        """Return the number of this rank's micro-batches in an epoch."""
         whole, rest = divmod(len(self._costs), self._step_pairs)
         return whole * self._micro_batches + (self._micro_batches_of(rest) if rest else 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield them, of the epoch that the steps done lead to."""
+        """Yield this rank's micro-batches of the epoch that the steps done have reached."""
         import torch
 
         count = len(self._costs)
@@ -107,5 +107,5 @@ class Dealer:
         return in_order(len(rows), self._ranks, micro_batches)
 
     def _micro_batches_of(self, pairs: int) -> int:
-        """Return how many micro-batches a step of so many pairs needs: as many pairs in each as in a whole step."""
+        """Return how many micro-batches a step of `pairs` pairs needs at the pairs per micro-batch of a full step."""
         return math.ceil(pairs * self._micro_batches / self._step_pairs)

@@ -1,4 +1,4 @@
-"""How a run lays out its pairs: what is safe for its attention and its model, and what is asked for."""
+"""How a run lays out its pairs, by what is safe for its attention and model and what was asked for."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,17 +9,17 @@ from zephyr_train.options import DPOOptions
 SHARED = "shared"  # no padding, each prompt once (pieces.py)
 SEPARATE = "separate"  # no padding, each row by itself
 PADDED = "padded"  # TRL's rows, in order
-ATTENTIONS = ("sdpa", "flash_attention_2", "flash_attention_3")  # that know pieces (attention.py)
-PROVEN = (("sdpa", "cpu"),)  # attention, device: where the tests hold loss and gradients of SHARED against TRL's
-# Types of model whose layers hand `pieces` on to attention and take positions by number alone; each is tested.
+ATTENTIONS = ("sdpa", "flash_attention_2", "flash_attention_3")  # those that support pieces (attention.py)
+PROVEN = (("sdpa", "cpu"),)  # attention, device: where the tests compare SHARED's loss and gradients with TRL's
+# Model types whose layers pass `pieces` on to attention and use only position numbers; each is tested.
 MODELS = ("granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3")
-BY_BATCH = ("dynamic", "longrope")  # rotary positions whose frequencies are chosen by the longest row of a batch
+BY_BATCH = ("dynamic", "longrope")  # rotary positions whose frequencies depend on the longest row of a batch
 WORDS = {
     SHARED: "pairs without padding, each prompt read once for both replies, dealt to processes by length",
     SEPARATE: "pairs without padding, each prompt read twice, dealt to processes by length",
     PADDED: "pairs padded to the longest of a micro-batch, each prompt read twice, dealt in order",
 }
-_SCHEMES = {  # model types whose positions are no numbers that a piece could carry, by the name of their scheme
+_SCHEMES = {  # model type → its scheme, where positions are not numbers that a piece could carry
     "bloom": "ALiBi",
     "falcon": "ALiBi in some sizes",
     "mpt": "ALiBi",
@@ -31,10 +31,10 @@ _SCHEMES = {  # model types whose positions are no numbers that a piece could ca
 
 
 def choose(options: DPOOptions, config: Mapping[str, Any], *, cpu: bool) -> tuple[str, str | None]:
-    """Return the layout of a run by the model's config, and why it is not the fastest one.
+    """Return a run's layout for the model's config, and the reason if a faster one is ruled out.
 
     Raises:
-        OptionError: shared prompts are asked for, and the attention or the model cannot do them.
+        OptionError: shared prompts are asked for, but the attention or the model does not support them.
     """
     if not options.padding_free:
         return PADDED, None
@@ -66,7 +66,7 @@ def _lacking(attention: str, config: Mapping[str, Any]) -> str | None:
 
 
 def _rope_types(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the kinds of rotary positions that a config names, of the whole model or of kinds of layers."""
+    """Yield the rotary position types that a config names, for the whole model or per layer type."""
     for name in ("rope_parameters", "rope_scaling"):
         given = config.get(name)
         if isinstance(given, Mapping):

@@ -1,15 +1,15 @@
-"""A batch of pairs without padding, each prompt once: which tokens the backbone reads, and what each may look at.
+"""A batch of pairs without padding, each prompt once: which tokens the backbone reads, and what each may attend to.
 
-A padded batch has each prompt twice, before the chosen and before the rejected reply, and padding behind. Here
+A padded batch has each prompt twice, before the chosen and before the rejected reply, and padding at the end. Here
 
     prompt     p1 p2 … p(n-1)                    looks at itself
     chosen     pn c1 c2 … c(m-1)   → c1 c2 … cm  looks at the prompt, and at itself
     rejected   pn r1 r2 … r(k-1)   → r1 r2 … rk  looks at the prompt, and at itself
 
-are three pieces of one long row. The last prompt token stands before both replies, since it predicts the first token
+are three pieces of one long row. The last prompt token comes before both replies, since it predicts the first token
 of each; a reply's last token is not read, since it predicts nothing. So a pair costs n − 1 + m + k tokens instead of
-2·max(n + m, n + k), and a position has at most one token to predict. Positions count on from the prompt in both
-replies, as if each stood alone behind it. Heavy: imports torch.
+2·max(n + m, n + k), and a position has at most one token to predict. Positions continue from the prompt in both
+replies, as if each were the only one after it. Heavy: imports torch.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from torch import Tensor
 
 @dataclass
 class Pieces:
-    """A layout. T tokens are read, N of them predict a token that is scored; "places" are numbers among the T."""
+    """A layout. T tokens are read, N of them predict a token that is scored; "places" are indices into the T."""
 
     tokens: Tensor  # (T,) of each token read: its place in the flattened padded batch
     positions: Tensor  # (T,) its position in its own row
@@ -30,9 +30,9 @@ class Pieces:
     targets: Tensor  # (N,) places in the flattened padded batch of the tokens they predict
     scored: list[int]  # (2 × pairs,) how many of the N belong to each reply
     query_lengths: list[int]  # tokens of each piece, in the order of the T
-    key_lengths: list[int]  # how many places each piece looks at: causal, aligned at their end
+    key_lengths: list[int]  # how many places each piece attends to: causal, aligned at their end
     keys: Tensor | None  # (sum of key_lengths,) those places, piece by piece; None when each piece sees itself alone
-    masks: dict[tuple[int, int, int | None], Tensor | None] = field(default_factory=dict)  # kept from layer to layer
+    masks: dict[tuple[int, int, int | None], Tensor | None] = field(default_factory=dict)  # reused across layers
 
     @cached_property
     def query_ends(self) -> Tensor:

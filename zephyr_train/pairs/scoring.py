@@ -1,6 +1,6 @@
-"""Log-probs of the two replies of each pair, by any layout; policy and reference go through here. Heavy: imports torch.
+"""Log-probs of the two replies of each pair, in any layout, for both policy and reference. Heavy: imports torch.
 
-The head is TRL's fused one: it scores hidden states in tiles, and holds no logits of the whole batch.
+The head is TRL's fused one: it scores hidden states in tiles and never holds the logits of the whole batch.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from zephyr_train.pairs.pieces import lay
 
 
 class Scores(NamedTuple):
-    """What a model gives to pairs. Shape: (pairs,) each."""
+    """A model's scores of pairs. Shape: (pairs,) each."""
 
     chosen: Tensor  # log-prob in nats, summed over completion tokens
     rejected: Tensor
-    hits: Tensor  # chosen tokens that are the most likely ones
+    hits: Tensor  # number of chosen tokens that are the top-1 prediction
 
 
 def prepare(model: Any) -> None:
-    """Let a causal model that has TRL's fused head be scored by any layout; once for each model."""
+    """Let a causal model with TRL's fused head be scored in any layout; call once per model."""
     attention.register()
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     causal.base_model.register_forward_hook(_keep_predicting, with_kwargs=True)
 
 
 def _keep_predicting(module: Any, arguments: Any, named: dict[str, Any], output: Any) -> Any:
-    """Give the head the states that predict a scored token, and no others."""
+    """Pass the head only the states that predict a scored token."""
     if named.get("pieces") is not None:
         output.last_hidden_state = output.last_hidden_state.index_select(1, named["pieces"].predicting)
     return output
@@ -54,7 +54,7 @@ def score(model: Any, batch: dict[str, Tensor], layout: str) -> Scores:
         output = model(
             input_ids=input_ids.flatten()[pieces.tokens][None],
             position_ids=pieces.positions[None],
-            attention_mask=input_ids.new_ones(1, 1, 1, 1),  # 4-D: transformers makes none; the pieces say who sees what
+            attention_mask=input_ids.new_ones(1, 1, 1, 1),  # 4-D, so transformers makes none; the pieces do the masking
             shift_labels=input_ids.flatten()[pieces.targets][None],
             pieces=pieces,
             use_cache=False,
@@ -69,7 +69,7 @@ def score(model: Any, batch: dict[str, Tensor], layout: str) -> Scores:
 
 
 def first_pairs(batch: dict[str, Tensor], count: int) -> dict[str, Tensor]:
-    """Return a padded batch of the first pairs of one. Shape: (2 × pairs, length) → (2 × count, length)."""
+    """Return a padded batch of the first `count` pairs of another. Shape: (2 × pairs, length) → (2 × count, length)."""
     halves = {name: batch[name].chunk(2) for name in ("input_ids", "attention_mask", "completion_mask")}
     return {name: torch.cat([half[:count] for half in both]) for name, both in halves.items()}
 
@@ -83,7 +83,7 @@ def frozen_scorer(model: Any) -> Any:
 
 @torch.no_grad()
 def pair_logps(model: Any, rows: Sequence[dict[str, Any]], pad_id: int, layout: str) -> tuple[list[float], list[float]]:
-    """Return the log-probs that a frozen scorer gives to the rows' chosen and rejected completions, in their order.
+    """Return the log-probs that a frozen scorer gives the rows' chosen and rejected completions, in row order.
 
     Columns in: prompt_ids, chosen_ids, rejected_ids
     Units: nats, summed over completion tokens.

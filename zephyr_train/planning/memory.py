@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from zephyr_train.planning.shape import Shape
 
 CONTEXT = 1.5 * 2**30  # of CUDA and its libraries
-WINDOW = 1_000_000_000  # parameters that ZeRO-3 holds gathered at once, at most
+WINDOW = 1_000_000_000  # maximum number of parameters that ZeRO-3 keeps gathered at once
 BUCKET = 500_000_000  # elements; ZeRO has one to reduce and one to gather
-INNER = 29.5  # numbers a token and hidden unit that a layer keeps for its backward pass, with FlashAttention
-HEAD_TOKENS = 4_096  # whose logits are held at once, at most
+INNER = 29.5  # numbers per token and hidden unit that a layer keeps for its backward pass, with FlashAttention
+HEAD_TOKENS = 4_096  # maximum number of tokens whose logits are held at once
 KEPT_CHECKPOINTS = 2
 GB = 1_000_000_000
-TIGHT_SHARE = 0.9  # of the card; above it fragments decide
+TIGHT_SHARE = 0.9  # of the card; above it, fragmentation decides
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What memory hangs on beside the model's shape."""
+    """What memory depends on besides the model's shape."""
 
     kind: str  # dialogues | pairs
     zero: int  # 0..3
@@ -34,48 +34,48 @@ class Setting:
 
     @property
     def number(self) -> int:
-        """Return the bytes of a number in a forward pass."""
+        """Return the bytes per number in a forward pass."""
         return 2 if self.precision == "bf16" else 4
 
     @property
     def stored(self) -> int:
-        """Return the bytes of a stored weight or gradient: without ZeRO the fp32 masters are the weights."""
+        """Return the bytes per stored weight or gradient: without ZeRO the fp32 masters are the weights."""
         return 2 if self.precision == "bf16" and self.zero else 4
 
     @property
     def tokens(self) -> int:
-        """Return the most tokens of a micro-batch; a pair has two rows."""
+        """Return the maximum number of tokens in a micro-batch; a pair has two rows."""
         return self.micro_rows * self.max_length * (2 if self.kind == "pairs" else 1)
 
     def shared_by(self, stage: int) -> int:
-        """Return among how many processes ZeRO shares what it shares from that stage on."""
+        """Return the number of processes that share what ZeRO shards from that stage on."""
         return self.world if self.zero >= stage else 1
 
 
 def weights(shape: Shape, setting: Setting) -> float:
-    """Return the weights of the forward pass, shared at ZeRO-3; adapters come on top."""
+    """Return the weights of the forward pass, plus any adapters; sharded at ZeRO-3."""
     return setting.stored * (shape.parameters + (setting.adapter_parameters or 0)) / setting.shared_by(3)
 
 
 def gradients(shape: Shape, setting: Setting) -> float:
-    """Return one number for each trained parameter, shared from ZeRO-2 on."""
+    """Return the gradients, one number per trained parameter, sharded from ZeRO-2 on."""
     return setting.stored * _trained(shape, setting) / setting.shared_by(2)
 
 
 def optimizer(shape: Shape, setting: Setting) -> float:
-    """Return AdamW's two fp32 moments, and beside bf16 weights the fp32 master copy; shared from ZeRO-1 on."""
+    """Return AdamW's two fp32 moments, plus the fp32 master copy for bf16 weights; sharded from ZeRO-1 on."""
     return (12 if setting.stored == 2 else 8) * _trained(shape, setting) / setting.shared_by(1)
 
 
 def reference(shape: Shape, setting: Setting) -> float:
-    """Return the frozen reference model of pairs, shared at ZeRO-3; nothing when its log-probs are cached."""
+    """Return the frozen reference model of pairs, sharded at ZeRO-3; 0 if its log-probs are cached."""
     if setting.kind != "pairs" or setting.cached_reference:
         return 0.0
     return setting.number * shape.parameters / setting.shared_by(3)
 
 
 def gathered(shape: Shape, setting: Setting) -> float:
-    """Return the window of parameters that ZeRO-3 holds gathered."""
+    """Return the window of parameters that ZeRO-3 keeps gathered."""
     return min(WINDOW, shape.parameters) * setting.number if setting.zero == 3 else 0.0
 
 
@@ -85,8 +85,8 @@ def buckets(shape: Shape, setting: Setting) -> float:
 
 
 def activations(shape: Shape, setting: Setting) -> float:
-    """Return what layers keep for the backward pass; with checkpointing each its input, and one layer the rest."""
-    states = setting.tokens * shape.hidden_size * setting.number  # bytes of one state of all tokens
+    """Return what layers keep for the backward pass; with checkpointing, each keeps its input and only one the rest."""
+    states = setting.tokens * shape.hidden_size * setting.number  # bytes of one state for all tokens
     if setting.checkpointing:
         return (shape.layers + INNER) * states
     return shape.layers * INNER * states
@@ -112,12 +112,12 @@ def breakdown(shape: Shape, setting: Setting) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """One line of the table: a setting, its bytes per GPU, and whether a card takes them."""
+    """One line of the table: a setting, its bytes per GPU, and whether they fit on a card."""
 
     setting: Setting
     parts: dict[str, int]
     verdict: str  # fits | tight | does not fit
-    planned: bool  # whether it is what the run would do
+    planned: bool  # whether the run would use it
 
     @property
     def total(self) -> int:
@@ -135,7 +135,7 @@ def memory_table(shape: Shape, planned: Setting, card: float) -> list[MemoryRow]
 
 
 def verdict(total: float, card: float) -> str:
-    """Return what a card of that many GB (1e9 bytes) says to a total in bytes."""
+    """Return how a total in bytes fits on a card with `card` GB (1e9 bytes)."""
     if total > card * GB:
         return "does not fit"
     return "tight" if total > card * GB * TIGHT_SHARE else "fits"
@@ -143,7 +143,7 @@ def verdict(total: float, card: float) -> str:
 
 @dataclass(frozen=True)
 class DiskNeed:
-    """Bytes that a run needs at its fullest: one more checkpoint than it keeps, while that is written."""
+    """The most bytes that a run needs on disk: one checkpoint more than it keeps, while that one is written."""
 
     checkpoint: int
     kept_checkpoints: int
@@ -151,12 +151,12 @@ class DiskNeed:
 
     @property
     def total(self) -> int:
-        """Return the bytes at the fullest moment."""
+        """Return the bytes at the peak."""
         return self.checkpoint * (self.kept_checkpoints + 1) + self.model
 
 
 def disk_need(shape: Shape, setting: Setting) -> DiskNeed:
-    """Return the disk of a run: 14 bytes a trained parameter for the optimizer, 2 for weights; and the model."""
+    """Return a run's disk need: per trained parameter 14 bytes for the optimizer and 2 for weights, plus the model."""
     adapter = setting.adapter_parameters
     model = setting.stored * (shape.parameters + (adapter or 0))
     return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, model)

@@ -13,10 +13,10 @@ from zephyr_train.planning.token_statistics import TokenStatistics
 
 
 def batch(global_batch_size: int, micro_batch_size: int, gpus: int) -> int:
-    """Return the gradient accumulation that holds the global batch.
+    """Return the gradient accumulation that keeps the global batch size.
 
     Raises:
-        OptionError: what all GPUs read in one forward does not divide it.
+        OptionError: the rows of one forward pass on all GPUs do not divide it.
     """
     accumulation, rest = divmod(global_batch_size, micro_batch_size * gpus)
     if rest:
@@ -30,7 +30,7 @@ def batch(global_batch_size: int, micro_batch_size: int, gpus: int) -> int:
 
 
 def _fitting(whole: int, part: int) -> str:
-    """Return what `part` can be multiplied with to divide `whole`, as text."""
+    """Return the numbers n for which `part` · n divides `whole`, as text."""
     fitting = [str(number) for number in range(1, whole + 1) if whole % (part * number) == 0]
     return ", ".join(fitting) if fitting else "nothing"
 
@@ -76,11 +76,11 @@ class Rows:
 
 
 def unit_of(options: StepOptions) -> str:
-    """Return what an epoch's rows are."""
+    """Return the unit of an epoch's rows."""
     return "packed rows" if options.packs else "pairs" if isinstance(options, DPOOptions) else "dialogues"
 
 
-# Step → the raw set of the paper's recipe, and the published set made of it.
+# Step → the raw set of the paper's recipe, and the published set made from it.
 PUBLISHED = {
     "sft": ("stingning/ultrachat", "HuggingFaceH4/ultrachat_200k"),
     "dpo": ("openbmb/UltraFeedback", "HuggingFaceH4/ultrafeedback_binarized"),
@@ -88,7 +88,7 @@ PUBLISHED = {
 
 
 def rows_of_card(options: StepOptions) -> Rows:
-    """Return the rows of the published set that the recipe's own data would have the size of."""
+    """Return the rows of the published set, which is the size that the recipe's own data would have."""
     if isinstance(options, DPOOptions):
         return Rows(61_135, "pairs", f"card of {PUBLISHED['dpo'][1]}, train_prefs", known=False)
     dialogues, source = 207_865, f"card of {PUBLISHED['sft'][1]}, train_sft"
@@ -147,9 +147,9 @@ def make_plan(
         options: of the step.
         shape: of the model.
         model: its name, for people.
-        rows: of the dataset; without them those of the published card.
-        tokens: of the dataset, when they are known.
-        micro_batch_size: where the run takes another one than the options say.
+        rows: of the dataset; if None, those of the published card.
+        tokens: statistics of the dataset, if known.
+        micro_batch_size: if the run uses a different one than the options say.
 
     Raises:
         OptionError: the batch does not divide.

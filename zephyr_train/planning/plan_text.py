@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""A plan as text for people."""
 
 from zephyr_train.planning.memory import GB, MemoryRow
 from zephyr_train.planning.plan import Plan, batch_line
@@ -8,7 +8,7 @@ UNKNOWN = "unknown until the dataset and tokenizer are here"
 
 
 def plan_text(plan: Plan) -> str:
-    """Return the plan: a line for each matter, then the table of memory."""
+    """Return the plan: a line per topic, then the memory table."""
     lines = {
         "model": f"{plan.model}: {large(plan.shape.parameters)} parameters ({plan.shape.source})",
         "rows": _rows(plan),
@@ -74,7 +74,7 @@ def _memory_line(row: MemoryRow) -> str:
 
 
 def large(number: float) -> str:
-    """Return a number with three digits that count: 7.24 B."""
+    """Return a number with three significant digits: 7.24 B."""
     for size, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         value = number / size
         if value >= 0.9995:

@@ -19,7 +19,7 @@ _PROJECTION = re.compile(r".*\blayers\.0\..*?(\w+)\.weight")
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that memory, disk and time hang on."""
+    """The sizes that memory, disk and time depend on."""
 
     parameters: int
     layers: int
@@ -35,12 +35,12 @@ class Shape:
 
 
 def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
-    """Return the shape of a model folder, run or Hub id; None is the student.
+    """Return the shape of a model folder, run or Hub id; None means the student.
 
-    A Hub id is looked up in the local cache; the student's own then falls back on the recipe's sizes.
+    A Hub id is looked up in the local cache; if the student's is not there, the recipe's sizes are used.
 
     Raises:
-        ModelUnreachable: nothing here tells the sizes.
+        ModelUnreachable: the sizes cannot be found here.
     """
     name = str(model) if model is not None else student.source
     if name == "new":

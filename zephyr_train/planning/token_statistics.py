@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenStatistics:
-    """Tokens of a training set. Of a sample, totals are scaled up to the whole set and `estimated` says so."""
+    """Tokens of a training set. From a sample, totals are scaled up to the whole set and `estimated` is true."""
 
     rows: int  # dialogues or pairs
     estimated: bool
-    tokens: int  # that a model reads in an epoch, without padding; a pair's prompt counts twice
+    tokens: int  # read by a model in an epoch, without padding; a pair's prompt counts twice
     mean_tokens: float  # of a sequence
     longest_tokens: int  # of a sequence
     padding_share: float  # of plain padding to the longest of a micro-batch, in random order
@@ -30,14 +30,14 @@ def token_statistics(
     packing: bool = False,
     whole_rows: int | None = None,
 ) -> TokenStatistics:
-    """Return the statistics of rows by their lengths in tokens.
+    """Return the statistics of rows, given their lengths in tokens.
 
     Args:
         lengths: shape (rows,) for dialogues; (rows, 2) for pairs: prompt and chosen, prompt and rejected.
         micro_rows: rows per GPU and forward.
-        max_length: of a row; where rows are padded, longer ones would be cut to it.
+        max_length: of a row; if rows are padded, longer ones would be cut to it.
         packing: whether dialogues are packed.
-        whole_rows: how many rows the set has, when the lengths are those of a sample.
+        whole_rows: the number of rows in the set, if the lengths are those of a sample.
     """
     import numpy as np
 
@@ -73,7 +73,7 @@ def mean_longest(lengths: "numpy.ndarray", micro_rows: int) -> float:
 
 
 def _packed(lengths: Any, max_length: int) -> tuple[int, float]:
-    """Return the packed rows and the share of their room that tokens fill."""
+    """Return the number of packed rows and the share of their room that tokens fill."""
     from zephyr_train.tokenizing.packing import pack
 
     packed = len(pack(lengths.tolist(), max_length))
@@ -81,7 +81,7 @@ def _packed(lengths: Any, max_length: int) -> tuple[int, float]:
 
 
 def lengths_of(table: Any) -> Any:
-    """Return the lengths of token rows: shape (rows,) of dialogues, (rows, 2) of pairs with their prompts."""
+    """Return the lengths of token rows: shape (rows,) for dialogues, (rows, 2) for pairs with their prompts."""
     import numpy as np
     import pyarrow.compute as pc
 

@@ -1,1 +1,1 @@
-"""From what was typed to a job: inputs, options, machine, faults."""
+"""From the command line to a job: inputs, options, machine, faults."""

@@ -1,4 +1,4 @@
-"""What preflight found about a run, and how it is told."""
+"""What preflight found about a run, and how it is reported."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Examination:
-    """What preflight found. `lacks` are faults of this machine, which a plan for others only notes."""
+    """What preflight found. `lacks` are faults of this machine, which a dry run reports without failing."""
 
     asked: Asked
     dry: bool = False
@@ -39,18 +39,18 @@ class Examination:
     plan: Plan | None = None
 
     def add(self, *faults: Fault) -> None:
-        """Take in faults; one that is known already is not told again."""
+        """Add faults, skipping duplicates."""
         self.faults += [fault for fault in faults if fault not in self.faults]
 
     def lacking(self, *faults: Fault) -> None:
-        """Take in faults of this machine: a plan alone is not held up by them."""
+        """Add what this machine lacks; a dry run reports it without failing."""
         if self.dry:
             self.lacks += [fault for fault in faults if fault not in self.lacks]
         else:
             self.add(*faults)
 
     def refuse(self) -> None:
-        """Raise when there is a fault: all of them in one message.
+        """Raise if there are faults, with all of them in one message.
 
         The exit code is 5 when a row, model or template is at fault, else 2 when an option is, else 4.
 
@@ -69,7 +69,7 @@ class Examination:
         return {"plan": self.plan.record() if self.plan else None, "notes": self.notes, **told}
 
     def inputs(self) -> dict[str, str]:
-        """Return what the run is made of, for people; digests are in the job."""
+        """Return the names of the run's inputs, for people; digests are in the job."""
         assert self.source is not None and self.model is not None
         return {
             "model": _named(self.model.name, self.model.commit),

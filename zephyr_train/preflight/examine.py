@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 def examine(asked: Asked, *, dry: bool, writes_run: bool = True) -> Examination:
-    """Return what can be known beforehand.
+    """Return everything that can be known in advance.
 
-    With `dry`, what this machine lacks and inputs that nobody named are no faults: the plan may be for another machine.
+    With `dry`, what this machine lacks and missing inputs that were not named are not faults: the plan may be for
+    another machine.
     """
     found = Examination(asked, dry)
     found.settings, unusable = settings(asked.step, asked.options.set)
@@ -58,7 +59,7 @@ def _examine_machine(found: Examination) -> None:
 
 
 def _micro_batch_size(found: Examination) -> int:
-    """Return the rows per GPU and forward: 1 where a forward's packed rows would be one quadratic row."""
+    """Return the rows per GPU and forward pass: 1 if its packed rows would be joined into one, at quadratic cost."""
     options = found.asked.options
     flat = options.packs and options.attention in ("sdpa", "eager")
     if not flat or options.micro_batch_size == 1:
@@ -79,7 +80,7 @@ def _find_inputs(found: Examination) -> None:
 
 
 def _choose_layout(found: Examination) -> None:
-    """Take the layout of pairs that attention, model and device allow."""
+    """Choose the layout of pairs that attention, model and device allow."""
     options, model = found.asked.options, found.model
     if not isinstance(options, DPOOptions):
         return
@@ -100,7 +101,7 @@ def _choose_layout(found: Examination) -> None:
 
 @contextmanager
 def _told(found: Examination, named: str | None) -> Iterator[None]:
-    """Turn an input's absence into a fault; into a note where a plan needs it not: unnamed, or on the Hub."""
+    """Turn a missing input into a fault, or into a note if a dry run does not need it: unnamed, or on the Hub."""
     try:
         yield
     except Unreachable as fault:
@@ -149,7 +150,7 @@ def _make_plan(found: Examination, statistics: "TokenStatistics | None") -> None
 
 
 def _shape(found: Examination) -> Shape | None:
-    """Return the model's sizes; of one that is not here those of the recipe's student, and a note says so."""
+    """Return the model's sizes; if it is not here, use those of the recipe's student and add a note."""
     options, student, model = found.asked.options, found.asked.student, found.model
     folder = model.folder if model else None
     try:
@@ -163,7 +164,7 @@ def _shape(found: Examination) -> Shape | None:
 
 
 def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | None:
-    """Return the rows of an epoch, as far as they are known before all rows are tokens."""
+    """Return the rows of an epoch, as far as they are known before all rows are tokenized."""
     options, source = found.asked.options, found.source
     unit = unit_of(options)
     if found.rows is None or source is None:
@@ -177,7 +178,7 @@ def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | No
 
 
 def _is_as_published(asked: Asked) -> bool:
-    """Return whether data that are not here would have about the rows of the published set."""
+    """Return whether data that is not here would be about the size of the published set."""
     raw, made = PUBLISHED[asked.step]
     if asked.options.data is not None:
         return asked.options.data == made

@@ -1,4 +1,4 @@
-"""A step's model and rows: as named, or what the step before made. What is missing is told with what makes it."""
+"""A step's model and rows: as named, or the output of the step before. A missing one is reported with its command."""
 
 import functools
 import tempfile
@@ -17,10 +17,10 @@ ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
 def find_rows(asked: Asked) -> Source:
-    """Return the rows to train on, found and not read.
+    """Return the rows to train on, found but not read.
 
     Raises:
-        Unreachable: they are not there.
+        Unreachable: they are missing.
         RowsUnfit: they are not what this step trains on.
     """
     named = asked.options.data
@@ -30,10 +30,10 @@ def find_rows(asked: Asked) -> Source:
 
 
 def find_model(asked: Asked, source: Source | None, *, dry: bool) -> Model:
-    """Return the model to begin with. A plan takes it as far as it is here; else it is fetched or built.
+    """Return the starting model. A dry run uses what is here; a real run fetches or builds the model if needed.
 
     Raises:
-        Unreachable: it is not there, and cannot be fetched or built.
+        Unreachable: it is missing and cannot be fetched or built.
     """
     name = asked.options.model
     if name is None and asked.step == "dpo":
@@ -60,7 +60,7 @@ def _required(name: str) -> Model:
 
 
 def _built(asked: Asked, source: Source | None, *, dry: bool) -> Model:
-    """Return the student, built of the rows' texts; a plan's has no weights, and goes with the process."""
+    """Return the student, built from the rows' texts; a dry run's has no weights and is removed when zephyr exits."""
     from zephyr_train.student import build_for_plan, student
 
     folder = paths.run_directory(asked.recipe.name, "student")

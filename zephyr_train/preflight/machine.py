@@ -17,7 +17,7 @@ from zephyr_train.options import TrainOptions
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 INSTALL = "pip install 'zephyr-toolkit[train]'"
 INSTALL_FLASH = "pip install 'zephyr-toolkit[gpu]' --no-build-isolation   (needs nvcc)"
-AMPERE = 8.0  # compute capability from which bf16 and FlashAttention-2 work
+AMPERE = 8.0  # minimum compute capability for bf16 and FlashAttention-2
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Gpu:
 
     name: str
     capability: float
-    memory: float | None  # GB; None where the driver does not say, as of memory shared with the CPU
+    memory: float | None  # GB; None if the driver does not report it, as for memory shared with the CPU
     uuid: str = ""
 
 
 def gpus_here() -> list[Gpu]:
-    """Return the GPUs that this machine shows, by nvidia-smi; CUDA_VISIBLE_DEVICES may hide some."""
+    """Return the GPUs that nvidia-smi reports on this machine; CUDA_VISIBLE_DEVICES may hide some."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -46,7 +46,7 @@ def gpus_here() -> list[Gpu]:
 
 
 def _gpu(fields: list[str]) -> Gpu | None:
-    """Return the GPU of a line of the tool: name, uuid, compute capability, memory in MiB; None of other lines."""
+    """Return the GPU in a line of nvidia-smi: name, uuid, compute capability, memory in MiB; None for other lines."""
     if len(fields) != 4:
         return None
     name, uuid, capability, memory = (field.strip() for field in fields)
@@ -56,12 +56,12 @@ def _gpu(fields: list[str]) -> Gpu | None:
 
 
 def _visible(found: list[Gpu], named: str) -> Iterator[Gpu]:
-    """Yield the GPUs that CUDA_VISIBLE_DEVICES names, by number or uuid; as CUDA, none behind one that is not there."""
+    """Yield the GPUs that CUDA_VISIBLE_DEVICES names, by number or uuid; like CUDA, stop at the first missing one."""
     for part in (part.strip() for part in named.split(",")):
         if part.isdigit() and int(part) < len(found):
             yield found[int(part)]
         elif part.startswith("MIG-") and found:
-            yield found[0]  # a slice; the tool does not say of which
+            yield found[0]  # a slice; nvidia-smi does not say of which GPU
         elif (gpu := next((gpu for gpu in found if part and gpu.uuid.startswith(part)), None)) is not None:
             yield gpu
         else:
@@ -74,7 +74,7 @@ def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Lack]:
 
 
 def import_fault(fault: ImportError) -> Lack:
-    """Return the fault of a package that is needed to look at inputs, and cannot be imported."""
+    """Return the fault of a package that is needed to check the inputs but cannot be imported."""
     return Lack("missing-package", f"the inputs were not checked: {fault}", INSTALL)
 
 
@@ -119,7 +119,7 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
 
 
 def disk_fault(place: Path, needed_bytes: float) -> Lack | None:
-    """Return the fault of a place that cannot be written, or whose disk has less room than needed."""
+    """Return a fault if the place cannot be written or its disk has less room than needed."""
     try:
         require_space(place, needed_bytes, "give a folder on another disk with --out")
     except NoSpace as fault:

@@ -1,4 +1,4 @@
-"""The output folder: nobody else's work in it, and room on its disk."""
+"""The output folder: no other run's work in it, and room on its disk."""
 
 from zephyr_core import kinds
 from zephyr_core.errors import DataError
@@ -13,7 +13,7 @@ RUNS = ("sft-run", "dpo-run", kinds.UNFINISHED, kinds.OLD)
 
 
 def examine_output(found: Examination) -> None:
-    """Look for another's work in the output folder, and for room."""
+    """Check the output folder for other work, and its disk for room."""
     foreign = _foreign(found.asked)
     if foreign is not None:
         found.add(foreign)
@@ -23,7 +23,7 @@ def examine_output(found: Examination) -> None:
 
 
 def _foreign(asked: Asked) -> Fault | None:
-    """Return the fault of a folder that is not this run's. `--fresh` may discard another run, and nothing else."""
+    """Return the fault of a folder that is not this run's. `--fresh` may discard another run, but nothing else."""
     out = asked.out
     if out.is_file():
         return OptionFault("foreign-output", f"{out} is a file", ELSEWHERE)
@@ -38,7 +38,7 @@ def _foreign(asked: Asked) -> Fault | None:
 
 
 def _other_run(asked: Asked) -> str | None:
-    """Return what the run in the folder is, when it is of another recipe or step."""
+    """Return a description of the run in the folder, if it is for another recipe or step."""
     try:
         there = Job.read(asked.out)
     except DataError as fault:

@@ -1,4 +1,4 @@
-"""From what preflight found and the token rows to the job: exact rows, steps, digests, versions."""
+"""From preflight's findings and the token rows to the job: exact rows, steps, digests, versions."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
-    """Return the plan of the token rows as they are."""
+    """Return the plan for the actual token rows."""
     options = found.asked.options
     assert found.model is not None and found.source is not None
     counts = tokens.counts["train"]
@@ -46,7 +46,7 @@ def _statistics(tokens: TokenSet, options: StepOptions, micro_rows: int) -> "Tok
 
 
 def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
-    """Return the job of a run, without its reference. The rows are let go: from here on their tokens are read."""
+    """Return the job of a run, without its reference. The rows are freed: from here on, only their tokens are read."""
     asked = found.asked
     options = asked.options
     assert found.model is not None and found.model.folder is not None and found.chat is not None
@@ -82,7 +82,7 @@ def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
 
 
 def numerics(options: TrainOptions) -> str:
-    """Return how numbers are held: DeepSpeed keeps its own fp32 masters; without it the weights are fp32."""
+    """Return the number format: DeepSpeed keeps its own fp32 masters; without it the weights are fp32."""
     if options.precision == "fp32":
         return "fp32"
     return "bf16" if options.zero else "bf16-autocast"

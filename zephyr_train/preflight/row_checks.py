@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from zephyr_core.template import Chat
     from zephyr_train.planning.token_statistics import TokenStatistics
 
-UNCHANGED = ("read_rows", "kept_rows")  # counts of rows to which nothing happened
+UNCHANGED = ("read_rows", "kept_rows")  # counts of unchanged rows
 
 
 def limits_of(options: StepOptions) -> Limits:
-    """Return what may become of a row."""
+    """Return the limits that apply to a row."""
     if isinstance(options, DPOOptions):
         return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
     return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
 
 
 def rows_fault(fault: ZephyrError) -> Fault:
-    """Return why rows cannot be trained on, by name."""
+    """Return the named fault of rows that cannot be trained on."""
     return Fault(fault.name if isinstance(fault, RowsUnfit) else UNFIT, str(fault), fault.hint or "")
 
 
 def examine_rows(found: Examination) -> "TokenStatistics | None":
-    """Look at the rows; return what the lengths of a sample say, where there is a tokenizer."""
+    """Check the rows; return the token statistics of a sample, if there is a tokenizer."""
     source = found.source
     if source is None:
         return None
@@ -54,7 +54,7 @@ def examine_rows(found: Examination) -> "TokenStatistics | None":
 
 
 def _chat(found: Examination) -> "Chat | None":
-    """Return the model's tokenizer with the template of the options; None where there is none, which is told."""
+    """Return the model's tokenizer with the template of the options; None, with a note or fault, if there is none."""
     from zephyr_core.template import Chat, chat_fault
 
     folder = found.model.folder if found.model else None
@@ -66,7 +66,7 @@ def _chat(found: Examination) -> "Chat | None":
     except ImportError as fault:
         found.lacking(machine.import_fault(fault))
         return None
-    except Exception as fault:  # whatever a damaged file leads transformers to
+    except Exception as fault:  # whatever transformers raises for a damaged file
         message = f"{folder} has no tokenizer that can be loaded: {first_line(fault)}"
         found.add(Fault("no-tokenizer", message, "copy the tokenizer's files next to the weights"))
         return None
@@ -78,7 +78,7 @@ def _chat(found: Examination) -> "Chat | None":
 
 
 def _examine_tokens(found: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":
-    """Add the faults of a sample of token rows, note what became of it, and return what its lengths say."""
+    """Add the faults of a sample of token rows, note what happened to its rows, and return its token statistics."""
     from zephyr_train.planning.token_statistics import lengths_of, token_statistics
     from zephyr_train.tokenizing.tokens import tokenized_sample
 

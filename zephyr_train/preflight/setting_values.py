@@ -1,4 +1,4 @@
-"""A text of `--set key=value` as a value of its field's type; a field is a line of fields.json."""
+"""Read the text of `--set key=value` as a value of its field's type; a field is a line of fields.json."""
 
 import json
 import math
@@ -15,14 +15,14 @@ class Field(TypedDict):
 
 
 class Unreadable(ValueError):
-    """A text is not of its field's type; the message says what the field takes."""
+    """A text does not fit its field's type; the message says what the field takes."""
 
 
 def parse(text: str, field: Field) -> object:
     """Return the text as a value of the field's type.
 
     Raises:
-        Unreadable: it is none; the message says what the field takes.
+        Unreadable: it does not fit the type; the message says what the field takes.
     """
     kinds = field["kinds"]
     if text in ("none", "null") and "none" in kinds and field["default"] != text:
@@ -61,7 +61,7 @@ def _text(text: str, field: Field) -> object:
 
 
 def _json(text: str, field: Field) -> object:
-    """Return the JSON list or object; a bare word where the field lists texts is a list of one."""
+    """Return the JSON list or object; if the field is a list of texts, a bare word is a list of one."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -96,7 +96,7 @@ _WORDS = {
 
 
 def _order(kinds: Sequence[str]) -> list[str]:
-    """Return the kinds in the order in which a text is tried; a field of dicts takes no name of a file."""
+    """Return the kinds in the order they are tried; a field that takes a dict does not take a file name."""
     return [kind for kind in _READERS if kind in kinds and not (kind == "str" and "dict" in kinds)]
 
 

@@ -1,7 +1,7 @@
-"""Further options of TRL's trainers, `--set key=value`: checked against the pinned TRL without importing it.
+"""More options of TRL's trainers, `--set key=value`: checked against the pinned TRL without importing it.
 
 fields.json   every field of SFTConfig and DPOConfig with its types and default (docs/make_fields.py writes it)
-renamed.toml  names of yesterday, each with what to use instead
+renamed.toml  outdated names, each with what to use instead
 refused.toml  names that zephyr sets itself, or that break one of its promises
 """
 
@@ -23,9 +23,9 @@ _FOLDER = Path(__file__).parent
 
 
 def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[Fault]]:
-    """Return the trainer's options that `key=value` texts name, typed, and a fault for each text that cannot be used.
+    """Return the trainer options given as `key=value` texts, typed, and a fault for each text that cannot be used.
 
-    A key may be written with hyphens. Lists and dicts are JSON; `none` stands for no value.
+    A key may be written with hyphens. Lists and dicts are JSON; `none` means no value.
     """
     values: dict[str, object] = {}
     faults: list[Fault] = []
@@ -45,7 +45,7 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[F
 
 
 def _setting(step: str, text: str) -> tuple[str, object]:
-    """Return the key and its value, or the fault in place of the value."""
+    """Return the key with its value, or with a fault instead of the value."""
     written, equals, value = text.partition("=")
     key = written.strip().replace("-", "_")
     if not key or not equals:
@@ -64,7 +64,7 @@ def _setting(step: str, text: str) -> tuple[str, object]:
 
 
 def known_fields(step: str) -> dict[str, setting_values.Field]:
-    """Return the fields of the step's config: name → kinds, default, and choices where there are any."""
+    """Return the fields of the step's config: name → kinds, default, and choices if there are any."""
     fields: dict[str, setting_values.Field] = _fields()[step]
     return fields
 
@@ -108,7 +108,7 @@ def _owned(step: str, key: str) -> Fault | None:
 
 
 def _place(step: str, option: str) -> str:
-    """Return where one of zephyr's own options is given."""
+    """Return how to give one of zephyr's own options."""
     flag = f"give --{option}" if option in FLAGS else ""
     if option in ("out", "resume"):
         return flag

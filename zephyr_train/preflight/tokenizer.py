@@ -1,4 +1,4 @@
-"""A model folder's tokenizer, as AutoTokenizer gives it; without torch where the folder leaves nothing to find out."""
+"""A model folder's tokenizer, as AutoTokenizer would return it; without torch if the folder settles its class."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from zephyr_core.reading import json_file
 from zephyr_train.models import config_of
 
-PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")  # two names of the class that tokenizer.json alone decides
-TYPES = ("mistral", "llama")  # models whose own class AutoTokenizer does not put before a plain one
+PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")  # two names of the class that needs only tokenizer.json
+TYPES = ("mistral", "llama")  # models whose own class AutoTokenizer does not prefer to a plain one
 
 
 def tokenizer_of(folder: Path) -> Any:
-    """Return the tokenizer. AutoTokenizer imports torch, more than a second, so its easiest choice is made here.
+    """Return the tokenizer. AutoTokenizer imports torch, which takes over a second, so the easy case is handled here.
 
     Raises:
         ImportError: transformers is not installed, or the tokenizer needs another package.
-        Exception: of any kind, where files are missing or damaged.
+        Exception: of any kind, if files are missing or damaged.
     """
     if _is_plain(folder):
         from transformers import PreTrainedTokenizerFast
@@ -34,5 +34,5 @@ def _is_plain(folder: Path) -> bool:
         and "auto_map" not in told
         and config_of(folder).get("model_type") in TYPES
         and (folder / "tokenizer.json").is_file()
-        and not (folder / "tekken.json").exists()  # Mistral's own format goes first
+        and not (folder / "tekken.json").exists()  # Mistral's own format takes precedence
     )

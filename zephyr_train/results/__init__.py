@@ -1,1 +1,1 @@
-"""What a run leaves for people: model, card, curves, suspects."""
+"""What a run leaves for its users: model, card, curves, suspects."""

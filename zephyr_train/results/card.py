@@ -1,4 +1,4 @@
-"""The model's card: what was trained on what, how, every figure with its source, every deviation from the paper."""
+"""The model card: what was trained, on what and how, each figure with its source, each deviation from the paper."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ RESULTS = {  # of the last evaluation
 
 
 def text(job: Job, inputs: Mapping[str, str], plan: PlanRecord, results: MetricsRow, notes: Sequence[str]) -> str:
-    """Return README.md of a trained model; `results` is a row of metrics, quoted if it is an evaluation."""
+    """Return README.md of a trained model; `results` is a metrics row, quoted only if it is from an evaluation."""
     options = "\n".join(
         f"| {name} | {listed(value)} | {_cell(job.origins[name])} |" for name, value in job.values().items()
     )

@@ -1,4 +1,4 @@
-"""The end of a run: verified weights become `model/` with template and card; the manifest is last."""
+"""The end of a run: verified weights become `model/` with template and card; the manifest is written last."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def finish(job: Job, inputs: Mapping[str, str], plan: PlanRecord, recipe: Recipe
 
 
 def _own_notes(job: Job) -> Sequence[str]:
-    """Return what this run does otherwise than its recipe: values that a flag, a file or the environment set."""
+    """Return how this run differs from its recipe: values set by a flag, a file or the environment."""
     return [
         f"{name} = {getattr(job.options, name)} ({origin})"
         for name, origin in job.origins.items()
@@ -53,10 +53,10 @@ def _own_notes(job: Job) -> Sequence[str]:
 
 
 def _complete_model(job: Job, weights: Path) -> None:
-    """Put tokenizer, template and generation config beside the weights, and check that they are training's own.
+    """Put tokenizer, template and generation config next to the weights, and check that training used the same.
 
     Raises:
-        InvariantBroken: the saved template is not the one that training rendered with.
+        InvariantBroken: the saved template is not the one used in training.
     """
     from zephyr_core.keys import text_key
 

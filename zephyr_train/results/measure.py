@@ -16,18 +16,18 @@ from zephyr_train.models import local_model
 if TYPE_CHECKING:
     from zephyr_train.training.held_out import HeldOut
 
-SHOWN = 60  # characters of an answer
-_MARKERS = re.compile(r"<\|\w+\|>")  # of roles
+SHOWN = 60  # characters shown of an answer
+_MARKERS = re.compile(r"<\|\w+\|>")  # role markers
 
 
 def report(
     names: Sequence[str], pairs: Path, start: str | None, answers: int, new_tokens: int
 ) -> tuple[dict[str, Any], str]:
-    """Return every model's figures JSON-ready, and as a table.
+    """Return every model's figures, JSON-ready and as a table.
 
     Raises:
-        WrongFolder: a folder of zephyr is not a model, or not a dDPO run.
-        ModelUnreachable: a model or the run is not there, or the run has no held-out pairs.
+        WrongFolder: a zephyr folder is not a model, or not a dDPO run.
+        ModelUnreachable: a model or the run is missing, or the run has no held-out pairs.
     """
     from zephyr_train.training.held_out import look_at
 
@@ -43,7 +43,7 @@ def report(
 
 
 def figures(one: "HeldOut", start: "HeldOut | None") -> dict[str, float | None]:
-    """Return a model's shares: likelier per token, reward above 0, EOS behind chosen, ended turns, turns played on."""
+    """Return a model's shares: likelier per token, reward above 0, EOS after chosen, ended turns, turns played on."""
     likelier = [
         chosen / tokens > rejected / others
         for chosen, rejected, tokens, others in zip(
@@ -51,7 +51,7 @@ def figures(one: "HeldOut", start: "HeldOut | None") -> dict[str, float | None]:
         )
     ]
     rewarded = None
-    if start is not None and start.chosen != one.chosen:  # of the start itself there is none
+    if start is not None and start.chosen != one.chosen:  # the start itself has none
         sides = zip(one.chosen, one.rejected, start.chosen, start.rejected, strict=True)
         rewarded = [(chosen - was) > (rejected - other) for chosen, rejected, was, other in sides]
     return {

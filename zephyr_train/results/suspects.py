@@ -1,8 +1,8 @@
-"""Pairs that training could not agree with: probable label errors, by their margins in each epoch.
+"""Pairs that training disagreed with: probable label errors, found by their margins in each epoch.
 
 A pair's margin is β·[(log π − log π_ref)(chosen) − (log π − log π_ref)(rejected)], as seen when the pair was trained.
-Pairs are ranked by its mean over epochs, the area under the margin (Pleiss et al. 2020): what others teach the model
-about pairs like this one speaks against its label, until the model learns the label by heart.
+Pairs are ranked by its mean over epochs, the area under the margin (Pleiss et al. 2020): what the model learns from
+similar pairs contradicts a wrong label, until the model memorises that label.
 """
 
 import math
@@ -16,13 +16,13 @@ from zephyr_core.errors import OptionError
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.job import Job
 
-SHOWN = 160  # characters of a text
+SHOWN = 160  # characters shown of a text
 Texts = Callable[[str], Mapping[str, str] | None]  # key → prompt, chosen, rejected; None for an unknown key
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A pair whose mean margin is below 0. Margins are log-probs in nats × β; None for an epoch that lacks the pair."""
+    """A pair whose mean margin is below 0. Margins are log-probs in nats × β; None for an epoch without the pair."""
 
     rank: int
     key: str
@@ -37,18 +37,18 @@ class Suspect:
 
 
 def suspects(run: Path, top: int) -> list[Suspect]:
-    """Return the `top` pairs with the lowest mean margins below 0, the lowest first.
+    """Return the `top` pairs with the lowest mean margins below 0, lowest first.
 
     Raises:
-        WrongFolder: it is a folder of zephyr, but not a dDPO run.
-        RowsUnfit: the run kept no margins, or one that is no number.
+        WrongFolder: the run is a zephyr folder, but not a dDPO run.
+        RowsUnfit: the run kept no margins, or one that is not a number.
         OptionError: `top` is below 1.
     """
     return _ranked(_margins(run))[: _at_least_one(top)]
 
 
 def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[str, object]], str]:
-    """Return the suspects as JSON-ready rows and as text; with their texts, where the run's token rows are at hand."""
+    """Return the suspects as JSON-ready rows and as text; with their texts, if the run's token rows are available."""
     rows = _margins(run)
     ranked = _ranked(rows)
     found = ranked[: _at_least_one(top)]
@@ -63,7 +63,7 @@ def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[s
 
 
 def suspects_text(found: list[Suspect], texts: Texts | None = None) -> str:
-    """Return a table of suspects; below each its prompt, chosen and rejected text, where `texts` knows them."""
+    """Return a table of suspects, each followed by its prompt, chosen and rejected text if `texts` knows them."""
     epochs = len(found[0].margins) if found else 0
     head = ["rank", "mean", *(f"epoch {epoch}" for epoch in range(1, epochs + 1)), "key"]
     lines = ["  ".join([f"{name:>8}" for name in head[:-1]] + head[-1:])]
@@ -104,7 +104,7 @@ def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
 
 
 def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Suspect]:
-    """Return every pair with a mean margin below 0, the lowest first; equal ones by key."""
+    """Return every pair with a mean margin below 0, lowest first; ties are ordered by key."""
     means = []
     for (key, prompt_id), margins in rows.items():
         seen = [margin for margin in margins if margin is not None]
@@ -116,7 +116,7 @@ def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Su
 
 
 def trained_texts(run: Path, keys: set[str]) -> Texts:
-    """Return the texts of those keys as the run's token rows spell them; of none, where the token rows are gone."""
+    """Return the texts of those keys, decoded from the run's token rows; none if the token rows are gone."""
     folder = Path(Job.read(run).tokens) if (run / kinds.JOB).is_file() else run
     rows, tokenizer = folder / "train.arrow", folder / "tokenizer.json"
     if not (rows.is_file() and tokenizer.is_file()):

@@ -1,1 +1,1 @@
-"""Rows to train on, from whatever holds them, in one shape."""
+"""Training rows in one shape, whatever they are stored in."""

@@ -1,4 +1,4 @@
-"""The column shapes that rows come in, brought to the one that our steps read."""
+"""The column layouts that rows come in, converted to the one that our steps read."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ COLUMNS = {
 
 
 def empty(kind: str) -> Any:
-    """Return our columns of that kind without a row, a pyarrow Table."""
+    """Return an empty pyarrow Table with our columns for that kind."""
     import pyarrow as pa
 
     messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -24,13 +24,13 @@ def empty(kind: str) -> Any:
 def normalise(kind: str, chunk: Any, place: Place) -> Normalised:
     """Return the rows of a chunk (a pyarrow Table) that can be trained on.
 
-    Columns in:  dialogues: messages | conversations; prompt_id if there
+    Columns in:  dialogues: messages | conversations; prompt_id if any
                  pairs: chosen and rejected as text, message or messages; prompt as text or messages, or conversations,
-                 or neither where chosen and rejected are whole conversations; prompt_id if there
+                 or neither if chosen and rejected are whole conversations; prompt_id if any
     Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions alone)
 
     Raises:
-        RowsUnfit: a column is absent or of another type, a role unknown, or the two sides have different prompts.
+        RowsUnfit: a column is missing or has the wrong type, a role is unknown, or the two sides differ in prompt.
     """
     return (_dialogues if kind == "dialogues" else _pairs)(Chunk(chunk, place))
 
@@ -47,11 +47,11 @@ def _dialogues(chunk: Chunk) -> Normalised:
 
 
 def _until_first_user(messages: Messages) -> Messages:
-    """Return the messages up to the first user turn: the prompt of a dialogue; all of them where there is none."""
+    """Return a dialogue's prompt: the messages up to the first user turn, or all of them if there is none."""
     import numpy as np
 
     stops = messages.lengths.copy()
-    users = np.flatnonzero(messages.has_role("user"))[::-1]  # backwards, so that the first of a row stands last
+    users = np.flatnonzero(messages.has_role("user"))[::-1]  # backwards, so that the first of each row is assigned last
     owners = messages.owners()[users]
     stops[owners] = users - messages.offsets[owners] + 1
     return messages.cut(np.zeros_like(stops), stops)
@@ -81,7 +81,7 @@ def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Me
     """Return the common prompt and the last message of each of two whole conversations.
 
     Raises:
-        RowsUnfit: a row whose two sides have different prompts.
+        RowsUnfit: the two sides of a row have different prompts.
     """
     import numpy as np
 
@@ -101,7 +101,7 @@ def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Me
 def _check_roles(
     prompt: Messages, chosen: Messages, rejected: Messages, dropped: dict[str, list[int]], place: Place
 ) -> None:
-    """Refuse answers that hold another turn than the assistant's, and prompts that end with one of those."""
+    """Refuse answers with a turn that is not the assistant's, and prompts that end with an assistant turn."""
     import numpy as np
 
     out = np.zeros(len(prompt.lengths), bool)

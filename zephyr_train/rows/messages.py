@@ -1,4 +1,4 @@
-"""Lists of messages as flat columns with offsets: cut, compared and looked at without a loop over rows."""
+"""Lists of messages as flat columns with offsets, cut, compared and inspected without a loop over rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from zephyr_train.errors import RowsUnfit
 
 @dataclass(frozen=True)
 class Place:
-    """Where the rows of a chunk stand: for messages to people."""
+    """Where the rows of a chunk come from, for messages to the user."""
 
     file: str
-    rows: Sequence[int]  # the number of each row in its file, from 1; in JSON Lines the line
-    columns: tuple[str, ...] = ()  # all that the file has
+    rows: Sequence[int]  # the number of each row in its file, from 1; in JSON Lines, the line number
+    columns: tuple[str, ...] = ()  # all columns of the file
 
     def row(self, index: int) -> str:
         """Return the name of the chunk's row `index`."""
@@ -51,7 +51,7 @@ class Messages:
         return self.number(marked) > 0
 
     def cut(self, starts: Any, stops: Any) -> "Messages":
-        """Return messages starts[i] .. stops[i] of each row, numbers relative to the row; numpy int64 (n) each."""
+        """Return messages starts[i] .. stops[i] of each row, counted from its first message; numpy int64 (n) each."""
         import numpy as np
 
         wanted = stops - starts
@@ -65,20 +65,20 @@ class Messages:
         return _numpy(self.roles.is_null()) | _numpy(self.contents.is_null())
 
     def is_blank(self) -> Any:
-        """Return which messages hold white space only, or nothing, numpy bool (messages)."""
+        """Return which messages are empty or only white space, numpy bool (messages)."""
         import pyarrow.compute as pc
 
         texts = self.contents.fill_null("")
         return _numpy(pc.equal(texts, "")) | _numpy(pc.utf8_is_space(texts))
 
     def has_role(self, role: str) -> Any:
-        """Return which messages are of that role, numpy bool (messages)."""
+        """Return which messages have that role, numpy bool (messages)."""
         import pyarrow.compute as pc
 
         return _numpy(pc.equal(self.roles.fill_null(""), role))
 
     def differ(self, other: "Messages", *, trimmed: bool = False) -> Any:
-        """Return in which rows the two differ in number, roles or texts (`trimmed`: but for outer white space)."""
+        """Return which rows differ in number of messages, roles or texts (`trimmed`: ignoring outer white space)."""
         import numpy as np
         import pyarrow.compute as pc
 
@@ -113,7 +113,7 @@ def from_column(column: Any, role: str, name: str, place: Place) -> Messages:
     """Return the messages of a column of texts (each one message of `role`), of messages, or of lists of them.
 
     Raises:
-        RowsUnfit: the column has another type, or a role that no template knows.
+        RowsUnfit: the column has an unsupported type, or a role that no template knows.
     """
     import numpy as np
     import pyarrow as pa
@@ -140,7 +140,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _field(structs: Any, names: tuple[str, str], column: str, place: Place) -> Any:
-    """Return the first of the fields that the messages have, as text; a null message has null fields."""
+    """Return the first field in `names` that the messages have, as text; a null message has null fields."""
     import pyarrow as pa
 
     hint = "a message is {role, content} or {from, value}, both text"
@@ -159,7 +159,7 @@ def _field(structs: Any, names: tuple[str, str], column: str, place: Place) -> A
 
 
 def _known(roles: Any, offsets: Any, column: str, place: Place) -> Any:
-    """Return the roles by the names that templates know; null stays null."""
+    """Return the roles under the names that templates use; null stays null."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""A chunk of rows on its way to our columns, and the rows of it that cannot be trained on."""
+"""A chunk of rows being converted to our columns, and its rows that cannot be trained on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Normalised:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows as read, with the columns that matter of those that the file has."""
+    """Rows as read, with those columns of the file that we use."""
 
     table: Any
     place: Place
@@ -37,17 +37,17 @@ class Chunk:
         return name in self.table.column_names
 
     def messages(self, name: str, role: str) -> Messages:
-        """Return a column as messages; a text is one of that role.
+        """Return a column as messages; a plain text becomes one message of that role.
 
         Raises:
-            RowsUnfit: the column is absent or of another type.
+            RowsUnfit: the column is missing or has the wrong type.
         """
         if name not in self:
             raise absent(name, self.place)
         return from_column(self.table[name].combine_chunks(), role, name, self.place)
 
     def is_list(self, name: str) -> bool:
-        """Return whether the column is there and holds lists."""
+        """Return whether the column exists and holds lists."""
         import pyarrow as pa
 
         return name in self and (
@@ -56,7 +56,7 @@ class Chunk:
 
 
 def absent(name: str, place: Place) -> RowsUnfit:
-    """Return the fault of a missing column, with what the columns that are there say about the rows."""
+    """Return the fault for a missing column, with a hint drawn from the columns that are present."""
     known = (hint for column, hint in HINTS.items() if column in place.columns)
     listed = ", ".join(repr(column) for column in place.columns)
     message = f"column {name!r} is absent; found {listed} in {place.file}"
@@ -66,7 +66,7 @@ def absent(name: str, place: Place) -> RowsUnfit:
 def kept(
     chunk: Chunk, columns: dict[str, Messages], prompt_of: Callable[[], Messages], reasons: dict[str, Any]
 ) -> Normalised:
-    """Return the rows without a reason to drop them; each other row counts under its first reason."""
+    """Return the rows that have no reason to be dropped; every other row counts under its first reason."""
     import numpy as np
     import pyarrow as pa
 
@@ -83,9 +83,9 @@ def kept(
 
 
 def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:
-    """Return the column prompt_id; where it is absent or null, the sha256 of the prompt.
+    """Return the column prompt_id, with the sha256 of the prompt wherever it is absent or null.
 
-    Of a prompt of one message its text is hashed, of another the canonical JSON of its messages.
+    For a prompt of one message, its text is hashed; for any other, the canonical JSON of its messages.
     """
     import pyarrow as pa
 

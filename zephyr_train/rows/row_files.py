@@ -1,4 +1,4 @@
-"""Files of rows: which split their names say, and their rows chunk by chunk."""
+"""Row files: which split their names indicate, and their rows chunk by chunk."""
 
 import bisect
 import gzip
@@ -22,14 +22,14 @@ _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(.*)")
 
 
 def is_rows_file(name: str) -> bool:
-    """Return whether a file name is one of rows; hidden ones are not."""
+    """Return whether a file name is that of a row file; hidden files are not."""
     return name.endswith(SUFFIXES) and not any(part.startswith((".", "_")) for part in Path(name).parts)
 
 
 def splits_of(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return split → file names in order; a split is what the file's name, or else its folder's, begins with.
+    """Return split → file names in order; the split is the start of the file's name, or else of its folder's.
 
-    Where no name tells a split, all files are "train".
+    If no name indicates a split, all files are "train".
     """
     splits: dict[str, list[str]] = {}
     ordered = sorted(name for name in names if is_rows_file(name))
@@ -42,7 +42,7 @@ def splits_of(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def missing_shards(names: Iterable[str]) -> list[str]:
-    """Return the shards that `…-00000-of-0000N` names promise and that are not there."""
+    """Return the shards that `…-00000-of-0000N` names imply but that are missing."""
     sets: dict[tuple[str, str], set[int]] = {}
     for name in names:
         found = _SHARD.fullmatch(name)
@@ -56,10 +56,10 @@ def missing_shards(names: Iterable[str]) -> list[str]:
 
 
 def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
-    """Yield tables of at most CHUNK_ROWS rows, with those of the columns that the file has, and where they stand.
+    """Yield tables of at most CHUNK_ROWS rows, with those `columns` that the file has, and where the rows come from.
 
     Raises:
-        RowsUnfit: the file is cut short or damaged; it and the row are named.
+        RowsUnfit: the file is cut short or damaged; the message names it and the row.
     """
     return _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
 
@@ -90,7 +90,7 @@ def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield row number (the line, or in a list the place, from 1) and row; blank lines are counted and left out."""
+    """Yield row number (the line, or the position in a list, from 1) and row; blank lines count but are skipped."""
     number = 0
     try:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
@@ -118,7 +118,7 @@ def _parse(text: bytes, where: str) -> Any:
         return orjson.loads(text)
     except ValueError:
         try:
-            return json.loads(text)  # takes NaN, which tables of scores hold
+            return json.loads(text)  # accepts NaN, which tables of scores contain
         except ValueError as fault:
             raise RowsUnfit(f"{where} is not JSON: {first_line(fault)}", HINT) from None
 

@@ -1,1 +1,1 @@
-"""Rows to tokens: made once, kept on disk, found again by what they hang on."""
+"""Rows to tokens: built once, kept on disk, and found again by what they depend on."""

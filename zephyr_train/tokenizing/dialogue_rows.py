@@ -27,7 +27,7 @@ _TokenRow = tuple[Row, "numpy.ndarray", "numpy.ndarray"]
 
 
 def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarrow.RecordBatch", Tally]:
-    """Return the token rows that are kept, in the order of `rows`, and what became of the others.
+    """Return the token rows that are kept, in the order of `rows`, and what happened to the others.
 
     Columns out: key, prompt_id, input_ids, labels (list<int32>; -100 outside the loss)
     """
@@ -50,7 +50,7 @@ def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["py
 
 
 def _messages(chat: Chat, row: Row, tally: Tally) -> list[Message]:
-    """Return the clean messages up to the last reply; none, and the row dropped, where nobody replies."""
+    """Return the cleaned messages up to the last reply; if there is no reply, drop the row and return none."""
     messages = row.content[0]
     stop = max((number + 1 for number, message in enumerate(messages) if message["role"] == "assistant"), default=0)
     if not stop:
@@ -77,7 +77,7 @@ def _checked_spans(
 
 
 def _token_row(row: Row, ids: list[int], spans: list[Span], limits: Limits, tally: Tally) -> _TokenRow | None:
-    """Return the row within its limits, or None and the reason in the tally."""
+    """Return the row within its limits, or None with the reason in the tally."""
     import numpy as np
 
     tokens = np.array(ids, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Rows in the order of their keys: what training sees does not hang on the order of rows, shards or files."""
+"""Rows in the order of their keys: what training sees does not depend on the order of rows, shards or files."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def row_key(content: Sequence[Sequence[dict[str, str]]]) -> str:
 
 
 def keyed_rows(table: "pyarrow.Table", kind: str) -> list[Row]:
-    """Return the rows of a table of that kind, in its order.
+    """Return the rows of a table of that kind, in table order.
 
     Columns in: prompt_id, and messages | prompt, chosen, rejected
     """
@@ -46,9 +46,9 @@ def keyed_rows(table: "pyarrow.Table", kind: str) -> list[Row]:
 
 
 def batches_by_key(table: "pyarrow.Table", kind: str, batch_rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
-    """Yield all rows of a table, by key and then prompt_id. Equal ones stay as many as they are.
+    """Yield all rows of a table, ordered by key and then prompt_id; duplicates are kept.
 
-    The table is read twice and never held as Python objects beyond a batch: once for the keys, once in their order.
+    The table is read twice, once for the keys and once in their order; only a batch at a time becomes Python objects.
     """
     parts = table.select(["prompt_id", *CONTENT[kind]]).to_batches(max_chunksize=batch_rows)
     order = sorted(
@@ -74,9 +74,9 @@ def _gathered(parts: Sequence[Any], kind: str, places: Sequence[tuple[int, int]]
 
 
 def sample(table: "pyarrow.Table", kind: str, rows: int) -> list[Row]:
-    """Return the `rows` rows with the smallest prompt_id, by key where those are equal.
+    """Return the `rows` rows with the smallest prompt_id; ties are ordered by key.
 
-    A prompt_id is a sha256: its order is a draw that no order of rows or files changes.
+    A prompt_id is a sha256, so this is a random draw that does not depend on the order of rows or files.
     """
     import pyarrow.compute as pc
 

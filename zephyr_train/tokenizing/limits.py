@@ -1,14 +1,15 @@
-"""What may become of a row when it turns into tokens: how long it may be, and which tokens have a loss."""
+"""Limits on a row when it is tokenized: how long it may be, and which tokens have a loss."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Lengths in tokens, and what happens to rows beyond them.
+    """Lengths in tokens, and what happens to rows that exceed them.
 
-    max_length binds a dialogue, or a prompt with the longer of its completions. `max_prompt_length` is what is left
-    of a prompt when a pair is cut. With `packed`, dialogues are packed into rows too; only then they can be split.
+    max_length applies to a dialogue, or to a prompt with the longer of its completions. `max_prompt_length` is what
+    is left of a prompt when a pair is cut. With `packed`, dialogues are also packed into rows; only then can they be
+    split.
     """
 
     max_length: int

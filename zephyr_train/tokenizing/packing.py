@@ -1,7 +1,7 @@
 """Packing by best fit over the whole set: documents too long for a row are split, and no token is lost.
 
-A packed row is several documents, one behind the other; `seq_lengths` says where each ends, so that attention and
-positions begin anew at each (decision on interpretation 2 of the contract).
+A packed row is several documents, one after the other; `seq_lengths` says where each ends, so that attention and
+positions start again at each (decision on interpretation 2 of the contract).
 """
 
 from bisect import bisect_left, insort
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy
     import pyarrow
 
-IGNORED = -100  # the label that no loss reads, in torch and TRL
+IGNORED = -100  # the label that losses ignore, in torch and TRL
 _BATCH_BINS = 1_000
 
 
@@ -27,17 +27,17 @@ class Piece(NamedTuple):
 
 
 def pack(lengths: Sequence[int], max_length: int) -> list[list[Piece]]:
-    """Return bins of pieces: each bin holds at most `max_length` tokens, and each token lies in exactly one piece.
+    """Return bins of pieces: each bin holds at most `max_length` tokens, and each token is in exactly one piece.
 
-    Best fit, longest piece first: a piece goes into the fullest bin that still takes it. Ties go by row, then by
-    the age of the bin, so equal lengths give equal bins on every machine. Rows without tokens are in no bin.
+    Best fit, longest piece first: a piece goes into the fullest bin that still has room. Ties are broken by row, then
+    by the age of the bin, so equal lengths give equal bins on every machine. Rows without tokens are not in any bin.
 
     Units: lengths in tokens.
     """
     pieces = [piece for row, length in enumerate(lengths) for piece in _split(row, length, max_length)]
     pieces.sort(key=lambda piece: piece.start - piece.stop)
     bins: list[list[Piece]] = []
-    rooms: list[int] = []  # the rooms that some open bin has, ascending
+    rooms: list[int] = []  # the distinct rooms of the open bins, ascending
     open_bins: dict[int, deque[int]] = {}  # room → bins, oldest first
     for piece in pieces:
         length = piece.stop - piece.start
@@ -77,10 +77,10 @@ def packed_schema() -> "pyarrow.Schema":
 
 
 def packed_batches(table: "pyarrow.Table", max_length: int) -> tuple[Iterator["pyarrow.RecordBatch"], dict[str, int]]:
-    """Return the packed rows of a token table, a batch at a time, and the counts of all; `table` may lie on disk.
+    """Return the packed rows of a token table, a batch at a time, and the counts over all; `table` may be on disk.
 
-    A bin in which no token has a loss is left out and counted. The first token of each piece never has one: it
-    has nothing to be predicted from, and TRL's padding-free collator masks it.
+    A bin in which no token has a loss is left out and counted. The first token of each piece never has one: there is
+    nothing to predict it from, and TRL's padding-free collator masks it.
 
     Columns in:  input_ids, labels (list<int32>)
     Columns out: input_ids, labels (list<int32>), seq_lengths (list<int32>, the length of each piece)
@@ -93,7 +93,7 @@ def packed_batches(table: "pyarrow.Table", max_length: int) -> tuple[Iterator["p
 
 
 def _counts(bins: list[list[Piece]], kept: list[list[Piece]], max_length: int) -> dict[str, int]:
-    """Return what went in and out.
+    """Return counts of the input and the output.
 
     document_rows (rows with tokens), split_rows (documents longer than a packed row), packed_rows, packed_tokens,
     room_tokens (packed_rows × max_length; packed_tokens / room_tokens is the fill), no_loss_rows and
@@ -131,7 +131,7 @@ def _batch(ids: "list[numpy.ndarray]", labels: "list[numpy.ndarray]", bins: list
 
     pieces = [piece for group in bins for piece in group]
     lengths = numpy.array([piece.stop - piece.start for piece in pieces], dtype=numpy.int32)
-    ends = numpy.cumsum([0, *(len(group) for group in bins)])  # of each bin, in pieces
+    ends = numpy.cumsum([0, *(len(group) for group in bins)])  # of each bin, counted in pieces
     token_ends = numpy.concatenate(([0], numpy.cumsum(lengths)))[ends]
 
     def column(rows: "list[numpy.ndarray]") -> Any:

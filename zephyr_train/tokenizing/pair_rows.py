@@ -33,16 +33,16 @@ class _Pair:
 
 
 def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarrow.RecordBatch", Tally]:
-    """Return the token rows that are kept, in the order of `rows`, and what became of the others.
+    """Return the token rows that are kept, in the order of `rows`, and what happened to the others.
 
-    The line break that the template writes behind a reply's EOS is no part of a completion: a user never sees the
-    model write it, and Eq. (1) has the log-prob of the reply alone.
+    The line break that the template writes after a reply's EOS is not part of a completion: a user never sees the
+    model write it, and Eq. (1) uses the log-prob of the reply alone.
 
     Columns out: key, prompt_id, prompt_ids, chosen_ids, rejected_ids (list<int32>), prompt_tokens, chosen_tokens,
                  rejected_tokens (int32)
 
     Raises:
-        ValueError: pairs are to be cut, and max_prompt_length is not given.
+        ValueError: pairs are to be cut, but max_prompt_length is not given.
     """
     if limits.on_overlong == "cut-prompt" and not limits.max_prompt_length:
         raise ValueError("what is left of a cut prompt needs a length")
@@ -68,7 +68,7 @@ def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarro
 
 
 def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
-    """Return the clean dialogue of each side; none, and a fault, where a side is not one reply."""
+    """Return the cleaned dialogue of each side; if a side is not one reply, record a fault and return none."""
     if any([message["role"] for message in side] != ["assistant"] for side in row.content[1:]):
         tally.fault(row.key, "not-one-reply")
         return []
@@ -98,7 +98,7 @@ def _joined(row: Row, chosen: tuple[list[int], list[int]], rejected: tuple[list[
 
 
 def _fitted(pair: _Pair, limits: Limits, tally: Tally) -> _Pair | None:
-    """Return the pair within its limits, or None and the reason in the tally."""
+    """Return the pair within its limits, or None with the reason in the tally."""
     if pair.tokens > limits.max_length:
         tally.counts["overlong_rows"] += 1
         if limits.on_overlong == "error":
@@ -114,7 +114,7 @@ def _fitted(pair: _Pair, limits: Limits, tally: Tally) -> _Pair | None:
 
 
 def _cut(pair: _Pair, max_length: int, max_prompt_length: int, tally: Tally) -> _Pair:
-    """Return the pair with the prompt's last tokens, and as many of each reply's first as then fit."""
+    """Return the pair with the prompt's last tokens, and each reply's first tokens up to the remaining room."""
     prompt = pair.prompt[-max_prompt_length:]
     if len(prompt) < len(pair.prompt):
         tally.counts["prompt_cut_rows"] += 1

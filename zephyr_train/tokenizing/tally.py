@@ -1,4 +1,4 @@
-"""What became of rows on their way to tokens: counts, a line for each changed row, and the keys of faulty ones."""
+"""What happened to rows during tokenization: counts, a line for each changed row, and the keys of faulty ones."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -60,11 +60,11 @@ _COUNTS = (
 
 @dataclass
 class Tally:
-    """Adds up over batches of one split; `kind` is dialogues or pairs.
+    """Adds up counts over the batches of one split; `kind` is dialogues or pairs.
 
     read_rows = kept_rows + faulty_rows + each dropped_*_rows. Rows are also counted under what was done to them:
-    escaped, stripped, trailing_turn (turns behind the last reply cut off), overlong (longer than max_length as they
-    came), prompt_cut, completion_cut, cut, no_eos (no reply is left whole; of a pair, not both).
+    escaped, stripped, trailing_turn (turns after the last reply cut off), overlong (longer than max_length before any
+    cut), prompt_cut, completion_cut, cut, no_eos (no reply is left whole; for a pair, not both are).
     """
 
     kind: str
@@ -75,11 +75,11 @@ class Tally:
     def change(
         self, row: tuple[str, str | None], what: str, before: int | None = None, after: int | None = None
     ) -> None:
-        """Note what was done to the row (key, prompt_id); its length before and after, in tokens where it changed."""
+        """Record what was done to the row (key, prompt_id), and its tokens before and after if their number changed."""
         self.changed.append((*row, what, before, after))
 
     def drop(self, row: tuple[str, str | None], reason: str, tokens: int) -> None:
-        """Count and note a dropped row and the tokens that went with it."""
+        """Count and record a dropped row and the tokens lost with it."""
         self.counts[f"dropped_{reason.replace('-', '_')}_rows"] += 1
         self.change(row, f"dropped-{reason}", tokens, 0)
 
@@ -89,14 +89,14 @@ class Tally:
         self.faulty[name].append(key)
 
     def add(self, other: "Tally") -> None:
-        """Take in the tally of another batch."""
+        """Add the tally of another batch."""
         self.counts.update(other.counts)
         self.changed += other.changed
         for name, keys in other.faulty.items():
             self.faulty[name] += keys
 
     def all_counts(self) -> dict[str, int]:
-        """Return every count of the kind, those of nothing too."""
+        """Return every count of the kind, including zeros."""
         names = (*_COUNTS, *(_DIALOGUE_COUNTS if self.kind == "dialogues" else _PAIR_COUNTS))
         return {**dict.fromkeys(names, 0), **self.counts}
 
@@ -124,7 +124,7 @@ class Tally:
     def changed_table(self) -> "pyarrow.Table":
         """Return a line for each change of a row.
 
-        Columns: key, prompt_id, what (string), before_tokens, after_tokens (int32, null where no length changed)
+        Columns: key, prompt_id, what (string), before_tokens, after_tokens (int32, null if the length did not change)
         """
         import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""The columns of token tables, and what both kinds of rows share on their way there."""
+"""The columns of token tables, and the code that both kinds of rows share to build them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy
     import pyarrow
 
-CHECK_EVERY = 200  # rows; each of these is held against apply_chat_template of the tokenizer
+CHECK_EVERY = 200  # one row in this many is compared with the tokenizer's apply_chat_template
 
 _LISTS = {"dialogues": ("input_ids", "labels"), "pairs": ("prompt_ids", "chosen_ids", "rejected_ids")}
 _NUMBERS = {"dialogues": (), "pairs": ("prompt_tokens", "chosen_tokens", "rejected_tokens")}
@@ -42,7 +42,7 @@ def list_column(rows: "Sequence[numpy.ndarray]") -> Any:
 
 
 def note_cleaned(tally: Tally, row: Row, parts: Sequence[Cleaned]) -> None:
-    """Count and list a row in which something was escaped or stripped, in whichever part."""
+    """Count and record a row in which any part was escaped or stripped."""
     for what, times in (
         ("escaped", sum(part.escaped for part in parts)),
         ("stripped", sum(part.stripped_turns for part in parts)),

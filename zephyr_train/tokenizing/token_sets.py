@@ -1,7 +1,7 @@
-"""Token rows as an artefact on disk: made once for the same rows, chat format and limits, and found again by them.
+"""Token rows as an artefact on disk: built once for given rows, chat format and limits, then reused.
 
     tokens-<16 hex>/train.arrow, test.arrow                  token rows by key (columns: token_columns.token_schema)
-                    train-packed.arrow, test-packed.arrow    packed rows, where dialogues are packed
+                    train-packed.arrow, test-packed.arrow    packed rows, if dialogues are packed
                     changed.parquet                          split and a line for each changed row (Tally.changed_table)
                     tokenizer.json, chat_template.jinja, …   the tokenizer as it was used
                     manifest.json                            written last
@@ -28,13 +28,13 @@ from zephyr_train.tokenizing.tally import Tally
 from zephyr_train.tokenizing.token_columns import token_schema
 from zephyr_train.tokenizing.tokens import token_batches
 
-FORMAT = 1  # of the files and of how rows become tokens: what was made otherwise is not found
+FORMAT = 1  # version of the files and of tokenization; sets of another version are not found
 _SAY_EVERY = 10 * BATCH_ROWS
 
 
 @dataclass(frozen=True)
 class TokenSet:
-    """A whole token set."""
+    """A complete token set."""
 
     path: Path
     digest: str
@@ -47,20 +47,20 @@ class TokenSet:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return split → what became of its rows (Tally), and of packing (packing.packed_batches) where there is."""
+        """Return split → the counts of its rows (Tally) and of packing, if it was packed (packing.packed_batches)."""
         return {split: entry["counts"] | entry.get("packing", {}) for split, entry in self.manifest["splits"].items()}
 
     @property
     def faults(self) -> list[Fault]:
-        """Return what was wrong with rows.
+        """Return the faults found in the rows.
 
-        A set with faults is kept, so that they are looked for once; no run may use it.
+        A set with faults is kept, so that the check runs only once; no run may use it.
         """
         return [Fault(**fault) for fault in self.manifest["faults"]]
 
 
 def token_set_digest(source: Source, chat: Chat, limits: Limits) -> str:
-    """Return the hex sha256 of everything that the token rows hang on."""
+    """Return the hex sha256 of everything that the token rows depend on."""
     return json_key(_made_of(source, chat, limits))
 
 
@@ -102,7 +102,7 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
 def _write_splits(
     source: Source, chat: Chat, limits: Limits, partial: Path
 ) -> tuple[dict[str, TokenSplit], list[dict[str, str]]]:
-    """Write the files of each split; return its counts, and the faults of all."""
+    """Write the files of each split; return the counts by split, and the faults of all splits."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -140,7 +140,7 @@ def _write_tokens(source: Source, split: str, chat: Chat, limits: Limits, path: 
 
 
 def _write_packed(partial: Path, split: str, max_length: int) -> dict[str, int]:
-    """Write the packed rows of a split's token rows, which stay on disk meanwhile; return what packing counted."""
+    """Pack a split's token rows, which stay on disk meanwhile, and write the result; return the counts."""
     import pyarrow as pa
 
     with pa.memory_map(str(partial / f"{split}.arrow")) as stream:

@@ -1,6 +1,6 @@
-"""Rows to tokens, in batches: ids equal to what the saved tokenizer gives its user, labels by the text's own spans.
+"""Rows to tokens, in batches: ids as a user of the saved tokenizer gets them, labels from the spans in the text.
 
-The work per row is in dialogue_rows and pair_rows; here batches become one table.
+The work per row is in dialogue_rows and pair_rows; this module joins the batches into one table.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class Tokenized:
 
 
 def tokenized_sample(source: Source, chat: Chat, limits: Limits, rows: int = SAMPLE_ROWS) -> Tokenized:
-    """Return the token rows of the train rows with the smallest prompt_ids: the same in any order of rows."""
+    """Return the token rows of the train rows with the smallest prompt_ids: the same whatever the order of rows."""
     drawn = sample(source.table("train"), source.kind, rows)
     return tokenize_rows(chat, source.kind, [drawn], limits)
 
@@ -52,7 +52,7 @@ def tokenize_rows(chat: Chat, kind: str, batches: Iterable[list[Row]], limits: L
 def token_batches(
     chat: Chat, kind: str, batches: Iterable[list[Row]], limits: Limits, tally: Tally
 ) -> Iterator["pyarrow.RecordBatch"]:
-    """Yield the token rows of each batch, and add up in `tally` what became of its rows."""
+    """Yield the token rows of each batch, and count in `tally` what happened to its rows."""
     one_batch = {"dialogues": dialogue_batch, "pairs": pair_batch}[kind]
     for rows in batches:
         batch, found = one_batch(chat, rows, limits)

@@ -1,4 +1,4 @@
-"""Where a reply begins and ends: in the rendered text by rendering, in its tokens by their offsets."""
+"""Where a reply begins and ends: found in the text by rendering, in the tokens by their offsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from zephyr_core.template import Chat, Message
 
 
 class RowFault(Exception):
-    """A row whose tokens cannot be trained on; its text is the name of the fault."""
+    """A row whose tokens cannot be trained on; the exception's text is the name of the fault."""
 
 
 class Span(NamedTuple):
@@ -20,7 +20,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Rendered:
-    """The text of a dialogue and the spans of its replies; or the name of its fault."""
+    """The text of a dialogue and the spans of its replies, or the name of its fault."""
 
     text: str
     spans: tuple[Span, ...] = ()
@@ -28,13 +28,14 @@ class Rendered:
 
 
 def render_spans(chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequence[Sequence[int]]) -> list[Rendered]:
-    """Return the text of each dialogue, and where in it the replies stand whose message numbers `turns` names.
+    """Return the text of each dialogue with the spans of the replies whose message numbers are in `turns`.
 
     A reply begins where the text of the messages before it ends, generation prompt included: that text is what the
-    model will see. It ends with its EOS in the text of the messages up to it. Both texts must begin the whole one.
+    model will see. It ends with its EOS in the text of the messages up to and including it. The whole text must start
+    with both of these texts.
 
-    The Zephyr template writes each message by itself, so there the spans are counted, and found to be right in the
-    text, instead of rendering every beginning of every dialogue (a test holds one against the other).
+    The Zephyr template writes each message independently, so its spans are computed from lengths and then checked in
+    the text, instead of rendering every prefix of every dialogue (a test compares the two).
     """
     whole = _texts(chat, dialogues, generation=False)
     counted = [
@@ -49,7 +50,7 @@ def render_spans(chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequ
 
 
 def _counted_spans(text: str, dialogue: Sequence[Message], turns: Sequence[int], eos: str) -> Rendered | None:
-    """Return the spans in a text of the Zephyr template; None where the text is not what they say."""
+    """Return the spans in a text of the Zephyr template, or None if the text does not match them."""
     spans, stop = [], 0
     for message in dialogue:
         start = stop + len(f"<|{message['role']}|>\n")
@@ -95,7 +96,7 @@ def _texts(chat: Chat, dialogues: Sequence[Sequence[Message]], *, generation: bo
 
     try:
         return [*chat.render_all(dialogues, generation=generation)]
-    except (TemplateError, ValueError):  # rare: look for the ones
+    except (TemplateError, ValueError):  # rare: find out which
         return [_text(chat, dialogue, generation=generation) for dialogue in dialogues]
 
 
@@ -109,13 +110,13 @@ def _text(chat: Chat, dialogue: Sequence[Message], *, generation: bool) -> str |
 
 
 def token_spans(chat: Chat, encoding: Any, spans: Sequence[Span]) -> list[Span]:
-    """Return the tokens of each reply, the first one to its EOS.
+    """Return the tokens of each reply, from its first to its EOS.
 
-    Where no token of the whole text reaches across the reply's beginning, the tokens before it are those of the
-    prompt alone: byte pairs are merged in one order, and none of the merges crossed.
+    If no token of the whole text crosses the start of the reply, the tokens before it are those of the prompt alone:
+    byte pairs are merged in a fixed order, and none of the merges crossed that point.
 
     Raises:
-        RowFault: prompt-not-prefix (a token reaches across a beginning) or eos-not-in-loss (a reply's last is another).
+        RowFault: prompt-not-prefix (a token crosses a reply's start) or eos-not-in-loss (a reply does not end in EOS).
     """
     eos = chat.tokenizer.eos_token_id
     return [Span(_first_token(encoding, start), _eos_token(encoding, stop, eos) + 1) for start, stop in spans]
@@ -136,7 +137,7 @@ def _eos_token(encoding: Any, stop: int, eos: int) -> int:
 
 
 def check_bos(ids: Sequence[int], bos: int | None, eos: int) -> None:
-    """Refuse a row with more BOS than one, or one that is not its first token.
+    """Refuse a row with more than one BOS, or with a BOS that is not its first token.
 
     Raises:
         RowFault: double-bos.
@@ -146,14 +147,14 @@ def check_bos(ids: Sequence[int], bos: int | None, eos: int) -> None:
 
 
 def check_inference(chat: Chat, messages: Sequence[Message], ids: Sequence[int], start: int, turn: int) -> None:
-    """Compare a row with what the saved tokenizer gives its user: the whole dialogue, and the prompt of one reply.
+    """Compare a row with what a user of the saved tokenizer gets: the whole dialogue, and the prompt of one reply.
 
     Args:
         chat: renders and tokenizes.
-        messages: of the row, clean.
-        ids: of the row, before anything is cut.
-        start: number of the reply's first token.
-        turn: number of the reply's message.
+        messages: the row's messages, cleaned.
+        ids: the row's token ids, before any cut.
+        start: index of the reply's first token.
+        turn: index of the reply's message.
 
     Raises:
         RowFault: inference-differs or prompt-not-prefix.

@@ -1,1 +1,1 @@
-"""What runs in the worker processes, and what they are held to."""
+"""What runs in the worker processes, and what they are checked for."""

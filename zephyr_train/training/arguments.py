@@ -1,4 +1,4 @@
-"""What both trainers are told: every field of TrainingArguments that zephyr sets, in one place; LoRA by peft."""
+"""Arguments of both trainers: every field of TrainingArguments that zephyr sets, in one place; LoRA through peft."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "bf16-autocast": "float32"}  # 
 
 
 def shared(job: Job) -> dict[str, object]:
-    """Return the arguments that dSFT and dDPO have in common, `--set` last."""
+    """Return the arguments that dSFT and dDPO have in common, with `--set` applied last."""
     options = job.options
     return {
         "output_dir": str(job.state),

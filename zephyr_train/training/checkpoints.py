@@ -1,4 +1,4 @@
-"""Checkpoints that are known to be whole: a list of files with their sizes, written after everything else."""
+"""Checkpoints known to be whole, by a list of their files and sizes that is written after everything else."""
 
 import shutil
 from pathlib import Path
@@ -11,18 +11,18 @@ MARK = "complete.json"
 
 
 def mark_complete(checkpoint: Path, run: str) -> None:
-    """Write whose the checkpoint is (`run`, a digest) and its files; without that nobody resumes from there."""
+    """Write which run (`run`, a digest) owns the checkpoint, and its files; without this it is never resumed."""
     files = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in _files(checkpoint)}
     manifest.write_json(checkpoint / MARK, {"run": run, "files": files})
 
 
 def has_complete(state: Path) -> bool:
-    """Return whether there is a whole checkpoint, of whichever run."""
+    """Return whether there is a whole checkpoint of any run."""
     return any(state.glob(f"checkpoint-*/{MARK}"))
 
 
 def latest_complete(state: Path, run: str) -> Path | None:
-    """Return the newest whole checkpoint of that run; others are removed, and named."""
+    """Return the newest whole checkpoint of that run; remove newer ones that do not qualify, and report them."""
     for checkpoint in sorted(state.glob("checkpoint-*"), key=_number, reverse=True):
         fault = _fault(checkpoint, run)
         if fault is None:

@@ -1,4 +1,4 @@
-"""How a process of a run begins and leaves the group that accelerate makes: nothing compiled, nothing torn down."""
+"""How a process joins and leaves the group that accelerate makes, without compiling or tearing down anything."""
 
 import atexit
 import os
@@ -9,27 +9,27 @@ from zephyr_train.job import Job
 
 
 def begin(job: Job) -> None:
-    """Let DeepSpeed begin on a CPU as it does where its shared-memory operation is not to be had: with gloo alone.
+    """Make DeepSpeed start on a CPU as if its shared-memory operation were unavailable: with gloo alone.
 
-    It would compile that operation, which only its inference uses, at the first start (a minute, and a compiler), and
-    each start after that asks for a lock file, which a process killed at that moment leaves to all others for ever.
+    It would compile that operation, which only its inference uses, at the first start (this takes a minute and needs a
+    compiler). Each later start takes a lock file; a process killed at that moment leaves it locked for all others.
     """
     if job.cpu and job.backend.startswith("deepspeed"):
         from deepspeed import ops
 
-        ops.__compatible_ops__ = {}  # made when first asked for, and asked for this operation alone
+        ops.__compatible_ops__ = {}  # DeepSpeed would make it on first use, and uses it only for this operation
 
 
 def leave() -> NoReturn:
-    """End this process, its work done, without taking the interpreter down.
+    """End this process once its work is done, skipping the interpreter's shutdown.
 
-    A thread of gloo may still hold a tensor of the last collective. Letting go of it while the interpreter goes down
-    aborts the process, so that one rank in ten or so failed on a busy machine after all its work.
+    A gloo thread may still hold a tensor of the last collective. Releasing it while the interpreter shuts down aborts
+    the process; on a busy machine, about one rank in ten failed this way after finishing its work.
     """
     from torch import distributed
 
     if distributed.is_initialized():
-        distributed.destroy_process_group()  # of NCCL, which wants it; gloo's stays, since others hold it
+        distributed.destroy_process_group()  # NCCL's, which needs it; gloo's stays, since others hold it
     atexit._run_exitfuncs()  # loggers, trackers
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,22 +8,22 @@ from typing import Any
 
 import torch
 
-# Of the Zephyr template; an answer that writes one plays both sides.
+# Role markers of the Zephyr template; an answer that contains one plays both sides.
 ROLES = ("<|user|>", "<|system|>", "<|assistant|>")
 BATCH = 16  # pairs scored at once
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A model's figures, in the order of the rows; of answers, in the order of the prompts that were answered."""
+    """A model's figures, in row order; those about answers are in the order of the answered prompts."""
 
     chosen: list[float]  # log-prob of the chosen answer, in nats
     rejected: list[float]
     chosen_tokens: list[int]
     rejected_tokens: list[int]
-    eos: list[float]  # probability of EOS behind the whole chosen answer
+    eos: list[float]  # probability of EOS after the whole chosen answer
     stopped: list[bool]  # the answer ended with EOS within the limit
-    played_on: list[bool]  # it wrote the beginning of another turn
+    played_on: list[bool]  # the answer began another turn
     prompts: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
 
@@ -33,9 +33,9 @@ def look_at(model_folder: Path, tokens: Path, *, answers: int, new_tokens: int) 
 
     Args:
         model_folder: weights and config.
-        tokens: the artefact; its tokenizer is that of the model.
-        answers: how many prompts are answered, greedily, on from the first.
-        new_tokens: of an answer, at most.
+        tokens: the artefact; its tokenizer is the model's.
+        answers: how many prompts to answer, greedily, starting with the first.
+        new_tokens: maximum number of tokens in an answer.
     """
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,4 +1,4 @@
-"""The implicit rewards of each pair as training saw them: the first step's check, exact test means, suspects' raw data.
+"""Each pair's implicit rewards as seen in training, for the first step's check, exact test means and suspects.
 
 margin = β·[(log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l))], Eq. (1); log-probs in nats.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 from zephyr_train.errors import InvariantBroken
 
 SAVED = "margins.json"
-# How far the first step may lie from 0, in nats of (chosen − rejected) log ratios, whatever β: two passes sum hundreds
-# of log-probs in batches padded otherwise. Pair by pair, and on average, where noise goes and a wrong reference stays.
+# How far the first step may be from 0, in nats of (chosen − rejected) log ratios, for any β: two passes sum hundreds of
+# log-probs in differently padded batches. Checked per pair and on average: noise averages out, a wrong reference stays.
 FIRST_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # mean of |difference|
 FIRST_MEAN = {"fp32": 0.005, "bf16": 0.25, "bf16-autocast": 0.25}  # |mean of differences|
 
@@ -23,7 +23,7 @@ def _loss(margin: float) -> float:
 
 
 class Margins:
-    """Rewards by row number: of the running epoch's train rows, and of the last evaluation's test rows."""
+    """Rewards by row number, for the current epoch's train rows and the last evaluation's test rows."""
 
     def __init__(
         self, beta: float, numerics: str, keys: Sequence[str], prompt_ids: Sequence[str], first_rows: int = 1
@@ -32,15 +32,15 @@ class Margins:
         self._numerics = numerics
         self._keys = keys
         self._prompt_ids = prompt_ids
-        self._first_rows = first_rows  # of the first optimiser step
+        self._first_rows = first_rows  # rows of the first optimiser step
         self._first: list[float] = []
         self._rewards: dict[str, dict[int, tuple[float, float]]] = {"train": {}, "test": {}}
 
     def add(self, split: str, step: int, numbers: list[int], chosen: list[float], rejected: list[float]) -> set[int]:
-        """Take the log ratios of pairs; return the rows that are new, as one that fills up a batch counts once.
+        """Add the log ratios of pairs; return the rows that are new, as a row repeated to fill a batch counts once.
 
         Raises:
-            InvariantBroken: at the first step the policy is not its own reference.
+            InvariantBroken: at the first step the policy differs from its reference.
         """
         rewards = {
             number: (self._beta * better, self._beta * worse)
@@ -69,7 +69,7 @@ class Margins:
         )
 
     def end_test(self) -> float | None:
-        """Return the mean of Eq. (1) over the test rows seen since the last call, and forget them; None without any."""
+        """Return the mean of Eq. (1) over the test rows seen since the last call (None without any) and clear them."""
         losses = [_loss(better - worse) for better, worse in self._rewards["test"].values()]
         self._rewards["test"] = {}
         return sum(losses) / len(losses) if losses else None
@@ -94,10 +94,10 @@ class Margins:
         temporary.replace(file)
 
     def save(self, checkpoint: Path) -> None:
-        """Keep the running epoch's rewards in a checkpoint."""
+        """Save the current epoch's rewards in a checkpoint."""
         (checkpoint / SAVED).write_text(json.dumps(list(self._rewards["train"].items())))
 
     def load(self, checkpoint: Path) -> None:
-        """Take them up again."""
+        """Restore the rewards that a checkpoint holds."""
         saved = json.loads((checkpoint / SAVED).read_text())
         self._rewards["train"] = {number: (better, worse) for number, (better, worse) in saved}

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one row for each log of training and each evaluation, in plain names."""
+"""metrics.jsonl: one row per training log entry and per evaluation, under plain names."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def row_of(logs: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the row of one entry of the trainer's log; None for its closing summary."""
+    """Return the row for one entry of the trainer's log, or None for its closing summary."""
     if "loss" in logs:
         split, prefix = "train", ""
     elif "eval_loss" in logs:
@@ -37,7 +37,7 @@ def row_of(logs: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def read(folder: Path) -> list[MetricsRow]:
-    """Return the rows of a run; a last line that is being written is left out."""
+    """Return the rows of a run; a last line still being written is left out."""
     rows, _ = json_lines(folder / NAME)
     return cast(list[MetricsRow], rows)
 

@@ -1,4 +1,4 @@
-"""A few rows' log-probs by the trained model, and by the saved one in a fresh process: equal, or refused.
+"""Compare a few rows' log-probs from the trained model and, in a fresh process, the saved one; refuse a mismatch.
 
 `python -m zephyr_train.training.probe RUN_DIRECTORY` is that fresh process. It merges a LoRA adapter first.
 """
@@ -18,13 +18,13 @@ from zephyr_train.training.arguments import DTYPES
 
 NAME = "probe.json"
 ROWS = 4
-# Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in another order; bf16 rounds.
+# Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in a different order; bf16 rounds.
 ALLOWED = {"fp32": 1e-4, "bf16": 5e-3, "bf16-autocast": 5e-3}
-MERGED = 4  # times as much where an adapter was added to bf16 weights
+MERGED = 4  # factor on the allowance if an adapter was added to bf16 weights
 
 
 def write_probe(trainer: Any, job: Job) -> None:
-    """Write the log-probs of the first rows by the model as trained; every rank takes part."""
+    """Write the trained model's log-probs of the first rows; every rank takes part."""
     from datasets import Dataset
 
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
@@ -82,7 +82,7 @@ def verify(folder: Path) -> dict[str, float]:
 
 
 def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
-    """Write the base model with the adapter's weights added into `out`: the next step begins with whole weights."""
+    """Write the base model with the adapter merged in to `out`, so that the next step starts from whole weights."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -92,7 +92,7 @@ def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
 
 
 def main() -> None:
-    """Verify the run directory given on the command line; leave the result, or the failure, beside it."""
+    """Verify the run directory given on the command line; write the result, or the failure, into it."""
     folder = Path(sys.argv[1])
     with as_worker(folder):
         manifest.write_json(folder / "verified.json", verify(folder))

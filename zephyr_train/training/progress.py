@@ -1,4 +1,4 @@
-"""Following training from its files: steps done by metrics.jsonl, reference log-probs by their parts."""
+"""Following training through its files: metrics.jsonl for steps done, part files for reference log-probs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from zephyr_train.training import metrics
 
 
 def state_line(rows: list[MetricsRow], seconds: float) -> str:
-    """Return loss, accuracy and speed as the last rows have them; `seconds` is the time since the first row."""
+    """Return loss, accuracy and speed from the latest rows; `seconds` is the time since the first row."""
     known = ordered(rows)
     train = [row for row in known if row["split"] == "train"]
     if not train:
@@ -34,7 +34,7 @@ def state_line(rows: list[MetricsRow], seconds: float) -> str:
 
 @contextmanager
 def following(job: Job) -> Iterator[Callable[[], None]]:
-    """Give a function that reads a run's metrics and shows what is new."""
+    """Yield a function that reads a run's metrics and shows what is new."""
     file, size, first = job.folder / metrics.NAME, 0, 0.0
 
     def look(shown: Advance) -> None:
@@ -52,7 +52,7 @@ def following(job: Job) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def following_pass(passes: Job) -> Iterator[Callable[[], None]]:
-    """Give a function that counts the chunks of a reference pass and shows how many are there."""
+    """Yield a function that counts the finished chunks of a reference pass and shows their number."""
     files = [part_file(passes.folder, chunk) for chunk in chunks(rows_of(passes))]
     with progress(len(files), unit="chunks") as shown:
         yield lambda: shown(sum(file.is_file() for file in files), "reference log-probs")

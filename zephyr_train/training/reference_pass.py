@@ -13,7 +13,7 @@ from zephyr_train.training.arguments import DTYPES
 
 
 def score(job: Job) -> None:
-    """Write a Parquet file (split, row, key, chosen, rejected) for each chunk of this rank that is not there yet."""
+    """Write a Parquet file (split, row, key, chosen, rejected) for each chunk of this rank that is still missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import Dataset
@@ -53,7 +53,7 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
         job.model,
         dtype=getattr(torch, DTYPES[job.numerics]),
         attn_implementation=job.options.attention,
-        device_map=None if job.cpu else {"": device},  # straight to the GPU, not by way of every rank's host memory
+        device_map=None if job.cpu else {"": device},  # straight to the GPU, not through every rank's host memory
     )
     return frozen_scorer(model.to(device)), device
 
@@ -61,7 +61,7 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
 def _scores(
     model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job
 ) -> tuple[list[float], list[float]]:
-    """Return the log-probs of the pairs in their order; pairs of like length are scored together."""
+    """Return the log-probs of the pairs in their order; pairs of similar length are scored together."""
     from zephyr_train.pairs.scoring import pair_logps
 
     chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
@@ -75,7 +75,7 @@ def _scores(
 
 
 def _batches(pairs: list[dict[str, Any]], tokens: int) -> Iterator[list[int]]:
-    """Yield row numbers, longest first, so that a padded batch of both completions holds at most so many tokens."""
+    """Yield row numbers, longest first, so that a padded batch of both completions holds at most `tokens` tokens."""
     lengths = [len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"])) for pair in pairs]
     batch: list[int] = []
     for number in sorted(range(len(pairs)), key=lambda number: (-lengths[number], number)):

@@ -1,4 +1,4 @@
-"""What a run is held to while it trains: planned steps, the recipe's rate, a finite loss, whole checkpoints."""
+"""What a run is checked for while it trains: planned steps, the recipe's rate, a finite loss, whole checkpoints."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from zephyr_train.training.margins import Margins
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Checks the laws of a run at each event, writes metrics and margins, completes checkpoints."""
+    """Checks a run's invariants at each event, writes metrics and margins, completes checkpoints."""
 
     def __init__(self, job: Job, margins: Margins | None, resumed_from: Path | None) -> None:
         self._job = job
@@ -25,7 +25,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._has_test = (Path(job.tokens) / "test.arrow").is_file()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Hold the trainer's steps against the plan; take up what the checkpoint holds."""
+        """Check the trainer's number of steps against the plan; restore what the checkpoint holds."""
         if state.max_steps != self._job.steps:
             raise InvariantBroken(
                 f"the trainer would do {state.max_steps} steps, the plan says {self._job.steps}",
@@ -80,6 +80,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             checkpoints.mark_complete(checkpoint, self._job.digest)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Hold the steps done against the plan."""
+        """Check the number of steps done against the plan."""
         if state.global_step != self._job.steps:
             raise InvariantBroken(f"{state.global_step} steps were done, {self._job.steps} planned")

@@ -1,4 +1,4 @@
-"""Weight files as files: their digests, and whether they are whole. No torch until shapes are compared."""
+"""Weight files on disk: their digests, and whether they are whole. Torch is imported only to compare shapes."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def model_files(model: Path) -> list[Path]:
 
 
 def model_digest(model: Path) -> str:
-    """Return the hex sha256 that names a model's weights: over the sha256 of each weight file and of its config.
+    """Return the hex sha256 that identifies a model's weights, over the sha256 of each weight file and of its config.
 
-    Keyed by files and not by tensors in memory, which ZeRO-3 leaves empty.
+    It covers files rather than tensors in memory, which ZeRO-3 leaves empty.
     """
     names = {path.name: manifest.file_digest(path) for path in model_files(model)}
     names["config.json"] = manifest.file_digest(model / "config.json")
@@ -36,7 +36,7 @@ def require_whole(model: Path) -> int:
     """Return the number of tensors after comparing their names and shapes with the model's config.
 
     Raises:
-        InvariantBroken: a file is not whole, or tensors are missing, empty, of another shape, or nobody's.
+        InvariantBroken: a file is not whole, or tensors are missing, empty, of the wrong shape, or not the model's.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

@@ -1,4 +1,4 @@
-"""Where a sentence starts, told from the text before a word; abbreviations, names in `!` and quoted speech apart."""
+"""Where a sentence starts, judged by the text before a word, minding abbreviations, names in `!` and quoted speech."""
 
 import re
 
@@ -23,11 +23,11 @@ STARTERS = frozenset(
     tomorrow yesterday now later next first second third meanwhile instead similarly additionally besides thus hence
     """.split()
 )
-# The same after a full stop, where a name in a mark ("Yahoo! for") is no trap.
+# The same after a full stop, where a name ending in a mark ("Yahoo! for") cannot mislead.
 STARTERS_AFTER_STOP = STARTERS | frozenset(
     "at in on for from with to by as after before during under over of between among through until and or".split()
 )
-# After these an exclamation or question mark ends a sentence though they are capitalised and stand alone.
+# After these an exclamation or question mark ends a sentence, even if they are capitalised and alone.
 INTERJECTIONS = frozenset(
     """
     hello hi hey sure great wow yes no thanks congratulations congrats absolutely certainly exactly indeed awesome
@@ -37,13 +37,13 @@ INTERJECTIONS = frozenset(
 )
 # Names that end in a mark.
 MARKED_NAMES = frozenset("pop yahoo jeopardy joomla kahoot wham guess hallo oklahoma ahoy chunk tada moulin".split())
-# Words that go on after a quotation which ends in a full stop: '"It is so." that means …'.
-_AFTER_QUESTION = frozenset("can could would do did describe explain answer".split())  # titles do not go on so
+# Words that continue a sentence after a quotation that ends in a full stop: '"It is so." that means …'.
+_AFTER_QUESTION = frozenset("can could would do did describe explain answer".split())  # titles do not continue so
 _AFTER_QUOTATION = frozenset("that to from for".split())
 _YEAR_OR_SHARE = re.compile(r"(?:1[0-9]|20)\d\d|.*[%$€£].*|\d+\.\d+")
 _ACRONYM = re.compile(r"[A-Z]{3,}")
 _MARKS, _CLOSERS, _OPENERS = ".!?", "\"”’'»)]*_", "\"“‘'«([*_"
-_WINDOW = 120  # characters that are read back for a token
+_WINDOW = 120  # characters searched backwards for a token
 _LIST_NUMBER = re.compile(r"(?:\A|\n)\s*(?:\d+|[ivxIVX]+|[a-zA-Z])\Z")
 _INITIALS = re.compile(r"\w(?:\.\w)*")  # J. R. R., a.m.
 _NOT_LETTERS, _VOWEL = re.compile(r"[^a-z]"), re.compile(r"[aeiouy]")
@@ -52,10 +52,10 @@ _QUOTES = "\"”’'»"
 
 
 def starts_sentence(text: str, start: int, word: str, *, is_name: bool, is_prose: bool = False) -> bool:
-    """Return whether a lower-case `word` at `start` of the text stands where a sentence starts.
+    """Return whether the lower-case `word` at `start` of the text is where a sentence starts.
 
-    `is_name` says that the word is known as a name, which may follow any sentence end; `is_prose` that the text does
-    not speak of code, so that a full stop after a capitalised word is no dot of a dotted name.
+    `is_name` means that the word is a known name, which may follow any sentence end; `is_prose` that the text is not
+    about code, so a full stop after a capitalised word is not the dot of a dotted name.
     """
     opened = text[max(0, start - _WINDOW) : start].rstrip(_OPENERS)
     closed = opened.rstrip()
@@ -68,7 +68,7 @@ def starts_sentence(text: str, start: int, word: str, *, is_name: bool, is_prose
     token, marks, closers = before[_token_start(before) :], ended[len(before) :], closed[len(ended) :].strip("*_")
     if "..." in marks:
         return False
-    if marks == "..":  # a slip for one, or a short ellipsis
+    if marks == "..":  # a typo for one, or a short ellipsis
         return word in STARTERS_AFTER_STOP
     if closers:
         return is_new_line or _after_closer(marks, closers, word)
@@ -81,7 +81,7 @@ def starts_sentence(text: str, start: int, word: str, *, is_name: bool, is_prose
 
 
 def _token_start(text: str) -> int:
-    """Return where the run without white space at the end of the text begins."""
+    """Return where the last run without whitespace begins, if the text ends in one, else its end."""
     last = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
     return len(text) - len(last)
 
@@ -94,9 +94,9 @@ def _after_closer(marks: str, closers: str, word: str) -> bool:
 def _after_full_stop(token: str, word: str, *, is_name: bool, is_prose: bool) -> bool:
     if _is_abbreviation(token) or _CODE.search(token):
         return False
-    if "." in token and not _YEAR_OR_SHARE.fullmatch(token):  # "os.path. join" against "on example.com. it is"
+    if "." in token and not _YEAR_OR_SHARE.fullmatch(token):  # "os.path. join" versus "on example.com. it is"
         return word in STARTERS
-    if token[0].isupper() or token[0].isdigit():  # "Math. floor" against "in Paris. it was"
+    if token[0].isupper() or token[0].isdigit():  # "Math. floor" versus "in Paris. it was"
         if word in STARTERS_AFTER_STOP or is_name:
             return True
         return is_prose and (not token[0].isdigit() or bool(_YEAR_OR_SHARE.fullmatch(token)))

@@ -1,4 +1,4 @@
-"""Derive the statistics table from the installed `truecase` package. Run as a process of its own.
+"""Derive the statistics table from the installed `truecase` package. Run in its own process.
 
 The package keeps 76 MB of pickled counts, which take 450 MB and 2 s to load. Its score of a casing c of a word is the
 product (uni + 5)(back + 5)(fwd + 5)(tri + 5), over denominators that all casings share; most words have one casing that
@@ -26,7 +26,7 @@ PSEUDO_COUNT = 5
 
 
 def package_file() -> Path:
-    """Return the counts of the installed package, found without importing it (it would import NLTK)."""
+    """Return the installed package's file of counts, found without importing it (it would import NLTK)."""
     spec = find_spec("truecase")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("truecase")
@@ -34,7 +34,7 @@ def package_file() -> Path:
 
 
 def ngram_key(*tokens: str) -> int:
-    """Return the 64-bit key of an n-gram; the parts keep their places, so that kinds of n-gram do not mix."""
+    """Return the 64-bit key of an n-gram; the parts keep their places, so kinds of n-gram do not mix."""
     return int.from_bytes(hashlib.blake2b("\x1f".join(tokens).encode(), digest_size=8).digest(), "big")
 
 
@@ -62,7 +62,7 @@ def build(target: Path) -> None:
         np.save(folder / "keys.npy", keys[order])
         np.save(folder / "counts.npy", np.array([count for _, count in ngrams], dtype=np.uint32)[order])
 
-    build_once(target, write, damaged=lambda _: None)  # no manifest: its name says that it is whole
+    build_once(target, write, damaged=lambda _: None)  # no manifest: its name shows that it is complete
 
 
 def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:
@@ -75,7 +75,7 @@ def _ngrams_of(needed: set[str], counts: Any) -> Iterator[tuple[int, int]]:
 
 
 def _refuse_lone_trigrams(counts: Any) -> None:
-    """Raise where a trigram was seen more often than a bigram in it: `Statistics.scores` relies on it."""
+    """Raise if a trigram was seen more often than a bigram in it; `Statistics.scores` relies on none being so."""
     for joined, count in counts["trigram_dist"].items():
         tokens = joined.split("_")
         if len(tokens) == 3 and count > min(
@@ -86,7 +86,7 @@ def _refuse_lone_trigrams(counts: Any) -> None:
 
 
 def _highest(counts: Any) -> dict[str, dict[str, int]]:
-    """Return for each kind of n-gram how often the most frequent one with a casing in its middle was seen."""
+    """Return, per kind of n-gram and casing, the count of the most frequent one with that casing in the middle."""
     highest: dict[str, dict[str, int]] = {name: defaultdict(int) for name in ("b", "f", "t")}
     for kind, name in (("b", "backward_bi_dist"), ("f", "forward_bi_dist"), ("t", "trigram_dist")):
         for joined, count in counts[name].items():
@@ -98,7 +98,7 @@ def _highest(counts: Any) -> dict[str, dict[str, int]]:
 
 
 def _words_that_need_context(highest: dict[str, dict[str, int]], words: dict[str, dict[str, int]]) -> set[str]:
-    """Return the words of which no casing beats the others in every context that the package has seen."""
+    """Return the words for which no casing beats the others in every context that the package has seen."""
 
     def at_most(casing: str, count: int) -> int:
         bound = count + PSEUDO_COUNT

@@ -1,4 +1,4 @@
-"""Where a line, an entry of a list or the text behind a label begins, in a text all in lower case."""
+"""Where a line, a list entry or the text after a label begins, in a text all in lower case."""
 
 import re
 
@@ -14,16 +14,16 @@ _SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]\w){12,}[.!?](?:[\s\"”]|\Z)")
 _LETTER_START = re.compile(r"(?:\A|\n)[ \t]*[(\[*-]?\Z")
 _LETTERED = {mark: re.compile(rf"(?:\A|\n)[ \t]*[(\[*-]?[A-Z]\{mark}") for mark in ":.)]"}
 LONGEST_VERSE = 60  # characters of a line
-_SEEN = 200  # characters before a word in which its line must begin
+_SEEN = 200  # a word's line must begin within this many characters before it
 
 
 def is_punctuated(text: str) -> bool:
-    """Return whether sentences end in marks: who sets those would also have begun lines with capitals."""
+    """Return whether sentences end in marks: a writer who uses them would also have begun lines with capitals."""
     return bool(_PUNCTUATED.search(text))
 
 
 def starts_line(text: str, start: int) -> bool:
-    """Return whether the word there begins an entry, a paragraph, a label or the sentence behind one."""
+    """Return whether the word at `start` begins an entry, a paragraph, a label or the sentence after one."""
     if text[start - 1 : start] == " " and text[max(0, start - 2) : start - 1].isalnum():
         return False  # most words
     before = text[max(0, start - _SEEN) : start]
@@ -36,7 +36,7 @@ def starts_line(text: str, start: int) -> bool:
 
 
 def continues_letters(text: str, start: int, end: int) -> bool:
-    """Return whether the letter there begins a line as others in capitals do: "Q:" before "a:", "A." before "b."."""
+    """Return whether the letter begins a line the way capitals elsewhere do: "a:" after "Q:", "b." after "A."."""
     mark = text[end : end + 1]
     if mark not in _LETTERED or not _LETTER_START.search(text[max(0, start - 20) : start]):
         return False

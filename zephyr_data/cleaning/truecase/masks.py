@@ -1,11 +1,11 @@
-"""What must keep its case whatever stands around it: code, addresses, maths, markup, identifiers."""
+"""What must keep its case whatever surrounds it: code, addresses, maths, markup, identifiers."""
 
 import re
 from functools import lru_cache
 
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
-# What a text must hold one of → what is then looked for to see whether the span can be there → the span. A pattern is
-# made of the spans that a text can hold, since few texts hold many; the order decides between those at one place.
+# Signs (a text must hold one) → a test for whether it can hold the span → the span. A text's pattern joins only the
+# spans that it can hold, since few texts hold many; the order decides between spans at the same place.
 _CODE_WORDS = "import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git"
 _SPANS = (
     (("`",), "", r"`[^`\n]+`"),  # inline code
@@ -41,7 +41,7 @@ _SPANS = (
 _CAN_BE = tuple((signs, re.compile(test) if test else None) for signs, test, _ in _SPANS)
 _FROM_DIGIT = re.compile(r"\d\w*")
 _QUOTATION = re.compile(r'"[^"\n]{3,600}"|“[^”\n]{3,600}”')
-HOLE = "\ue000"  # stands for a protected character: private use, neither letter nor space
+HOLE = "\ue000"  # replaces a protected character: private use, neither letter nor space
 
 
 def blank_protected(text: str) -> str:
@@ -81,7 +81,7 @@ def _pattern(possible: tuple[bool, ...]) -> re.Pattern[str]:
 
 
 def blank_quotations(text: str, said: str) -> str:
-    """Return the text with HOLE for what it quotes from `said`, the user's words; same length."""
+    """Return the text with HOLE in place of what it quotes from `said`, the user's words; same length."""
     return _QUOTATION.sub(lambda match: _hole(match) if match[0][1:-1].strip() in said else match[0], text)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
-# Common nouns of today that the statistics, from older news and official text, know as names or titles.
+# Today's common nouns that the statistics, from older news and official texts, treat as names or titles.
 COMMON_TODAY = frozenset(
     """
     internet web net email online video digital app blog server media data god earth sun moon bible state states
@@ -18,7 +18,7 @@ COMMON_TODAY = frozenset(
 )
 
 
-# What the names of places and bodies end in: raised beside a name where lower case says nothing.
+# How names of places and bodies end: capitalised next to a name where lower case says nothing.
 PARTS_OF_NAMES = frozenset(
     """
     academy awards award press church war wars school empire revolution library libraries college prize cup road engine
@@ -33,8 +33,8 @@ CALENDAR = frozenset(
     "monday tuesday wednesday thursday friday saturday sunday january february april june july september october "
     "november december".split()
 )
-SEEN_OFTEN, RARE_SHARE = 20, 0.03  # "Mexico" 146 times, "mexico" 3 times: slips of the corpus
-# Names younger than the statistics, in their one casing. Words that are also common nouns or verbs are not here.
+SEEN_OFTEN, RARE_SHARE = 20, 0.03  # "Mexico" 146 times, "mexico" 3 times: errors in the corpus
+# Names newer than the statistics, in their only casing. Words that are also common nouns or verbs are not here.
 NAMES_TODAY = {
     name.lower(): name
     for name in """
@@ -49,7 +49,7 @@ NAMES_TODAY = {
     Python Java Pokemon Minecraft Roblox Fortnite Siri Alexa
     """.split()
 }
-SURE_LOWER = 4  # so many times likelier in lower case, and a casing of the dialogue is a title's, not a name's
+SURE_LOWER = 4  # this many times likelier in lower case, and the dialogue's casing is a title's, not a name's
 _SAID = re.compile(r"[A-Z](?<=[a-z] [A-Z])[^\W\d_]+")
 NUMERAL = re.compile(r"i{2,3}|iv|vi{1,3}|ix|xi{1,3}")  # of a war, a pope
 _ADJECTIVE = re.compile(r"(?:an|ese|ish|ic|ch)\Z")
@@ -64,12 +64,12 @@ class Names(Enum):
 
     @property
     def margin(self) -> int:
-        """Return the least ratio of scores."""
+        """Return the minimum ratio of scores."""
         return self.value[0]
 
     @property
     def seen(self) -> int:
-        """Return the least count of a word never seen in lower case."""
+        """Return the minimum count for a word never seen in lower case."""
         return self.value[1]
 
 
@@ -83,8 +83,8 @@ def likely_casing(  # noqa: PLR0911  each return is a reason
 ) -> str:
     """Return the casing of a lower-case word that the statistics support well enough, else the word itself.
 
-    `previous` is the cased token before it, `scores` are those of `Statistics.scores`; `is_beside_name` is asked in
-    texts all in lower case only. Ties go to lower case, then to the first in the alphabet.
+    `previous` is the cased token before it, `scores` come from `Statistics.scores`; `is_beside_name` is called only
+    for texts all in lower case. Ties go to lower case, then to the first in the alphabet.
     """
     if word in CALENDAR:
         return word.capitalize()
@@ -111,35 +111,35 @@ def likely_casing(  # noqa: PLR0911  each return is a reason
 
 
 def surname(word: str, previous: str, casings: Mapping[str, Mapping[str, int]]) -> str:
-    """Return an unknown word with a capital where it follows a name that is no adjective ("Indian"), else the word."""
+    """Return an unknown word capitalised if it follows a name that is not an adjective ("Indian"), else as it is."""
     is_after_name = previous.istitle() and not _ADJECTIVE.search(previous)
     return word.capitalize() if is_after_name and is_always_name(casings.get(previous.lower(), {})) else word
 
 
 def is_always_name(counts: Mapping[str, int]) -> bool:
-    """Return whether a word was seen often enough, and in lower case hardly ever."""
+    """Return whether a word was seen often enough, and hardly ever in lower case."""
     most = max(counts, key=lambda casing: counts[casing], default="")
     return most[:1].isupper() and is_rare_below(most.lower(), most, {most.lower(): 0, **counts})
 
 
 def is_mostly_name(word: str, casings: Mapping[str, Mapping[str, int]]) -> bool:
-    """Return whether a lower-case word is oftener a name than not, or what names end in, or unknown and thus raised."""
+    """Return whether a lower-case word is usually a name, or ends names, or is unknown and so capitalised."""
     counts = casings.get(word, {})
     return word in PARTS_OF_NAMES or not max(counts, key=lambda casing: counts[casing], default="X").islower()
 
 
 def is_rare_below(word: str, casing: str, counts: Mapping[str, int]) -> bool:
-    """Return whether the lower-case word was seen so seldom beside the casing that it is a slip of the corpus."""
+    """Return whether the lower-case word is so rare compared with the casing that it is an error in the corpus."""
     return counts[casing] >= SEEN_OFTEN and counts[word] <= RARE_SHARE * counts[casing]
 
 
 def has_names(text: str) -> bool:
-    """Return whether a word has a capital inside a sentence; `names_said` leaves out what is lower beside it."""
+    """Return whether a word has a capital inside a sentence; `names_said` excludes words also seen in lower case."""
     return _SAID.search(text) is not None
 
 
 def names_said(turns: Iterable[str]) -> dict[str, str]:
-    """Return the words that stand with a capital inside sentences of a dialogue, and in no cased turn in lower case."""
+    """Return the words capitalised inside a dialogue's sentences and never in lower case in a cased turn."""
     found: dict[str, str] = {}
     cased = []
     for turn in turns:
@@ -161,7 +161,7 @@ def _has_word(text: str, word: str) -> bool:
 
 
 def known_casing(word: str, counts: Mapping[str, int], known: Mapping[str, str], names: Names) -> str | None:
-    """Return the casing that the dialogue or today's names give to a word that the statistics do not know as lower."""
+    """Return the casing that the dialogue or today's names give a word, unless the statistics know it in lower case."""
     if names is Names.ALL_LOWER and word in NAMES_TODAY:
         return NAMES_TODAY[word]
     casing = known.get(word)

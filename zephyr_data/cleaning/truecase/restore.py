@@ -1,4 +1,4 @@
-"""Restore the case of one badly cased text. Case only: the folded text is equal before and after."""
+"""Restore the case of one badly cased text. Case only: the case-folded text is the same before and after."""
 
 import re
 from bisect import bisect_right
@@ -16,23 +16,23 @@ from zephyr_data.cleaning.truecase.statistics import Statistics
 from zephyr_data.cleaning.truecase.words import Words, words_at
 
 _TOKEN = re.compile(rf"([^\W\d_]+|\d+|[^\w\s{HOLE}])")
-_ASCII_TOKEN = re.compile(rf"([A-Za-z]+|[0-9]+|[^\w\s{HOLE}])", re.ASCII)  # the same in ASCII text, in half the time
+_ASCII_TOKEN = re.compile(rf"([A-Za-z]+|[0-9]+|[^\w\s{HOLE}])", re.ASCII)  # the same for ASCII text, in half the time
 _GLUE_BEFORE = re.compile(r"[\w@#/\\_=<>~|$%^+.-]")
 _GLUE_AFTER = re.compile(r"[\w@#/\\_=<>~|$%^+]|\.\w|:\w|-\d")
 _SHOUTED = re.compile(r"\b(?:THE|AND|OF|TO|IS|ARE|IN|YOU|FOR|THAT|THIS|IT|WITH|NOT|WAS|YOUR|CAN|HAVE|ON|AS|A|I)\b")
-# Written in lower case by those who named them, also at a sentence start.
+# Written in lower case by those who named them, even at the start of a sentence.
 LOWER_BY_NAME = frozenset(
     "npm pip git sudo numpy pandas scipy ls cd grep awk sed curl ssh bash zsh vim apt yarn nginx iphone ipad ipod imac "
     "ebay itunes icloud macos ios ipados watchos adidas eslint webpack jquery systemd cron def var const "
     "ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
 )
 _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
-NEARBY = 12  # tokens on either side in which a word of English must stand
+NEARBY = 12  # tokens on either side, which must include an English word
 _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
-# A small letter after the end of a sentence, closed and opened: nowhere else but at the beginning one may start.
+# A small letter after a sentence end, closers and openers: a sentence can start only here or at the beginning.
 _MAY_START = re.compile(r"[.!?][\"”’'»)\]*_“‘«(\[\s]+(?=[^\W\d_A-Z])")
-# A word that does not surely go on a sentence, as it does after one space and a letter, digit or comma.
+# A word that may not continue a sentence; after one space and a letter, digit or comma it surely does.
 _NOT_GOING_ON = re.compile(r"(?<![^\W\d_])(?<![^\W_] )(?<!, )[^\W\d_A-Z]")
 _LETTER_ON_LINE = re.compile(r"(?:\A|\n)[ \t]*[(\[*-]?(?=[^\W\d_A-Z][:.)])")
 _VERSE_BEFORE = re.compile(r"(?:\A|\n)([^\n]+)\n[ \t]*\Z")
@@ -68,9 +68,9 @@ def restore(
 ) -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
-    Words in lower case are raised where a sentence starts, as the pronoun I, and as names; a text all in capitals is
+    Lower-case words are capitalised at sentence starts, as the pronoun I, and as names; a text all in capitals is
     lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
-    `known` are the names of the dialogue, from lower case to their casing.
+    `known` maps the dialogue's names from lower case to their casing.
     """
     free = blank_quotations(blank_protected(text), said)
     parts = (_ASCII_TOKEN if text.isascii() else _TOKEN).split(free)  # between, token, between, token, … between
@@ -88,7 +88,7 @@ def restore(
 
 
 def shouts(text: str, words: list[str]) -> bool:
-    """Return whether whole sentences stand in capitals: not an acronym, a heading or a query."""
+    """Return whether whole sentences are in capitals, not just an acronym, a heading or a query."""
     letters = "".join(words)
     lower = len(letters) - len(letters.translate(_WITHOUT_LOWER))
     if len(words) < 5 or lower > 0.1 * len(letters):
@@ -98,21 +98,21 @@ def shouts(text: str, words: list[str]) -> bool:
 
 
 def raise_letter(letter: str) -> str:
-    """Return the capital of a letter, or the letter itself where that would change more than its case."""
+    """Return the capital of a letter, or the letter itself if that would change more than its case."""
     upper = letter.upper()
     return upper if len(upper) == 1 and upper.lower() == letter and upper.casefold() == letter.casefold() else letter
 
 
 def lower_letter(letter: str) -> str:
-    """Return the small letter of a capital, or the letter itself where that would change more than its case."""
+    """Return the small letter of a capital, or the letter itself if that would change more than its case."""
     lower = letter.lower()
     return lower if len(lower) == 1 and lower.upper() == letter and lower.casefold() == letter.casefold() else letter
 
 
 class _Text:
-    """One text under restoration: `plain` is it, lowered if it shouts; `parts` are its tokens and what lies between.
+    """One text being restored: `plain` is the text, lowered if it shouts; `parts` are its tokens and the text between.
 
-    In the parts protected characters are blanked. All cased forms have the length of the token.
+    Protected characters are blanked in `parts`. Every cased form is as long as its token.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class _Text:
         return bool(_VARIABLE_I.search(self.plain))
 
     def restored(self, reason: str | None) -> tuple[str, list[Recased]]:
-        """Return the restored text and its changes; all words of a text that was lowered are changes."""
+        """Return the restored text and its changes; in a text that was lowered, every word is a change."""
         rules = {at: self._decide(at) for at in self._open_places()}
         if reason:
             rules = dict.fromkeys(range(len(self.cased)), reason)
@@ -158,7 +158,7 @@ class _Text:
         return self.ends[at] - len(self.cased[at]), self.ends[at]
 
     def _open_places(self) -> Iterator[int]:
-        """Yield the tokens in lower case that may be raised: likely names, and what may begin a sentence or a line."""
+        """Yield the places of lower-case tokens to look at: likely names, and what may begin a sentence or a line."""
         cased, open_words = self.cased, self.words.open_ones(self.cased, self.known)
         starts = self._starts()
         for at in sorted(starts.union([at for at, word in enumerate(cased) if word in open_words])):
@@ -176,7 +176,7 @@ class _Text:
         return {at for at in starts if at < len(cased) and cased[at].islower()}
 
     def _decide(self, at: int) -> str:
-        """Set the casing of the token at that place; return the reason."""
+        """Set the casing of the token at this place; return the reason."""
         word, (start, end) = self.cased[at], self._span(at)
         if not word.isalpha():
             return ""
@@ -247,7 +247,7 @@ class _Text:
         return len(near) < 8 or not FUNCTION_WORDS.isdisjoint(near)
 
     def _is_verse(self, start: int) -> bool:
-        """Return whether the word begins a line of several that follow each other and begin in lower case."""
+        """Return whether the word begins one of several consecutive lines that start in lower case."""
         previous = _VERSE_BEFORE.search(self.plain[max(0, start - 100) : start])
         if not previous or len(previous[1]) > LONGEST_VERSE:
             return False

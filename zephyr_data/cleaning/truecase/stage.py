@@ -1,4 +1,4 @@
-"""The truecase stage: flag badly cased turns by one cheap expression, restore only those."""
+"""The truecase stage: flag badly cased turns with one cheap expression, and restore only those."""
 
 import re
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from zephyr_data.stages.verbs import Stage, nothing_changed, rewrite
 NAME = "truecase"
 EDIT_FIELDS = {field.name: field.dtype for field in schemas.EDIT.fields}
 CONTEXT = 40  # characters shown on either side of a changed word
-# A sentence end before a small letter, a lone i, a small first letter, or capitals all over the beginning.
+# A sentence end before a small letter, a lone i, a small first letter, or a beginning all in capitals.
 FLAG = (
     r"""[.!?]["”’')*_]*\s+["“‘'(*_]*[a-zß-öø-ÿ]"""
     r"""|(?:^|[\s("“])i(?:['’](?:m|ve|ll|d)(?-u:\b)|[\s,;!?]|$)"""
     r"""|^[\s"“'(*_]*[a-zß-öø-ÿ]"""
     r"""|^[^a-zß-öø-ÿ\p{Lo}]*[A-Z][^a-zß-öø-ÿ\p{Lo}]{20}"""
 )
-# A user who speaks of letter case gets the answer's case as it is.
+# If the user mentions letter case, the answer's case is left alone.
 ASKS_FOR_CASE = re.compile(
     r"(?i)\b(?:lower|upper)[- ]?case|\ball[- ]caps\b|\bin caps\b|\bcapital(?: letter|i[sz])|\bcapitals\b"
 )
@@ -59,14 +59,14 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
 
 
 def _restore_row(turns: list[str], flags: dict[int, list[bool]], counts: Statistics) -> list[tuple[object, ...]]:
-    """Restore flagged turns in their list; return the edits, each as the values of EDIT_FIELDS."""
+    """Restore flagged turns in place; return the edits, each as the values of EDIT_FIELDS."""
     edits: list[tuple[object, ...]] = []
     as_said = tuple(turns)
     for turn, text in enumerate(as_said):
         said = turns[turn - 1] if turn % 2 else ""
         is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
         if is_flagged and not ASKS_FOR_CASE.search(said):
-            known = NOTHING_KNOWN if has_names(text) else names_said(as_said)  # its own names stand in capitals already
+            known = NOTHING_KNOWN if has_names(text) else names_said(as_said)  # its own names are capitalised already
             restored, changes = restore(text, counts, said, known)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]

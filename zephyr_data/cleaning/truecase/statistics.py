@@ -1,4 +1,4 @@
-"""How often a word was seen in which casing: the `truecase` package's counts, from a table derived once per machine."""
+"""How often each casing of a word was seen: the `truecase` package's counts, from a table derived once per machine."""
 
 import hashlib
 import json
@@ -31,13 +31,13 @@ class Statistics:
         self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
 
     def at_most(self, word: str, casing: str) -> int:
-        """Return a bound of the score of a casing between any neighbours, relative to `at_least` of another."""
+        """Return an upper bound on a casing's score between any neighbours, comparable with `at_least` of another."""
         return math.prod(
             (self.casings[word][casing] + PSEUDO_COUNT, *(most + PSEUDO_COUNT for most in self._most[casing]))
         )
 
     def at_least(self, word: str, casing: str) -> int:
-        """Return the score of a casing between neighbours with which it was never seen."""
+        """Return the score of a casing between neighbours that it was never seen with."""
         return (self.casings[word][casing] + PSEUDO_COUNT) * PSEUDO_COUNT**3
 
     def scores(
@@ -46,7 +46,7 @@ class Statistics:
         """Return the score of each casing of a lower-case word between its neighbours: larger is likelier.
 
         `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
-        `among` names the casings that are wanted.
+        `among` names the casings wanted.
         """
         counts, found = self.casings.get(word, {}), {}
         if word not in self.needs_context:
@@ -59,7 +59,7 @@ class Statistics:
             if following is not None:
                 after = self._count("f", casing, following)
                 score *= after + PSEUDO_COUNT
-            if previous is not None and following is not None:  # three words are seen as often as two of them at most
+            if previous is not None and following is not None:  # three words are seen at most as often as two of them
                 score *= (self._count("t", previous, casing, following) if before and after else 0) + PSEUDO_COUNT
             found[casing] = score
         return found

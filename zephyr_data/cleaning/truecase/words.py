@@ -1,4 +1,4 @@
-"""What the statistics say of a lower-case word; most are no names between any neighbours, not worth a second look."""
+"""What the statistics say about a lower-case word; most are never names, whatever their neighbours, and are skipped."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -22,7 +22,7 @@ from zephyr_data.cleaning.truecase.names import (
 )
 from zephyr_data.cleaning.truecase.statistics import Statistics
 
-REMEMBERED = 100_000  # tokens that are no names, so that memory stays flat
+REMEMBERED = 100_000  # tokens known not to be names; the limit keeps memory flat
 
 
 class Words:
@@ -39,7 +39,7 @@ class Words:
         self._open: set[str] = set()
 
     def open_ones(self, tokens: Iterable[str], known: Mapping[str, str]) -> set[str]:
-        """Return those of the tokens that stand in lower case and may be names."""
+        """Return the lower-case tokens that may be names."""
         seen = set(tokens)
         new = seen - self._closed - self._open
         found = {token for token in new if token.islower() and not self._stays_lower(token)}
@@ -76,7 +76,7 @@ class Words:
         if len(word) == 1:
             return word != "i"
         if word not in self.statistics.casings:
-            return self.names is Names.CASED  # a name of today perhaps: beside another, if case says nothing
+            return self.names is Names.CASED  # perhaps a recent name: next to another, if case says nothing
         if word in self._contextual:
             return False
         if word in self.statistics.needs_context:
@@ -84,7 +84,7 @@ class Words:
         return self._casing(None, word, None) == word
 
     def _find_rivals(self, word: str) -> tuple[str, ...]:
-        """Return the casings that may be likelier than lower case between some neighbours; all if it was never seen."""
+        """Return the casings that may beat lower case between some neighbours; all if lower case was never seen."""
         counts = self.statistics.casings.get(word, {})
         if word in FUNCTION_WORDS:
             return ()
@@ -107,5 +107,5 @@ class Words:
 
 @lru_cache(maxsize=8)
 def words_at(statistics: Statistics, names: Names) -> Words:
-    """Return the memory of words, one for each table and kind of text."""
+    """Return the cached `Words`, one for each table and kind of text."""
     return Words(statistics, names)
