@@ -1,4 +1,4 @@
-"""Plain English where users read: no word of the list in help, errors, hints, notes and docs."""
+"""Plain English: no word of the list in help, errors, hints, notes, docstrings and docs."""
 
 import ast
 import re
@@ -15,18 +15,9 @@ WORDS = re.compile(rf"\b(?:{'|'.join(LIST)}|(?<!there )is no(?! longer))\b", re.
 
 
 def texts_of_code(file: Path) -> Iterator[tuple[int, str]]:
-    """Return the texts in a module, of docstrings only those of commands, which are their help."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    inner = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, kinds) and node.body and isinstance(node.body[0], ast.Expr)
-    }
-    if file.name in ("commands.py", "cli.py"):
-        inner = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+    """Return the texts in a module, docstrings among them, with their lines."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
 
@@ -38,7 +29,7 @@ def found(name: str, line: int, text: str) -> list[str]:
     return [f"{name}:{line}: {hit[0]}" for hit in WORDS.finditer(text)]
 
 
-def test_in_what_the_commands_say() -> None:
+def test_in_the_texts_of_the_code() -> None:
     code = [ROOT / "cli.py", *sorted(ROOT.glob("zephyr_*/**/*.py"))]
     assert len(code) > 150
     hits = [
