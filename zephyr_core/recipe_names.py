@@ -73,8 +73,8 @@ def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
     ]
     for name in variables:
         if name.startswith("ZEPHYR_") and name not in known:
-            hint = did_you_mean(name, known) or "such variables are ZEPHYR_<SECTION>_<OPTION>, as in docs/recipe.md"
-            raise RecipeError(f"the environment variable {name} does not name an option", f"{hint}; else unset it")
+            hint = did_you_mean(name, known) or "options are ZEPHYR_<SECTION>_<OPTION>; docs/recipe.md lists them"
+            raise RecipeError(f"the environment variable {name} does not name an option", f"{hint} (or unset it)")
 
 
 def variable_of(step: str, key: str) -> str:
