@@ -179,13 +179,12 @@ def resolve(
     kinds = typing.get_type_hints(options_type)
     values: dict[str, Any] = {}
     origins = {name: _default_origin(field) for name, field in fields.items()}
-    for origin, given in _layers(step, fields, recipe, flags or {}):
+    for origin, given, is_text in _layers(step, fields, recipe, flags or {}):
         for key, value in given.items():
             name = key.replace("-", "_")
             if name not in fields:
                 raise RecipeError(f"{origin}: [{step}] has no option {key!r}", suggest(name, fields))
-            read = _typed if origin.startswith("environment") else _fitting
-            values[name] = read(value, kinds[name], f"{origin}: {step}.{name}")
+            values[name] = _typed(value, kinds[name], f"{origin}: {step}.{name}", is_text=is_text)
             origins[name] = origin
     return Resolved(options_type(**values), origins, step, recipe.name)
 
@@ -195,16 +194,17 @@ def _layers(
     fields: typing.Iterable[str],
     recipe: Recipe,
     flags: dict[str, Any],
-) -> typing.Iterator[tuple[str, dict[str, Any]]]:
+) -> typing.Iterator[tuple[str, dict[str, Any], bool]]:
+    """Yield each layer: its origin, its values, and whether all of these are text, as the environment's are."""
     for origin, content in recipe.layers:
-        yield origin, content.get(step, {})
+        yield origin, content.get(step, {}), False
     for name in fields:
         variable = variable_of(step, name)
         if variable in os.environ:
-            yield f"environment {variable}", {name: os.environ[variable]}
+            yield f"environment {variable}", {name: os.environ[variable]}, True
     for name, value in flags.items():
         if value is not None:
-            yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}
+            yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}, False
 
 
 def _default_origin(field: "dataclasses.Field[Any]") -> str:
@@ -212,31 +212,24 @@ def _default_origin(field: "dataclasses.Field[Any]") -> str:
     return f"default, {source}" if source else "default"
 
 
-def _fitting(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`, as `_typed` does, but refuse text as a number or a switch."""
-    if isinstance(value, str) and value != "none" and {bool, int, float} & {kind, *typing.get_args(kind)}:
-        wanted = next(name for number, name in _ARTICLES.items() if number in (kind, *typing.get_args(kind)))
-        raise RecipeError(f"{where}: {value!r} is not {wanted}", "leave the quotes out")
-    return _typed(value, kind, where)
-
-
-def _typed(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`; text (from the environment) is parsed, anything else must fit."""
+def _typed(value: Any, kind: Any, where: str, *, is_text: bool) -> Any:
+    """Return `value` as `kind`; if all values are text, numbers and switches are parsed, otherwise it must fit."""
     if isinstance(kind, types.UnionType):
         if value is None or value == "none":
             return None
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
     if typing.get_origin(kind) is tuple:
-        return tuple(_typed(part, typing.get_args(kind)[0], where) for part in _parts(value, where))
-    if kind is bool and value in ("true", "false"):
+        return tuple(_typed(part, typing.get_args(kind)[0], where, is_text=is_text) for part in _parts(value, where))
+    if is_text and kind is bool and value in ("true", "false"):
         return value == "true"
-    if (kind in (int, float) and isinstance(value, str)) or (kind is float and type(value) is int):
+    if (is_text and kind in (int, float)) or (kind is float and type(value) is int):
         try:
             return kind(value)
         except (ValueError, OverflowError):
             raise RecipeError(f"{where}: {value!r} is not {_ARTICLES[kind]}") from None
     if type(value) is not kind:
-        raise RecipeError(f"{where}: {value!r} is not {_ARTICLES.get(kind, kind)}")
+        hint = "leave the quotes out" if isinstance(value, str) and not is_text else None
+        raise RecipeError(f"{where}: {value!r} is not {_ARTICLES.get(kind, kind)}", hint)
     return value
 
 
