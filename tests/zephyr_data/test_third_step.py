@@ -101,6 +101,31 @@ def test_the_code_that_blocks_depend_on_is_the_engine_s_and_the_step_s_own(tmp_p
     assert not [name for name in files if name.startswith(("zephyr_page/", "zephyr_run/", "zephyr_data/pairing/"))]
 
 
+def test_of_the_floor_a_block_s_code_uses_only_what_is_listed_or_changes_no_row() -> None:
+    import grimp
+
+    from zephyr_data.engine.pipeline import OF_BLOCKS
+
+    no_part_of_rows = {
+        *("console", "disk", "errors", "folder", "hub", "kinds", "manifest", "options", "paths", "process"),
+        *("reading", "recipe", "records", "this_code"),
+    }
+    graph = grimp.build_graph("zephyr_core", "zephyr_data")
+    files = {name for step in (CLEANING, BINARIZING) for name in this_code.files_of(OF_BLOCKS, step.package)}
+    outside = {"zephyr_data/commands.py", "zephyr_data/run.py", "zephyr_data/known.py", "zephyr_data/steps.py"}
+    modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files - outside]
+    used = {
+        imported.split(".")[1]
+        for module in modules
+        if module.startswith("zephyr_data")
+        for imported in graph.find_modules_directly_imported_by(module)
+        if imported.startswith("zephyr_core.")
+    }
+    listed = {Path(name).stem for name in files if name.startswith("zephyr_core/")}
+    assert listed == {"keys", "template"}
+    assert used <= listed | no_part_of_rows
+
+
 def test_a_step_s_functions_travel_to_workers() -> None:
     import pickle
 

@@ -35,6 +35,7 @@ VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 # The code that every step's block results depend on; a step's own package is added to it.
 OF_BLOCKS = (
     "zephyr_core/keys.py",
+    "zephyr_core/template.py",  # how rows spell roles
     "zephyr_data/*.py",
     "zephyr_data/sources",
     "zephyr_data/stages",
