@@ -1,6 +1,6 @@
 """The data steps of a recipe, in order."""
 
-from zephyr_core.steps import Step
+from zephyr_core.steps import OVERWRITE, Step
 from zephyr_data.options import BinarizeOptions, CleanOptions
 
 STEPS = (
@@ -11,9 +11,10 @@ STEPS = (
         "clean-ultrachat",
         "clean-ultrachat",
         CleanOptions,
-        again="--overwrite",
+        replaces=OVERWRITE,
         folder="clean-ultrachat",
-        counted="train_sft",
+        splits=("train_sft", "test_sft"),
+        rows=("raw dialogues", "cleaned"),
         source_flag="--dialogues",
     ),
     Step(
@@ -23,9 +24,10 @@ STEPS = (
         "binarize",
         "binarize",
         BinarizeOptions,
-        again="--overwrite",
+        replaces=OVERWRITE,
         folder="binarize",
-        counted="train_prefs",
+        splits=("train_prefs", "test_prefs"),
+        rows=("rated rows", "with a pair"),
         source_flag="--ratings",
     ),
 )

@@ -8,13 +8,13 @@ from typing import Any
 from zephyr_core import keys, manifest, process
 from zephyr_core.console import say
 from zephyr_core.reading import json_lines
-from zephyr_run import command
-from zephyr_run.outputs import SAMPLES, Output
+from zephyr_run import invocation
+from zephyr_run.outputs import SAMPLES, StepOutput
 
 PROMPTS = 6
 
 
-def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
+def keep(folder: Path, models: Mapping[str, StepOutput], lock: int) -> None:
     """Write a row for each prompt: prompt, answers, stopped (whether each ended its turn), made_of (digest of models).
 
     Args:
@@ -30,25 +30,25 @@ def keep(folder: Path, models: Mapping[str, Output], lock: int) -> None:
     places = {name: str(output.folder) for name, output in models.items()}
     pairs = [*places.values()][-1]
     words = ["zephyr", "train", "measure", *places.values(), "--pairs", pairs, "--answers", str(PROMPTS), "--json"]
-    say(f"\n== answers of the models\n$ {command.typed(words)}")
-    ended = process.start(command.argv(words), catch=("out",), lock=lock)
+    say(f"\n== answers of the models\n$ {invocation.typed(words)}")
+    ended = process.start(invocation.argv(words), catch=("out",), lock=lock)
     if ended.code:
         say(f"answers not kept: the command ended with {ended.code}; the run is whole without them")
         file.unlink(missing_ok=True)  # its answers are from other models
         return
-    told = json.loads(ended.out)["models"]
-    rows = _rows({name: told[place] for name, place in places.items()})
+    by_place = json.loads(ended.out)["models"]
+    rows = _rows({name: by_place[place] for name, place in places.items()})
     lines = [json.dumps({**row, "made_of": made_of}, ensure_ascii=False) + "\n" for row in rows]
     manifest.write_text_whole(file, "".join(lines))
 
 
-def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    prompts = next(iter(told.values()))["prompts"]
+def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    prompts = next(iter(results.values()))["prompts"]
     return [
         {
             "prompt": prompt,
-            "answers": {name: one["answers"][place] for name, one in told.items()},
-            "stopped": {name: one["stopped"][place] for name, one in told.items()},
+            "answers": {name: one["answers"][place] for name, one in results.items()},
+            "stopped": {name: one["stopped"][place] for name, one in results.items()},
         }
         for place, prompt in enumerate(prompts)
     ]
@@ -57,5 +57,5 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _made_of(file: Path) -> str | None:
     """Return the digest of the models that gave all answers in a file; None if rows disagree or are damaged."""
     rows, unreadable = json_lines(file)
-    found = {str(row.get("made_of")) for row in rows}
-    return found.pop() if len(found) == 1 and not unreadable else None
+    digests = {str(row.get("made_of")) for row in rows}
+    return digests.pop() if len(digests) == 1 and not unreadable else None

@@ -1,4 +1,4 @@
-"""Run one step after another: rebuild what is damaged or stale, leave everything else to the step's command.
+"""Run one step after another: rebuild what is damaged or stale, leave everything else to the step's invocation.
 
 A command does nothing if its output is whole and has the same inputs and options, continues if it was stopped, and
 refuses (exit code 2) if the output was made differently. This module only decides whether that is our own doing: the
@@ -19,10 +19,10 @@ from zephyr_core.errors import USAGE
 from zephyr_core.folder import damage
 from zephyr_core.records import StepEntry
 from zephyr_core.steps import Step
-from zephyr_run import command, outputs, repair
+from zephyr_run import invocation, outputs, repair
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.kept_recipe import Loaded
-from zephyr_run.outputs import Output
+from zephyr_run.outputs import StepOutput
 from zephyr_run.record import Record
 from zephyr_run.steps import named
 
@@ -41,7 +41,7 @@ class Chain:
     environment: Mapping[str, str]  # for commands
     out_to: IO[str] | None = None  # where commands write their results; None: stdout
     changed: set[str] = field(default_factory=set)  # steps that came out differently than before
-    judged: set[str] = field(default_factory=set)  # steps already run, whose files need no second check
+    checked: set[str] = field(default_factory=set)  # steps already run, whose files need no second check
 
     @property
     def recipe(self) -> str:
@@ -53,11 +53,11 @@ class Chain:
         """Return section → its options."""
         return self.loaded.options
 
-    def output(self, step: Step) -> Output:
+    def output(self, step: Step) -> StepOutput:
         """Return a step's output as it is on disk."""
         return outputs.find(step, self.record.folder, self.record.entry(step.name))
 
-    def carry_out(self, step: Step, *, anew: bool) -> str:
+    def carry_out(self, step: Step, *, rebuild: bool) -> str:
         """Run a step's command, a second time if its output is stale; return the outcome.
 
         Raises:
@@ -67,63 +67,64 @@ class Chain:
         self._check_inputs(step)
         before, started = self.output(step), time.monotonic()
         content, mark, entry = before.content(), before.mark(), self.record.entry(step.name)
-        written = {place.folder: place.written() for place in (before, *self._artefacts(step))}
-        flags = repair.prepare(step, before, self.record, anew=anew)
-        code = self._run_or_replace(step, flags, is_asked=anew or content is None)
+        times = {place.folder: place.written() for place in (before, *self._artefacts(step))}
+        flags = repair.prepare(step, before, self.record, rebuild=rebuild)
+        code = self._run_or_replace(step, flags, is_wanted=rebuild or content is None)
         if code:
             if mark and self.output(step).mark() == mark:  # the previous output is still in place
                 self.record.note(step.name, made_of=entry.get("made_of"), discards=entry.get("discards"))
             self._give_up(step, code)
         after = self.output(step)
         self._conclude(step, after, content)
-        if after.written() == written.get(after.folder):
+        if after.written() == times.get(after.folder):
             return SKIPPED
         self.record.note(step.name, seconds=round(time.monotonic() - started, 3))
-        return REBUILT if written.get(after.folder) else DONE
+        return REBUILT if times.get(after.folder) else DONE
 
-    def _run_or_replace(self, step: Step, flags: Sequence[str], *, is_asked: bool) -> int:
+    def _run_or_replace(self, step: Step, flags: Sequence[str], *, is_wanted: bool) -> int:
         """Run a step's command, with its flag if the old output must go, and return the exit code.
 
         Unless that was asked for, the command runs without the flag first: an output that is damaged and was also made
         with other options is for the user to decide.
         """
-        if flags and is_asked:
+        if flags and is_wanted:
             return self._run(step, flags)
-        lay = self.output(step).written()
+        before = self.output(step).written()
         code = self._run(step, [])
         if code == USAGE:  # it refuses the output that is there
-            stale = self._stale(step) if step.again else None
+            stale = self._stale(step) if step.replaces else None
             if stale is None:
                 return code
-            say(f"{step.name} {stale}: rebuilding it with {step.again}")
-            return self._run(step, [str(step.again)])
-        return self._run(step, flags) if flags and self.output(step).written() == lay else code
+            say(f"{step.name} {stale}: rebuilding it with {step.replaces}")
+            return self._run(step, [str(step.replaces)])
+        return self._run(step, flags) if flags and self.output(step).written() == before else code
 
     def _check_inputs(self, step: Step) -> None:
         for name in step.upstream(self.options):
             output = self.output(named(name))
-            what = damage(output.folder) if name not in self.judged and output.folder and output.is_whole else None
+            what = damage(output.folder) if name not in self.checked and output.folder and output.is_whole else None
             if what:
-                again = f"`{command.of_the_run(self.recipe, name, self.sources)}` rebuilds it"
+                again = f"`{invocation.of_the_run(self.recipe, name, self.sources)}` rebuilds it"
                 raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
 
     def _run(self, step: Step, flags: Sequence[str]) -> int:
         """Run the step's command and return its exit code; record the folder of an artefact."""
-        artefact = step.folder is None
-        words = command.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if artefact else [])
+        names_it = step.folder is None  # the command's answer says where the output is
+        words = invocation.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if names_it else [])
         self._begin(step, words, replaces=bool(flags))
-        say(f"$ {command.typed([*words, *flags])}")
+        say(f"$ {invocation.typed([*words, *flags])}")
         ended = process.start(
-            command.argv([*words, *flags]),
-            catch=["out"] if artefact else [],
+            invocation.argv([*words, *flags]),
+            catch=["out"] if names_it else [],
             out_to=self.out_to,
             lock=self.lock,
             environment=self.environment,
         )
-        if artefact and not ended.code:
-            told = json.loads(ended.out)
-            self.record.note(step.name, artefact=Path(told["folder"]).name)
-            print(f"{told['folder']}: {sum(told['rows'].values()):,} pairs", file=self.out_to or sys.stdout, flush=True)
+        if names_it and not ended.code:
+            result = json.loads(ended.out)
+            self.record.note(step.name, artefact=Path(result["folder"]).name)
+            pairs = sum(result["rows"].values())
+            print(f"{result['folder']}: {pairs:,} pairs", file=self.out_to or sys.stdout, flush=True)
         return ended.code
 
     def _begin(self, step: Step, words: Sequence[str], *, replaces: bool) -> None:
@@ -135,8 +136,8 @@ class Chain:
         self.record.note(step.name, **changes)
 
     def _made_of(self, step: Step) -> dict[str, str]:
-        found = {name: self.output(named(name)).content() for name in step.upstream(self.options)}
-        return {name: digest for name, digest in found.items() if digest}
+        contents = {name: self.output(named(name)).content() for name in step.upstream(self.options)}
+        return {name: digest for name, digest in contents.items() if digest}
 
     def _stale(self, step: Step) -> str | None:
         """Return why a refused output is stale by our own doing; None if it is the user's doing."""
@@ -153,17 +154,15 @@ class Chain:
         self.record.note(step.name, state="failed", exit_code=code)
         rest = [later.name for later in self.steps[self.steps.index(step) + 1 :]]
         message = f"{step.name} ended with exit code {code}" + (f"; not run: {', '.join(rest)}" if rest else "")
-        again = f"`{command.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` rebuilds it"
+        again = f"`{invocation.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` rebuilds it"
         raise StepFailed(message, f"fix it and run the same command again; after a change of options {again}", code)
 
-    def _conclude(self, step: Step, output: Output, before: str | None) -> None:
+    def _conclude(self, step: Step, output: StepOutput, before: str | None) -> None:
         """Record a finished step, and whether it differs from what later steps were built from."""
         content = output.content()
         if (self.record.entry(step.name).get("content") or before or content) != content:
             self.changed.add(step.name)
-            if step.name == "clean-ultrachat":
-                repair.forget_student(self.record.folder)
-        self.judged.add(step.name)
+        self.checked.add(step.name)
         self.record.note(
             step.name,
             state="whole",
@@ -174,7 +173,7 @@ class Chain:
             made_of=self._made_of(step),
         )
 
-    def _artefacts(self, step: Step) -> list[Output]:
-        """Return the artefacts that the step's command may find."""
-        folders = outputs.references(self.record.folder) if step.folder is None else []
-        return [Output(step, folder) for folder in folders]
+    def _artefacts(self, step: Step) -> list[StepOutput]:
+        """Return the artefacts that a step's command may answer with."""
+        folders = outputs.shared(step, self.record.folder) if step.folder is None else []
+        return [StepOutput(step, folder) for folder in folders]

@@ -36,14 +36,16 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: clean-ultrachat, binarize, sft, reference, dpo; skip finished steps, continue a stopped one."""
+    """Run the steps of a recipe, from raw rows to a dDPO model; skip finished steps, continue a stopped one."""
     from zephyr_run.dry_run import plan
-    from zephyr_run.run import Asked
+    from zephyr_run.run import RunRequest
     from zephyr_run.run import run as run_chain
+    from zephyr_run.steps import CHAIN
 
-    sources = {"clean-ultrachat": dialogues or (), "binarize": ratings or ()}
-    asked = Asked(recipe, first, last, sources, fresh, as_json)
-    show(*(plan(asked) if dry_run else run_chain(asked)), as_json)
+    flags = {"--dialogues": dialogues or (), "--ratings": ratings or ()}
+    sources = {step.name: flags[step.source_flag] for step in CHAIN if step.source_flag}
+    request = RunRequest(recipe, first, last, sources, fresh, as_json)
+    show(*(plan(request) if dry_run else run_chain(request)), as_json)
 
 
 @app.command()
@@ -53,10 +55,10 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show for each step whether it is missing, stopped half-way, whole, damaged, or stale."""
-    from zephyr_run.run import Asked
+    from zephyr_run.run import RunRequest
     from zephyr_run.status import status as states
 
-    show(*states(Asked(recipe), hashed=verify), as_json)
+    show(*states(RunRequest(recipe), hashed=verify), as_json)
 
 
 @app.command()

@@ -11,49 +11,45 @@ from zephyr_core import process
 from zephyr_core.console import listed, show, table
 from zephyr_core.errors import ENVIRONMENT
 from zephyr_core.steps import Step
-from zephyr_run import command, kept_recipe, outputs
+from zephyr_run import invocation, outputs
 from zephyr_run.errors import StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
-from zephyr_run.run import Asked
+from zephyr_run.run import RunRequest
 
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
-REFERENCE = (
-    "log-probs of the chosen and the rejected answer of each pair of dpo, below, under the frozen dSFT model",
-    "forward passes, no gradients: {micro_batch_size} pairs per GPU × {gpus} GPUs, {max_length:,} tokens a row at most",
-    "kept under the digests of weights and token rows: any run that needs the same ones finds them",
-)
 
 
-def plan(asked: Asked) -> tuple[dict[str, Any], str]:
+def plan(request: RunRequest) -> tuple[dict[str, Any], str]:
     """Return the plan of all steps, JSON-ready and as text.
 
     Raises:
         StepFailed: a step's plan has faults, which were printed. The exit code is that of the first such step.
     """
-    loaded = kept_recipe.load(asked.recipe, asked.sources)
+    loaded = request.loaded()
     with tempfile.TemporaryDirectory(prefix="zephyr-") as place:
-        environment = command.with_recipe(asked.recipe, Path(place)) | OFFLINE
-        return _plans(asked, loaded, environment)
+        environment = invocation.with_recipe(request.recipe, Path(place)) | OFFLINE
+        return _plans(request, loaded, environment)
 
 
-def _plans(asked: Asked, loaded: Loaded, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+def _plans(request: RunRequest, loaded: Loaded, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
     record, plans, parts = Record.read(folder, recipe.name), [], [f"{recipe.name}: {recipe.about()}"]
     failed: list[tuple[str, int]] = []
-    for number, step in enumerate(asked.steps, start=1):
-        words = command.words(step, recipe.typed, asked.sources.get(step.name, ()))
+    steps = request.steps(loaded)
+    for number, step in enumerate(steps, start=1):
+        words = invocation.words(step, recipe.typed, request.sources.get(step.name, ()))
         whole = outputs.find(step, folder, record.entry(step.name)).is_whole
-        told, text, code = _plan_of(step, words, options, environment, as_json=asked.as_json)
+        content, text, code = _plan_of(step, words, options, environment, as_json=request.as_json)
         failed += [(step.name, code)] if code else []
-        entry = {"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": told}
-        plans.append(entry | ({"error": text} if code and told is None else {}))
-        head = f"== {number} of {len(asked.steps)}: {step.name}{', whole' if whole else ''}"
-        parts += ["", head, f"$ {command.typed(words)}", text]
+        entry = {"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": content}
+        plans.append(entry | ({"error": text} if code and content is None else {}))
+        head = f"== {number} of {len(steps)}: {step.name}{', whole' if whole else ''}"
+        parts += ["", head, f"$ {invocation.typed(words)}", text]
     result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)
     if failed:
         names = ", ".join(name for name, _ in failed)
-        show(*result, asked.as_json)
+        show(*result, request.as_json)
         raise StepFailed(f"the plan has faults: {names}", "each step's plan names them", failed[0][1])
     return result
 
@@ -63,29 +59,29 @@ def _plan_of(
 ) -> tuple[Any, str, int]:
     """Return a step's plan as its command prints it, as JSON and text, and the exit code."""
     values = dataclasses.asdict(options[step.section])
-    if step.folder is None:
-        lines = [line.format(**values) for line in REFERENCE]
+    if step.plan:
+        lines = [line.format(**values) for line in step.plan]
         return lines, "\n".join(lines), 0
-    asked = [*words, "--dry-run", *(["--json"] if as_json else [])]
-    ended = process.start(command.argv(asked), catch=["out", "err"], environment=environment)
-    if ended.code == ENVIRONMENT and step.is_data:  # its source is not on this machine
+    words_of_plan = [*words, "--dry-run", *(["--json"] if as_json else [])]
+    ended = process.start(invocation.argv(words_of_plan), catch=["out", "err"], environment=environment)
+    if ended.code == ENVIRONMENT and step.kind == "dataset":  # its source is not on this machine
         return {"not looked at": _fault(ended.err), "options": values}, _unseen(words, ended.err, values), 0
     text = ended.out.rstrip("\n") if not ended.code else f"{ended.out}{ended.err}".rstrip("\n")
     return (json.loads(ended.out) if as_json and ended.out else None), text, ended.code
 
 
-def _fault(told: str) -> str:
-    """Return the error message of a command."""
-    lines = [line.removeprefix("error: ") for line in told.splitlines() if line.startswith("error: ")]
-    return lines[0] if lines else told.strip()
+def _fault(stderr: str) -> str:
+    """Return the error message of a invocation."""
+    lines = [line.removeprefix("error: ") for line in stderr.splitlines() if line.startswith("error: ")]
+    return lines[0] if lines else stderr.strip()
 
 
-def _unseen(words: Sequence[str], told: str, values: Mapping[str, Any]) -> str:
+def _unseen(words: Sequence[str], stderr: str, values: Mapping[str, Any]) -> str:
     """Return what is known about a planned dataset whose source is not on this machine."""
-    shown = [f"  {line}" for line in table([(name, _shown(value)) for name, value in values.items()])]
-    note = f"not looked at: {_fault(told)}; with a network, `{command.typed([*words, '--dry-run'])}` does"
-    return "\n".join(["options:", *shown, note])
+    lines = [f"  {line}" for line in table([(name, _text(value)) for name, value in values.items()])]
+    note = f"not looked at: {_fault(stderr)}; with a network, `{invocation.typed([*words, '--dry-run'])}` does"
+    return "\n".join(["options:", *lines, note])
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return f"{value:,}" if type(value) is int else listed(value) or "none"

@@ -100,16 +100,19 @@ def write(path: Path, loaded: Recipe, values: Sections) -> None:
     manifest.write_text_whole(path, "\n".join(lines) + "\n")
 
 
-def at_commit(section: str, values: dict[str, Any], made: AnyManifest | None) -> dict[str, Any]:
-    """Return a section's values, with a branch on the Hub replaced by the commit in the manifest."""
-    if section == "student":
-        name, _, commit = (made["inputs"]["model"] if made and made["kind"] == "model" else "").partition(" at ")
-        return {**values, "revision": commit} if commit and name == values.get("source") else values
-    dataset = manifest.as_dataset(made)
-    if dataset is None:
-        return values
-    revision = dataset["options"]["values"].get("revision", MAIN)
-    return {**values, "revision": revision} if revision != values.get("revision", MAIN) else values
+def at_commit(values: dict[str, Any], content: AnyManifest | None) -> dict[str, Any]:
+    """Return a section's values, with a branch on the Hub replaced by the commit in the manifest of its step."""
+    commit = _commit(values, content)
+    return values if commit in (None, values.get("revision", MAIN)) else {**values, "revision": commit}
+
+
+def _commit(values: dict[str, Any], content: AnyManifest | None) -> str | None:
+    """Return the commit of what a section's `revision` is of: a dataset's sources, or the model trained from."""
+    if content is not None and content["kind"] == "model":
+        name, _, commit = content["inputs"]["model"].partition(" at ")
+        return commit if name == values.get("source") else None
+    dataset = manifest.as_dataset(content)
+    return str(dataset["options"]["values"].get("revision", MAIN)) if dataset else None
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -124,8 +127,8 @@ def _plain(key: str, value: Any) -> Any:
 
 def _is_here(key: str, value: str) -> bool:
     """Return whether a value names something on this machine rather than a sample, a rule set or a model on the Hub."""
-    by_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
-    if by_name or (key == "rules" and not value.endswith(".toml")):
+    is_name = value.startswith(SAMPLES) or (key, value) == ("source", "new")
+    if is_name or (key == "rules" and not value.endswith(".toml")):
         return False
     return glob.has_magic(value) or paths.expanded(value).exists()
 

@@ -13,11 +13,10 @@ from zephyr_core.shape import fitting
 from zephyr_core.steps import Step
 
 SAMPLES = "samples.jsonl"  # next to the steps: the models' answers to held-out prompts
-STUDENT = "student"  # next to the steps: the new model that dSFT starts from, built from the cleaned dialogues
 
 
 @dataclass(frozen=True)
-class Output:
+class StepOutput:
     """The folder of a step; None for an artefact that is not named yet."""
 
     step: Step
@@ -71,8 +70,10 @@ class Output:
 
 def content_parts(content: AnyManifest | None) -> dict[str, str]:
     """Return the digests that identify an output, by its manifest: split or file → digest."""
-    if content is None or content["kind"] == "tokens" or content["kind"] == "student":
+    if content is None or content["kind"] == "tokens":
         return {}
+    if content["kind"] == "student":
+        return {name: entry["sha256"] for name, entry in content["files"].items()}
     if content["kind"] == "model":
         return {name: entry["sha256"] for name, entry in content["files"].items() if _is_model_file(name)}
     if content["kind"] == "reference":
@@ -85,14 +86,14 @@ def weights(content: AnyManifest | None) -> dict[str, str]:
     return {name: digest for name, digest in content_parts(content).items() if name.endswith(".safetensors")}
 
 
-def find(step: Step, run_directory: Path, record: StepEntry) -> Output:
-    """Return a step's output; an artefact is where the record says, else where the finished dDPO run has it."""
+def find(step: Step, run_directory: Path, record: StepEntry) -> StepOutput:
+    """Return a step's output; an artefact is where the record says, else where the job of a later step says."""
     if step.folder is not None:
-        return Output(step, run_directory / step.folder)
-    for name in (record.get("artefact"), _reference_of(run_directory / "dpo")):
+        return StepOutput(step, run_directory / step.folder)
+    for name in (record.get("artefact"), _named_by(run_directory, *step.named_by)):
         if name and manifest.is_whole(artefacts(run_directory) / name):
-            return Output(step, artefacts(run_directory) / name)
-    return Output(step, None)
+            return StepOutput(step, artefacts(run_directory) / name)
+    return StepOutput(step, None)
 
 
 def artefacts(run_directory: Path) -> Path:
@@ -100,15 +101,15 @@ def artefacts(run_directory: Path) -> Path:
     return run_directory.parent / paths.SHARED
 
 
-def references(run_directory: Path) -> list[Path]:
-    """Return the folders of all reference log-probs that were finished."""
-    names = (place for place in sorted(artefacts(run_directory).glob("reference-*")) if not place.suffix)
-    return [place for place in names if manifest.is_whole(place)]
+def shared(step: Step, run_directory: Path) -> list[Path]:
+    """Return the finished folders among the artefacts that a step's command may look up."""
+    names = (place for pattern in step.shared for place in sorted(artefacts(run_directory).glob(pattern)))
+    return [place for place in names if not place.suffix and manifest.is_whole(place)]
 
 
-def _reference_of(folder: Path) -> str:
-    """Return the name of the reference log-probs that a training run used, by its job."""
-    return Path(fitting(json_file(folder / JOB), JobRecord).get("reference") or "").name
+def _named_by(run_directory: Path, step: str, key: str) -> str:
+    """Return the name of an artefact that the job of a training step names."""
+    return Path(str(json_file(run_directory / step / JOB).get(key) or "")).name
 
 
 def _is_model_file(name: str) -> bool:

@@ -45,8 +45,8 @@ class Record:
 def entries(folder: Path) -> dict[str, StepEntry]:
     """Return the entries of a run directory's record, in the order in which steps ran; what is damaged is left out."""
     steps = json_file(folder / RECORD).get("steps")
-    named = steps.items() if isinstance(steps, dict) else ()
-    return {name: fitting(entry, StepEntry) for name, entry in named if isinstance(entry, dict)}
+    entries_by_name = steps.items() if isinstance(steps, dict) else ()
+    return {name: fitting(entry, StepEntry) for name, entry in entries_by_name if isinstance(entry, dict)}
 
 
 def held(folder: Path) -> AbstractContextManager[int]:

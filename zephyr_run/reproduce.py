@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr_core import kinds, manifest, process
+from zephyr_core import recipe as recipes
 from zephyr_core.console import say
 from zephyr_core.errors import Different, UsageError
 from zephyr_core.folder import discard
@@ -16,14 +17,14 @@ from zephyr_core.reading import json_file
 from zephyr_core.recipe_names import variable_of
 from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
-from zephyr_run import command, kept_recipe, outputs, steps, versions
-from zephyr_run.comparison import Compared, compare
+from zephyr_run import invocation, kept_recipe, outputs, steps
+from zephyr_run.comparison import Compared, compare, installed_versions, version_differences
 from zephyr_run.errors import StepFailed
-from zephyr_run.outputs import Output
+from zephyr_run.outputs import StepOutput
 from zephyr_run.record import Record, held
 
-BESIDE = ".reproduced"
-BEGUN = "reproduction.json"  # in that folder: the recipe and versions it is made with
+SUFFIX = ".reproduced"
+ORIGIN = "reproduction.json"  # in that folder: the recipe and versions it is made with
 
 
 def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tuple[dict[str, Any], str]:
@@ -39,27 +40,28 @@ def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tup
     run = run.absolute()
     recipe = _recipe_of(run)
     record = Record.read(run, recipe.stem)
-    recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.CHAIN}
-    whole = {step: output for step, output in recorded.items() if output.is_whole and step in steps.between(None, last)}
+    options = kept_recipe.load(recipes.load(str(recipe), steps.SECTIONS), {}).options
+    recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.needed(options)}
+    to_compare = steps.between(options, None, last)
+    whole = {step: output for step, output in recorded.items() if output.is_whole and step in to_compare}
     if not whole:
         raise UsageError(f"{run} has no finished step to reproduce", "see `zephyr status`")
-    _tell(recorded, whole, last)
-    again = run.with_name(run.name + BESIDE)
+    _warn(whole, [step.name for step in to_compare if step not in whole])
+    again = run.with_name(run.name + SUFFIX)
     _begin(again, recipe, [output.manifest() for output in recorded.values()], fresh=fresh)
     _run_again(recipe, again, list(whole)[-1].name, as_json=as_json)
     compared = _compared(whole, again / recipe.stem, recipe.stem)
-    told = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
-    return {"run": str(run), "again": str(again / recipe.stem), "steps": told}, _table(compared)
+    results = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
+    return {"run": str(run), "again": str(again / recipe.stem), "steps": results}, _table(compared)
 
 
-def _tell(recorded: Mapping[Step, Output], whole: Mapping[Step, Output], last: str | None) -> None:
+def _warn(whole: Mapping[Step, StepOutput], missing: Sequence[str]) -> None:
     """Report what could make a difference, and which steps are left out."""
-    other = versions.otherwise(output.manifest() for output in whole.values())
-    if other:
-        say("installed versions differ from those on record, so digests may differ:\n  " + "\n  ".join(other))
-    left = [step.name for step in recorded if step in steps.between(None, last) and step not in whole]
-    if left:
-        say(f"not compared, because the run did not finish them: {', '.join(left)}")
+    differences = version_differences(output.manifest() for output in whole.values())
+    if differences:
+        say("installed versions differ from those on record, so digests may differ:\n  " + "\n  ".join(differences))
+    if missing:
+        say(f"not compared, because the run did not finish them: {', '.join(missing)}")
 
 
 def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *, fresh: bool) -> None:
@@ -68,29 +70,29 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
     Raises:
         UsageError: it has another recipe or other versions, or the folder is not a reproduction.
     """
-    made_of = {"recipe": manifest.file_digest(recipe), "versions": versions.installed_of(manifests)}
-    begun = json_file(again / BEGUN)
-    if begun and fresh:
+    made_of = {"recipe": manifest.file_digest(recipe), "versions": installed_versions(manifests)}
+    before = json_file(again / ORIGIN)
+    if before and fresh:
         with held(again / recipe.stem):
             discard(again)
-    elif begun and begun != made_of:
+    elif before and before != made_of:
         what = "with another recipe, other versions or another state of zephyr"
         raise UsageError(f"{again} was begun {what}", "--fresh removes it and starts over")
-    elif not begun and again.exists() and (not again.is_dir() or any(again.iterdir())):
+    elif not before and again.exists() and (not again.is_dir() or any(again.iterdir())):
         raise UsageError(f"{again} exists and is not a reproduction", "move it away")
     again.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(again / BEGUN, made_of)
+    manifest.write_json(again / ORIGIN, made_of)
 
 
 def _recipe_of(run: Path) -> Path:
-    found = sorted((run / kept_recipe.FOLDER).glob("*.toml"))
-    named = [file for file in found if file.stem == run.name] or found
-    if not named:
+    files = sorted((run / kept_recipe.FOLDER).glob("*.toml"))
+    candidates = [file for file in files if file.stem == run.name] or files
+    if not candidates:
         raise UsageError(
             f"{run} was not made by `zephyr run`: it has no {kept_recipe.FOLDER}/",
             "`zephyr run` with its recipe writes that folder; finished steps are skipped",
         )
-    return named[0]
+    return candidates[0]
 
 
 def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
@@ -102,9 +104,9 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     of_options = {variable_of(section, key) for section, kind in steps.SECTIONS.items() for key in declared(kind)}
     environment = {name: value for name, value in os.environ.items() if name not in of_options}
     words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
-    say(f"$ ZEPHYR_RUNS={runs} {command.typed(words)}")
+    say(f"$ ZEPHYR_RUNS={runs} {invocation.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)
-    ended = process.start(command.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
+    ended = process.start(invocation.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
         raise StepFailed(
             "the run could not be reproduced",
@@ -113,14 +115,14 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
         )
 
 
-def _compared(recorded: Mapping[Step, Output], again: Path, recipe: str) -> list[Compared]:
-    record, unequal, found = Record.read(again, recipe), [], []
+def _compared(recorded: Mapping[Step, StepOutput], again: Path, recipe: str) -> list[Compared]:
+    record, unequal, results = Record.read(again, recipe), [], []
     for step, output in recorded.items():
-        made = outputs.find(step, again, record.entry(step.name))
-        one = compare(step, output, made, [name for name in step.reads if name in unequal])
-        unequal += [] if one.is_equal else [step.name]
-        found.append(one)
-    return found
+        remade = outputs.find(step, again, record.entry(step.name))
+        result = compare(step, output, remade, [name for name in step.reads if name in unequal])
+        unequal += [] if result.is_equal else [step.name]
+        results.append(result)
+    return results
 
 
 def _table(compared: Sequence[Compared]) -> str:

@@ -10,15 +10,15 @@ from zephyr_core.console import say
 from zephyr_core.recipe import Recipe
 from zephyr_core.records import AnyManifest
 from zephyr_core.steps import Step
-from zephyr_run import answers, command, kept_recipe, record
+from zephyr_run import answers, invocation, kept_recipe, record
 from zephyr_run.chain import Chain
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.report import page
-from zephyr_run.steps import CHAIN, between
+from zephyr_run.steps import CHAIN, between, of_kind
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What the command line asked for."""
 
     recipe: Recipe
@@ -28,17 +28,20 @@ class Asked:
     fresh: bool = False
     as_json: bool = False
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Return the steps that were asked for."""
-        return between(self.first, self.last)
+    def loaded(self) -> Loaded:
+        """Return the recipe, resolved."""
+        return kept_recipe.load(self.recipe, self.sources)
 
-    def makes_anew(self, step: Step) -> bool:
+    def steps(self, loaded: Loaded) -> tuple[Step, ...]:
+        """Return the steps that were asked for."""
+        return between(loaded.options, self.first, self.last)
+
+    def rebuilds(self, step: Step) -> bool:
         """Return whether to rebuild a step even if it is whole: the --from step, or every step without --from."""
         return self.fresh and self.first in (None, step.name)
 
 
-def run(asked: Asked) -> tuple[dict[str, Any], str]:
+def run(request: RunRequest) -> tuple[dict[str, Any], str]:
     """Return the result of a run, JSON-ready and as text; the last line is the path of the page about it.
 
     Raises:
@@ -46,26 +49,26 @@ def run(asked: Asked) -> tuple[dict[str, Any], str]:
         DamagedInput: a step would have read damaged files.
         RunInProgress: another run is active in the same directory.
     """
-    loaded = kept_recipe.load(asked.recipe, asked.sources)
-    folder = loaded.folder
-    told: dict[str, dict[str, Any]] = {}
+    loaded = request.loaded()
+    folder, steps = loaded.folder, request.steps(loaded)
+    results: dict[str, dict[str, Any]] = {}
     with record.held(folder) as lock:
         kept = Kept(loaded)
-        on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if asked.as_json else None
-        environment = command.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)
-        chain = Chain(asked.steps, loaded, on_record, asked.sources, lock, environment, out_to)
-        for number, step in enumerate(asked.steps, start=1):
-            say(f"\n== {number} of {len(asked.steps)}: {step.name}")
+        on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if request.as_json else None
+        environment = invocation.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)
+        chain = Chain(steps, loaded, on_record, request.sources, lock, environment, out_to)
+        for number, step in enumerate(steps, start=1):
+            say(f"\n== {number} of {len(steps)}: {step.name}")
             started = time.monotonic()
-            outcome = chain.carry_out(step, anew=asked.makes_anew(step))
-            told[step.name] = {"outcome": outcome, "seconds": round(time.monotonic() - started, 1)}
+            outcome = chain.carry_out(step, rebuild=request.rebuilds(step))
+            results[step.name] = {"outcome": outcome, "seconds": round(time.monotonic() - started, 1)}
             kept.settle(step, chain.output(step).manifest())
-        if asked.steps[-1] is CHAIN[-1]:
-            trained = {step.name: chain.output(step) for step in CHAIN if step.name in ("sft", "dpo")}
-            answers.keep(folder, {name: output for name, output in trained.items() if output.is_whole}, lock)
+        if steps[-1] is CHAIN[-1]:
+            models = {step.name: chain.output(step) for step in of_kind("model")}
+            answers.keep(folder, {name: output for name, output in models.items() if output.is_whole}, lock)
         report = page.write(folder, loaded.recipe.name)
-    lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in told.items()]
-    return {"run": str(folder), "steps": told, "report": str(report)}, "\n".join(["", *lines, str(report)])
+    lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in results.items()]
+    return {"run": str(folder), "steps": results, "report": str(report)}, "\n".join(["", *lines, str(report)])
 
 
 class Kept:
@@ -75,14 +78,14 @@ class Kept:
         self.recipe, self.values = loaded.recipe, kept_recipe.sections(loaded.resolved)
         self.path = kept_recipe.file_of(loaded.folder, loaded.recipe.name)
         older = kept_recipe.read(self.path)
-        self.written = {name: older.get(name, section) for name, section in self.values.items()}
+        self.settled = {name: older.get(name, section) for name, section in self.values.items()}
         self._write()
 
-    def settle(self, step: Step, made: AnyManifest | None) -> None:
-        """Keep the values that a whole step was made with."""
-        for name in (step.section, *(("student",) if step.section == "sft" else ())):
-            self.written[name] = kept_recipe.at_commit(name, self.values[name], made)
+    def settle(self, step: Step, content: AnyManifest | None) -> None:
+        """Keep the values that a whole step was made with, by its manifest."""
+        for name in step.sections:
+            self.settled[name] = kept_recipe.at_commit(self.values[name], content)
         self._write()
 
     def _write(self) -> None:
-        kept_recipe.write(self.path, self.recipe, self.written)
+        kept_recipe.write(self.path, self.recipe, self.settled)

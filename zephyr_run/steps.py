@@ -1,35 +1,48 @@
 """The steps of a whole run in order, as each package lists them."""
 
 from zephyr_core.errors import UsageError
-from zephyr_core.steps import Step
+from zephyr_core.steps import Kind, Options, Step
 from zephyr_data import steps as data
 from zephyr_train import steps as training
 
 CHAIN: tuple[Step, ...] = (*data.STEPS, *training.STEPS)
 SECTIONS: dict[str, type] = {**data.SECTIONS, **training.SECTIONS}  # section of a recipe → its options
-NAMES = tuple(step.name for step in CHAIN)
-DATA = tuple(step.name for step in CHAIN if step.is_data)
+BY_NAME = {step.name: step for step in CHAIN}
+NAMES = tuple(BY_NAME)
 
 
-def named(name: str) -> Step:
+def of_kind(kind: Kind) -> tuple[Step, ...]:
+    """Return the steps of a kind."""
+    return tuple(step for step in CHAIN if step.kind == kind)
+
+
+def named(name: str, steps: tuple[Step, ...] = CHAIN) -> Step:
     """Return the step of that name.
 
     Raises:
         UsageError: there is none.
     """
     if name not in NAMES:
-        raise UsageError(f"no step {name!r}", f"the steps are {', '.join(NAMES)}")
-    return CHAIN[NAMES.index(name)]
+        raise UsageError(f"no step {name!r}", f"the steps are {', '.join(step.name for step in steps)}")
+    if BY_NAME[name] not in steps:
+        raise UsageError(f"this recipe has no step {name}", f"its steps are {', '.join(step.name for step in steps)}")
+    return BY_NAME[name]
 
 
-def between(first: str | None, last: str | None) -> tuple[Step, ...]:
-    """Return the steps from one to another, both included.
+def needed(options: Options) -> tuple[Step, ...]:
+    """Return the steps of a recipe, given its options."""
+    return tuple(step for step in CHAIN if step.is_needed(options))
+
+
+def between(options: Options, first: str | None, last: str | None) -> tuple[Step, ...]:
+    """Return the steps of a recipe from one to another, both included.
 
     Raises:
-        UsageError: no such step, or the last comes before the first.
+        UsageError: the recipe has no such step, or the last comes before the first.
     """
-    start = CHAIN.index(named(first)) if first else 0
-    stop = CHAIN.index(named(last)) if last else len(CHAIN) - 1
+    steps = needed(options)
+    start = steps.index(named(first, steps)) if first else 0
+    stop = steps.index(named(last, steps)) if last else len(steps) - 1
     if stop < start:
-        raise UsageError(f"{last} comes before {first}", f"the steps are {', '.join(NAMES)}")
-    return CHAIN[start : stop + 1]
+        raise UsageError(f"{last} comes before {first}", f"the steps are {', '.join(step.name for step in steps)}")
+    return steps[start : stop + 1]

@@ -39,6 +39,24 @@ def _add_training(step: str, options: type, help: str) -> None:
         answer(step, context.params)
 
 
+@app.command()
+def student(
+    data: Annotated[
+        str | None, typer.Option(help="Dialogues to learn the tokenizer from: a dataset directory, a file or a Hub id.")
+    ] = None,
+    out: OutOption = None,
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    fresh: FreshOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a recipe's new student: a tokenizer learned from the dialogues, and a Mistral with random weights."""
+    from zephyr_train.student import answer
+
+    parameters = {"data": data, "out": out, "recipe": recipe, "fresh": fresh, "dry_run": dry_run}
+    show(*answer(parameters), as_json)
+
+
 _add_training(
     "sft",
     SFTOptions,

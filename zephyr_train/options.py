@@ -11,6 +11,7 @@ MIXED = "bf16 with fp32 master weights"
 SCHEDULES = ("linear", "cosine", "constant")
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 MISTRAL = "config of Mistral-7B-v0.1"
+NEW = "new"  # the source of a student that is built here
 PUBLIC = "ours, as the public recipe of 2023"
 
 

@@ -1,25 +1,81 @@
-"""A new student: a byte-level tokenizer learned from texts, and a Mistral with random weights (`source = "new"`)."""
+"""`zephyr train student`: a byte-level tokenizer learned from dialogues, and a Mistral with random weights."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import keys, kinds, manifest, this_code
+from zephyr_core import keys, kinds, manifest, paths, recipe, this_code
 from zephyr_core.console import say
-from zephyr_core.errors import OptionError
-from zephyr_core.folder import build_once, held
+from zephyr_core.errors import OptionError, UsageError
+from zephyr_core.folder import build_once, discard, held
 from zephyr_core.records import StudentManifest
-from zephyr_train.errors import ForeignRun
-from zephyr_train.models import sizes_of
-from zephyr_train.options import StudentOptions
+from zephyr_train.errors import ForeignRun, RowsUnfit
+from zephyr_train.models import sizes_of, step_before
+from zephyr_train.options import NEW, StudentOptions
+from zephyr_train.planning.shape import shape_of
+from zephyr_train.reader import Source, open_data
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 BYTES = 256  # tokens in a byte-level vocabulary before training
 LEAST = len(SPECIALS) + BYTES
+REBUILD = "give another folder, or rebuild it: `zephyr train student --fresh`"
 NOT_BUILT_FROM = ("source", "revision")
+
+
+def answer(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return what `zephyr train student` shows, JSON-ready and as text: the student, or with `dry_run` the plan.
+
+    Raises:
+        UsageError: the recipe begins with another model.
+        ForeignRun: the folder holds a student built differently, or something else, and `fresh` is not set.
+    """
+    loaded = parameters["recipe"]
+    options = recipe.resolve("student", StudentOptions, loaded).options
+    if options.source != NEW:
+        raise UsageError(
+            f"the recipe {loaded.name} begins with {options.source}: it builds no student",
+            f'`[student] source = "{NEW}"` in a recipe asks for one',
+        )
+    folder = Path(parameters["out"] or paths.run_directory(loaded.name, "student")).absolute()
+    if parameters["dry_run"]:
+        return _plan(options, folder)
+    rows = open_data(parameters["data"] or str(step_before(loaded, "clean-ultrachat", "dataset")), "dialogues")
+    content, outcome = _ensure(options, texts_of(rows), folder, fresh=parameters["fresh"])
+    text = f"{folder}: {outcome}: {content['vocabulary']:,} tokens, learned from {content['texts']['rows']:,} texts"
+    return {"folder": str(folder), **content}, text
+
+
+def _plan(options: StudentOptions, folder: Path) -> tuple[dict[str, Any], str]:
+    _check_vocabulary(options)
+    _refuse_foreign(folder)
+    whole, parameters = manifest.is_whole(folder), shape_of(NEW, options).parameters
+    lines = [
+        f"a Mistral of {parameters:,} random weights: {options.layers} layers of {options.hidden_size}",
+        f"a tokenizer of at most {options.vocabulary:,} tokens, learned from the dialogues",
+        f"{folder}: {'there already' if whole else 'to be written'}, {4 * parameters / 2**20:,.1f} MiB",
+    ]
+    return {"folder": str(folder), "whole": whole, "parameters": parameters}, "\n".join(lines)
+
+
+def _ensure(options: StudentOptions, texts: Iterable[str], folder: Path, *, fresh: bool) -> tuple[StudentManifest, str]:
+    """Return the manifest of the student of these options and texts, and whether it was built or found."""
+    distinct = sorted(set(texts))
+    with _alone(folder):
+        if fresh and manifest.is_whole(folder):
+            discard(folder)
+        _refuse_foreign(folder)
+        if manifest.is_whole(folder):
+            _check_made_of(options, folder)
+            content = manifest.read_as(folder, StudentManifest)
+            if content["texts"]["digest"] != _digest(distinct):
+                raise ForeignRun(f"the student in {folder} was built from other dialogues", REBUILD)
+            return content, "nothing to do: it is whole, from the same dialogues and options"
+        build(options, distinct, folder)
+        return manifest.read_as(folder, StudentManifest), "built"
 
 
 def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], folder: Path) -> Path:
@@ -29,15 +85,12 @@ def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], fold
         ForeignRun: the folder holds a student with other options, or something else.
         NoSpace: it cannot be written.
     """
+    _refuse_foreign(folder)
     if manifest.is_whole(folder):
         _check_made_of(options, folder)
         return folder
-    if folder.exists() and any(folder.iterdir()):
-        raise ForeignRun(f"{folder} holds files that are not a student's", "give another folder or remove it")
-    waiting = f"another command is building the student in {folder}: waiting for it"
-    with held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting)):
+    with _alone(folder):
         if not manifest.is_whole(folder):
-            say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
             build(options, texts_of(), folder)
     return folder
 
@@ -51,11 +104,8 @@ def build(options: StudentOptions, texts: Iterable[str], folder: Path) -> None:
         OptionError: the vocabulary is too small to hold every byte.
         NoSpace: the folder cannot be written.
     """
-    if options.vocabulary < LEAST:
-        raise OptionError(
-            f"vocabulary is {options.vocabulary}: {BYTES} bytes and {len(SPECIALS)} special tokens need {LEAST}",
-            f"set student.vocabulary to {LEAST} or more",
-        )
+    _check_vocabulary(options)
+    say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
     distinct = sorted(set(texts))
 
     def write(partial: Path) -> None:
@@ -138,26 +188,57 @@ def _made_of(options: StudentOptions) -> dict[str, object]:
     return {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_BUILT_FROM}
 
 
+def texts_of(rows: Source) -> Iterator[str]:
+    """Yield what a tokenizer is learned from: every message of the train split.
+
+    Raises:
+        RowsUnfit: the rows are not dialogues.
+    """
+    if rows.kind != "dialogues":
+        raise RowsUnfit("a new student is built from dialogues", "begin with `zephyr train sft`")
+    for messages in rows.table("train")["messages"]:
+        for message in messages.as_py():
+            yield message["content"]
+
+
+def _digest(texts: list[str]) -> str:
+    return keys.rows_digest(bytes.fromhex(keys.text_key(text)) for text in texts)
+
+
 def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str, object]:
-    digests = (bytes.fromhex(keys.text_key(text)) for text in texts)
     return {
         "kind": "student",
         "options": {"values": _made_of(options)},
-        "texts": {"rows": len(texts), "digest": keys.rows_digest(digests)},
+        "texts": {"rows": len(texts), "digest": _digest(texts)},
         "vocabulary": tokens,
         "versions": this_code.versions("tokenizers", "transformers", "torch"),
     }
 
 
+def _alone(folder: Path) -> AbstractContextManager[int]:
+    waiting = f"another command is building the student in {folder}: waiting for it"
+    return held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ForeignRun(f"{folder} is a file", "give another folder or move it away")
+    if folder.is_dir() and any(folder.iterdir()) and kinds.kind_of(folder) != "student":
+        raise ForeignRun(f"{folder} is {kinds.describe(folder)}, not a student", "give another folder or remove it")
+
+
+def _check_vocabulary(options: StudentOptions) -> None:
+    if options.vocabulary < LEAST:
+        raise OptionError(
+            f"vocabulary is {options.vocabulary}: {BYTES} bytes and {len(SPECIALS)} special tokens need {LEAST}",
+            f"set student.vocabulary to {LEAST} or more",
+        )
+
+
 def _check_made_of(options: StudentOptions, folder: Path) -> None:
-    if manifest.read(folder)["kind"] != "student":
-        raise ForeignRun(f"{folder} is {kinds.describe(folder)}, not a student", "give another folder")
     before = manifest.read_as(folder, StudentManifest)["options"]["values"]
     changed = [
         f"{name} {before.get(name)} → {value}" for name, value in _made_of(options).items() if before.get(name) != value
     ]
     if changed:
-        raise ForeignRun(
-            f"the student in {folder} was built with other options: {', '.join(changed)}",
-            "give another folder, or remove this one to rebuild it",
-        )
+        raise ForeignRun(f"the student in {folder} was built with other options: {', '.join(changed)}", REBUILD)

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import SMALL_STUDENT, zephyr
 from tests.system import Running
 
-NAMES = ("clean-ultrachat", "binarize", "sft", "reference", "dpo")
+NAMES = ("clean-ultrachat", "binarize", "student", "sft", "reference", "dpo")
 RECIPE = f"""
 extends = "tiny"
 about = "for tests"

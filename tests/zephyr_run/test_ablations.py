@@ -15,12 +15,12 @@ from tests.conftest import News, zephyr
 from zephyr_core import process, recipe
 from zephyr_core.errors import RunInProgress
 from zephyr_core.process import Ended
-from zephyr_run import command, record
+from zephyr_run import invocation, record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import ABOVE, claims
 from zephyr_run.errors import DamagedInput
-from zephyr_run.steps import DATA
+from zephyr_run.steps import of_kind
 
 
 def share(*values: float) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     words_of: list[str] = []
 
     def start(argv: Sequence[str], **_: Any) -> Ended:
-        words_of.append(argv[len(command.argv([])) + 1])
+        words_of.append(argv[len(invocation.argv([])) + 1])
         return Ended(0, '{"models": {}}')
 
     monkeypatch.setattr(process, "start", start)
@@ -182,15 +182,16 @@ def test_damaged_pairs_are_no_ground_to_train_on(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
-    for step in DATA:
-        (tmp_path / "tiny" / step).mkdir(parents=True)
-        (tmp_path / "tiny" / step / "rows").write_text(step)
-        manifests.write(tmp_path / "tiny" / step, "pairs")
+    names = [step.name for step in of_kind("dataset")]
+    for name in names:
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+        (tmp_path / "tiny" / name / "rows").write_text(name)
+        manifests.write(tmp_path / "tiny" / name, "pairs")
     (tmp_path / "tiny" / "binarize" / "rows").write_text("binarizE")
     with pytest.raises(DamagedInput, match="rows has changed") as found:
         ablate.ablate(recipe.load("tiny"), [1])
     assert "zephyr run --recipe tiny --from binarize" in str(found.value.hint)
-    assert told == list(DATA)
+    assert told == names
 
 
 def test_a_run_at_work_in_the_same_place_is_waited_for(

@@ -12,12 +12,12 @@ from zephyr_core import manifest, process
 from zephyr_core.errors import UsageError
 from zephyr_core.process import Ended
 from zephyr_core.recipe import Recipe, Resolved
-from zephyr_run import command, steps
+from zephyr_run import invocation, steps
 from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
 from zephyr_run.errors import StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
-from zephyr_train.options import DPOOptions
+from zephyr_train.options import DPOOptions, StudentOptions
 
 
 @dataclass
@@ -29,9 +29,10 @@ class Commands:
     told: list[list[str]] = field(default_factory=list)
     fails: dict[str, int] = field(default_factory=dict)  # step → exit code
     killed_in: str | None = None
+    recipe: dict[str, Any] = field(default_factory=lambda: {name: kind() for name, kind in steps.SECTIONS.items()})
 
     def start(self, argv: Sequence[str], **_: Any) -> Ended:
-        words = ["zephyr", *argv[len(command.argv([])) :]]
+        words = ["zephyr", *argv[len(invocation.argv([])) :]]
         self.told.append(words)
         name = words[2]
         if name in self.fails:
@@ -40,9 +41,9 @@ class Commands:
             return Ended(0, f'{{"folder": "{self._artefact()}", "rows": {{"train": 1}}}}')
         step, folder = steps.named(name), self.run / name
         made_of = self.options.get(name, "") + "".join(
-            (self.run / up / "manifest.json").read_text() for up in step.reads if up != "reference"
+            (self.run / up / "manifest.json").read_text() for up in step.reads if (self.run / up).is_dir()
         )
-        anew = step.again in words
+        anew = step.replaces in words
         if manifest.is_whole(folder) and not anew:
             lies = folder / "made-of"  # a command does not look for each file of a whole output
             return Ended(0 if not lies.exists() or lies.read_text() == made_of else 2)
@@ -51,8 +52,10 @@ class Commands:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "made-of").write_text(made_of)
         (folder / "manifest.json").unlink(missing_ok=True)
-        if step.is_data:
-            manifests.write(folder, "pairs", splits={step.counted: {"rows": 1, "rows_digest": made_of}})
+        if step.kind == "dataset":
+            manifests.write(folder, "pairs", splits={step.splits[0]: {"rows": 1, "rows_digest": made_of}})
+        elif step.kind == "artefact":
+            manifests.write(folder, "student")
         else:
             (folder / "job.json").write_text(made_of)
             (folder / "model").mkdir(exist_ok=True)
@@ -79,18 +82,19 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     made = Commands(tmp_path / "runs" / "quick")
     monkeypatch.setattr(process, "start", made.start)
     made.run.mkdir(parents=True)
+    made.recipe["student"] = StudentOptions(source="new")
     return made
 
 
 @pytest.fixture
 def go(commands: Commands) -> Go:
-    def run(*names: str, anew: str = "") -> dict[str, str]:
+    def run(*names: str, rebuild: str = "") -> dict[str, str]:
         commands.told.clear()
-        chosen = [steps.named(name) for name in names] or list(steps.CHAIN)
-        values = {name: Resolved(kind(), {}, name, "quick") for name, kind in steps.SECTIONS.items()}
+        chosen = [steps.named(name) for name in names] or list(steps.needed(commands.recipe))
+        values = {name: Resolved(value, {}, name, "quick") for name, value in commands.recipe.items()}
         loaded = Loaded(Recipe("quick", "quick", ()), values, commands.run)
         chain = Chain(chosen, loaded, Record.read(commands.run, "quick"), {}, 0, {})
-        return {step.name: chain.carry_out(step, anew=step.name == anew) for step in chosen}
+        return {step.name: chain.carry_out(step, rebuild=step.name == rebuild) for step in chosen}
 
     return run
 
@@ -103,7 +107,7 @@ def test_done_then_skipped(go: Go) -> None:
 def test_what_came_out_otherwise_is_followed_by_what_hangs_on_it(go: Go, commands: Commands) -> None:
     go()
     commands.options["binarize"] = "other"
-    outcomes = go(anew="binarize")
+    outcomes = go(rebuild="binarize")
     assert outcomes["sft"] == SKIPPED and outcomes["dpo"] == REBUILT
     assert [("--fresh" in words) for words in commands.words("dpo")] == [False, True]
     assert set(go().values()) == {SKIPPED}
@@ -112,9 +116,10 @@ def test_what_came_out_otherwise_is_followed_by_what_hangs_on_it(go: Go, command
 def test_it_follows_in_a_later_run_too(go: Go, commands: Commands) -> None:
     go()
     commands.options["clean-ultrachat"] = "other"
-    go("clean-ultrachat", anew="clean-ultrachat")
+    go("clean-ultrachat", rebuild="clean-ultrachat")
     assert go() == {
-        "clean-ultrachat": SKIPPED, "binarize": SKIPPED, "sft": REBUILT, "reference": SKIPPED, "dpo": REBUILT,
+        "clean-ultrachat": SKIPPED, "binarize": SKIPPED, "student": REBUILT, "sft": REBUILT, "reference": SKIPPED,
+        "dpo": REBUILT,
     }  # fmt: skip
 
 
@@ -143,7 +148,7 @@ def test_killed_while_it_was_made_anew_it_is_made_anew_again(go: Go, commands: C
     commands.options["binarize"] = "other"
     commands.killed_in = "dpo"
     with pytest.raises(KeyboardInterrupt):
-        go(anew="binarize")
+        go(rebuild="binarize")
     commands.killed_in = None
     assert Record.read(commands.run, "quick").entry("dpo")["state"] == "running"
     assert go()["dpo"] == REBUILT
@@ -154,7 +159,7 @@ def test_killed_between_two_steps_the_next_one_is_still_stale(go: Go, commands: 
     go()
     commands.options["binarize"] = "other"
     commands.start(
-        command.argv(["zephyr", "data", "binarize", "--overwrite"])
+        invocation.argv(["zephyr", "data", "binarize", "--overwrite"])
     )  # whole, and nobody was left to put it on record
     assert go("dpo")["dpo"] == REBUILT
 
@@ -191,7 +196,7 @@ def test_what_failed_before_it_replaced_anything_overwrites_nothing_later(go: Go
     record = Record.read(commands.run, "quick").entry("sft")
     commands.fails["sft"] = 2
     with pytest.raises(StepFailed):
-        go(anew="sft")
+        go(rebuild="sft")
     found = Record.read(commands.run, "quick").entry("sft")
     assert "discards" not in found and found["made_of"] == record["made_of"]
     del commands.fails["sft"]
@@ -205,7 +210,7 @@ def test_hints_name_the_same_place_and_the_same_sources(
     go: Go, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", "else where")
-    typed = command.of_the_run("a b.toml", "binarize", {"binarize": ["x.jsonl", "y z.jsonl"]}, fresh=True)
+    typed = invocation.of_the_run("a b.toml", "binarize", {"binarize": ["x.jsonl", "y z.jsonl"]}, fresh=True)
     assert typed == (
         "ZEPHYR_RUNS='else where' zephyr run --recipe 'a b.toml'"
         " --ratings x.jsonl --ratings 'y z.jsonl' --from binarize --fresh"
@@ -215,7 +220,7 @@ def test_hints_name_the_same_place_and_the_same_sources(
 def test_a_file_in_the_place_of_a_folder_stays(go: Go, commands: Commands) -> None:
     (commands.run / "binarize").write_text("mine")
     with pytest.raises(UsageError, match="is a file where binarize puts its folder"):
-        go(anew="binarize")
+        go(rebuild="binarize")
     assert (commands.run / "binarize").read_text() == "mine"
 
 
@@ -231,16 +236,21 @@ def test_through_a_link_to_a_larger_disk(go: Go, commands: Commands, tmp_path: P
     assert folder.is_symlink() and manifest.is_whole(large)
 
 
-def test_a_student_of_other_dialogues_is_forgotten(go: Go, commands: Commands) -> None:
+def test_a_student_of_other_dialogues_is_rebuilt(go: Go, commands: Commands) -> None:
     go()
-    student = commands.run / "student"
-    student.mkdir()
-    manifests.write(student, "student")
-    go(anew="clean-ultrachat")
-    assert student.is_dir(), "the same dialogues came out"
+    assert go(rebuild="clean-ultrachat")["student"] == SKIPPED, "the same dialogues came out"
     commands.options["clean-ultrachat"] = "other"
-    go(anew="clean-ultrachat")
-    assert not student.exists()
+    assert go(rebuild="clean-ultrachat")["student"] == REBUILT
+    assert commands.words("student")[-1][-1] == "--fresh"
+
+
+def test_a_recipe_that_begins_with_a_model_has_no_student(go: Go, commands: Commands) -> None:
+    commands.recipe["student"] = StudentOptions(source="owner/model")
+    assert list(go()) == ["clean-ultrachat", "binarize", "sft", "reference", "dpo"]
+    assert steps.named("sft").upstream(commands.recipe) == ["clean-ultrachat", "student"]
+    with pytest.raises(UsageError, match="this recipe has no step student") as refused:
+        steps.between(commands.recipe, "student", None)
+    assert refused.value.hint == "its steps are clean-ultrachat, binarize, sft, reference, dpo"
 
 
 @pytest.mark.parametrize("lost", ["manifest.json", "made-of"])

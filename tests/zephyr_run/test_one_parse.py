@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.zephyr_run.conftest import RECIPE, Place
 from zephyr_core import recipe
-from zephyr_run import command
+from zephyr_run import invocation
 
 # Notes each time that the recipe file is opened, in whichever process.
 WATCHER = """
@@ -40,7 +40,7 @@ def test_an_edit_during_a_run_changes_no_later_step_and_not_the_kept_recipe(empt
     words = [sys.executable, "-c", "import cli; cli.main()", "run", "--recipe", "quick.toml", "--to", "binarize"]
     process = subprocess.Popen(words, cwd=empty.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (empty.run / "recipe" / command.PARSED).is_file():
+    while not (empty.run / "recipe" / invocation.PARSED).is_file():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     file = empty.folder / "quick.toml"
@@ -56,7 +56,7 @@ def test_an_edit_during_a_run_changes_no_later_step_and_not_the_kept_recipe(empt
 def test_the_record_is_what_a_command_reads_by_the_name_that_was_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in command.with_recipe(recipe.load("tiny"), tmp_path).items():
+    for name, value in invocation.with_recipe(recipe.load("tiny"), tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(recipe, "_read", None)
     assert recipe.load("tiny").about().startswith("embedded samples")

@@ -10,7 +10,7 @@ from tests import manifests
 from tests.zephyr_run.conftest import NAMES, RECIPE, flip_byte
 from zephyr_core import manifest, recipe
 from zephyr_run.record import Record
-from zephyr_run.run import Asked
+from zephyr_run.run import RunRequest
 from zephyr_run.status import status
 
 
@@ -30,6 +30,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name / "model" / "model.safetensors").write_text(f"weights of {name}")
         (folder / name / "plan.json").write_text('{"steps": 12}')
         manifests.write(folder / name, "model")
+    (folder / "student").mkdir()
+    (folder / "student" / "model.safetensors").write_text("random weights")
+    manifests.write(folder / "student", "student", vocabulary=1024)
     artefact = tmp_path / "runs" / "artefacts" / "reference-0"
     artefact.mkdir(parents=True)
     manifests.write(artefact, "reference", digest="cd" * 32, rows={"train": 5, "test": 2})
@@ -38,7 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def states(*, hashed: bool = False) -> dict[str, Any]:
-    found, _ = status(Asked(recipe.load("quick.toml")), hashed=hashed)
+    found, _ = status(RunRequest(recipe.load("quick.toml")), hashed=hashed)
     return {name: step["state"] for name, step in found["steps"].items()}
 
 
@@ -50,19 +53,20 @@ def test_missing_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whole_with_rows_steps_and_digests(run: Path) -> None:
-    result, table = status(Asked(recipe.load("quick.toml")), hashed=True)
+    result, table = status(RunRequest(recipe.load("quick.toml")), hashed=True)
     weights = manifest.file_digest(run / "sft" / "model" / "model.safetensors")
     lines = [line.split() for line in table.splitlines()]
     assert lines[:4] == [
         ["runs/quick"],
         ["clean-ultrachat", "whole", "1,234", "rows", "abababababab"],
         ["binarize", "whole", "1,234", "rows", "abababababab"],
-        ["sft", "whole", "12", "steps", weights[:12]],
+        ["student", "whole", "1,024", "tokens", manifest.file_digest(run / "student" / "model.safetensors")[:12]],
     ]
-    assert lines[4] == ["reference", "whole", "7", "pairs", "cdcdcdcdcdcd"]
+    assert lines[4] == ["sft", "whole", "12", "steps", weights[:12]]
+    assert lines[5] == ["reference", "whole", "7", "pairs", "cdcdcdcdcdcd"]
     assert table.endswith("report: not there yet")
     (run / "report.html").write_text("page")
-    assert status(Asked(recipe.load("quick.toml")), hashed=False)[0]["report"] == "runs/quick/report.html"
+    assert status(RunRequest(recipe.load("quick.toml")), hashed=False)[0]["report"] == "runs/quick/report.html"
     assert result["steps"]["sft"]["digest"] == weights
 
 
@@ -70,7 +74,7 @@ def test_stopped_half_way(run: Path) -> None:
     (run / "dpo" / "manifest.json").unlink()
     (run / "dpo" / "metrics.jsonl").write_text('{"step": 3, "split": "train"}\n{"step": 4, "split": "train"}\n{"st')
     (run / "binarize").rename(run / "binarize.partial")
-    found, _ = status(Asked(recipe.load("quick.toml")), hashed=False)
+    found, _ = status(RunRequest(recipe.load("quick.toml")), hashed=False)
     assert found["steps"]["binarize"]["state"] == found["steps"]["dpo"]["state"] == "stopped half-way"
     assert found["steps"]["dpo"]["amount"] == "4 of 12 steps"
 

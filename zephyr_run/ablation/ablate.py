@@ -14,13 +14,13 @@ from zephyr_core.reading import json_file
 from zephyr_core.recipe import Recipe
 from zephyr_core.records import JobRecord, ModelManifest
 from zephyr_core.shape import fitting
-from zephyr_run import command, outputs
+from zephyr_run import invocation, outputs
 from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
-from zephyr_run.command import of_the_run
 from zephyr_run.errors import DamagedInput, StepFailed
+from zephyr_run.invocation import of_the_run
 from zephyr_run.record import held
-from zephyr_run.steps import DATA
+from zephyr_run.steps import of_kind
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Commands:
         Raises:
             StepFailed: it failed; its own message is on stderr.
         """
-        typed = command.typed(["zephyr", *words])
+        typed = invocation.typed(["zephyr", *words])
         say(f"$ {typed}")
         ended = process.start(
-            command.argv(["zephyr", *words]),
+            invocation.argv(["zephyr", *words]),
             catch=("out",) if keep else (),
             lock=self.lock,
             environment=self.environment,
         )
         if ended.code != 0:
-            said = f"`{typed}` ended with {ended.code}"
-            raise StepFailed(said, "fix what its message names; the same command then continues", ended.code)
+            message = f"`{typed}` ended with {ended.code}"
+            raise StepFailed(message, "fix what its message names; the same command then continues", ended.code)
         return ended.out
 
 
@@ -62,10 +62,10 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
     with held(run_directory) as lock:
-        commands = Commands(lock, command.with_recipe(recipe, folder))
-        for step in DATA:
-            commands.run(["data", step, "--recipe", recipe.typed])
-            _require_sound(run_directory / step, f"`{of_the_run(recipe.typed, step, {})}` rebuilds it")
+        commands = Commands(lock, invocation.with_recipe(recipe, folder))
+        for step in of_kind("dataset"):
+            commands.run([*step.command, "--recipe", recipe.typed])
+            _require_sound(run_directory / step.name, f"`{of_the_run(recipe.typed, step.name, {})}` rebuilds it")
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)
@@ -126,5 +126,5 @@ def _trained(place: Place) -> list[Path]:
 
 def _weights(place: Place) -> dict[str, str]:
     """Return the digest of each arm's weights, by its manifest."""
-    found = {run.name: outputs.weights(manifest.read_as(run, ModelManifest)) for run in _trained(place)}
-    return {f"{arm}/{file}": digest for arm, files in found.items() for file, digest in files.items()}
+    weights = {run.name: outputs.weights(manifest.read_as(run, ModelManifest)) for run in _trained(place)}
+    return {f"{arm}/{file}": digest for arm, files in weights.items() for file, digest in files.items()}

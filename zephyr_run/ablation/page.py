@@ -82,11 +82,11 @@ def _row(title: str, arm: Mapping[str, Any], paper: tuple[str, str]) -> tuple[ob
     return (title, spread[0], real(arm["standard_error"], 3), *spread[1:], *paper)
 
 
-def _spread(found: Mapping[str, Any] | None) -> str:
-    if found is None:
+def _spread(figures: Mapping[str, Any] | None) -> str:
+    if figures is None:
         return NO_VALUE
-    ends = f" ({found['least']:.2f}–{found['largest']:.2f})" if len(found["values"]) > 1 else ""
-    return f"{found['mean']:.3f}{ends}"
+    ends = f" ({figures['least']:.2f}–{figures['largest']:.2f})" if len(figures["values"]) > 1 else ""
+    return f"{figures['mean']:.3f}{ends}"
 
 
 def _how(content: Mapping[str, Any]) -> str:
@@ -102,11 +102,11 @@ def _how(content: Mapping[str, Any]) -> str:
 
 def _epochs(content: Mapping[str, Any]) -> Html:
     charts = [_chart(content, arm.name, arm.title) for arm in ARMS if arm.name in content["epochs"]]
-    told = note(
+    remark = note(
         "Train: share of pairs with a margin above 0 when the epoch trained them; test: after the epoch. Faint: each"
         " seed. The paper trains 1, 2 and 3 epochs and judges answers; there the third epoch is still the best."
     )
-    return join([element("div", join(charts), class_="charts"), told])
+    return join([element("div", join(charts), class_="charts"), remark])
 
 
 def _chart(content: Mapping[str, Any], name: str, title: str) -> Html:
@@ -136,18 +136,18 @@ def _limits(content: Mapping[str, Any]) -> str:
     ours = sorted(ARMS, key=lambda arm: -likelier[arm])
     papers = sorted(ARMS, key=lambda arm: -arm.mt_bench)
     order = "the paper's own" if ours == papers else "not the paper's"
-    told = [
+    sentences = [
         f"By the share of better answers found likelier, the arms rank in this order, which is {order}: "
         + ", ".join(f"{arm.title} {likelier[arm]:.2f}" for arm in ours)
         + f"; the paper's by MT-Bench: {', '.join(arm.title for arm in papers)}."
     ]
-    named = {arm.name: likelier[arm] for arm in ARMS}
-    if named["ddpo-alone"] > named["ddpo"] - ABOVE:
-        told.append(
+    shares = {arm.name: likelier[arm] for arm in ARMS}
+    if shares["ddpo-alone"] > shares["ddpo"] - ABOVE:
+        sentences.append(
             "Not reproduced at this size: that dDPO without dSFT fails as a whole. It separates given answers as well"
             " as dDPO with dSFT; look at EOS and at the answers below for where it fails."
         )
-    return " ".join([*told, "Nothing here says anything about MT-Bench, AlpacaEval or knowledge."])
+    return " ".join([*sentences, "Nothing here says anything about MT-Bench, AlpacaEval or knowledge."])
 
 
 def _answers(content: Mapping[str, Any]) -> Html:
@@ -156,8 +156,8 @@ def _answers(content: Mapping[str, Any]) -> Html:
 
 def _answer(sample: Mapping[str, Any]) -> Html:
     cards = [element("div", join(_card(arm.title, sample["answers"][arm.name])), class_="example") for arm in ARMS]
-    asked = " ".join(word for word in sample["prompt"].split() if not word.startswith("<|"))
-    return join([element("h3", shorten(asked)), element("div", join(cards), class_="cards")])
+    question = " ".join(word for word in sample["prompt"].split() if not word.startswith("<|"))
+    return join([element("h3", shorten(question)), element("div", join(cards), class_="cards")])
 
 
 def _card(title: str, answer: Mapping[str, Any]) -> Iterator[Html]:

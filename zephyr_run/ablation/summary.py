@@ -24,7 +24,7 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
         "answered": len(some["answers"]),
         "chance": 0.5,
         "longer_is_chosen": some["longer_is_chosen"],
-        "arms": {name: _spread([found[name] for found in seeds.values()]) for name in ("base", *NAMES)},
+        "arms": {name: _spread([arms[name] for arms in seeds.values()]) for name in ("base", *NAMES)},
         "paper": {arm.name: {"mt_bench": arm.mt_bench, "alpaca_eval": arm.alpaca_eval} for arm in ARMS},
         "epochs": {arm: [_epochs(place.of(arm)) for place in places] for arm in ("ddpo", "ddpo-alone")},
         "first_loss": {
@@ -36,21 +36,21 @@ def summary(recipe: str, places: Sequence[Place]) -> dict[str, Any]:
 
 def _measured(place: Place) -> dict[str, dict[str, Any]]:
     """Return arm → figures of one seed; "base" is the model before dSFT."""
-    found: dict[str, dict[str, Any]] = {}
+    by_arm: dict[str, dict[str, Any]] = {}
     for start in ("dsft-1", "base"):
         content = json_file(place.figures(start))
         shared = {name: content[name] for name in ("pairs", "longer_is_chosen")}
         for name, figures in content["models"].items():
             arm = Path(name).name if Path(name).parent == place.folder else "base"
-            found[arm] = {**figures, **shared}
-    return found
+            by_arm[arm] = {**figures, **shared}
+    return by_arm
 
 
-def _spread(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _spread(measures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return each figure's mean, least and largest over seeds, and the standard error of one seed's share."""
-    figures: dict[str, Any] = {"standard_error": statistics.mean(one["standard_error"] for one in found)}
+    figures: dict[str, Any] = {"standard_error": statistics.mean(one["standard_error"] for one in measures)}
     for name in FIGURES:
-        values = [one[name] for one in found if one[name] is not None]
+        values = [one[name] for one in measures if one[name] is not None]
         figures[name] = (
             {"mean": statistics.mean(values), "least": min(values), "largest": max(values), "values": values}
             if values
@@ -64,11 +64,11 @@ def _epochs(run: Path) -> list[dict[str, float]]:
     import pyarrow.parquet as pq
 
     tests = {round(row["epoch"]): row for row in _rows(run, "test") if abs(row["epoch"] - round(row["epoch"])) < 1e-6}
-    found = []
+    epochs = []
     for number in range(1, len(list((run / "margins").glob("epoch-*.parquet"))) + 1):
         margins = pq.read_table(run / "margins" / f"epoch-{number}.parquet")["margin"].to_pylist()
         test = tests.get(number, {})
-        found.append(
+        epochs.append(
             {
                 "epoch": number,
                 "train_accuracy": sum(margin > 0 for margin in margins) / max(len(margins), 1),
@@ -76,7 +76,7 @@ def _epochs(run: Path) -> list[dict[str, float]]:
                 "test_loss": test.get("loss"),
             }
         )
-    return found
+    return epochs
 
 
 def _rows(run: Path, split: str) -> list[dict[str, Any]]:
@@ -84,14 +84,14 @@ def _rows(run: Path, split: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["split"] == split]
 
 
-def _samples(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _samples(by_arm: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the first prompts with every arm's answer, and whether it ended its turn."""
     return [
         {
-            "prompt": found["ddpo"]["prompts"][place],
+            "prompt": by_arm["ddpo"]["prompts"][place],
             "answers": {
-                arm: {"text": found[arm]["answers"][place], "stopped": found[arm]["stopped"][place]} for arm in NAMES
+                arm: {"text": by_arm[arm]["answers"][place], "stopped": by_arm[arm]["stopped"][place]} for arm in NAMES
             },
         }
-        for place in range(min(SHOWN, len(found["ddpo"]["prompts"])))
+        for place in range(min(SHOWN, len(by_arm["ddpo"]["prompts"])))
     ]

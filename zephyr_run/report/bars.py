@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from zephyr_core.records import Counts
 from zephyr_page.drawing import figure, rectangle, rule, svg, text
 from zephyr_page.markup import Html, count, join, note, share
-from zephyr_run.report.found import Step
+from zephyr_run.report.on_disk import StepFiles
 
 WIDTH, ROW = 400.0, 27.0
 LEFT, RIGHT = 78.0, 124.0  # room for the stage's name, and for its numbers
@@ -28,7 +28,7 @@ def by_stage(dropped: Mapping[str, int], order: Sequence[str]) -> dict[str, dict
     return stages
 
 
-def drops(step: Step) -> Html:
+def drops(step: StepFiles) -> Html:
     """Return a bar for each stage that dropped rows, split by reason."""
     if step.counts is None:
         return note(f"{step.name}: {step.state}.")
@@ -37,26 +37,26 @@ def drops(step: Step) -> Html:
         return note(f"{step.name}: no row was dropped.")
     totals = {stage: sum(reasons.values()) for stage, reasons in stages.items()}
     read, scale = step.counts["rows_read"], (WIDTH - LEFT - RIGHT) / max(totals.values())
-    told = "; ".join(f"{stage} {count(total)}" for stage, total in totals.items())
+    sums = "; ".join(f"{stage} {count(total)}" for stage, total in totals.items())
     parts = []
     for at, (stage, reasons) in enumerate(stages.items()):
         middle, end = ROW * at + 18, LEFT + totals[stage] * scale
         parts += [text(LEFT - 8, middle, stage, anchor="end"), *_parts(stage, reasons, ROW * at + 6, scale)]
         parts.append(text(end + 8, middle, f"{count(totals[stage])} · {share(totals[stage], read)}"))
     title = f"Dropped by {step.name}"
-    described = f"Rows by stage: {told}; of {count(read)} read."
-    drawn = svg(f"drops-{step.name}", title, described, (WIDTH, ROW * len(stages) + 4), parts)
-    return figure(title, "rows by stage, split by reason; share of rows read", drawn)
+    described = f"Rows by stage: {sums}; of {count(read)} read."
+    bars = svg(f"drops-{step.name}", title, described, (WIDTH, ROW * len(stages) + 4), parts)
+    return figure(title, "rows by stage, split by reason; share of rows read", bars)
 
 
 def margins(counts: Counts) -> Html:
     """Return a histogram of the pairs by score margin."""
-    found = {float(margin): rows for margin, rows in counts.get("margins", {}).items()}
-    if not found:
+    pairs = {float(margin): rows for margin, rows in counts.get("margins", {}).items()}
+    if not pairs:
         return Html("")
-    low, high = min(0.0, *found), max(1e-9, *found)
+    low, high = min(0.0, *pairs), max(1e-9, *pairs)
     heights = [0] * BINS
-    for margin, rows in found.items():
+    for margin, rows in pairs.items():
         heights[min(int((margin - low) / (high - low) * BINS), BINS - 1)] += rows
     ground, most = HEIGHT - FLOOR, max(heights)
     parts = [
@@ -66,9 +66,9 @@ def margins(counts: Counts) -> Html:
         text(SIDE - 8, 22, count(most), "small", "end"),
         text(SIDE - 8, ground + 4, "0", "small", "end"),
     ]
-    told = f"Pairs by score margin, from {low:g} to {high:g}; the highest column has {count(most)}."
-    drawn = svg("margins", "Margin of the scores", told, (WIDTH, HEIGHT), parts)
-    return figure("Margin of the scores", f"number of pairs in each of {BINS} equal steps", drawn)
+    words = f"Pairs by score margin, from {low:g} to {high:g}; the highest column has {count(most)}."
+    histogram = svg("margins", "Margin of the scores", words, (WIDTH, HEIGHT), parts)
+    return figure("Margin of the scores", f"number of pairs in each of {BINS} equal steps", histogram)
 
 
 def _parts(stage: str, reasons: Mapping[str, int], top: float, scale: float) -> Iterator[Html]:

@@ -4,18 +4,18 @@ import re
 
 from zephyr_page.markup import Html, digest, element, join, safe, shorten
 from zephyr_run.report import examples
-from zephyr_run.report.found import Step
+from zephyr_run.report.on_disk import StepFiles
 
 SNIPPET = 260  # characters of an example
 
 
-def rewritten(step: Step) -> Html:
+def rewritten(step: StepFiles) -> Html:
     """Return up to three changed passages, before and after."""
     rows = examples.rewritten(step.folder)
     return join([element("h4", _title("rewritten passages", rows)), *map(_change, rows)]) if rows else Html("")
 
 
-def dropped(step: Step) -> Html:
+def dropped(step: StepFiles) -> Html:
     """Return up to three dropped rows with the reason and what was matched."""
     rows = examples.dropped(step.folder, step.counts["dropped"] if step.counts else {})
     return join([element("h4", _title("dropped rows", rows)), *map(_drop, rows)]) if rows else Html("")

@@ -7,25 +7,24 @@ from zephyr_core.records import Counts, DatasetManifest
 from zephyr_page.markup import Html, count, digest, element, facts, join, note, real, share, table
 from zephyr_run.report import bars
 from zephyr_run.report.changes import dropped, rewritten
-from zephyr_run.report.found import Run, Step
-from zephyr_run.steps import DATA
+from zephyr_run.report.on_disk import Run, StepFiles
 
 MOST_MODELS = 12
 
 
 def about(run: Run) -> Html:
     """Return the part about each data step."""
-    return join(_step(run.steps[name]) for name in DATA)
+    return join(map(_step, run.of_kind("dataset")))
 
 
-def _step(step: Step) -> Html:
+def _step(step: StepFiles) -> Html:
     head = element("h3", step.name)
     if step.dataset is None:
         return join([head, note(f"{step.state.capitalize()}.")])
     counts = step.dataset["counts"]
-    left = [_reasons(counts, step.stages), *_lengths(counts)]
-    right = [_splits(step), rewritten(step), dropped(step), _models(counts)]
-    columns = join([element("div", join(left)), element("div", join(right))])
+    of_rows = [_reasons(counts, step.stages), *_lengths(counts)]
+    of_dataset = [_splits(step), rewritten(step), dropped(step), _models(counts)]
+    columns = join([element("div", join(of_rows)), element("div", join(of_dataset))])
     return join([head, _basics(step.dataset), element("div", columns, class_="split")])
 
 
@@ -72,7 +71,7 @@ def _bar(part: float) -> Html:
     return element("span", "", class_="bar", style=f"width:{part:.1%}")
 
 
-def _splits(step: Step) -> Html:
+def _splits(step: StepFiles) -> Html:
     rows = [(name, count(entry["rows"]), digest(entry["rows_digest"])) for name, entry in step.splits.items()]
     return table(
         "Splits; the digest depends on the rows alone, not on their order",

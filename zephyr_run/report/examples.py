@@ -1,6 +1,6 @@
 """Rows to show: a few of each kind from the audit, pairs from the test split. Reads no more than needed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ Row = dict[str, Any]
 
 def dropped(step_folder: Path, counts: Mapping[str, int]) -> list[Row]:
     """Return dropped rows with what was matched: first one per stage, for its most common reason."""
-    found = _of_each_kind(step_folder / "audit" / "dropped.parquet", _reason)
+    candidates = _of_each_kind(step_folder / "audit" / "dropped.parquet", _reason)
     stages: dict[str, list[Row]] = {}
-    for row in sorted(found, key=lambda row: (_is_mute(row), -counts.get(_reason(row), 0))):
+    for row in sorted(candidates, key=lambda row: (_is_mute(row), -counts.get(_reason(row), 0))):
         stages.setdefault(row["stage"], []).append(row)
     sizes = {stage: sum(n for name, n in counts.items() if name.startswith(f"{stage}/")) for stage in stages}
     ranked = [
@@ -28,13 +28,13 @@ def rewritten(step_folder: Path) -> list[Row]:
     return _of_each_kind(step_folder / "audit" / "rewritten.parquet", lambda row: row["rule"])[:MOST]
 
 
-def pairs(step_folder: Path) -> list[Row]:
-    """Return the first test pairs, or train pairs if there are no test pairs."""
-    for split in ("test_prefs", "train_prefs"):
+def pairs(step_folder: Path, splits: Sequence[str]) -> list[Row]:
+    """Return the first pairs of the first split that has any."""
+    for split in splits:
         files = sorted((step_folder / "data").glob(f"{split}-*.parquet"))
-        found = [row | {"split": split} for file in files[:1] for row in _rows(file, MOST)]
-        if found:
-            return found
+        rows = [row | {"split": split} for file in files[:1] for row in _rows(file, MOST)]
+        if rows:
+            return rows
     return []
 
 
@@ -53,8 +53,8 @@ def _of_each_kind(file: Path, kind: Callable[[Row], str]) -> list[Row]:
     best: dict[str, Row] = {}
     further: list[Row] = []
     for row in _rows(file, LOOKED_AT):
-        held = best.get(kind(row))
-        if held is None or (not held.get("matched") and row.get("matched")):
+        first = best.get(kind(row))
+        if first is None or (not first.get("matched") and row.get("matched")):
             best[kind(row)] = row
         elif len(further) < MOST and row.get("matched", True):
             further.append(row)
@@ -64,10 +64,10 @@ def _of_each_kind(file: Path, kind: Callable[[Row], str]) -> list[Row]:
 def _rows(file: Path, most: int) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
-    left = most
+    rest = most
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(batch_size=min(most, 1024)):
-            yield from batch.slice(0, left).to_pylist()
-            left -= batch.num_rows
-            if left <= 0:
+            yield from batch.slice(0, rest).to_pylist()
+            rest -= batch.num_rows
+            if rest <= 0:
                 return

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
+from zephyr_core.records import Counts
 from zephyr_page.markup import Html, count, element, facts, join, real, share
 from zephyr_page.series import interval
-from zephyr_run.report.found import TRAINING, WHOLE, Run
-from zephyr_run.steps import CHAIN, DATA
+from zephyr_run.report.on_disk import WHOLE, Run, StepFiles
 
 LINKS = (("flow", "Data flow"), ("data", "Data"), ("training", "Training"), ("samples", "Samples"))
-NAMES = {step.name: step.title for step in CHAIN}
 FEW = 30  # test pairs; with fewer, an accuracy says little
 
 
@@ -21,7 +20,7 @@ def header(run: Run) -> Html:
     parts = [
         element("h1", f"Run of the recipe {run.name}"),
         element("p", f"{run.about()[:1].upper()}{run.about()[1:]}.", class_="lead") if run.about() else "",
-        element("p", made(run)),
+        element("p", results(run)),
         element("dl", join(key), class_="key") if key else "",
         facts([("Steps", _states(run)), ("Data finished", _finished(run)), ("Versions", versions(run))]),
         element("nav", element("ul", links), aria_label="Sections"),
@@ -29,31 +28,33 @@ def header(run: Run) -> Html:
     return element("header", join(parts))
 
 
-def made(run: Run) -> str:
+def results(run: Run) -> str:
     """Return one sentence about what the run made."""
-    clean, pairs = (run.steps[name].counts for name in DATA)
-    told = []
-    if clean:
-        told.append(f"{count(clean['kept_rows'])} clean dialogues of {count(clean['rows_read'])} raw ones")
-    if pairs:
-        told.append(f"{count(pairs['pairs'])} preference pairs of {count(pairs['rows_read'])} rated rows")
-    told += [f"a {NAMES[name]} model" for name in TRAINING if run.steps[name].manifest]
-    if not told:
+    phrases = [_rows(step.counts) for step in run.of_kind("dataset") if step.counts]
+    phrases += [f"a {step.step.title} model" for step in run.of_kind("model") if step.manifest]
+    if not phrases:
         return "This run has no finished step yet."
-    return f"It made {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}{_size(run)}."
+    return f"It made {', '.join(phrases[:-1])}{' and ' if phrases[1:] else ''}{phrases[-1]}{_size(run)}."
+
+
+def _rows(counts: Counts) -> str:
+    """Return what a data step made of what, as a phrase."""
+    if "pairs" in counts:
+        return f"{count(counts['pairs'])} preference pairs of {count(counts['rows_read'])} rated rows"
+    return f"{count(counts['kept_rows'])} clean dialogues of {count(counts['rows_read'])} raw ones"
 
 
 def versions(run: Run) -> str:
     """Return the versions that the steps recorded; two where steps disagree."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for step in run.steps.values():
         for name, version in (step.manifest["versions"] if step.manifest else {}).items():
-            if version not in found.setdefault(name, []):
-                found[name].append(version)
-    return ", ".join(f"{name} {' and '.join(seen)}" for name, seen in sorted(found.items()))
+            if version not in by_name.setdefault(name, []):
+                by_name[name].append(version)
+    return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in sorted(by_name.items()))
 
 
-def accuracy_told(accuracy: float, pairs: int) -> str:
+def accuracy_note(accuracy: float, pairs: int) -> str:
     """Return what an accuracy on this number of pairs is worth."""
     if not pairs:
         return "share of test pairs; chance is 0.50"
@@ -64,24 +65,36 @@ def accuracy_told(accuracy: float, pairs: int) -> str:
 
 def _figures(run: Run) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and remark of each key figure that is known."""
-    clean, pairs = (run.steps[name].counts for name in DATA)
-    if clean:
-        kept, read = clean["kept_rows"], clean["rows_read"]
-        yield "Dialogues kept", count(kept), f"of {count(read)} read, {share(kept, read)}"
-    if pairs:
-        kept, read = pairs["kept_rows"], pairs["rows_read"]
-        yield "Pairs", count(pairs["pairs"]), f"from {count(kept)} of {count(read)} rated rows, {share(kept, read)}"
-    tests = run.steps["sft"].tests()
-    if tests:
+    for step in run.of_kind("dataset"):
+        yield from _data_figures(step)
+    for step in run.of_kind("model"):
+        yield from _model_figures(run, step)
+
+
+def _data_figures(step: StepFiles) -> Iterator[tuple[str, str, str]]:
+    counts = step.counts
+    if not counts:
+        return
+    rows, read = counts["kept_rows"], counts["rows_read"]
+    if "pairs" in counts:
+        yield "Pairs", count(counts["pairs"]), f"from {count(rows)} of {count(read)} rated rows, {share(rows, read)}"
+    else:
+        yield "Dialogues kept", count(rows), f"of {count(read)} read, {share(rows, read)}"
+
+
+def _model_figures(run: Run, step: StepFiles) -> Iterator[tuple[str, str, str]]:
+    tests, title = step.tests(), step.step.title
+    if not tests:
+        return
+    if not step.is_of_pairs:
         ends = [tests[0], tests[-1]] if tests[1:] else tests
-        told = "first → last evaluation" if tests[1:] else "last evaluation"
-        yield "dSFT test loss", " → ".join(real(row.get("loss"), 2) for row in ends), f"nats per token, {told}"
-    tests = run.steps["dpo"].tests()
-    if tests:
-        accuracy, margin = tests[-1].get("accuracy"), tests[-1].get("margin")
-        if accuracy is not None:
-            yield "dDPO test accuracy", real(accuracy, 2), accuracy_told(accuracy, run.test_pairs())
-        yield "dDPO test margin", real(margin, 3), "β × nats, mean over test pairs; 0 at the start"
+        which = "first → last evaluation" if tests[1:] else "last evaluation"
+        yield f"{title} test loss", " → ".join(real(row.get("loss"), 2) for row in ends), f"nats per token, {which}"
+        return
+    accuracy, margin = tests[-1].get("accuracy"), tests[-1].get("margin")
+    if accuracy is not None:
+        yield f"{title} test accuracy", real(accuracy, 2), accuracy_note(accuracy, run.test_rows(step))
+    yield f"{title} test margin", real(margin, 3), "β × nats, mean over test pairs; 0 at the start"
 
 
 def _figure(name: str, value: str, aside: str) -> Html:
@@ -92,7 +105,7 @@ def _figure(name: str, value: str, aside: str) -> Html:
 def _states(run: Run) -> str:
     if all(step.state == WHOLE for step in run.steps.values()):
         return f"all {len(run.steps)} whole"
-    return ", ".join(f"{NAMES[name]} {step.state}" for name, step in run.steps.items())
+    return ", ".join(f"{step.step.title} {step.state}" for step in run.steps.values())
 
 
 def _finished(run: Run) -> str:
@@ -102,6 +115,6 @@ def _finished(run: Run) -> str:
 
 def _size(run: Run) -> str:
     """Return how large the models are, if a plan says so."""
-    sizes = [run.steps[name].plan.get("shape", {}).get("parameters") for name in TRAINING]
-    known = [size for size in sizes if size]
-    return f" of {count(known[0])} parameters" if known and run.steps["sft"].manifest else ""
+    sizes = [step.plan.get("shape", {}).get("parameters") for step in run.of_kind("model") if step.manifest]
+    size = next(filter(None, sizes), None)
+    return f" of {count(size)} parameters" if size else ""

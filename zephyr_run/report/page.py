@@ -7,10 +7,9 @@ from zephyr_core.manifest import write_text_whole
 from zephyr_page.document import document
 from zephyr_page.drawing import figure
 from zephyr_page.markup import Html, element, join, note, section
-from zephyr_run.report import bars, data_steps, flow, found, provenance, samples, training
-from zephyr_run.report.found import Run
+from zephyr_run.report import bars, data_steps, flow, on_disk, provenance, samples, training
 from zephyr_run.report.head import header
-from zephyr_run.steps import DATA
+from zephyr_run.report.on_disk import Run
 
 NAME = "report.html"
 
@@ -21,33 +20,34 @@ def write(run_directory: Path, recipe_name: str) -> Path:
     The same directory gives the same bytes. Steps that were not run are marked as such.
     """
     path = run_directory / NAME
-    write_text_whole(path, page(found.read(run_directory, recipe_name)))
+    write_text_whole(path, page(on_disk.read(run_directory, recipe_name)))
     return path
 
 
 def page(run: Run) -> str:
     """Return the page."""
     sections = [
-        section("Data flow", "flow", [_told(flow_part, run)]),
-        section("Data", "data", [_told(data_steps.about, run)]),
-        section("Training", "training", [_told(training.about, run)]),
-        section("Samples", "samples", [_told(samples.about, run)]),
-        section("Provenance", "provenance", [_told(provenance.about, run)]),
+        section("Data flow", "flow", [_part(flow_part, run)]),
+        section("Data", "data", [_part(data_steps.about, run)]),
+        section("Training", "training", [_part(training.about, run)]),
+        section("Samples", "samples", [_part(samples.about, run)]),
+        section("Provenance", "provenance", [_part(provenance.about, run)]),
     ]
-    body = join([_told(header, run), element("main", join(sections)), element("footer", _made_by())])
+    body = join([_part(header, run), element("main", join(sections)), element("footer", _made_by())])
     return document(f"{run.name} · zephyr run", body)
 
 
 def flow_part(run: Run) -> Html:
     """Return the picture of the rows, the drops next to it, and the sums."""
-    drawn = figure(
+    rows = figure(
         "Rows", "widths are to scale within each stream; arrows: which rows train which model", flow.picture(run)
     )
-    beside = [*(bars.drops(run.steps[name]) for name in DATA), *(note(flow.sums(run.steps[name])) for name in DATA)]
-    return element("div", join([drawn, element("div", join(beside))]), class_="split")
+    steps = run.of_kind("dataset")
+    drops = [*map(bars.drops, steps), *(note(flow.sums(step)) for step in steps)]
+    return element("div", join([rows, element("div", join(drops))]), class_="split")
 
 
-def _told(part: Callable[[Run], Html], run: Run) -> Html:
+def _part(part: Callable[[Run], Html], run: Run) -> Html:
     """Return a part of the page, or what is wrong with it if a file on disk is not as it should be."""
     try:
         return part(run)

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zephyr_core.manifest import NAME, file_digest
-from zephyr_core.records import DatasetManifest, FileEntry, ModelManifest, Verified
+from zephyr_core.records import AnyManifest, DatasetManifest, FileEntry, ModelManifest, Verified
 from zephyr_page.markup import Html, count, digest, element, facts, folded, join, note, table
-from zephyr_run.report.found import WHOLE, Run, Step
-from zephyr_run.report.head import NAMES
-from zephyr_run.steps import DATA
+from zephyr_run.report.on_disk import WHOLE, Run, StepFiles
 
 WEIGHTS = (".safetensors", ".bin")
 
@@ -17,7 +15,7 @@ WEIGHTS = (".safetensors", ".bin")
 def about(run: Run) -> Html:
     """Return how to check the run, then each step's provenance."""
     checks = [element("h3", "How to check"), element("pre", _checks(run))]
-    return join([*_commands(run), *checks, *_student(run), *_steps(run)])
+    return join([*_commands(run), *checks, *_steps(run)])
 
 
 def _commands(run: Run) -> Iterator[Html]:
@@ -30,36 +28,45 @@ def _commands(run: Run) -> Iterator[Html]:
 
 def _checks(run: Run) -> str:
     place = shlex.quote(str(run.folder))
-    lines = [f"zephyr data verify {place}/{name}" for name in DATA if run.steps[name].state == WHOLE]
+    lines = [f"zephyr data verify {place}/{step.name}" for step in run.of_kind("dataset") if step.state == WHOLE]
     return "\n".join([*lines, f"zephyr reproduce {place}"])
-
-
-def _student(run: Run) -> Iterator[Html]:
-    if run.student is None:
-        return
-    yield element("h3", "Student")
-    texts, values = run.student["texts"], run.student["options"]["values"]
-    yield facts(
-        [
-            ("Built from seed", values.get("seed")),
-            ("Tokenizer learned from", f"{count(texts['rows'])} texts"),
-            ("Texts", digest(texts["digest"])),
-        ]
-    )
-    yield _files(run.student["files"])
 
 
 def _steps(run: Run) -> Iterator[Html]:
     for step in run.steps.values():
-        yield element("h3", NAMES[step.name])
+        yield element("h3", step.step.title)
+        if step.manifest is None:
+            yield note(f"{step.state.capitalize()}.")
+            continue
         if step.dataset:
             yield from _data(step.folder, step.dataset)
         elif step.model:
             yield from _training(step, step.model)
-        if step.manifest:
-            yield _files(step.manifest["files"])
         else:
-            yield note(f"{step.state.capitalize()}.")
+            yield from _artefact(step.folder, step.manifest)
+        yield _files(step.manifest["files"])
+
+
+def _artefact(folder: Path, content: AnyManifest) -> Iterator[Html]:
+    if content["kind"] == "student":
+        texts, values = content["texts"], content["options"]["values"]
+        yield facts(
+            [
+                ("Built from seed", values.get("seed")),
+                ("Tokenizer learned from", f"{count(texts['rows'])} texts"),
+                ("Texts", digest(texts["digest"])),
+                ("Manifest", digest(file_digest(folder / NAME))),
+            ]
+        )
+    if content["kind"] == "reference":
+        yield facts(
+            [
+                ("Pairs", count(sum(content["rows"].values()))),
+                ("Weights", digest(content["model"])),
+                ("Token rows", digest(content["tokens"])),
+                ("Numerics", content["numerics"]),
+            ]
+        )
 
 
 def _data(folder: Path, content: DatasetManifest) -> Iterator[Html]:
@@ -77,7 +84,7 @@ def _data(folder: Path, content: DatasetManifest) -> Iterator[Html]:
     )
 
 
-def _training(step: Step, content: ModelManifest) -> Iterator[Html]:
+def _training(step: StepFiles, content: ModelManifest) -> Iterator[Html]:
     job = step.job
     weights = [
         (name.removeprefix("model/"), digest(entry["sha256"]))

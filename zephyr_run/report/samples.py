@@ -6,7 +6,7 @@ from zephyr_core.reading import json_lines
 from zephyr_page.markup import Html, element, join, note, real, shorten
 from zephyr_run.outputs import SAMPLES
 from zephyr_run.report import examples
-from zephyr_run.report.found import Run
+from zephyr_run.report.on_disk import Run
 
 
 def about(run: Run) -> Html:
@@ -15,21 +15,20 @@ def about(run: Run) -> Html:
 
 
 def _pairs(run: Run) -> Html:
-    step = run.steps["binarize"]
+    step = run.of_kind("dataset")[-1]
     if not step.manifest:
-        return note(f"binarize: {step.state}.")
-    rows = examples.pairs(step.folder)
+        return note(f"{step.name}: {step.state}.")
+    test, train = step.step.splits[1], step.step.splits[0]
+    rows = examples.pairs(step.folder, (test, train))
     if not rows:
         return note("There is no pair to show.")
-    where = (
-        "the test split; the models were not trained on them" if rows[0]["split"] == "test_prefs" else "the train split"
-    )
+    where = "the test split; the models were not trained on them" if rows[0]["split"] == test else "the train split"
     return join([note(f"The first {len(rows)} of {where}."), *map(_pair, rows)])
 
 
 def _pair(row: examples.Row) -> Html:
     sides = [
-        _said(f"{side}, score {real(row.get(f'score_{side}'), 2)}{_by(row, side)}", last_text(row[side]))
+        _quote(f"{side}, score {real(row.get(f'score_{side}'), 2)}{_by(row, side)}", last_text(row[side]))
         for side in ("chosen", "rejected")
     ]
     return _example(last_text(row["prompt"]), _turns(row["prompt"]), sides)
@@ -39,14 +38,14 @@ def _answers(run: Run) -> Html:
     rows, unreadable = json_lines(run.folder / SAMPLES)
     if not rows:
         return note(f"The run directory has no {SAMPLES}.")
-    shown = [_answered(row) for row in rows]
-    told = f"Greedy answers to the first {len(shown)} held-out prompts, in the order of their keys"
-    return join([note(f"{told}{f'; {unreadable} lines are not JSON' if unreadable else ''}."), *shown])
+    damage = f"; {unreadable} lines are not JSON" if unreadable else ""
+    caption = f"Greedy answers to the first {len(rows)} held-out prompts, in the order of their keys{damage}."
+    return join([note(caption), *map(_answered, rows)])
 
 
 def _answered(row: dict[str, Any]) -> Html:
     stopped = row.get("stopped") or {}
-    sides = [_said(f"{name}{_end(stopped.get(name))}", str(text)) for name, text in (row.get("answers") or {}).items()]
+    sides = [_quote(f"{name}{_end(stopped.get(name))}", str(text)) for name, text in (row.get("answers") or {}).items()]
     return _example(last_text(row.get("prompt")), "", sides)
 
 
@@ -57,11 +56,11 @@ def _end(has_stopped: object) -> str:
 
 
 def _example(prompt: str, aside: str, sides: list[Html]) -> Html:
-    parts = [_said(f"prompt{aside}", prompt), element("div", join(sides), class_="cards")]
+    parts = [_quote(f"prompt{aside}", prompt), element("div", join(sides), class_="cards")]
     return element("div", join(parts), class_="example")
 
 
-def _said(who: str, text: str) -> Html:
+def _quote(who: str, text: str) -> Html:
     spoken = element("p", shorten(text) or "(nothing)", class_="said", dir="auto")
     return element("div", join([element("p", who, class_="who"), spoken]))
 

@@ -8,8 +8,8 @@ from zephyr_core.records import JobRecord, MetricsRow, PlanRecord
 from zephyr_page import training_curves
 from zephyr_page.chart import figure
 from zephyr_page.markup import Html, count, element, facts, folded, join, note, real, safe, table
-from zephyr_run.report.found import TRAINING, Run, Step
-from zephyr_run.report.head import NAMES, accuracy_told
+from zephyr_run.report.head import accuracy_note
+from zephyr_run.report.on_disk import Run, StepFiles
 
 MOST_EVALUATIONS = 12  # rows in the table of evaluations
 COLUMNS = (  # metric, name, decimals
@@ -24,7 +24,7 @@ COLUMNS = (  # metric, name, decimals
 
 def about(run: Run) -> Html:
     """Return the deviations of the recipe, then the part about each training step."""
-    return join([*_notes(run), *(_step(run, run.steps[name]) for name in TRAINING)])
+    return join([*_notes(run), *(_step(run, step) for step in run.of_kind("model"))])
 
 
 def _notes(run: Run) -> Iterator[Html]:
@@ -41,16 +41,16 @@ def _note_table(caption: str, notes: list[dict[str, Any]]) -> Html:
     return table(caption, ("here", "the paper", "decision"), rows)
 
 
-def _step(run: Run, step: Step) -> Html:
-    head = element("h3", NAMES[step.name])
+def _step(run: Run, step: StepFiles) -> Html:
+    head = element("h3", step.step.title)
     if not (step.plan or step.metrics or step.manifest):
         return join([head, note(f"{step.state.capitalize()}.")])
     parts = [head, note(f"{step.state.capitalize()}.") if not step.manifest else "", _plan(step)]
-    drawn = [_curves(step) if step.metrics else note("No metrics were logged."), *_evaluations(run, step)]
-    return join([*parts, *drawn, _options(step)])
+    charts = [_curves(step) if step.metrics else note("No metrics were logged."), *_evaluations(run, step)]
+    return join([*parts, *charts, _options(step)])
 
 
-def _curves(step: Step) -> Html:
+def _curves(step: StepFiles) -> Html:
     charts = join(map(figure, training_curves.charts(step.metrics, step.name)))
     parts = [element("div", charts, class_="charts"), note(" ".join(training_curves.remarks(step.metrics)))]
     if step.unreadable_lines:
@@ -58,7 +58,7 @@ def _curves(step: Step) -> Html:
     return join(parts)
 
 
-def _plan(step: Step) -> Html:
+def _plan(step: StepFiles) -> Html:
     plan, job = step.plan, step.job
     tokens = plan.get("tokens") or {}
     packing = tokens.get("packing_fill_share")
@@ -108,29 +108,29 @@ def _backend(job: JobRecord) -> str | None:
     return f"{job.get('backend')}, {processes} on {where}, {job.get('numerics')}"
 
 
-def _seconds(step: Step) -> str | None:
+def _seconds(step: StepFiles) -> str | None:
     seconds = step.record.get("seconds")
     return f"{real(seconds, 1)} s for the whole step" if isinstance(seconds, int | float) else None
 
 
-def _evaluations(run: Run, step: Step) -> Iterator[Html]:
+def _evaluations(run: Run, step: StepFiles) -> Iterator[Html]:
     tests = step.tests()
     if not tests:
         return
-    shown = tests if len(tests) <= MOST_EVALUATIONS else _of_epochs(tests)
-    columns = [column for column in COLUMNS if any(column[0] in row for row in shown)]
+    listed_tests = tests if len(tests) <= MOST_EVALUATIONS else _of_epochs(tests)
+    columns = [column for column in COLUMNS if any(column[0] in row for row in listed_tests)]
     head = ("epoch", "step", *(name for _, name, _ in columns))
     rows = [
         (f"{row.get('epoch', 0):.4g}", count(row["step"]), *(real(row.get(key), digits) for key, _, digits in columns))
-        for row in shown
+        for row in listed_tests
     ]
-    left_out = f"; {len(tests) - len(shown)} between are left out" if len(shown) < len(tests) else ""
-    told = table(f"Evaluations on the test split{left_out}", head, rows, "lr" + "r" * len(columns))
+    left_out = f"; {len(tests) - len(listed_tests)} between are left out" if len(listed_tests) < len(tests) else ""
+    evaluations = table(f"Evaluations on the test split{left_out}", head, rows, "lr" + "r" * len(columns))
     accuracy = tests[-1].get("accuracy")
     if accuracy is not None:
-        last = note(f"Last test accuracy {real(accuracy, 3)}, {accuracy_told(accuracy, run.test_pairs())}.")
-        told = join([told, last])
-    yield told
+        last = note(f"Last test accuracy {real(accuracy, 3)}, {accuracy_note(accuracy, run.test_rows(step))}.")
+        evaluations = join([evaluations, last])
+    yield evaluations
 
 
 def _of_epochs(tests: list[MetricsRow]) -> list[MetricsRow]:
@@ -139,7 +139,7 @@ def _of_epochs(tests: list[MetricsRow]) -> list[MetricsRow]:
     return [tests[0], *ends[2 - MOST_EVALUATIONS :], tests[-1]]
 
 
-def _options(step: Step) -> Html:
+def _options(step: StepFiles) -> Html:
     """Return the non-default options, folded; defaults are the paper's where it gives them."""
     options, origins = step.job.get("options", {}), step.job.get("origins", {})
     rows = [

@@ -11,7 +11,7 @@ from typing import Any
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import cached_model, local_model, sizes_of
-from zephyr_train.options import StudentOptions
+from zephyr_train.options import NEW, StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
 _PROJECTION = re.compile(r".*\blayers\.0\..*?(\w+)\.weight")
@@ -43,7 +43,7 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
         ModelUnreachable: the sizes cannot be found here.
     """
     name = str(model) if model is not None else student.source
-    if name == "new":
+    if name == NEW:
         return _of_options(student)
     revision = student.revision if name == student.source else "main"
     folder = (local_model(name) or cached_model(name, revision)).folder

@@ -10,7 +10,7 @@ from zephyr_core.hub import is_hub_id
 from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import STUDENT, config_of
-from zephyr_train.options import DPOOptions
+from zephyr_train.options import NEW, DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.planning.shape import Shape, shape_of
@@ -160,7 +160,7 @@ def _shape(found: Examination) -> Shape | None:
             found.add(Fault("broken-model", str(fault), fault.hint or ""))
             return None
         found.notes.append(f"the plan assumes the sizes of the recipe's student: {fault}")
-        return shape_of("new", student)
+        return shape_of(NEW, student)
 
 
 def _rows(found: Examination, statistics: "TokenStatistics | None") -> Rows | None:

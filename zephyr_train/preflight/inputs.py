@@ -2,14 +2,14 @@
 
 import functools
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from zephyr_core import hub, manifest, paths
 from zephyr_train import models
 from zephyr_train.asked import Asked
-from zephyr_train.errors import ModelUnreachable, RowsUnfit
+from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import Model
+from zephyr_train.options import NEW
 from zephyr_train.reader import Source, open_data
 
 KINDS = {"sft": "dialogues", "dpo": "pairs"}
@@ -42,7 +42,7 @@ def find_model(asked: Asked, source: Source | None, *, dry: bool) -> Model:
             return Model(f"what `zephyr train sft --recipe {asked.recipe.typed}` makes", None)
         return _required(str(models.step_before(asked.recipe, "sft", "model")))
     name = name or asked.student.source
-    if name == "new":
+    if name == NEW:
         return _built(asked, source, dry=dry)
     found = models.local_model(name)
     if found is not None:
@@ -61,24 +61,16 @@ def _required(name: str) -> Model:
 
 def _built(asked: Asked, source: Source | None, *, dry: bool) -> Model:
     """Return the student, built from the rows' texts; a dry run's has no weights and is removed when zephyr exits."""
-    from zephyr_train.student import build_for_plan, student
+    from zephyr_train.student import build_for_plan, student, texts_of
 
     folder = paths.run_directory(asked.recipe.name, "student")
     if source is None:
         return Model("a new student", None)
     if dry and not manifest.is_whole(folder):
         planned = Path(_temporary().name) / source.digest[:16]
-        build_for_plan(asked.student, _texts(source), planned)
+        build_for_plan(asked.student, texts_of(source), planned)
         return Model("a new student", planned)
-    return Model("a new student", student(asked.student, lambda: _texts(source), folder).resolve())
-
-
-def _texts(source: Source) -> Iterable[str]:
-    if source.kind != "dialogues":
-        raise RowsUnfit("a new student is built from dialogues", "begin with `zephyr train sft`")
-    for messages in source.table("train")["messages"]:
-        for message in messages.as_py():
-            yield message["content"]
+    return Model("a new student", student(asked.student, lambda: texts_of(source), folder).resolve())
 
 
 @functools.cache

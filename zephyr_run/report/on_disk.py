@@ -10,6 +10,7 @@ from zephyr_core.errors import RecipeError
 from zephyr_core.kinds import JOB
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.records import (
+    AnyManifest,
     Counts,
     DatasetManifest,
     JobRecord,
@@ -18,26 +19,24 @@ from zephyr_core.records import (
     PlanRecord,
     SplitEntry,
     StepEntry,
-    StudentManifest,
 )
 from zephyr_core.shape import fitting
-from zephyr_run.outputs import STUDENT
+from zephyr_core.steps import Kind, Step
+from zephyr_run import outputs
 from zephyr_run.record import entries
-from zephyr_run.steps import CHAIN, DATA
+from zephyr_run.steps import CHAIN
 
-TRAINING = tuple(step.name for step in CHAIN if step.kind == "model")
 WHOLE, BEGUN, ABSENT, DAMAGED = "whole", "begun, not finished", "not run", "damaged"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step's folder as it is; what is missing is empty."""
+class StepFiles:
+    """What a step has in its folder; what is missing is empty."""
 
-    name: str
+    step: Step
     folder: Path
     state: str
-    dataset: DatasetManifest | None = None  # of a finished data step
-    model: ModelManifest | None = None  # of a finished training step
+    manifest: AnyManifest | None = None  # of a finished step
     plan: PlanRecord = field(default_factory=PlanRecord)
     job: JobRecord = field(default_factory=JobRecord)
     metrics: tuple[MetricsRow, ...] = ()
@@ -45,9 +44,19 @@ class Step:
     record: StepEntry = field(default_factory=StepEntry)  # what `zephyr run` noted: command, seconds
 
     @property
-    def manifest(self) -> DatasetManifest | ModelManifest | None:
-        """Return the manifest, which a finished step has."""
-        return self.dataset or self.model
+    def name(self) -> str:
+        """Return the name of the step."""
+        return self.step.name
+
+    @property
+    def dataset(self) -> DatasetManifest | None:
+        """Return the manifest of a finished data step."""
+        return manifest.as_dataset(self.manifest)
+
+    @property
+    def model(self) -> ModelManifest | None:
+        """Return the manifest of a finished training step."""
+        return self.manifest if self.manifest and self.manifest["kind"] == "model" else None
 
     @property
     def counts(self) -> Counts | None:
@@ -68,6 +77,11 @@ class Step:
         """Return the number of rows in a split, 0 if there is none."""
         return self.splits[split]["rows"] if split in self.splits else 0
 
+    @property
+    def is_of_pairs(self) -> bool:
+        """Return whether a training step's metrics are those of pairs."""
+        return any("margin" in row for row in self.metrics)
+
     def tests(self) -> list[MetricsRow]:
         """Return the rows of the evaluations, in the order of steps."""
         return [row for row in self.metrics if row["split"] == "test"]
@@ -80,8 +94,7 @@ class Run:
     folder: Path
     name: str
     recipe: recipe.Recipe | None
-    steps: Mapping[str, Step]
-    student: StudentManifest | None
+    steps: Mapping[str, StepFiles]  # in order; artefacts only if they are there
     records: Mapping[str, StepEntry]  # what `zephyr run` noted for each step, in the order they ran
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
@@ -92,30 +105,42 @@ class Run:
         """Return the recipe's one-line description, if it can be read."""
         return self.recipe.about() if self.recipe else ""
 
-    def test_pairs(self) -> int:
-        """Return how many pairs dDPO's accuracy was measured on; 0 if unknown."""
-        model = self.steps["dpo"].model
-        rows = model["inputs"].get("rows", "") if model else ""
-        return self.steps["binarize"].rows_of("test_prefs") if Path(rows).name == "binarize" else 0
+    def of_kind(self, kind: Kind) -> list[StepFiles]:
+        """Return the steps of a kind, in order."""
+        return [files for files in self.steps.values() if files.step.kind == kind]
+
+    def source(self, files: StepFiles) -> StepFiles | None:
+        """Return the data step that a training step reads."""
+        return next((source for source in self.of_kind("dataset") if source.name in files.step.reads), None)
+
+    def test_rows(self, files: StepFiles) -> int:
+        """Return how many rows a training step was evaluated on; 0 if unknown."""
+        rows, source = files.model["inputs"].get("rows", "") if files.model else "", self.source(files)
+        is_it = source is not None and Path(rows).name == source.name
+        return source.rows_of(source.step.splits[1]) if source and is_it else 0
 
 
 def read(folder: Path, recipe_name: str) -> Run:
     """Return what a run directory holds; a missing or damaged step says so in its state."""
     records = entries(folder)
-    steps = {name: read_step(folder / name, records.get(name, {})) for name in (*DATA, *TRAINING)}
-    return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, _student(folder / STUDENT), records)
+    places = {step: outputs.find(step, folder, records.get(step.name, {})).folder for step in CHAIN}
+    steps = {
+        step.name: files_of(step, place, records.get(step.name, {}))
+        for step, place in places.items()
+        if place is not None and (step.kind != "artefact" or place.is_dir())
+    }
+    return Run(folder, recipe_name, _recipe(folder, recipe_name), steps, records)
 
 
-def read_step(folder: Path, record: StepEntry) -> Step:
+def files_of(step: Step, folder: Path, record: StepEntry) -> StepFiles:
     """Return what a step left in its folder."""
     content = manifest.find(folder)
     lines, unreadable = json_lines(folder / "metrics.jsonl")
-    return Step(
-        folder.name,
+    return StepFiles(
+        step,
         folder,
         WHOLE if content else _state(folder),
-        manifest.as_dataset(content),
-        content if content and content["kind"] == "model" else None,
+        content,
         fitting(json_file(folder / "plan.json"), PlanRecord),
         fitting(json_file(folder / JOB), JobRecord),
         tuple(metrics.ordered(lines)),
@@ -131,16 +156,11 @@ def _state(folder: Path) -> str:
     return BEGUN if folder.is_dir() else ABSENT
 
 
-def _student(folder: Path) -> StudentManifest | None:
-    content = manifest.find(folder)
-    return content if content and content["kind"] == "student" else None
-
-
 def _recipe(folder: Path, name: str) -> recipe.Recipe | None:
     """Return the recipe as the run kept it, else as it is shipped now; None when neither can be read."""
-    for wanted in (str(folder / "recipe" / f"{name}.toml"), name):
+    for name_or_file in (str(folder / "recipe" / f"{name}.toml"), name):
         try:
-            return recipe.load(wanted)
+            return recipe.load(name_or_file)
         except RecipeError:
             continue
     return None
