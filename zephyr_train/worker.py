@@ -33,26 +33,26 @@ def train(job: Job) -> None:
 
     checkpoint = Path(job.checkpoint) if job.checkpoint else None
     callbacks: list[Any] = []
-    made: Any
+    trainer: Any
     if job.step == "dpo":
         from zephyr_train import dpo
 
         margins = dpo.margins_of(job)
         callbacks.append(Watch(job, margins, checkpoint))
-        made = dpo.trainer(job, callbacks, margins)
+        trainer = dpo.trainer(job, callbacks, margins)
     else:
         from zephyr_train import sft
 
         callbacks.append(Watch(job, None, checkpoint))
-        made = sft.trainer(job, callbacks)
-    require_backend(made, job)
-    require_master_weights(made, job)
+        trainer = sft.trainer(job, callbacks)
+    require_backend(trainer, job)
+    require_master_weights(trainer, job)
     if checkpoint is not None:
-        made._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
-    made.args.eval_on_start = checkpoint is None and made.eval_dataset is not None
-    made.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    made.save_model(str(job.folder / ("adapter" if job.options.lora else "weights")))
-    write_probe(made, job)
+        trainer._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
+    trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(job.folder / ("adapter" if job.options.lora else "weights")))
+    write_probe(trainer, job)
 
 
 def _tokens_seen(checkpoint: Path) -> int:
@@ -69,17 +69,17 @@ def require_backend(trainer: Any, job: Job) -> None:
     accelerator = trainer.accelerator
     plugin = accelerator.state.deepspeed_plugin
     if plugin is not None and accelerator.distributed_type == "DEEPSPEED":
-        found = f"deepspeed-{plugin.zero_stage}"
+        backend = f"deepspeed-{plugin.zero_stage}"
     else:
-        found = "single" if accelerator.num_processes == 1 else "ddp"
+        backend = "single" if accelerator.num_processes == 1 else "ddp"
     if job.cpu != (accelerator.device.type == "cpu"):
         raise InvariantBroken(
             f"the plan is for {'a CPU' if job.cpu else 'GPUs'}, torch uses {accelerator.device}",
             "the installed torch does not fit this machine: see `torch.cuda.is_available()`",
         )
-    if (found, accelerator.num_processes) != (job.backend, job.world):
+    if (backend, accelerator.num_processes) != (job.backend, job.world):
         raise InvariantBroken(
-            f"the plan says {job.backend} with {job.world} processes, accelerate set up {found} with"
+            f"the plan says {job.backend} with {job.world} processes, accelerate set up {backend} with"
             f" {accelerator.num_processes}",
             "a variable ACCELERATE_… in the environment overrides the generated launch.yaml; unset it",
         )

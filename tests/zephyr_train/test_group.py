@@ -24,15 +24,15 @@ leave()
 """
 
 
-def left(store: str) -> subprocess.CompletedProcess[str]:
+def child(store: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", CODE, store], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 def test_the_interpreter_is_not_taken_down(tmp_path: Path) -> None:
-    done = left(str(tmp_path / "store"))
+    done = child(str(tmp_path / "store"))
     assert done.returncode == 0, done.stderr
     assert done.stdout == "work doneclosed\nexit functions ran\n"
 
 
 def test_without_a_group_too() -> None:
-    assert left("").returncode == 0
+    assert child("").returncode == 0

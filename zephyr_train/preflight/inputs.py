@@ -7,16 +7,16 @@ from pathlib import Path
 
 from zephyr_core import hub, manifest, paths
 from zephyr_train import models
-from zephyr_train.asked import Asked
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.models import Model
 from zephyr_train.reader import Source, open_data
+from zephyr_train.request import Request
 
 KINDS = {"sft": "dialogues", "dpo": "pairs"}
 ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
-def find_rows(asked: Asked) -> Source:
+def find_rows(asked: Request) -> Source:
     """Return the rows to train on, found but not read.
 
     Raises:
@@ -29,7 +29,7 @@ def find_rows(asked: Asked) -> Source:
     return open_data(named, KINDS[asked.step], asked.options.revision)
 
 
-def find_model(asked: Asked, source: Source | None, *, dry: bool) -> Model:
+def find_model(asked: Request, source: Source | None, *, dry: bool) -> Model:
     """Return the starting model. A dry run uses what is here; a real run fetches or builds the model if needed.
 
     Raises:
@@ -59,7 +59,7 @@ def _required(name: str) -> Model:
     return found
 
 
-def _built(asked: Asked, source: Source | None, *, dry: bool) -> Model:
+def _built(asked: Request, source: Source | None, *, dry: bool) -> Model:
     """Return the student, built from the rows' texts; a dry run's has no weights and is removed when zephyr exits."""
     from zephyr_train.student import build_for_plan, student
 

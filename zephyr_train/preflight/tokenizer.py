@@ -28,10 +28,10 @@ def tokenizer_of(folder: Path) -> Any:
 
 def _is_plain(folder: Path) -> bool:
     """Return whether the folder names the plain class for a model that has no better one."""
-    told = json_file(folder / "tokenizer_config.json")
+    config = json_file(folder / "tokenizer_config.json")
     return (
-        told.get("tokenizer_class") in PLAIN
-        and "auto_map" not in told
+        config.get("tokenizer_class") in PLAIN
+        and "auto_map" not in config
         and config_of(folder).get("model_type") in TYPES
         and (folder / "tokenizer.json").is_file()
         and not (folder / "tekken.json").exists()  # Mistral's own format takes precedence

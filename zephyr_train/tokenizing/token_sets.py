@@ -117,8 +117,8 @@ def _write_splits(
         if limits.packed:
             splits[split]["packing"] = _write_packed(partial, split, limits.max_length)
             say(f"tokens: {split}, packed into {splits[split]['packing']['packed_rows']:,} rows")
-        found = [replace(fault, message=f"{split}: {fault.message}") for fault in tally.faults(limits)]
-        faults.extend(asdict(fault) for fault in found)
+        split_faults = [replace(fault, message=f"{split}: {fault.message}") for fault in tally.faults(limits)]
+        faults.extend(asdict(fault) for fault in split_faults)
         rows = tally.changed_table()
         changed.append(rows.add_column(0, "split", pa.array([split] * rows.num_rows, pa.string())))
     pq.write_table(pa.concat_tables(changed), partial / "changed.parquet")

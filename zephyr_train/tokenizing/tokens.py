@@ -35,8 +35,8 @@ class Tokenized:
 
 def tokenized_sample(source: Source, chat: Chat, limits: Limits, rows: int = SAMPLE_ROWS) -> Tokenized:
     """Return the token rows of the train rows with the smallest prompt_ids: the same whatever the order of rows."""
-    drawn = sample(source.table("train"), source.kind, rows)
-    return tokenize_rows(chat, source.kind, [drawn], limits)
+    batch = sample(source.table("train"), source.kind, rows)
+    return tokenize_rows(chat, source.kind, [batch], limits)
 
 
 def tokenize_rows(chat: Chat, kind: str, batches: Iterable[list[Row]], limits: Limits) -> Tokenized:
@@ -55,6 +55,6 @@ def token_batches(
     """Yield the token rows of each batch, and count in `tally` what happened to its rows."""
     one_batch = {"dialogues": dialogue_batch, "pairs": pair_batch}[kind]
     for rows in batches:
-        batch, found = one_batch(chat, rows, limits)
-        tally.add(found)
+        batch, batch_tally = one_batch(chat, rows, limits)
+        tally.add(batch_tally)
         yield batch

@@ -160,12 +160,14 @@ def check_inference(chat: Chat, messages: Sequence[Message], ids: Sequence[int],
         RowFault: inference-differs or prompt-not-prefix.
     """
 
-    def used(part: Sequence[Message], *, generation: bool) -> list[int]:
+    def template_ids(part: Sequence[Message], *, generation: bool) -> list[int]:
         options = {"tokenize": True, "return_dict": False, "tokenizer_kwargs": {"verbose": False}}
-        given: list[int] = chat.tokenizer.apply_chat_template(list(part), add_generation_prompt=generation, **options)
-        return given
+        part_ids: list[int] = chat.tokenizer.apply_chat_template(
+            list(part), add_generation_prompt=generation, **options
+        )
+        return part_ids
 
-    if used(messages, generation=False) != list(ids):
+    if template_ids(messages, generation=False) != list(ids):
         raise RowFault("inference-differs")
-    if turn and used(messages[:turn], generation=True) != list(ids[:start]):
+    if turn and template_ids(messages[:turn], generation=True) != list(ids[:start]):
         raise RowFault("prompt-not-prefix")

@@ -51,12 +51,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _check_learning_rate(self, step: int, logged: float) -> None:
         options = self._job.options
-        planned = learning_rate_at(
+        expected = learning_rate_at(
             step - 1, options.schedule, options.learning_rate, self._job.warmup_steps, self._job.steps
         )
-        if not math.isclose(logged, planned, rel_tol=1e-6, abs_tol=1e-15):
+        if not math.isclose(logged, expected, rel_tol=1e-6, abs_tol=1e-15):
             raise InvariantBroken(
-                f"the learning rate at step {step} was {logged}, the recipe says {planned}",
+                f"the learning rate at step {step} was {logged}, the recipe says {expected}",
                 "an option given by --set changes the schedule, or the installed transformers does",
             )
 
