@@ -9,7 +9,7 @@ from typing import Any
 from zephyr_core import hub, keys, kinds, manifest
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
-from zephyr_train.rows import layouts
+from zephyr_train.rows import column_layouts
 from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
 
 SPLITS = {
@@ -80,10 +80,10 @@ class Source:
     def _read(self, split: str) -> Any:
         import pyarrow as pa
 
-        tables, dropped = [layouts.empty(self.kind)], []
+        tables, dropped = [column_layouts.empty(self.kind)], []
         for path in self.files[split]:
-            for chunk, origin in chunks(path, layouts.COLUMNS[self.kind]):
-                part = layouts.normalise(self.kind, chunk, origin)
+            for chunk, origin in chunks(path, column_layouts.COLUMNS[self.kind]):
+                part = column_layouts.normalise(self.kind, chunk, origin)
                 tables.append(part.table)
                 out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
                 dropped += [DroppedRow(split, reason, origin.file, origin.rows[row]) for row, reason in out]

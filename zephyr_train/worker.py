@@ -1,14 +1,15 @@
 """What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY`, started by launch.py."""
 
+import atexit
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.training import group
 
 
 def main() -> None:
@@ -16,14 +17,42 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with as_worker(folder):
         job = Job.read(folder)
-        group.begin(job)
+        join_group(job)
         if job.step == "reference":
             from zephyr_train.training.reference_pass import score
 
             score(job)
         else:
             train(job)
-        group.leave()
+        leave_group()
+
+
+def join_group(job: Job) -> None:
+    """Make DeepSpeed start on a CPU as if its shared-memory operation were unavailable: with gloo alone.
+
+    It would compile that operation, which only its inference uses, at the first start (this takes a minute and needs a
+    compiler). Each later start takes a lock file; a process killed at that moment leaves it locked for all others.
+    """
+    if job.cpu and job.backend.startswith("deepspeed"):
+        from deepspeed import ops
+
+        ops.__compatible_ops__ = {}  # DeepSpeed would make it on first use, and uses it only for this operation
+
+
+def leave_group() -> NoReturn:
+    """End this process once its work is done, skipping the interpreter's shutdown.
+
+    A gloo thread may still hold a tensor of the last collective. Releasing it while the interpreter shuts down aborts
+    the process; on a busy machine, about one rank in ten failed this way after finishing its work.
+    """
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()  # NCCL's, which needs it; gloo's stays, since others hold it
+    atexit._run_exitfuncs()  # loggers, trackers
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def train(job: Job) -> None:

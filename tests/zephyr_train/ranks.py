@@ -9,7 +9,7 @@ import torch
 
 from tests.zephyr_train import trl_side
 from tests.zephyr_train.jobs import job
-from zephyr_train.training import group
+from zephyr_train.worker import join_group, leave_group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
 STEP_PAIRS = 8
@@ -81,6 +81,6 @@ def train(folder: Path) -> None:
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])
-    group.begin(job(out, backend="deepspeed-3"))
+    join_group(job(out, backend="deepspeed-3"))
     train(out)
-    group.leave()
+    leave_group()

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 CODE = """
 import atexit, os, sys
 from torch import distributed
-from zephyr_train.training.group import leave
+from zephyr_train.worker import leave_group
 class Held:
     def __del__(self, abort=os.abort):
         abort()
@@ -20,7 +20,7 @@ if sys.argv[1]:
     distributed.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=0, world_size=1)
     atexit.register(lambda: print("closed" if not distributed.is_initialized() else "open"))
 print("work done", end="")
-leave()
+leave_group()
 """
 
 

@@ -14,7 +14,7 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_train.tokenizing.keyed_rows import batches_by_key, keyed_rows, row_key, sample
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import tokenize_rows
 
 LONG = Limits(10_000, 5_000, "cut-prompt")

@@ -9,7 +9,7 @@ import pytest
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import DPOOptions, StudentOptions
 from zephyr_train.planning.memory import Setting, breakdown, disk_need, memory_table, verdict
-from zephyr_train.planning.shape import Shape, shape_of
+from zephyr_train.planning.model_shape import Shape, shape_of
 
 MISTRAL = shape_of(None, StudentOptions())
 GIB = 2**30

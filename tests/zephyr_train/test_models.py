@@ -15,8 +15,8 @@ from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
 from zephyr_train.models import cached_model, hub_model, local_model, step_before
 from zephyr_train.options import StudentOptions
-from zephyr_train.preflight import tokenizer
-from zephyr_train.preflight.tokenizer import tokenizer_of
+from zephyr_train.preflight import row_checks
+from zephyr_train.preflight.row_checks import tokenizer_of
 from zephyr_train.safetensor_headers import INDEX, shapes, weight_files
 from zephyr_train.training.weights import model_digest, require_whole
 
@@ -158,10 +158,10 @@ def test_a_folder_that_leaves_a_choice_leaves_it_to_autotokenizer(
     student: Path, tmp_path: Path, file: str, change: dict[str, object]
 ) -> None:
     copy = shutil.copytree(student, tmp_path / "copy")
-    assert tokenizer._is_plain(copy)
+    assert row_checks._has_plain_tokenizer(copy)
     config = json.loads((copy / file).read_text()) if (copy / file).exists() else {}
     (copy / file).write_text(json.dumps(config | change))
-    assert not tokenizer._is_plain(copy)
+    assert not row_checks._has_plain_tokenizer(copy)
 
 
 def test_headers_are_those_that_safetensors_reads(student: Path) -> None:

@@ -12,8 +12,8 @@ from tests.zephyr_train.small_chat import (
     tokenize_pairs,
     turns,
 )
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import Tokenized
 
 FREE = Limits(10_000, 5_000, "cut-prompt")

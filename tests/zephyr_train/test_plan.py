@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import (
     Rows,
     batch,
@@ -21,7 +22,6 @@ from zephyr_train.planning.plan import (
     warmup_steps,
 )
 from zephyr_train.planning.plan_text import large, plan_text
-from zephyr_train.planning.shape import shape_of
 from zephyr_train.planning.token_statistics import token_statistics
 
 MISTRAL = shape_of(None, StudentOptions())
@@ -173,7 +173,7 @@ import sys
 from zephyr_train.options import DPOOptions, StudentOptions
 from zephyr_train.planning.plan import make_plan
 from zephyr_train.planning.plan_text import large, plan_text
-from zephyr_train.planning.shape import shape_of
+from zephyr_train.planning.model_shape import shape_of
 plan_text(make_plan(DPOOptions(), shape_of(None, StudentOptions()), model="m"))
 heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy"} & set(sys.modules)
 assert not heavy, heavy

@@ -14,7 +14,7 @@ from tests.zephyr_train.small_chat import (
 )
 from zephyr_core.template import Cleaned
 from zephyr_train.tokenizing.keyed_rows import row_key
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import Tokenized
 from zephyr_train.tokenizing.turn_spans import RowFault, check_inference, render_spans
 

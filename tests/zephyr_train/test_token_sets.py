@@ -19,7 +19,7 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_core import manifest
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.token_sets import TokenSet, token_set, token_set_digest
 from zephyr_train.tokenizing.tokens import tokenized_sample
 

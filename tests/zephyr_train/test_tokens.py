@@ -10,8 +10,8 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_core.template import ZEPHYR_TEMPLATE, Chat
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.turn_spans import render_spans
 
 LONG = Limits(10_000, 5_000, "cut-prompt")

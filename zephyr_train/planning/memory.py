@@ -6,7 +6,7 @@ Shapes: N parameters, L layers, h hidden size, V vocabulary; T tokens of a micro
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from zephyr_train.planning.shape import Shape
+from zephyr_train.planning.model_shape import Shape
 
 CONTEXT = 1.5 * 2**30  # of CUDA and its libraries
 WINDOW = 1_000_000_000  # maximum number of parameters that ZeRO-3 keeps gathered at once

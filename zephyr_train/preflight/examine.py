@@ -11,12 +11,12 @@ from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import STUDENT, config_of
 from zephyr_train.options import DPOOptions
 from zephyr_train.pairs import layout
+from zephyr_train.planning.model_shape import Shape, shape_of
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
-from zephyr_train.planning.shape import Shape, shape_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
-from zephyr_train.preflight.output import examine_output
+from zephyr_train.preflight.output_folder import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import settings
 from zephyr_train.request import Request

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from zephyr_core import this_code
 from zephyr_train.job import NOT_KEPT, Job
 from zephyr_train.options import StepOptions, TrainOptions
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import Plan, Rows, make_plan, unit_of
-from zephyr_train.planning.shape import shape_of
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.reference import reference_digest
 from zephyr_train.tokenizing.token_sets import TokenSet

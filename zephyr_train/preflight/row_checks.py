@@ -1,22 +1,27 @@
 """The rows as training would see them: columns, splits, and the tokens of a sample."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zephyr_core.errors import ZephyrError, first_line
 from zephyr_core.faults import Fault
+from zephyr_core.reading import json_file
 from zephyr_train.errors import UNFIT, RowsUnfit
+from zephyr_train.models import config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.tokenizer import tokenizer_of
 from zephyr_train.reader import Source
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 
 if TYPE_CHECKING:
     from zephyr_core.template import Chat
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 UNCHANGED = ("read_rows", "kept_rows")  # counts of unchanged rows
+# Two names of the tokenizer class that needs only tokenizer.json, and models for which AutoTokenizer has no better one.
+PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
+PLAIN_TYPES = ("mistral", "llama")
 
 
 def limits_of(options: StepOptions) -> Limits:
@@ -75,6 +80,34 @@ def _chat(examination: Examination) -> "Chat | None":
         examination.add(unfit)
         return None
     return Chat(tokenizer, examination.request.options.template)
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """Return the tokenizer. AutoTokenizer imports torch, which takes over a second, so the easy case is handled here.
+
+    Raises:
+        ImportError: transformers is not installed, or the tokenizer needs another package.
+        Exception: of any kind, if files are missing or damaged.
+    """
+    if _has_plain_tokenizer(folder):
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _has_plain_tokenizer(folder: Path) -> bool:
+    """Return whether the folder names the plain class for a model that has no better one."""
+    config = json_file(folder / "tokenizer_config.json")
+    return (
+        config.get("tokenizer_class") in PLAIN_CLASSES
+        and "auto_map" not in config
+        and config_of(folder).get("model_type") in PLAIN_TYPES
+        and (folder / "tokenizer.json").is_file()
+        and not (folder / "tekken.json").exists()  # Mistral's own format takes precedence
+    )
 
 
 def _examine_tokens(examination: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":

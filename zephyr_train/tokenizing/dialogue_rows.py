@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from zephyr_core.template import Chat, Message
 from zephyr_train.tokenizing.keyed_rows import Row
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import CHECK_EVERY, list_column, note_cleaned, token_schema
+from zephyr_train.tokenizing.token_rows import Limits, list_column, token_schema
 from zephyr_train.tokenizing.turn_spans import (
+    CHECK_EVERY,
     Rendered,
     RowFault,
     Span,
@@ -60,7 +60,7 @@ def _messages(chat: Chat, row: Row, tally: Tally) -> list[Message]:
         tally.counts["trailing_turn_rows"] += 1
         tally.change(row.name, "trailing-turns-cut")
     messages, cleaned = chat.clean(messages[:stop])
-    note_cleaned(tally, row, [cleaned])
+    tally.note_cleaned(row.name, [cleaned])
     return messages
 
 

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from zephyr_core.template import Chat, Message
 from zephyr_train.tokenizing.keyed_rows import Row
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import CHECK_EVERY, list_column, note_cleaned, token_schema
-from zephyr_train.tokenizing.turn_spans import Rendered, RowFault, check_bos, check_inference, render_spans, token_spans
+from zephyr_train.tokenizing.token_rows import Limits, list_column, token_schema
+from zephyr_train.tokenizing.turn_spans import (
+    CHECK_EVERY,
+    Rendered,
+    RowFault,
+    check_bos,
+    check_inference,
+    render_spans,
+    token_spans,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -73,7 +80,7 @@ def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
         tally.fault(row.key, "not-one-reply")
         return []
     texts, cleaned = zip(*(chat.clean(messages) for messages in row.content), strict=True)
-    note_cleaned(tally, row, cleaned)
+    tally.note_cleaned(row.name, cleaned)
     return [texts[0] + texts[1], texts[0] + texts[2]]
 
 

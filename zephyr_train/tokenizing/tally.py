@@ -1,12 +1,13 @@
 """What happened to rows during tokenization: counts, a line for each changed row, and the keys of faulty ones."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zephyr_core.faults import Fault, keys_line
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_core.template import Cleaned
+from zephyr_train.tokenizing.token_rows import Limits
 
 if TYPE_CHECKING:
     import pyarrow
@@ -77,6 +78,16 @@ class Tally:
     ) -> None:
         """Record what was done to the row (key, prompt_id), and its tokens before and after if their number changed."""
         self.changed.append((*row, what, before, after))
+
+    def note_cleaned(self, row: tuple[str, str | None], parts: Sequence[Cleaned]) -> None:
+        """Count and record a row in which any part was escaped or stripped."""
+        for what, times in (
+            ("escaped", sum(part.escaped for part in parts)),
+            ("stripped", sum(part.stripped_turns for part in parts)),
+        ):
+            if times:
+                self.counts[f"{what}_rows"] += 1
+                self.change(row, what)
 
     def drop(self, row: tuple[str, str | None], reason: str, tokens: int) -> None:
         """Count and record a dropped row and the tokens lost with it."""

@@ -12,10 +12,9 @@ from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.dialogue_rows import dialogue_batch
 from zephyr_train.tokenizing.keyed_rows import Row, sample
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.pair_rows import pair_batch
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import token_schema
+from zephyr_train.tokenizing.token_rows import Limits, token_schema
 
 if TYPE_CHECKING:
     import pyarrow

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from zephyr_core.template import Chat, Message
 
+CHECK_EVERY = 200  # one row in this many is compared with the tokenizer's apply_chat_template
+
 
 class RowFault(Exception):
     """A row whose tokens cannot be trained on; the exception's text is the name of the fault."""

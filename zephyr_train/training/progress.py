@@ -9,7 +9,7 @@ from zephyr_core.metrics import ordered
 from zephyr_core.records import MetricsRow
 from zephyr_train.job import Job
 from zephyr_train.reference import chunks, part_file, rows_of
-from zephyr_train.training import metrics
+from zephyr_train.training import metrics_file
 
 
 def state_line(rows: list[MetricsRow], seconds: float) -> str:
@@ -35,14 +35,14 @@ def state_line(rows: list[MetricsRow], seconds: float) -> str:
 @contextmanager
 def following(job: Job) -> Iterator[Callable[[], None]]:
     """Yield a function that reads a run's metrics and shows what is new."""
-    file, size, first = job.folder / metrics.NAME, 0, 0.0
+    file, size, first = job.folder / metrics_file.NAME, 0, 0.0
 
     def look(advance: Advance) -> None:
         nonlocal size, first
         before, size = size, file.stat().st_size if file.is_file() else 0
         if size == before:
             return
-        rows, now = metrics.read(job.folder), time.monotonic()
+        rows, now = metrics_file.read(job.folder), time.monotonic()
         first = first or now
         advance(rows[-1]["step"] if rows else 0, state_line(rows, now - first))
 

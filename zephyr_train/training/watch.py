@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.planning.plan import learning_rate_at
-from zephyr_train.training import checkpoints, metrics
+from zephyr_train.training import checkpoints, metrics_file
 from zephyr_train.training.margins import Margins
 
 
@@ -21,7 +21,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._job = job
         self._margins = margins
         self._resumed_from = resumed_from
-        self._writer: metrics.Writer | None = None
+        self._writer: metrics_file.Writer | None = None
         self._has_test = (Path(job.tokens) / "test.arrow").is_file()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -34,7 +34,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self._resumed_from is not None and self._margins is not None:
             self._margins.load(self._resumed_from)
         if state.is_world_process_zero:
-            self._writer = metrics.Writer(self._job.folder, state.log_history)
+            self._writer = metrics_file.Writer(self._job.folder, state.log_history)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         """Check a logged loss and learning rate; write the row."""
