@@ -34,7 +34,7 @@ def _add_training(step: str, options: type, help: str) -> None:
         explain: ExplainOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        from zephyr_train.run import answer
+        from zephyr_train.train import answer
 
         answer(step, context.params)
 
@@ -69,7 +69,7 @@ _add_training("dpo", DPOOptions, "Train on preference pairs (dDPO) against the f
 @takes(DPOOptions, without=OF_TRAINING)
 def reference(context: typer.Context, recipe: RecipeOption = DEFAULT_RECIPE, as_json: JsonOption = False) -> None:
     """Precompute reference log-probs; `zephyr train dpo` with the same options finds and uses them."""
-    from zephyr_train.run import answer_reference
+    from zephyr_train.train import answer_reference
 
     show(*answer_reference(context.params), as_json)
 

@@ -59,8 +59,8 @@ def rows(job: Job, split: str) -> Dataset | None:
         return None
     assert job.reference is not None
     dataset = Dataset.from_file(str(file))
-    known = read_reference(Path(job.reference), job.reference_digest, split, dataset["key"][:])
-    for name, values in zip(REFERENCE, known, strict=True):
+    logps = read_reference(Path(job.reference), job.reference_digest, split, dataset["key"][:])
+    for name, values in zip(REFERENCE, logps, strict=True):
         dataset = dataset.add_column(name, values)
     return dataset.add_column("row", list(range(len(dataset)))).select_columns(READ)
 
@@ -114,10 +114,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     layout: str = PADDED
     numerics: str = "fp32"
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen tokens since the last log: ranked first, all
         self._is_checked = False
-        super().__init__(*arguments, **named)
+        super().__init__(*arguments, **keywords)
 
     def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
         return dataset  # tokenized by us, once
@@ -184,9 +184,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device but keep the reference in fp32: in bf16, 303 nats would round to 304."""
-        known = {name: inputs[name] for name in REFERENCE}
-        moved: dict[str, Any] = super()._prepare_inputs({k: v for k, v in inputs.items() if k not in known})
-        return moved | {name: value.to(self.args.device, torch.float32) for name, value in known.items()}
+        reference = {name: inputs[name] for name in REFERENCE}
+        moved: dict[str, Any] = super()._prepare_inputs({k: v for k, v in inputs.items() if k not in reference})
+        return moved | {name: value.to(self.args.device, torch.float32) for name, value in reference.items()}
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -265,7 +265,7 @@ def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens)
     arguments = config(job)
-    made = PairTrainer(
+    pair_trainer = PairTrainer(
         model=job.model,
         args=arguments,
         data_collator=RowCollator(pad_token_id=tokenizer.pad_token_id, pad_to_multiple_of=arguments.pad_to_multiple_of),
@@ -275,6 +275,7 @@ def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
         callbacks=callbacks,
         peft_config=lora_config(job),
     )
-    made.margins, made.costs, made.layout, made.numerics = margins, costs(job), job.layout, job.numerics
-    scoring.prepare(made.model)
-    return made
+    pair_trainer.margins, pair_trainer.costs = margins, costs(job)
+    pair_trainer.layout, pair_trainer.numerics = job.layout, job.numerics
+    scoring.prepare(pair_trainer.model)
+    return pair_trainer

@@ -9,7 +9,7 @@ from typing import Any
 from zephyr_core import hub, keys, kinds, manifest
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
-from zephyr_train.rows import layouts
+from zephyr_train.rows import column_layouts
 from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
 
 SPLITS = {
@@ -80,13 +80,13 @@ class Source:
     def _read(self, split: str) -> Any:
         import pyarrow as pa
 
-        tables, dropped = [layouts.empty(self.kind)], []
+        tables, dropped = [column_layouts.empty(self.kind)], []
         for path in self.files[split]:
-            for chunk, place in chunks(path, layouts.COLUMNS[self.kind]):
-                part = layouts.normalise(self.kind, chunk, place)
+            for chunk, origin in chunks(path, column_layouts.COLUMNS[self.kind]):
+                part = column_layouts.normalise(self.kind, chunk, origin)
                 tables.append(part.table)
                 out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
-                dropped += [DroppedRow(split, reason, place.file, place.rows[row]) for row, reason in out]
+                dropped += [DroppedRow(split, reason, origin.file, origin.rows[row]) for row, reason in out]
         self._dropped[split] = dropped
         whole = pa.concat_tables(tables)
         if split == "train" and not whole.num_rows:
@@ -127,7 +127,7 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         return _ours(source, kind, path)
     if path.is_dir():
         names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-        return _foreign(source, kind, None, {name: path / name for name in _chosen(source, kind, names)})
+        return _foreign(source, kind, None, {name: path / name for name in _split_files(source, kind, names)})
     if path.is_file():
         if not path.name.endswith(SUFFIXES):
             raise RowsUnfit(f"{source} is not a file of rows", f"rows are read from {', '.join(SUFFIXES)}")
@@ -135,7 +135,9 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
             source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
         )
     if hub.is_hub_id(source):
-        fetched = hub.fetch(source, "dataset", revision, lambda names: _chosen(source, kind, names), instead=INSTEAD)
+        fetched = hub.fetch(
+            source, "dataset", revision, lambda names: _split_files(source, kind, names), instead=INSTEAD
+        )
         return _foreign(source, kind, fetched.commit, fetched.files)
     raise ModelUnreachable(
         f"{source}: not a file or folder, and not the id of a Hub dataset",
@@ -165,7 +167,7 @@ def _foreign(source: str, kind: str, commit: str | None, paths: Mapping[str, Pat
     return Source(source, kind, layout, commit, files, digest)
 
 
-def _chosen(source: str, kind: str, names: Iterable[str]) -> list[str]:
+def _split_files(source: str, kind: str, names: Iterable[str]) -> list[str]:
     return [name for _, files in _pick(source, kind, splits_of(names)).values() for name in files]
 
 
@@ -177,9 +179,10 @@ def _pick(source: str, kind: str, splits: Mapping[str, list[str]]) -> dict[str, 
         if name is not None:
             picked[side] = (name, splits[name])
     if "train" not in picked:
-        found = f"its splits with rows are {', '.join(splits)}" if splits else "it has no file of rows"
+        contents = f"its splits with rows are {', '.join(splits)}" if splits else "it has no file of rows"
         raise RowsUnfit(
-            f"{source} has no split {SPLITS[kind]['train'][0]}: {found}", f"`{COMMANDS[kind]}` makes a set that has it"
+            f"{source} has no split {SPLITS[kind]['train'][0]}: {contents}",
+            f"`{COMMANDS[kind]}` makes a set that has it",
         )
     missing = missing_shards(name for _, files in picked.values() for name in files)
     if missing:

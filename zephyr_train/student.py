@@ -16,7 +16,7 @@ from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun, RowsUnfit
 from zephyr_train.models import sizes_of, step_before
 from zephyr_train.options import NEW, StudentOptions
-from zephyr_train.planning.shape import shape_of
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.reader import Source, open_data
 
 SPECIALS = ("<unk>", "<s>", "</s>")

@@ -1,14 +1,15 @@
 """What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY`, started by launch.py."""
 
+import atexit
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.training import group
 
 
 def main() -> None:
@@ -16,14 +17,42 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with as_worker(folder):
         job = Job.read(folder)
-        group.begin(job)
+        join_group(job)
         if job.step == "reference":
             from zephyr_train.training.reference_pass import score
 
             score(job)
         else:
             train(job)
-        group.leave()
+        leave_group()
+
+
+def join_group(job: Job) -> None:
+    """Make DeepSpeed start on a CPU as if its shared-memory operation were unavailable: with gloo alone.
+
+    It would compile that operation, which only its inference uses, at the first start (this takes a minute and needs a
+    compiler). Each later start takes a lock file; a process killed at that moment leaves it locked for all others.
+    """
+    if job.cpu and job.backend.startswith("deepspeed"):
+        from deepspeed import ops
+
+        ops.__compatible_ops__ = {}  # DeepSpeed would make it on first use, and uses it only for this operation
+
+
+def leave_group() -> NoReturn:
+    """End this process once its work is done, skipping the interpreter's shutdown.
+
+    A gloo thread may still hold a tensor of the last collective. Releasing it while the interpreter shuts down aborts
+    the process; on a busy machine, about one rank in ten failed this way after finishing its work.
+    """
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()  # NCCL's, which needs it; gloo's stays, since others hold it
+    atexit._run_exitfuncs()  # loggers, trackers
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def train(job: Job) -> None:
@@ -33,26 +62,26 @@ def train(job: Job) -> None:
 
     checkpoint = Path(job.checkpoint) if job.checkpoint else None
     callbacks: list[Any] = []
-    made: Any
+    trainer: Any
     if job.step == "dpo":
         from zephyr_train import dpo
 
         margins = dpo.margins_of(job)
         callbacks.append(Watch(job, margins, checkpoint))
-        made = dpo.trainer(job, callbacks, margins)
+        trainer = dpo.trainer(job, callbacks, margins)
     else:
         from zephyr_train import sft
 
         callbacks.append(Watch(job, None, checkpoint))
-        made = sft.trainer(job, callbacks)
-    require_backend(made, job)
-    require_master_weights(made, job)
+        trainer = sft.trainer(job, callbacks)
+    require_backend(trainer, job)
+    require_master_weights(trainer, job)
     if checkpoint is not None:
-        made._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
-    made.args.eval_on_start = checkpoint is None and made.eval_dataset is not None
-    made.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    made.save_model(str(job.folder / ("adapter" if job.options.lora else "weights")))
-    write_probe(made, job)
+        trainer._total_train_tokens = _tokens_seen(checkpoint)  # TRL would count from 0 again
+    trainer.args.eval_on_start = checkpoint is None and trainer.eval_dataset is not None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(job.folder / ("adapter" if job.options.lora else "weights")))
+    write_probe(trainer, job)
 
 
 def _tokens_seen(checkpoint: Path) -> int:
@@ -69,17 +98,17 @@ def require_backend(trainer: Any, job: Job) -> None:
     accelerator = trainer.accelerator
     plugin = accelerator.state.deepspeed_plugin
     if plugin is not None and accelerator.distributed_type == "DEEPSPEED":
-        found = f"deepspeed-{plugin.zero_stage}"
+        backend = f"deepspeed-{plugin.zero_stage}"
     else:
-        found = "single" if accelerator.num_processes == 1 else "ddp"
+        backend = "single" if accelerator.num_processes == 1 else "ddp"
     if job.cpu != (accelerator.device.type == "cpu"):
         raise InvariantBroken(
             f"the plan is for {'a CPU' if job.cpu else 'GPUs'}, torch uses {accelerator.device}",
             "the installed torch does not fit this machine: see `torch.cuda.is_available()`",
         )
-    if (found, accelerator.num_processes) != (job.backend, job.world):
+    if (backend, accelerator.num_processes) != (job.backend, job.world):
         raise InvariantBroken(
-            f"the plan says {job.backend} with {job.world} processes, accelerate set up {found} with"
+            f"the plan says {job.backend} with {job.world} processes, accelerate set up {backend} with"
             f" {accelerator.num_processes}",
             "a variable ACCELERATE_… in the environment overrides the generated launch.yaml; unset it",
         )

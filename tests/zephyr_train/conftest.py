@@ -47,8 +47,8 @@ class World:
         self, *arguments: object, fails: bool = False, recipe: str = "quick.toml"
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with the recipe; it must end with 0, or not, when `fails`."""
-        named = () if "suspects" in arguments else ("--recipe", recipe)
-        done = zephyr(*arguments, *named, cwd=self.folder, OMP_NUM_THREADS="1")
+        recipe_options = () if "suspects" in arguments else ("--recipe", recipe)
+        done = zephyr(*arguments, *recipe_options, cwd=self.folder, OMP_NUM_THREADS="1")
         assert (done.returncode != 0) == fails, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -81,8 +81,8 @@ def published_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(48):
             prompt = f"{PROMPTS[number % 6]}, please ({number})."
             good, bad = GOOD[number % 2].format(prompt), BAD[number % 3].format(prompt)
-            asked = {"role": "user", "content": prompt}
-            chosen, rejected = ([asked, {"role": "assistant", "content": text}] for text in (good, bad))
+            user_turn = {"role": "user", "content": prompt}
+            chosen, rejected = ([user_turn, {"role": "assistant", "content": text}] for text in (good, bad))
             row = {"prompt": prompt, "prompt_id": f"{number:064x}", "chosen": chosen, "rejected": rejected}
             stream.write(json.dumps({**row, "messages": chosen, "score_chosen": 8.0, "score_rejected": 2.0}) + "\n")
     return file
@@ -98,11 +98,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The two datasets of the embedded samples, and a dSFT model."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "quick.toml").write_text(RECIPE)
-    made = World(folder)
-    made.zephyr("data", "clean-ultrachat")
-    made.zephyr("data", "binarize")
-    made.zephyr("train", "sft")
-    return made
+    world = World(folder)
+    world.zephyr("data", "clean-ultrachat")
+    world.zephyr("data", "binarize")
+    world.zephyr("train", "sft")
+    return world
 
 
 @pytest.fixture(scope="session")

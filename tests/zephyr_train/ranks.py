@@ -9,7 +9,7 @@ import torch
 
 from tests.zephyr_train import trl_side
 from tests.zephyr_train.jobs import job
-from zephyr_train.training import group
+from zephyr_train.worker import join_group, leave_group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
 STEP_PAIRS = 8
@@ -25,19 +25,19 @@ FIGURES = ("grad_norm", "rewards/margins", "rewards/chosen", "logps/chosen", "lo
 
 def rows(count: int) -> trl_side.Rows:
     """Return random pairs, and among them those that a shared prompt could get wrong."""
-    made = trl_side.pair_rows(count)
-    made[1] = {"prompt_ids": [5, 9, 11], "chosen_ids": [6, 7], "rejected_ids": [6, 7, 8]}  # chosen begins rejected
-    made[2] = {"prompt_ids": [4, 4, 9, 3], "chosen_ids": [7, 6], "rejected_ids": [7, 6]}  # equal texts
-    made[3] = {"prompt_ids": [8], "chosen_ids": [6, 9, 4], "rejected_ids": [7]}  # a prompt of one token
-    return made
+    pairs = trl_side.pair_rows(count)
+    pairs[1] = {"prompt_ids": [5, 9, 11], "chosen_ids": [6, 7], "rejected_ids": [6, 7, 8]}  # chosen begins rejected
+    pairs[2] = {"prompt_ids": [4, 4, 9, 3], "chosen_ids": [7, 6], "rejected_ids": [7, 6]}  # equal texts
+    pairs[3] = {"prompt_ids": [8], "chosen_ids": [6, 9, 4], "rejected_ids": [7]}  # a prompt of one token
+    return pairs
 
 
 def uneven_rows() -> trl_side.Rows:
     """Return 19 pairs, every fourth of them long: steps of 8 in which ranks have 1 and 3 at once, and a last one of 3."""
-    made = rows(19)
+    pairs = rows(19)
     for number in range(0, 19, 4):
-        made[number] = {"prompt_ids": [3 + number] * 20, "chosen_ids": [9] * 14, "rejected_ids": [7, 8] * 6}
-    return made
+        pairs[number] = {"prompt_ids": [3 + number] * 20, "chosen_ids": [9] * 14, "rejected_ids": [7, 8] * 6}
+    return pairs
 
 
 def lora() -> Any:
@@ -60,25 +60,27 @@ class Counted(trl_side.WatchedTrainer):
 
 
 def train(folder: Path) -> None:
-    known = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
+    pairs = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
     options = {**OPTIONS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
     options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
     adapter = lora() if "lora" in sys.argv else None
-    made = trl_side.project_trainer(trl_side.tiny_model(), known, folder / "out", kind=Counted, peft=adapter, **options)
-    made.counts = []
-    made.train()
-    weights = made.accelerator.get_state_dict(made.model_wrapped)
-    if made.is_world_process_zero():
+    trainer = trl_side.project_trainer(
+        trl_side.tiny_model(), pairs, folder / "out", kind=Counted, peft=adapter, **options
+    )
+    trainer.counts = []
+    trainer.train()
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_world_process_zero():
         torch.save({name: weight.float() for name, weight in weights.items()}, folder / "weights.pt")
-        history = [entry for entry in made.state.log_history if "loss" in entry]
-        told = {"counts": made.counts, "processes": made.accelerator.num_processes}
-        told |= {"loss": [entry["loss"] for entry in history]}
-        told |= {"logged": {name: [entry[name] for entry in history] for name in FIGURES}}
-        (folder / "told.json").write_text(json.dumps(told))
+        history = [entry for entry in trainer.state.log_history if "loss" in entry]
+        figures = {"counts": trainer.counts, "processes": trainer.accelerator.num_processes}
+        figures |= {"loss": [entry["loss"] for entry in history]}
+        figures |= {"logged": {name: [entry[name] for entry in history] for name in FIGURES}}
+        (folder / "told.json").write_text(json.dumps(figures))
 
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])
-    group.begin(job(out, backend="deepspeed-3"))
+    join_group(job(out, backend="deepspeed-3"))
     train(out)
-    group.leave()
+    leave_group()

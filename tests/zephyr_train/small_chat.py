@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from zephyr_core.template import Chat
 from zephyr_train.tokenizing.keyed_rows import batches_by_key
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import packed_batches, packed_schema
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import Tokenized, tokenize_rows
 
 SPECIALS = ("<unk>", "<s>", "</s>")

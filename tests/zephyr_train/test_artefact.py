@@ -59,9 +59,9 @@ class Rival(SmallSource):
 def test_when_another_process_was_first_its_files_are_used(tmp_path, news):
     source = Rival("pairs", {"train": TRAIN, "test": TEST})
     source.folder = tmp_path
-    found = build(tmp_path, source)
-    assert found.path == source.first.path
-    assert (found.path / "theirs").exists()
+    tokens = build(tmp_path, source)
+    assert tokens.path == source.first.path
+    assert (tokens.path / "theirs").exists()
     assert any("another process" in line for line in news())
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -85,13 +85,13 @@ here.build(Path(sys.argv[1]), Killed("pairs", {"train": here.TRAIN, "test": here
 def test_what_a_killed_process_left_is_never_taken_for_whole(tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL
-    [left] = tmp_path.iterdir()
-    assert (left / "train.arrow").is_file(), "the process did not get as far as this test needs"
-    alive = left.with_name(left.name.replace(left.name.split(".")[-2], str(os.getppid())))
-    shutil.copytree(left, alive)
-    found = build(tmp_path)
-    assert stream(found.train_file).num_rows == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, found.path.name])
+    [partial] = tmp_path.iterdir()
+    assert (partial / "train.arrow").is_file(), "the process did not get as far as this test needs"
+    alive = partial.with_name(partial.name.replace(partial.name.split(".")[-2], str(os.getppid())))
+    shutil.copytree(partial, alive)
+    tokens = build(tmp_path)
+    assert stream(tokens.train_file).num_rows == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, tokens.path.name])
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(tmp_path):

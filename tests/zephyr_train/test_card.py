@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.zephyr_train.jobs import job
 from zephyr_train.results import card
-from zephyr_train.run import _closing
+from zephyr_train.train import _closing
 
 UNMOVED = {"step": 0, "split": "test", "loss": 0.6931, "accuracy": 0.0, "margin": 0.0}
 MOVED = {"step": 9, "split": "test", "loss": 0.5, "accuracy": 0.75, "margin": 0.5}
@@ -20,11 +20,11 @@ def test_the_card_quotes_the_last_evaluation(tmp_path: Path) -> None:
 
 
 def test_no_accuracy_is_quoted_before_the_first_update(tmp_path: Path) -> None:
-    written = text(tmp_path, UNMOVED)
-    assert "| test loss | 0.6931 |" in written and "test accuracy" not in written
+    quoted = text(tmp_path, UNMOVED)
+    assert "| test loss | 0.6931 |" in quoted and "test accuracy" not in quoted
     assert "test loss 0.6931, margin 0.0000;" in _closing(tmp_path, {"step": "dpo", "results": UNMOVED})
 
 
 def test_a_train_row_is_not_quoted_as_a_test(tmp_path: Path) -> None:
-    written = text(tmp_path, {**MOVED, "split": "train"})
-    assert "| no test split | |" in written and "0.5000" not in written
+    quoted = text(tmp_path, {**MOVED, "split": "train"})
+    assert "| no test split | |" in quoted and "0.5000" not in quoted

@@ -30,13 +30,13 @@ def least_possible(costs: Sequence[int], shares: int) -> float:
 
 def best(costs: Sequence[int], shares: int) -> int:
     """Return the smallest largest share of all dealings, by trying them all."""
-    found = sum(costs)
+    smallest = sum(costs)
     for places in itertools.product(range(shares), repeat=len(costs)):
         sums = [0] * shares
         for cost, place in zip(costs, places, strict=True):
             sums[place] += cost
-        found = min(found, max(sums))
-    return found
+        smallest = min(smallest, max(sums))
+    return smallest
 
 
 @given(costs=COSTS, **PLACES)
@@ -52,17 +52,17 @@ def test_each_pair_is_dealt_exactly_once(costs: list[int], ranks: int, micro_bat
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=7), st.integers(1, 4))
 def test_the_longest_share_is_within_four_thirds_of_the_best(costs: list[int], shares: int) -> None:
     for ranks in {1, shares}:
-        found = max(loads(costs, deal(costs, ranks, shares // ranks)))
-        assert found <= 4 / 3 * best(costs, shares)
+        longest = max(loads(costs, deal(costs, ranks, shares // ranks)))
+        assert longest <= 4 / 3 * best(costs, shares)
 
 
 @given(costs=SOME, **PLACES)
 def test_many_pairs_too(costs: list[int], ranks: int, micro_batches: int) -> None:
     """By a bound on the best, since all dealings are too many to try; Graham's theorem holds for it where it is tight."""
     shares = ranks * micro_batches
-    found = max(loads(costs, deal(costs, ranks, micro_batches)))
-    assert found <= least_possible(costs, shares) + max(costs) * (1 - 1 / shares)
-    assert found <= 2 * least_possible(costs, shares)
+    longest = max(loads(costs, deal(costs, ranks, micro_batches)))
+    assert longest <= least_possible(costs, shares) + max(costs) * (1 - 1 / shares)
+    assert longest <= 2 * least_possible(costs, shares)
 
 
 @given(costs=SOME, **PLACES)
@@ -82,14 +82,14 @@ def test_unequal_counts_one_long_pair_against_three_short() -> None:
 def test_thirty_two_pairs_of_ultrafeedbacks_spread_are_dealt_nearly_as_well_as_can_be(ranks: int) -> None:
     """At 16 ranks the longest pair alone is often more than a rank's mean: then nothing is left to gain."""
     draws = random.Random(1)
-    dealt, ordered = [], []
+    by_length, by_order = [], []
     for _ in range(50):
         costs = [min(int(draws.lognormvariate(math.log(450), 0.7)), 2_048) for _ in range(32)]
         bound = least_possible(costs, 16)
-        dealt.append(max(loads(costs, deal(costs, ranks, 16 // ranks))) / bound)
-        ordered.append(max(loads(costs, in_order(32, ranks, 16 // ranks))) / bound)
-    assert sum(dealt) / 50 < 1.01
-    assert sum(ordered) / 50 > 1.2
+        by_length.append(max(loads(costs, deal(costs, ranks, 16 // ranks))) / bound)
+        by_order.append(max(loads(costs, in_order(32, ranks, 16 // ranks))) / bound)
+    assert sum(by_length) / 50 < 1.01
+    assert sum(by_order) / 50 > 1.2
 
 
 def dealers(count: int, *, ranks: int, pairs: int = 8, micro: int = 2, done: int = 0, by_length: bool) -> list[Dealer]:
@@ -107,12 +107,12 @@ def steps(count: int, *, ranks: int, micro: int = 2, done: int = 0, by_length: b
     """Return the rows of each optimiser step of 8 pairs, over all ranks; no row may come twice."""
     epochs = [list(dealer) for dealer in dealers(count, ranks=ranks, micro=micro, done=done, by_length=by_length)]
     assert len({len(epoch) for epoch in epochs}) == 1
-    found = []
+    row_sets = []
     for start in range(0, len(epochs[0]), micro):
         rows = [row for epoch in epochs for share in epoch[start : start + micro] for row in share]
         assert len(set(rows)) == len(rows)
-        found.append(set(rows))
-    return found
+        row_sets.append(set(rows))
+    return row_sets
 
 
 @pytest.mark.parametrize("count", [8, 16, 19, 20, 24, 3, 1])

@@ -36,8 +36,8 @@ def test_the_command_writes_nothing_and_ends_with_2_when_there_are_faults(
     )
     assert done.returncode == code, done.stderr
     assert _listing(tmp_path) == before
-    told = json.loads(done.stdout)
-    assert [fault["name"] for fault in told["faults"]] == ([] if code == 0 else ["batch-does-not-divide"])
+    record = json.loads(done.stdout)
+    assert [fault["name"] for fault in record["faults"]] == ([] if code == 0 else ["batch-does-not-divide"])
     assert ("preflight found 1 fault:\n  batch-does-not-divide: 3 = 3/GPU × 1 GPUs" in done.stderr) == (code == 2)
 
 

@@ -22,8 +22,8 @@ GOLDEN: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("golden.
 def config(step: str, folder: Path) -> dict[str, Any]:
     """Return the fields of a config that was told as little as can be, as its trainer sees them."""
     kind = {"sft": SFTConfig, "dpo": DPOConfig}[step]
-    made = kind(output_dir=str(folder), use_cpu=True, bf16=False, activation_checkpointing=False)
-    plain = {name: getattr(made, name) for name in GOLDEN[step]}
+    arguments = kind(output_dir=str(folder), use_cpu=True, bf16=False, activation_checkpointing=False)
+    plain = {name: getattr(arguments, name) for name in GOLDEN[step]}
     return {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in plain.items()}
 
 
@@ -67,12 +67,12 @@ SEEN = {
 
 @pytest.mark.parametrize("part", GOLDEN)
 def test_libraries_still_do_what_zephyr_relies_on(part: str, tmp_path: Path) -> None:
-    seen = json.loads(json.dumps(SEEN[part](tmp_path)))
-    changed = {name: (was, seen.get(name)) for name, was in GOLDEN[part].items() if seen.get(name) != was}
+    current = json.loads(json.dumps(SEEN[part](tmp_path)))
+    changed = {name: (was, current.get(name)) for name, was in GOLDEN[part].items() if current.get(name) != was}
     assert not changed, (
         f"{part} changed (before, now): say it in arguments.py, sft.py or dpo.py, or accept it: {changed}"
     )
-    assert seen.keys() == GOLDEN[part].keys()
+    assert current.keys() == GOLDEN[part].keys()
 
 
 def test_fields_are_those_of_the_installed_trl() -> None:

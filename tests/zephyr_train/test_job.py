@@ -20,9 +20,9 @@ OTHER = {
 
 @pytest.mark.parametrize(("step", "kind"), [("sft", SFTOptions), ("dpo", DPOOptions), ("reference", DPOOptions)])
 def test_a_job_is_read_back_as_it_was_written(tmp_path: Path, step: str, kind: type) -> None:
-    written = job(tmp_path, step, settings={"max_grad_norm": 0.5})
-    written.write(tmp_path)
-    assert Job.read(tmp_path) == written
+    original = job(tmp_path, step, settings={"max_grad_norm": 0.5})
+    original.write(tmp_path)
+    assert Job.read(tmp_path) == original
     assert type(Job.read(tmp_path).options) is kind
 
 
@@ -40,12 +40,12 @@ def test_options_that_do_not_identify_a_run_are_those_listed(tmp_path: Path) -> 
 def test_the_digest_of_a_job_is_that_of_earlier_versions() -> None:
     """Checkpoints are found by it."""
     fixed = {"settings": {"x": 1}, "out": "/o", "reference_digest": "d", "numerics": "fp32", "layout": "shared"}
-    known = {
+    digests = {
         "sft": "665e9c0ea5914060714e5e7503de2274e3f5fe5e200bc6cbd674aeeaadcb1b5c",
         "dpo": "619447dc6aceff4ff223749536937f28abc9f32625c5f68b9c9bc29a4a47fe4c",
     }
     changes: dict[str, dict[str, Any]] = {"sft": {}, "dpo": {"beta": 0.05, "set": ("a=1",), "save_every": 5}}
-    for step, digest in known.items():
+    for step, digest in digests.items():
         assert dataclasses.replace(job(Path("/o"), step, options=changes[step]), **fixed).digest == digest
 
 
@@ -56,7 +56,7 @@ def test_options_that_the_job_does_not_keep_are_not_on_disk(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"steps": "10"}, "steps is '10', not an integer"),
         ({"options": {"beta": "x"}}, "options.beta is 'x', not a number"),
@@ -66,13 +66,13 @@ def test_options_that_the_job_does_not_keep_are_not_on_disk(tmp_path: Path) -> N
         ({"origins": None}, "origins is None, not an object"),
     ],
 )
-def test_a_damaged_job_names_its_file_and_key(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_a_damaged_job_names_its_file_and_key(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     job(tmp_path).write(tmp_path)
     content = json.loads((tmp_path / JOB).read_text())
     (tmp_path / JOB).write_text(json.dumps(content | change))
     with pytest.raises(DataError) as fault:
         Job.read(tmp_path)
-    assert str(tmp_path / JOB) in str(fault.value) and said in str(fault.value)
+    assert str(tmp_path / JOB) in str(fault.value) and message in str(fault.value)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}"])

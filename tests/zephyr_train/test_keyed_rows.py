@@ -14,7 +14,7 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_train.tokenizing.keyed_rows import batches_by_key, keyed_rows, row_key, sample
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import tokenize_rows
 
 LONG = Limits(10_000, 5_000, "cut-prompt")
@@ -23,9 +23,9 @@ LONG = Limits(10_000, 5_000, "cut-prompt")
 def test_the_order_of_rows_does_not_matter_and_equal_ones_stay_as_many():
     dialogues = [turns(f"Egg {number}?", "Yes." * (number % 4)) for number in range(7)] + [turns("Egg 0?", "")]
     shuffled = random.Random(3).sample(dialogues, len(dialogues))
-    found, again = (tokenize_dialogues(small_chat(), dialogue_table(*rows), LONG) for rows in (dialogues, shuffled))
-    assert found.table.equals(again.table)
-    keys = found.table["key"].to_pylist()
+    first, again = (tokenize_dialogues(small_chat(), dialogue_table(*rows), LONG) for rows in (dialogues, shuffled))
+    assert first.table.equals(again.table)
+    keys = first.table["key"].to_pylist()
     assert keys == sorted(row_key([dialogue]) for dialogue in dialogues)
     assert (len(keys), len(set(keys))) == (8, 7)
 
@@ -50,9 +50,9 @@ def test_a_key_names_roles_texts_and_columns():
 
 def test_the_sample_is_the_rows_of_the_smallest_prompt_ids_in_any_order():
     table = dialogue_table(*(turns(f"{number % 5}", f"{number}") for number in range(20)))
-    drawn = [(row.prompt_id, row.key) for row in sample(table, "dialogues", 6)]
+    smallest = [(row.prompt_id, row.key) for row in sample(table, "dialogues", 6)]
     everything = sorted((row.prompt_id, row.key) for row in keyed_rows(table, "dialogues"))
-    assert drawn == everything[:6]
+    assert smallest == everything[:6]
     order = numpy.random.default_rng(1).permutation(20)
-    assert [(row.prompt_id, row.key) for row in sample(table.take(order), "dialogues", 6)] == drawn
+    assert [(row.prompt_id, row.key) for row in sample(table.take(order), "dialogues", 6)] == smallest
     assert len(sample(table, "dialogues", 99)) == 20

@@ -16,15 +16,15 @@ def has_checkpoint(out: Path) -> bool:
 
 
 def workers_of(out: Path) -> list[str]:
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = process.read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
         if "zephyr_train.worker" in line and str(out) in line:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def all_gone(out: Path) -> bool:
@@ -79,7 +79,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
     command = ["train", "sft", "--out", out]
     world.kill_when(command, lambda: has_checkpoint(out))
     assert all_gone(out)
-    for change, named in (
+    for change, differences in (
         (["--gpus", 2], "backend, world, gpus"),
         (["--zero", 3], "backend, zero"),
         (["--seed", 1], "seed"),
@@ -88,7 +88,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
     ):
         done = world.zephyr(*command, *change, fails=True)
         assert "made differently; these differ: " in done.stderr
-        assert named in done.stderr
+        assert differences in done.stderr
     (out / "job.json").write_text((out / "job.json").read_text().replace(template(out), "another"))
     assert "template_digest" in world.zephyr(*command, fails=True).stderr
     assert world.zephyr(*command, "--resume", "--fresh", fails=True).returncode == 2

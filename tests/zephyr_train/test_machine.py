@@ -42,14 +42,14 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_gpus_are_read_off_the_tool(smi: Callable[..., None]) -> None:
     smi(THREE)
-    found = gpus_here()
-    assert [(gpu.name, gpu.capability, gpu.uuid) for gpu in found] == [
+    gpus = gpus_here()
+    assert [(gpu.name, gpu.capability, gpu.uuid) for gpu in gpus] == [
         ("NVIDIA A100-SXM4-80GB", 8.0, "GPU-aa11"),
         ("GB10, the small one", 12.1, "GPU-bb22"),
         ("Tesla V100", 7.0, "GPU-cc33"),
     ]
-    assert found[0].memory == pytest.approx(85.9, abs=0.01), "MiB to GB"
-    assert found[1].memory is None
+    assert gpus[0].memory == pytest.approx(85.9, abs=0.01), "MiB to GB"
+    assert gpus[1].memory is None
 
 
 @pytest.mark.parametrize(("printed", "code"), [("", 0), ("No devices were found\n", 0), (THREE, 6)])
@@ -106,8 +106,8 @@ def test_a_cpu_with_sdpa_and_enough_gpus_lack_nothing() -> None:
 
 
 def test_too_few_gpus_are_counted_per_node() -> None:
-    [told] = names(DPOOptions(gpus=16, nodes=2), [A100] * 4)
-    assert told == "missing-gpu: 16 GPUs on 2 node(s) are 8 on each; this machine shows 4"
+    [name] = names(DPOOptions(gpus=16, nodes=2), [A100] * 4)
+    assert name == "missing-gpu: 16 GPUs on 2 node(s) are 8 on each; this machine shows 4"
     [fault] = machine_faults(DPOOptions(gpus=16), [A100] * 4)
     assert fault.hint.startswith("--gpus 4 ") and "sdpa" not in fault.hint
     assert "--attention sdpa" in machine_faults(DPOOptions(gpus=16), [])[0].hint
@@ -117,8 +117,8 @@ def test_capability_below_8_is_refused_for_bf16_and_for_flash_attention() -> Non
     old = dataclasses.replace(CPU, gpus=1)
     assert names(old, [V100]) == []
     for change in ({"precision": "bf16"}, {"precision": "bf16", "attention": "flash_attention_2"}):
-        [told] = names(dataclasses.replace(old, **change), [V100])
-        assert told.startswith("missing-gpu: Tesla V100 has compute capability 7.0")
+        [name] = names(dataclasses.replace(old, **change), [V100])
+        assert name.startswith("missing-gpu: Tesla V100 has compute capability 7.0")
         assert names(dataclasses.replace(old, **change), [A100]) == []
 
 
@@ -148,26 +148,26 @@ def test_packages_are_missed_where_they_are_needed(
     packages: set[str], package: str, needed_by: dict[str, object]
 ) -> None:
     packages.add(package)
-    [told] = names(dataclasses.replace(CPU, **needed_by), [])
-    assert told == f"missing-package: {package} not installed"
+    [name] = names(dataclasses.replace(CPU, **needed_by), [])
+    assert name == f"missing-package: {package} not installed"
     assert (names(CPU, []) == []) == bool(needed_by)
 
 
 def test_disk_is_looked_at_where_the_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Path] = []
+    places: list[Path] = []
 
     def usage(place: Path) -> "shutil._ntuple_diskusage":
-        asked.append(place)
+        places.append(place)
         return shutil._ntuple_diskusage(0, 0, 2_000_000_000)
 
     monkeypatch.setattr(machine.shutil, "disk_usage", usage)
     assert disk_fault(tmp_path / "runs" / "new", 2e9) is None
     full = disk_fault(tmp_path / "runs" / "new", 2e9 + 1)
     assert full is not None and full.name == "no-disk" and "2.0 GB are free" in full.message
-    assert asked == [tmp_path, tmp_path]
+    assert places == [tmp_path, tmp_path]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.os, "access", lambda place, mode: False)
-    told = disk_fault(tmp_path / "new", 0)
-    assert told is not None and told.name == "no-disk" and f"{tmp_path} cannot be written" in told.message
+    fault = disk_fault(tmp_path / "new", 0)
+    assert fault is not None and fault.name == "no-disk" and f"{tmp_path} cannot be written" in fault.message

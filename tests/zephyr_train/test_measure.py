@@ -16,12 +16,12 @@ TRAINED = HeldOut(
 
 def test_figures_by_hand() -> None:
     """Per token: −1 > −3, −2 > −3, −4.5 < −1. Above the start: +5 > 0, 0 > −3, −3 < 0."""
-    found = figures(TRAINED, START)
-    assert found["accuracy_per_token"] == pytest.approx(2 / 3)
-    assert found["implicit_accuracy"] == pytest.approx(2 / 3)
-    assert (found["stopped_share"], found["played_on_share"]) == (0.5, 0.5)
-    assert found["eos_probability"] == pytest.approx(0.45)
-    assert found["standard_error"] == pytest.approx((2 / 9 / 3) ** 0.5)
+    shares = figures(TRAINED, START)
+    assert shares["accuracy_per_token"] == pytest.approx(2 / 3)
+    assert shares["implicit_accuracy"] == pytest.approx(2 / 3)
+    assert (shares["stopped_share"], shares["played_on_share"]) == (0.5, 0.5)
+    assert shares["eos_probability"] == pytest.approx(0.45)
+    assert shares["standard_error"] == pytest.approx((2 / 9 / 3) ** 0.5)
 
 
 def test_the_start_itself_has_no_implicit_reward() -> None:
@@ -44,11 +44,11 @@ def test_models_side_by_side(aligned: World) -> None:
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     last = aligned.metrics(dpo, "test")[-1]
-    found = content["models"][str(dpo)]
-    assert content["pairs"] == len(found["chosen"])
-    assert found["implicit_accuracy"] == pytest.approx(last["accuracy"])
-    assert sum(found["chosen"]) / content["pairs"] == pytest.approx(last["logps_chosen"], abs=1e-2)
+    dpo_figures = content["models"][str(dpo)]
+    assert content["pairs"] == len(dpo_figures["chosen"])
+    assert dpo_figures["implicit_accuracy"] == pytest.approx(last["accuracy"])
+    assert sum(dpo_figures["chosen"]) / content["pairs"] == pytest.approx(last["logps_chosen"], abs=1e-2)
     assert content["models"][str(sft)]["implicit_accuracy"] is None
-    assert len(found["answers"]) == len(found["stopped"]) == min(3, content["pairs"])
+    assert len(dpo_figures["answers"]) == len(dpo_figures["stopped"]) == min(3, content["pairs"])
     unfinished = zephyr("train", "measure", sft, "--pairs", aligned.folder, cwd=aligned.folder)
     assert unfinished.returncode == 4 and "is not a finished run" in unfinished.stderr

@@ -9,7 +9,7 @@ import pytest
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import DPOOptions, StudentOptions
 from zephyr_train.planning.memory import Setting, breakdown, disk_need, memory_table, verdict
-from zephyr_train.planning.shape import Shape, shape_of
+from zephyr_train.planning.model_shape import Shape, shape_of
 
 MISTRAL = shape_of(None, StudentOptions())
 GIB = 2**30
@@ -59,12 +59,12 @@ def test_a_pair_has_the_tokens_of_two_rows() -> None:
 
 
 def test_checkpointing_pays_with_many_layers_only() -> None:
-    def kept(layers: int, checkpointing: bool) -> int:
+    def activations(layers: int, checkpointing: bool) -> int:
         shape = dataclasses.replace(MISTRAL, layers=layers)
         return breakdown(shape, dataclasses.replace(PAIRS, checkpointing=checkpointing))["activations"]
 
-    assert kept(32, True) < kept(32, False) / 10
-    assert kept(1, True) > kept(1, False)
+    assert activations(32, True) < activations(32, False) / 10
+    assert activations(1, True) > activations(1, False)
 
 
 def test_the_table_has_every_way_once_and_marks_the_planned_one() -> None:
@@ -76,10 +76,10 @@ def test_the_table_has_every_way_once_and_marks_the_planned_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gigabytes", "said"), [(71.9, "fits"), (72.1, "tight"), (80.0, "tight"), (80.1, "does not fit")]
+    ("gigabytes", "word"), [(71.9, "fits"), (72.1, "tight"), (80.0, "tight"), (80.1, "does not fit")]
 )
-def test_the_verdict_of_a_card(gigabytes: float, said: str) -> None:
-    assert verdict(gigabytes * 1e9, 80.0) == said
+def test_the_verdict_of_a_card(gigabytes: float, word: str) -> None:
+    assert verdict(gigabytes * 1e9, 80.0) == word
 
 
 def test_adapters_alone_are_trained() -> None:
@@ -116,9 +116,9 @@ def test_mistral_has_the_parameters_that_it_has() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from zephyr_train import student
 
-    made = tmp_path_factory.mktemp("shape") / "student"
-    student.build(SMALL, ["the plum is ripe", "the pear is not"], made)
-    return made
+    folder = tmp_path_factory.mktemp("shape") / "student"
+    student.build(SMALL, ["the plum is ripe", "the pear is not"], folder)
+    return folder
 
 
 @pytest.mark.parametrize("sharded", [False, True])

@@ -15,8 +15,8 @@ from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
 from zephyr_train.models import cached_model, hub_model, local_model, step_before
 from zephyr_train.options import StudentOptions
-from zephyr_train.preflight import tokenizer
-from zephyr_train.preflight.tokenizer import tokenizer_of
+from zephyr_train.preflight import row_checks
+from zephyr_train.preflight.row_checks import tokenizer_of
 from zephyr_train.safetensor_headers import INDEX, shapes, weight_files
 from zephyr_train.training.weights import model_digest, require_whole
 
@@ -43,8 +43,8 @@ def test_a_folder_is_a_model_by_its_config(tmp_path: Path) -> None:
     assert local_model(str(tmp_path / "none")) is None
     assert "is not a model: it has no config.json" in refused(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    found = local_model(str(tmp_path))
-    assert found is not None and (found.folder, found.commit) == (tmp_path.resolve(), None)
+    model = local_model(str(tmp_path))
+    assert model is not None and (model.folder, model.commit) == (tmp_path.resolve(), None)
 
 
 def test_of_a_run_its_model_is_taken_once_it_is_finished(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_of_a_run_its_model_is_taken_once_it_is_finished(tmp_path: Path) -> None
     (tmp_path / "model" / "config.json").write_text("{}")
     assert "is not finished" in refused(tmp_path)
     manifests.write(tmp_path, "model")
-    found = local_model(str(tmp_path))
-    assert found is not None and found.folder == (tmp_path / "model").resolve()
+    model = local_model(str(tmp_path))
+    assert model is not None and model.folder == (tmp_path / "model").resolve()
 
 
 def test_an_adapter_without_its_base_is_named(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_a_hub_model_without_a_network_comes_from_the_cache_or_is_refused(
             hub_model("owner/name", revision)
         assert "--model" in str(fault.value.hint)
     _cache(tmp_path, "config.json")
-    found = hub_model("owner/name", "main")
-    assert found.folder is not None and found.folder.name == found.commit == "c" * 40
-    assert cached_model("owner/name", "main") == found
+    model = hub_model("owner/name", "main")
+    assert model.folder is not None and model.folder.name == model.commit == "c" * 40
+    assert cached_model("owner/name", "main") == model
 
 
 def test_of_a_hub_model_only_what_training_reads_is_fetched(
@@ -114,9 +114,9 @@ def test_of_a_hub_model_only_what_training_reads_is_fetched(
     parts = ("chat_template.jinja", "config.json", "model.safetensors", "tokenizer.model")
     hub_server.put("model", "owner/name", {name: name for name in (*parts, "README.md", "pytorch_model.bin")})
     hub_server.use(monkeypatch, tmp_path / "home")
-    found = hub_model("owner/name", "main")
-    assert found.commit == COMMIT and found == cached_model("owner/name", "main")
-    assert found.folder is not None and sorted(path.name for path in found.folder.iterdir()) == sorted(parts)
+    model = hub_model("owner/name", "main")
+    assert model.commit == COMMIT and model == cached_model("owner/name", "main")
+    assert model.folder is not None and sorted(path.name for path in model.folder.iterdir()) == sorted(parts)
     assert sorted(hub_server.downloads()) == sorted(parts)
 
 
@@ -158,10 +158,10 @@ def test_a_folder_that_leaves_a_choice_leaves_it_to_autotokenizer(
     student: Path, tmp_path: Path, file: str, change: dict[str, object]
 ) -> None:
     copy = shutil.copytree(student, tmp_path / "copy")
-    assert tokenizer._is_plain(copy)
-    told = json.loads((copy / file).read_text()) if (copy / file).exists() else {}
-    (copy / file).write_text(json.dumps(told | change))
-    assert not tokenizer._is_plain(copy)
+    assert row_checks._has_plain_tokenizer(copy)
+    config = json.loads((copy / file).read_text()) if (copy / file).exists() else {}
+    (copy / file).write_text(json.dumps(config | change))
+    assert not row_checks._has_plain_tokenizer(copy)
 
 
 def test_headers_are_those_that_safetensors_reads(student: Path) -> None:

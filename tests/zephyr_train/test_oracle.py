@@ -81,8 +81,8 @@ def test_and_those_of_a_plain_loop(plain: Any, tmp_path: Path) -> None:
     losses, norms = [], []
     for step in range(STEPS):
         batch = order[step]
-        known = ([row[name] for row in batch] for name in ("ref_chosen_logps", "ref_rejected_logps"))
-        reference = LogpPair(*map(torch.tensor, known))
+        logps = ([row[name] for row in batch] for name in ("ref_chosen_logps", "ref_rejected_logps"))
+        reference = LogpPair(*map(torch.tensor, logps))
         loss = dpo_loss(trl_side.plain_pairs(model, batch), reference, beta=ranks.BETA).mean()
         loss.backward()
         losses.append(loss.item())
@@ -121,20 +121,20 @@ def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, bac
     command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(tmp_path), *further]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    told = json.loads((tmp_path / "told.json").read_text())
-    moments = [moment for step in told["counts"] for moment in zip(*step, strict=True)]
+    figures = json.loads((tmp_path / "told.json").read_text())
+    moments = [moment for step in figures["counts"] for moment in zip(*step, strict=True)]
     assert any(min(moment) == 1 and max(moment) >= 3 for moment in moments)
-    assert [sum(map(sum, step)) for step in told["counts"]] == [8, 8, 3] * 2
-    assert [len(step[0]) for step in told["counts"]] == [2, 2, 1] * 2
-    assert told["processes"] == 2
+    assert [sum(map(sum, step)) for step in figures["counts"]] == [8, 8, 3] * 2
+    assert [len(step[0]) for step in figures["counts"]] == [2, 2, 1] * 2
+    assert figures["processes"] == 2
 
     options = {**ranks.OPTIONS, "per_device_train_batch_size": ranks.STEP_PAIRS}
     rows = trl_side.with_reference(ranks.uneven_rows(), trl_side.tiny_model())
     adapter = ranks.lora() if "lora" in further else None
     theirs = trl_side.trainer(trl_side.tiny_model(), rows, tmp_path / "theirs", peft=adapter, **options)
     theirs.train()
-    assert theirs.state.global_step == len(told["loss"]) == 6
-    assert told["loss"] == pytest.approx(logged(theirs, "loss"), abs=1e-5)
-    for name, values in told["logged"].items():
+    assert theirs.state.global_step == len(figures["loss"]) == 6
+    assert figures["loss"] == pytest.approx(logged(theirs, "loss"), abs=1e-5)
+    for name, values in figures["logged"].items():
         assert values == pytest.approx(logged(theirs, name), abs=1e-4, rel=1e-4), name
     assert_same_weights(torch.load(tmp_path / "weights.pt"), theirs.model)

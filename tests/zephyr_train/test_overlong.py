@@ -12,24 +12,24 @@ from tests.zephyr_train.small_chat import (
     tokenize_pairs,
     turns,
 )
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import Tokenized
 
 FREE = Limits(10_000, 5_000, "cut-prompt")
 SHORT, LONG = ("Q?", "aaaa", "b"), ("Question " * 9, "Answer " * 9, "No. " * 12)
 
 
-def names(found: Tokenized) -> list[str]:
-    return [fault.name for fault in found.faults]
+def names(tokens: Tokenized) -> list[str]:
+    return [fault.name for fault in tokens.faults]
 
 
-def changes(found: Tokenized) -> list[tuple[str, int, int]]:
-    return [(line["what"], line["before_tokens"], line["after_tokens"]) for line in found.changed.to_pylist()]
+def changes(tokens: Tokenized) -> list[tuple[str, int, int]]:
+    return [(line["what"], line["before_tokens"], line["after_tokens"]) for line in tokens.changed.to_pylist()]
 
 
-def counts(found: Tokenized, *wanted: str) -> list[int]:
-    return [found.counts[f"{name}_rows"] for name in wanted]
+def counts(tokens: Tokenized, *kinds: str) -> list[int]:
+    return [tokens.counts[f"{name}_rows"] for name in kinds]
 
 
 def lengths(*pair: str) -> tuple[int, int, int]:
@@ -82,10 +82,10 @@ def test_a_prompt_within_its_length_is_not_cut_and_the_shorter_completion_keeps_
 
 def test_drop_takes_the_row_and_lists_it():
     prompt, chosen, _ = lengths(*LONG)
-    found = tokenize_pairs(small_chat(), pair_table(LONG, SHORT), Limits(prompt + chosen - 1, 9, "drop"))
-    assert counts(found, "read", "kept", "dropped_overlong") == [2, 1, 1]
-    assert changes(found) == [("dropped-overlong", prompt + chosen, 0)]
-    assert names(found) == []
+    tokens = tokenize_pairs(small_chat(), pair_table(LONG, SHORT), Limits(prompt + chosen - 1, 9, "drop"))
+    assert counts(tokens, "read", "kept", "dropped_overlong") == [2, 1, 1]
+    assert changes(tokens) == [("dropped-overlong", prompt + chosen, 0)]
+    assert names(tokens) == []
 
 
 @pytest.mark.parametrize("kind", ["pairs", "dialogues"])
@@ -94,25 +94,25 @@ def test_error_refuses_by_name(kind: str):
         "pairs": (tokenize_pairs, pair_table(LONG, SHORT)),
         "dialogues": (tokenize_dialogues, dialogue_table(turns(*LONG[:2]), turns(*SHORT[:2]))),
     }[kind]
-    found = find(small_chat(), table, Limits(35, 9, "error"))
-    assert names(found) == ["overlong"]
-    assert counts(found, "faulty", "kept") == [1, 1]
-    assert "max_length 35" in found.faults[0].message
+    tokens = find(small_chat(), table, Limits(35, 9, "error"))
+    assert names(tokens) == ["overlong"]
+    assert counts(tokens, "faulty", "kept") == [1, 1]
+    assert "max_length 35" in tokens.faults[0].message
 
 
 def test_a_pair_without_a_difference_is_dropped():
     prompt, chosen, _ = lengths(*LONG)
     same_head = (LONG[0], LONG[1] + "one", LONG[1] + "two")
-    found = tokenize_pairs(
+    tokens = tokenize_pairs(
         small_chat(), pair_table(same_head, ("Q?", "x", "x"), SHORT), Limits(prompt + chosen - 2, prompt, "cut-prompt")
     )
-    assert counts(found, "read", "kept", "dropped_equal_after_cut") == [3, 1, 2]
-    assert [line[0] for line in changes(found)].count("dropped-equal-after-cut") == 2
+    assert counts(tokens, "read", "kept", "dropped_equal_after_cut") == [3, 1, 2]
+    assert [line[0] for line in changes(tokens)].count("dropped-equal-after-cut") == 2
 
 
-@pytest.mark.parametrize(("policy", "said"), [("cut-prompt", "lose their EOS"), ("drop", "are dropped")])
+@pytest.mark.parametrize(("policy", "outcome"), [("cut-prompt", "lose their EOS"), ("drop", "are dropped")])
 @pytest.mark.parametrize("kind", ["pairs", "dialogues"])
-def test_all_rows_overlong_is_a_fault(kind: str, policy: str, said: str):
+def test_all_rows_overlong_is_a_fault(kind: str, policy: str, outcome: str):
     one = {
         "pairs": lambda *rows: tokenize_pairs(small_chat(), pair_table(*rows), Limits(35, 9, policy)),
         "dialogues": lambda *rows: tokenize_dialogues(
@@ -121,7 +121,7 @@ def test_all_rows_overlong_is_a_fault(kind: str, policy: str, said: str):
     }[kind]
     assert names(one(LONG, SHORT)) == []
     assert names(one(LONG, (LONG[0] + "!", *LONG[1:]))) == ["all-overlong"]
-    assert said in one(LONG).faults[0].message
+    assert outcome in one(LONG).faults[0].message
 
 
 def test_a_dialogue_keeps_its_first_tokens():
@@ -129,44 +129,44 @@ def test_a_dialogue_keeps_its_first_tokens():
     dialogue = turns("Q?", "Yes.", "And then?", "Answer " * 20)
     [whole] = tokenize_dialogues(chat, dialogue_table(dialogue), FREE).table.to_pylist()
     room = len(whole["input_ids"]) - 10
-    found = tokenize_dialogues(chat, dialogue_table(dialogue, turns("a", "b")), Limits(room, None, "cut"))
-    [row] = [row for row in found.table.to_pylist() if row["key"] == whole["key"]]
+    cut = tokenize_dialogues(chat, dialogue_table(dialogue, turns("a", "b")), Limits(room, None, "cut"))
+    [row] = [row for row in cut.table.to_pylist() if row["key"] == whole["key"]]
     assert (row["input_ids"], row["labels"]) == (whole["input_ids"][:room], whole["labels"][:room])
-    assert counts(found, "overlong", "cut", "no_eos", "kept") == [1, 1, 0, 2]
-    assert changes(found) == [("cut", room + 10, room)]
+    assert counts(cut, "overlong", "cut", "no_eos", "kept") == [1, 1, 0, 2]
+    assert changes(cut) == [("cut", room + 10, room)]
     fits = tokenize_dialogues(chat, dialogue_table(dialogue), Limits(room + 10, None, "drop"))
     assert counts(fits, "overlong", "kept") == [0, 1]
 
 
 def test_a_dialogue_that_packing_will_split_is_whole():
     dialogue = turns(*LONG[:2])
-    found = tokenize_dialogues(small_chat(), dialogue_table(dialogue), Limits(25, None, "split", packed=True))
+    tokens = tokenize_dialogues(small_chat(), dialogue_table(dialogue), Limits(25, None, "split", packed=True))
     whole = tokenize_dialogues(small_chat(), dialogue_table(dialogue), FREE)
-    assert found.table.equals(whole.table)
-    assert counts(found, "overlong", "kept") == [1, 1]
-    assert names(found) == []
+    assert tokens.table.equals(whole.table)
+    assert counts(tokens, "overlong", "kept") == [1, 1]
+    assert names(tokens) == []
 
 
 def test_turns_behind_the_last_reply_are_cut_off():
-    found, without = (
+    cut, without = (
         tokenize_dialogues(small_chat(), dialogue_table(dialogue, turns("a", "b")), FREE)
         for dialogue in (turns("Q?", "A.", "Thanks.") + turns("Bye."), turns("Q?", "A."))
     )
-    assert sorted(map(tuple, found.table["input_ids"].to_pylist())) == sorted(
+    assert sorted(map(tuple, cut.table["input_ids"].to_pylist())) == sorted(
         map(tuple, without.table["input_ids"].to_pylist())
     )
-    assert counts(found, "trailing_turn", "kept") == [1, 2]
-    assert [line[0] for line in changes(found)] == ["trailing-turns-cut"]
+    assert counts(cut, "trailing_turn", "kept") == [1, 2]
+    assert [line[0] for line in changes(cut)] == ["trailing-turns-cut"]
 
 
 def test_a_dialogue_without_loss_is_dropped():
     prompt_alone = turns("Question " * 30, "A.")
     limits = Limits(35, None, "cut")
-    found = tokenize_dialogues(
+    tokens = tokenize_dialogues(
         small_chat(), dialogue_table(turns("Nobody there?"), prompt_alone, turns("a", "b")), limits
     )
-    assert counts(found, "read", "kept", "dropped_no_loss") == [3, 1, 2]
-    assert set(found.table["labels"].to_pylist()[0]) != {IGNORED}
+    assert counts(tokens, "read", "kept", "dropped_no_loss") == [3, 1, 2]
+    assert set(tokens.table["labels"].to_pylist()[0]) != {IGNORED}
 
 
 def test_a_label_on_the_first_token_is_no_loss():
@@ -196,12 +196,12 @@ def test_nothing_vanishes(find: Callable[..., Tokenized], max_length: int, polic
         tokenize_dialogues: dialogue_table(turns("a", "b", "c"), turns(*LONG[:2]), turns("x"), turns(*SHORT)),
         tokenize_pairs: pair_table(SHORT, LONG, ("Q?", "x", "x"), (LONG[0], "a", "b"), ("a", LONG[1], LONG[1] + "!")),
     }[find]
-    found = find(small_chat(), table, Limits(max_length, max_length // 2, policy))
-    out = [rows for name, rows in found.counts.items() if name.startswith("dropped_")]
+    tokens = find(small_chat(), table, Limits(max_length, max_length // 2, policy))
+    out = [rows for name, rows in tokens.counts.items() if name.startswith("dropped_")]
     assert (
         table.num_rows
-        == found.counts["read_rows"]
-        == found.counts["kept_rows"] + found.counts["faulty_rows"] + sum(out)
+        == tokens.counts["read_rows"]
+        == tokens.counts["kept_rows"] + tokens.counts["faulty_rows"] + sum(out)
     )
-    assert found.counts["kept_rows"] == found.table.num_rows
-    assert [line[0].startswith("dropped-") for line in changes(found)].count(True) == sum(out)
+    assert tokens.counts["kept_rows"] == tokens.table.num_rows
+    assert [line[0].startswith("dropped-") for line in changes(tokens)].count(True) == sum(out)

@@ -20,8 +20,8 @@ def tokens(folder: Path, rows: trl_side.Rows) -> Path:
     folder.mkdir()
     names = [str(number) for number in range(len(rows))]
     lengths = {name.replace("_ids", "_tokens"): [len(row[name]) for row in rows] for name in trl_side.COLUMNS}
-    made = Dataset.from_dict({"key": names, "prompt_id": names, **lengths})
-    made.save_to_disk(str(folder / "saved"))
+    dataset = Dataset.from_dict({"key": names, "prompt_id": names, **lengths})
+    dataset.save_to_disk(str(folder / "saved"))
     next((folder / "saved").glob("*.arrow")).rename(folder / "train.arrow")
     return folder
 
@@ -29,13 +29,13 @@ def tokens(folder: Path, rows: trl_side.Rows) -> Path:
 @pytest.mark.parametrize("layout", ["shared", "separate"])
 def test_a_row_costs_the_tokens_that_the_backbone_reads(tmp_path: Path, layout: str) -> None:
     """Counted at the embedding, row by row."""
-    told = dpo.costs(job(tmp_path, layout=layout, tokens=str(tokens(tmp_path / "tokens", ROWS))))
+    costs = dpo.costs(job(tmp_path, layout=layout, tokens=str(tokens(tmp_path / "tokens", ROWS))))
     model = scoring.frozen_scorer(trl_side.tiny_model())
     read: list[int] = []
     model.model.embed_tokens.register_forward_hook(lambda layer, inputs, output: read.append(inputs[0].numel()))
     for row in ROWS:
         scoring.pair_logps(model, [row], trl_side.PAD, layout)
-    assert told == read
+    assert costs == read
 
 
 def test_the_whole_first_step_is_checked(tmp_path: Path) -> None:
@@ -56,28 +56,28 @@ def test_a_layout_that_gives_other_log_probs_than_padded_rows_stops_the_run_befo
         return attention.sdpa_attention_forward(module, query, key, value, None if pieces is not None else mask, **rest)
 
     rows = trl_side.with_reference(ROWS, trl_side.tiny_model())
-    made = trl_side.project_trainer(
+    trainer = trl_side.project_trainer(
         trl_side.tiny_model(), rows, tmp_path, layout=layout, **ranks.OPTIONS, per_device_train_batch_size=4
     )
     attention.AttentionInterface.register("sdpa", whole)
     try:
         with pytest.raises(InvariantBroken, match=f"laid out as '{layout}' differ from those of padded rows"):
-            made.train()
+            trainer.train()
     finally:
         attention.register()
-    assert made.state.global_step == 0
+    assert trainer.state.global_step == 0
 
 
 def test_a_test_row_that_fills_up_a_batch_counts_once_in_every_figure(tmp_path: Path) -> None:
     rows = trl_side.with_reference(ROWS[:3], trl_side.tiny_model())
-    made = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path, per_device_train_batch_size=3)
+    trainer = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path, per_device_train_batch_size=3)
     numbered = [{**row, "row": number} for number, row in enumerate(rows)]
-    made.model.eval()
+    trainer.model.eval()
     for batch in (numbered[:2], [numbered[2], numbered[0]]):
-        made.compute_loss(made.model, made._prepare_inputs(made.data_collator(batch)))
+        trainer.compute_loss(trainer.model, trainer._prepare_inputs(trainer.data_collator(batch)))
     logs: dict[str, float] = {"eval_loss": 9.0}
-    made.log(logs)
-    known = trl_side.plain_pairs(trl_side.tiny_model(), rows)
-    assert logs["eval_logps/chosen"] == pytest.approx(known.chosen.mean().item(), abs=1e-4)
-    assert logs["eval_logps/rejected"] == pytest.approx(known.rejected.mean().item(), abs=1e-4)
+    trainer.log(logs)
+    plain = trl_side.plain_pairs(trl_side.tiny_model(), rows)
+    assert logs["eval_logps/chosen"] == pytest.approx(plain.chosen.mean().item(), abs=1e-4)
+    assert logs["eval_logps/rejected"] == pytest.approx(plain.rejected.mean().item(), abs=1e-4)
     assert logs["eval_loss"] == pytest.approx(0.6931472, abs=1e-5)

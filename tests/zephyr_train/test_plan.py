@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from zephyr_core.errors import OptionError
 from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import (
     Rows,
     batch,
@@ -21,7 +22,6 @@ from zephyr_train.planning.plan import (
     warmup_steps,
 )
 from zephyr_train.planning.plan_text import large, plan_text
-from zephyr_train.planning.shape import shape_of
 from zephyr_train.planning.token_statistics import token_statistics
 
 MISTRAL = shape_of(None, StudentOptions())
@@ -76,11 +76,11 @@ def test_learning_rates_are_those_of_transformers_at_every_step(schedule: str, w
 
 def test_padding_in_random_order_is_the_mean_over_all_micro_batches() -> None:
     lengths = [3, 9, 4, 4, 7, 1]
-    longest = statistics.mean(max(drawn) for drawn in itertools.combinations(lengths, 2))
-    found = token_statistics(lengths, 2, max_length=100)
-    assert found.padding_share == pytest.approx(1 - statistics.mean(lengths) / longest)
-    assert (found.rows, found.tokens, found.longest_tokens, found.estimated) == (6, 28, 9, False)
-    assert found.packed_rows is None
+    longest = statistics.mean(max(pair) for pair in itertools.combinations(lengths, 2))
+    totals = token_statistics(lengths, 2, max_length=100)
+    assert totals.padding_share == pytest.approx(1 - statistics.mean(lengths) / longest)
+    assert (totals.rows, totals.tokens, totals.longest_tokens, totals.estimated) == (6, 28, 9, False)
+    assert totals.packed_rows is None
     assert token_statistics(lengths, 1, max_length=100).padding_share == pytest.approx(0)
     assert token_statistics(lengths, 99, max_length=100).padding_share == pytest.approx(
         1 - statistics.mean(lengths) / 9
@@ -90,41 +90,41 @@ def test_padding_in_random_order_is_the_mean_over_all_micro_batches() -> None:
 def test_a_pair_is_two_sequences_padded_together() -> None:
     pairs = [(3, 9), (4, 4), (7, 1)]
     longest = statistics.mean(max(*left, *right) for left, right in itertools.combinations(pairs, 2))
-    found = token_statistics(pairs, 2, max_length=100)
-    assert found.padding_share == pytest.approx(1 - statistics.mean(itertools.chain(*pairs)) / longest)
-    assert (found.rows, found.tokens) == (3, 28)
+    totals = token_statistics(pairs, 2, max_length=100)
+    assert totals.padding_share == pytest.approx(1 - statistics.mean(itertools.chain(*pairs)) / longest)
+    assert (totals.rows, totals.tokens) == (3, 28)
 
 
 def test_long_rows_are_padded_as_cut_and_packed_whole() -> None:
-    found = token_statistics([4, 10], 2, max_length=5, packing=True)
-    assert found.padding_share == pytest.approx(1 - 4.5 / 5)
-    assert (found.tokens, found.packed_rows) == (14, 3)
-    assert found.packing_fill_share == pytest.approx(14 / 15)
+    totals = token_statistics([4, 10], 2, max_length=5, packing=True)
+    assert totals.padding_share == pytest.approx(1 - 4.5 / 5)
+    assert (totals.tokens, totals.packed_rows) == (14, 3)
+    assert totals.packing_fill_share == pytest.approx(14 / 15)
 
 
 def test_a_sample_is_scaled_up_and_says_so() -> None:
-    found = token_statistics([5, 5, 3], 2, max_length=5, packing=True, whole_rows=300)
-    assert (found.rows, found.tokens, found.packed_rows, found.estimated) == (300, 1_300, 300, True)
-    assert found.mean_tokens == pytest.approx(13 / 3)
+    totals = token_statistics([5, 5, 3], 2, max_length=5, packing=True, whole_rows=300)
+    assert (totals.rows, totals.tokens, totals.packed_rows, totals.estimated) == (300, 1_300, 300, True)
+    assert totals.mean_tokens == pytest.approx(13 / 3)
 
 
 def test_no_rows_have_no_tokens() -> None:
-    found = token_statistics([], 2, max_length=5, packing=True)
-    assert (found.tokens, found.padding_share, found.packed_rows, found.packing_fill_share) == (0, 0.0, 0, 0.0)
+    totals = token_statistics([], 2, max_length=5, packing=True)
+    assert (totals.tokens, totals.padding_share, totals.packed_rows, totals.packing_fill_share) == (0, 0.0, 0, 0.0)
 
 
 def test_the_papers_plan_of_ddpo() -> None:
     plan = make_plan(DPOOptions(), MISTRAL, model="dsft")
     assert (plan.steps_per_epoch, plan.steps, plan.warmup_steps) == (1_911, 5_733, 574)
     text = plan_text(plan)
-    for said in (
+    for part in (
         "32 = 2/GPU × 16 GPUs × 1",
         "61,135 pairs (not counted here: card of HuggingFaceH4/ultrafeedback_binarized",
         "5,733 = 1,911 × 3 epochs, 574 of them warm-up",
         "unknown until the dataset and tokenizer are here",
         "7.24 B parameters",
     ):
-        assert said in text
+        assert part in text
     marked = [line.split() for line in text.splitlines() if "→" in line]
     assert marked == [["→", "3", "cached", "yes", "15.8", "fits"]]
 
@@ -145,11 +145,11 @@ def test_counted_rows_and_tokens_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
+    ("number", "text"),
     [(999, "999"), (1_000, "1.00 k"), (7_241_732_096, "7.24 B"), (999_960, "1.00 M"), (238_022_698, "238 M"), (0, "0")],
 )
-def test_numbers_keep_three_digits(number: int, shown: str) -> None:
-    assert large(number) == shown
+def test_numbers_keep_three_digits(number: int, text: str) -> None:
+    assert large(number) == text
 
 
 def test_another_micro_batch_keeps_the_global_one() -> None:
@@ -173,7 +173,7 @@ import sys
 from zephyr_train.options import DPOOptions, StudentOptions
 from zephyr_train.planning.plan import make_plan
 from zephyr_train.planning.plan_text import large, plan_text
-from zephyr_train.planning.shape import shape_of
+from zephyr_train.planning.model_shape import shape_of
 plan_text(make_plan(DPOOptions(), shape_of(None, StudentOptions()), model="m"))
 heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy"} & set(sys.modules)
 assert not heavy, heavy
@@ -182,12 +182,12 @@ assert not heavy, heavy
 
 
 def test_what_cannot_run_is_no_option() -> None:
-    for wrong, said in (
+    for wrong, message in (
         ({"precision": "fp32"}, "computes in bf16"),
         ({"gpus": 5, "nodes": 2}, "do not divide among 2 nodes"),
         ({"save_every": 100, "log_every": 3}, "not a multiple of log_every"),
     ):
-        with pytest.raises(OptionError, match=said):
+        with pytest.raises(OptionError, match=message):
             DPOOptions(**wrong)  # type: ignore[arg-type]
 
 

@@ -14,14 +14,14 @@ from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
 from zephyr_core import recipe
 from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_train import student as students
-from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
 from zephyr_train.options import StudentOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.examine import examine
+from zephyr_train.request import Request
 from zephyr_train.rows import row_files
-from zephyr_train.run import run
+from zephyr_train.train import run
 
 SMALL = StudentOptions(
     source="new", vocabulary=320, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=256
@@ -78,23 +78,23 @@ def look(student: Path, tmp_path: Path) -> Look:
     def look(step: str, *, dry: bool = True, **changes: Any) -> Examination:
         rows = changes.pop("rows", ROWS[step])
         data = write_lines(tmp_path / "rows.jsonl", rows) if rows else None
-        given = SOUND | OF_STEP[step] | {"model": str(student), "data": str(data)} | changes
-        return examine(Asked.typed(step, given), dry=dry)
+        parameters = SOUND | OF_STEP[step] | {"model": str(student), "data": str(data)} | changes
+        return examine(Request.typed(step, parameters), dry=dry)
 
     return look
 
 
-def names(found: Examination) -> list[str]:
-    return [fault.name for fault in found.faults]
+def names(examination: Examination) -> list[str]:
+    return [fault.name for fault in examination.faults]
 
 
 @pytest.mark.parametrize("dry", [True, False])
 @pytest.mark.parametrize("step", ["sft", "dpo"])
 def test_a_sound_run_has_no_fault_and_a_plan(look: Look, step: str, dry: bool) -> None:
-    found = look(step, dry=dry)
-    assert (found.faults, found.lacks) == ([], [])
-    assert found.plan is not None and found.plan.steps == 2 * found.plan.epochs
-    found.refuse()
+    examination = look(step, dry=dry)
+    assert (examination.faults, examination.lacks) == ([], [])
+    assert examination.plan is not None and examination.plan.steps == 2 * examination.plan.epochs
+    examination.refuse()
 
 
 FAULTS = {
@@ -113,14 +113,14 @@ FAULTS = {
 @pytest.mark.parametrize("step", ["sft", "dpo"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: str) -> None:
-    found = look(step, **FAULTS[name])
-    assert names(found) == [name]
+    examination = look(step, **FAULTS[name])
+    assert names(examination) == [name]
     with pytest.raises(PreflightFailed, match=f"preflight found 1 fault:\n  {name}: "):
-        found.refuse()
+        examination.refuse()
 
 
 @pytest.mark.parametrize(
-    ("given", "layout", "told"),
+    ("options", "layout", "words"),
     [
         ({}, "shared", "each prompt read once for both replies"),
         ({"share_prompt": False}, "separate", "each prompt read twice"),
@@ -128,10 +128,10 @@ def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: 
         ({"attention": "eager"}, "padded", "attention eager reads only whole rows"),
     ],
 )
-def test_the_layout_of_pairs_is_chosen_and_told(look: Look, given: dict[str, Any], layout: str, told: str) -> None:
-    found = look("dpo", **given)
-    assert (found.layout, found.faults) == (layout, [])
-    assert any(told in note for note in found.notes)
+def test_the_layout_of_pairs_is_chosen_and_told(look: Look, options: dict[str, Any], layout: str, words: str) -> None:
+    examination = look("dpo", **options)
+    assert (examination.layout, examination.faults) == (layout, [])
+    assert any(words in note for note in examination.notes)
     assert look("sft").layout == ""
 
 
@@ -147,9 +147,9 @@ def test_shared_prompts_that_cannot_be_are_a_fault_by_name(look: Look, student: 
     own = shutil.copytree(student, tmp_path / "own")
     config = (own / "config.json").read_text()
     (own / "config.json").write_text(config.replace('"model_type": "mistral"', '"model_type": "bloom"'))
-    found = look("dpo", share_prompt=True, model=str(own))
-    assert "share-prompt-option" in names(found)
-    fault = next(fault for fault in found.faults if fault.name == "share-prompt-option")
+    examination = look("dpo", share_prompt=True, model=str(own))
+    assert "share-prompt-option" in names(examination)
+    fault = next(fault for fault in examination.faults if fault.name == "share-prompt-option")
     assert "'bloom' has ALiBi" in fault.message
 
 
@@ -177,9 +177,9 @@ def test_faults_of_a_models_own_template_are_found(
     marks = "{% generation %}{{ message['content'] }}{% endgeneration %}"
     spoken = "{% if message['role'] == 'assistant' %}" + marks + "{% else %}{{ message['content'] }}{% endif %}"
     (own / "chat_template.jinja").write_text(template.replace("{{ message['content'] }}", spoken))
-    found = look(step, model=str(own), template="model")
-    assert names(found) == [name]
-    assert "8 of 8 rows" in found.faults[0].message
+    examination = look(step, model=str(own), template="model")
+    assert names(examination) == [name]
+    assert "8 of 8 rows" in examination.faults[0].message
 
 
 @pytest.mark.parametrize("step", ["sft", "dpo"])
@@ -188,8 +188,8 @@ def test_prompts_of_the_test_split_in_train_are_counted(look: Look, tmp_path: Pa
     folder.mkdir()
     write_lines(folder / "train.jsonl", ROWS[step][:6])
     write_lines(folder / "test.jsonl", ROWS[step][4:])
-    found = look(step, data=str(folder))
-    assert names(found) == ["test-in-train"] and found.faults[0].message.startswith("2 test prompts")
+    examination = look(step, data=str(folder))
+    assert names(examination) == ["test-in-train"] and examination.faults[0].message.startswith("2 test prompts")
     write_lines(folder / "train.jsonl", ROWS[step][:4])
     assert names(look(step, data=str(folder))) == []
 
@@ -207,9 +207,9 @@ def test_what_the_machine_lacks_is_a_fault_of_a_run_and_only_told_of_a_plan(
 ) -> None:
     if name == "no-disk":
         monkeypatch.setattr(machine.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(9, 8, 1))
-    planned, real = look("dpo", **lack), look("dpo", dry=False, **lack)
-    assert names(planned) == [] and name in [fault.name for fault in planned.lacks]
-    assert f"on this machine it would not run:\n  {planned.lacks[0]}" in planned.text()
+    dry_run, real = look("dpo", **lack), look("dpo", dry=False, **lack)
+    assert names(dry_run) == [] and name in [fault.name for fault in dry_run.lacks]
+    assert f"on this machine it would not run:\n  {dry_run.lacks[0]}" in dry_run.text()
     assert name in names(real) and real.lacks == []
     with pytest.raises(PreflightFailed, match=f"{name}: "):
         real.refuse()
@@ -223,9 +223,9 @@ def test_a_smaller_card_than_the_plans_is_noted(look: Look, monkeypatch: pytest.
 
 
 def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: Look) -> None:
-    planned = look("dpo", data=None, model=None, rows=None)
-    assert names(planned) == [] and "zephyr data binarize" in planned.text()
-    assert planned.plan is not None and planned.plan.rows.rows is None, "of samples there are not as many as of the set"
+    dry_run = look("dpo", data=None, model=None, rows=None)
+    assert names(dry_run) == [] and "zephyr data binarize" in dry_run.text()
+    assert dry_run.plan is not None and dry_run.plan.rows.rows is None, "of samples there are not as many as of the set"
     assert names(look("dpo", dry=False, data=None, model=None, rows=None)) == ["missing-input"] * 2
 
 
@@ -242,8 +242,8 @@ def test_rows_that_are_not_here_are_reckoned_with_where_they_are_the_papers(
     look: Look, monkeypatch: pytest.MonkeyPatch, name: str, data: str | None, rows: int | None
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
-    found = look("dpo", recipe=recipe.load(name), data=data, rows=None)
-    assert found.plan is not None and found.plan.rows.rows == rows
+    examination = look("dpo", recipe=recipe.load(name), data=data, rows=None)
+    assert examination.plan is not None and examination.plan.rows.rows == rows
 
 
 def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(
@@ -252,9 +252,9 @@ def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(
     monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
     for changes in ({"data": "sets/none.parquet"}, {"model": "nothing"}, {"model": "./deep/nothing"}):
         assert names(look("dpo", **changes)) == ["missing-input"], changes
-    found = look("dpo", data="owner/set", model="owner/model")
-    assert names(found) == [] and found.plan is not None
-    assert "owner/set" in found.text() and "sizes of the recipe's student" in found.text()
+    examination = look("dpo", data="owner/set", model="owner/model")
+    assert names(examination) == [] and examination.plan is not None
+    assert "owner/set" in examination.text() and "sizes of the recipe's student" in examination.text()
     assert names(look("dpo", dry=False, data="owner/set", model="owner/model")) == ["missing-input"] * 2
 
 
@@ -276,8 +276,9 @@ def test_a_folder_of_something_else_is_never_the_output(look: Look, here: Path) 
     assert names(look("dpo", out=out)) == []
     (out / "thesis.tex").touch()
     for fresh in (False, True):
-        found = look("dpo", out=out, fresh=fresh)
-        assert names(found) == ["foreign-output"] and "holds other files, not a training run" in found.faults[0].message
+        examination = look("dpo", out=out, fresh=fresh)
+        assert names(examination) == ["foreign-output"]
+        assert "holds other files, not a training run" in examination.faults[0].message
     manifests.write(out, "pairs")
     assert "is a dataset of preference pairs, not a training run" in look("dpo", out=out, fresh=True).faults[0].message
     assert "is a file" in look("dpo", out=out / "thesis.tex").faults[0].message
@@ -299,18 +300,18 @@ def test_a_run_of_another_recipe_or_step_is_only_discarded_by_the_users_word(loo
 
 def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
     (here / "out").touch()
-    found = look("dpo", micro_batch_size=3, set=("no_such=1", "tokenizer=x"), template="model", out=here / "out")
-    with pytest.raises(PreflightFailed) as told:
-        found.refuse()
+    examination = look("dpo", micro_batch_size=3, set=("no_such=1", "tokenizer=x"), template="model", out=here / "out")
+    with pytest.raises(PreflightFailed) as refusal:
+        examination.refuse()
     listed = ["unknown-option", "renamed-option", "no-template", "batch-does-not-divide", "foreign-output"]
-    assert names(found) == listed
-    assert str(told.value).startswith("preflight found 5 faults:\n")
-    assert all(f"\n  {fault}\n    → {fault.hint}" in str(told.value) for fault in found.faults)
-    assert told.value.exit_code == 2
+    assert names(examination) == listed
+    assert str(refusal.value).startswith("preflight found 5 faults:\n")
+    assert all(f"\n  {fault}\n    → {fault.hint}" in str(refusal.value) for fault in examination.faults)
+    assert refusal.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("found", "code"),
+    ("faults", "code"),
     [
         ([Lack("no-disk", "seen", "do"), Lack("missing-gpu", "seen", "do")], 4),
         ([Lack("missing-package", "seen", "do"), OptionFault("batch-does-not-divide", "seen", "do")], 2),
@@ -318,12 +319,12 @@ def test_all_faults_stand_in_one_message(look: Look, here: Path) -> None:
         ([Lack("missing-package", "seen", "do"), Fault("double-bos", "seen", "do"), OptionFault("x", "seen", "do")], 5),
     ],
 )
-def test_the_exit_code_tells_what_is_at_fault(look: Look, found: list[Fault], code: int) -> None:
+def test_the_exit_code_tells_what_is_at_fault(look: Look, faults: list[Fault], code: int) -> None:
     examined = look("dpo")
-    examined.faults = found
-    with pytest.raises(PreflightFailed) as told:
+    examined.faults = faults
+    with pytest.raises(PreflightFailed) as refusal:
         examined.refuse()
-    assert told.value.exit_code == code
+    assert refusal.value.exit_code == code
 
 
 def test_a_fault_beyond_the_sample_stops_the_run_when_all_rows_are_tokens(
@@ -332,13 +333,13 @@ def test_a_fault_beyond_the_sample_stops_the_run_when_all_rows_are_tokens(
     rows = [trainer_pair("A plum?", "Yes.", "No.") | {"prompt_id": f"{number:064x}"} for number in range(1_001)]
     rows[-1]["chosen"] = [turn("assistant", "Certainly. " * 60)]
     assert names(look("dpo", rows=rows, on_overlong="error")) == []
-    asked = Asked.typed(
+    request = Request.typed(
         "dpo",
         SOUND | OF_STEP["dpo"] | {"model": str(student), "data": str(tmp_path / "rows.jsonl"), "on_overlong": "error"},
     )
     with pytest.raises(PreflightFailed, match=r"overlong: train: .*: 1 of 1,001 rows"):
-        run(asked)
-    assert not asked.out.exists(), "nothing was trained"
+        run(request)
+    assert not request.out.exists(), "nothing was trained"
 
 
 def test_table_files_are_opened_once(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,22 +350,22 @@ def test_table_files_are_opened_once(look: Look, tmp_path: Path, monkeypatch: py
     opened: list[str] = []
     rows_of = row_files._json_rows
     monkeypatch.setattr(row_files, "_json_rows", lambda path: opened.append(path.stem) or rows_of(path))
-    found = look("dpo", data=str(folder))
-    assert found.source is not None and sorted(opened) == ["test", "train"]
-    assert found.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train"]
-    found.source.let_go()
-    assert found.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train", "train"]
+    examination = look("dpo", data=str(folder))
+    assert examination.source is not None and sorted(opened) == ["test", "train"]
+    assert examination.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train"]
+    examination.source.let_go()
+    assert examination.source.table("train").num_rows == 6 and sorted(opened) == ["test", "train", "train"]
 
 
 def test_a_new_student_is_planned_without_weights_and_as_it_would_be_built(
     look: Look, here: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    planned = look("sft", model="new")
-    assert planned.faults == [] and planned.model is not None and planned.model.folder is not None
-    assert list(planned.model.folder.glob("*.safetensors")) == [] and list(here.iterdir()) == []
+    dry_run = look("sft", model="new")
+    assert dry_run.faults == [] and dry_run.model is not None and dry_run.model.folder is not None
+    assert list(dry_run.model.folder.glob("*.safetensors")) == [] and list(here.iterdir()) == []
     real = look("sft", model="new", dry=False)
-    assert real.model is not None and real.model.folder is not None and real.plan and planned.plan
-    assert planned.plan.shape.parameters == real.plan.shape.parameters
-    assert (planned.plan.tokens, planned.plan.steps) == (real.plan.tokens, real.plan.steps)
-    told = capfd.readouterr()
-    assert told.out == "" and re.fullmatch("building a student [^\n]*\n", told.err), "no bars, no warnings"
+    assert real.model is not None and real.model.folder is not None and real.plan and dry_run.plan
+    assert dry_run.plan.shape.parameters == real.plan.shape.parameters
+    assert (dry_run.plan.tokens, dry_run.plan.steps) == (real.plan.tokens, real.plan.steps)
+    output = capfd.readouterr()
+    assert output.out == "" and re.fullmatch("building a student [^\n]*\n", output.err), "no bars, no warnings"

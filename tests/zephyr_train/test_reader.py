@@ -33,7 +33,7 @@ def test_damaged_files_are_named_with_the_row(tmp_path: Path) -> None:
     (tmp_path / "c.parquet").write_bytes(whole[:-30])
     write_lines(tmp_path / "d.jsonl", [rows[0], [1]])
     write_lines(tmp_path / "e.jsonl", [rows[0], rows[1], rows[2] | {"chosen": 7}])
-    for name, said in (
+    for name, message in (
         ("a.jsonl", "a.jsonl, row 4 is not JSON"),
         ("b.jsonl.gz", "b.jsonl.gz cannot be read past row"),
         ("c.parquet", "c.parquet cannot be read past row 0"),
@@ -42,7 +42,7 @@ def test_damaged_files_are_named_with_the_row(tmp_path: Path) -> None:
     ):
         with pytest.raises(RowsUnfit) as fault:
             open_data(str(tmp_path / name), "pairs").table("train")
-        assert said in str(fault.value)
+        assert message in str(fault.value)
 
 
 def test_lists_gz_bom_and_nan_are_read(tmp_path: Path) -> None:

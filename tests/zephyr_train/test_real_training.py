@@ -33,5 +33,5 @@ def test_real_pairs_train_and_what_cannot_be_trained_on_is_named(world: World, t
 def test_the_published_columns_are_read(world: World) -> None:
     """That such rows train too, test_processes shows with some of our own."""
     file = shared("ultrafeedback/h4_ultrafeedback_binarized_16.jsonl")
-    planned = json.loads(world.zephyr("train", "dpo", "--data", file, "--dry-run", "--json").stdout)
-    assert planned["plan"]["rows"]["rows"] == 16 and planned["plan"]["rows"]["known"]
+    record = json.loads(world.zephyr("train", "dpo", "--data", file, "--dry-run", "--json").stdout)
+    assert record["plan"]["rows"]["rows"] == 16 and record["plan"]["rows"]["known"]

@@ -17,7 +17,7 @@ from trl.trainer.utils import add_fused_lm_head
 from tests.zephyr_train import trl_side
 from zephyr_train.pairs import attention, scoring
 from zephyr_train.pairs.layout import MODELS, PADDED, SEPARATE, SHARED
-from zephyr_train.pairs.pieces import lay
+from zephyr_train.pairs.pieces import pieces_of
 
 BY_THEIR_OLD_NAMES = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 LAYOUTS = [SHARED, SEPARATE, PADDED]
@@ -34,8 +34,8 @@ WEIGHTS = torch.linspace(-1, 1, 2 * len(ROWS))  # so that each completion has a 
 
 
 def batch_of(rows: trl_side.Rows) -> dict[str, Tensor]:
-    made: dict[str, Tensor] = DataCollatorForPreference(pad_token_id=trl_side.PAD)(rows)
-    return made
+    batch: dict[str, Tensor] = DataCollatorForPreference(pad_token_id=trl_side.PAD)(rows)
+    return batch
 
 
 def scorer(model: Any) -> Any:
@@ -64,12 +64,12 @@ def assert_equal(model: Any, other: Any, layout: str) -> None:
     ours, theirs = logps(scorer(model), layout), plain(other)
     torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-5)
     expected = gradients(other, theirs)
-    found = gradients(model, ours)
+    actual = gradients(model, ours)
     largest = max(gradient.abs().max().item() for gradient in expected.values())
     assert largest > 0.1
     for name, gradient in expected.items():
         torch.testing.assert_close(
-            found[name], gradient, atol=2e-6 * largest, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+            actual[name], gradient, atol=2e-6 * largest, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
         )
 
 
@@ -165,7 +165,7 @@ def test_a_prompt_is_read_once_and_what_predicts_nothing_is_not_read() -> None:
     read: list[int] = []
     headed: list[int] = []
     model.model.embed_tokens.register_forward_hook(lambda layer, inputs, output: read.append(inputs[0].numel()))
-    model.model.register_forward_hook(lambda *known: headed.append(known[-1].last_hidden_state.shape[1]))
+    model.model.register_forward_hook(lambda *arguments: headed.append(arguments[-1].last_hidden_state.shape[1]))
     for layout in LAYOUTS:
         logps(model, layout)
     prompts, completions = (
@@ -206,8 +206,8 @@ def test_a_completion_without_a_prompt_is_scored_from_its_second_token_on_as_in_
     expected = theirs.compute_ref_log_probs(theirs.model, theirs.data_collator(rows))
     model = scoring.frozen_scorer(trl_side.tiny_model())
     for layout in LAYOUTS:
-        found = scoring.pair_logps(model, rows, trl_side.PAD, layout)
-        for mine, other in zip(found, expected, strict=True):
+        actual = scoring.pair_logps(model, rows, trl_side.PAD, layout)
+        for mine, other in zip(actual, expected, strict=True):
             assert mine == pytest.approx(other.tolist(), abs=1e-5)
 
 
@@ -218,25 +218,25 @@ def test_a_prepared_model_still_reads_ordinary_text() -> None:
     assert prepared.generate(ids, max_new_tokens=3, do_sample=False).shape == (1, 7)
 
 
-def varlen(query: Tensor, key: Tensor, value: Tensor, **named: Any) -> Tensor:
+def varlen(query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tensor:
     """FlashAttention-2's varlen function by its documentation: causal, aligned at the lower right, a window to the left.
 
     Shape: (tokens, heads, head_size), fewer key heads than query heads; ends of pieces from 0.
     """
-    assert named["causal"] is True
-    ends = (named["cu_seqlens_q"].tolist(), named["cu_seqlens_k"].tolist())
-    reach = named.get("window_size", (-1, -1))[0]
+    assert keywords["causal"] is True
+    ends = (keywords["cu_seqlens_q"].tolist(), keywords["cu_seqlens_k"].tolist())
+    reach = keywords.get("window_size", (-1, -1))[0]
     parts = []
     for (start, stop), (first, last) in zip(*map(itertools.pairwise, ends), strict=True):
-        assert 0 < stop - start <= named["max_seqlen_q"] and 0 < last - first <= named["max_seqlen_k"]
+        assert 0 < stop - start <= keywords["max_seqlen_q"] and 0 < last - first <= keywords["max_seqlen_k"]
         queries = query[start:stop].transpose(0, 1)
         keys, values = (side[first:last].transpose(0, 1) for side in (key, value))
         groups = queries.shape[0] // keys.shape[0]
         keys, values = keys.repeat_interleave(groups, 0), values.repeat_interleave(groups, 0)
         rows = torch.arange(stop - start)[:, None] + (last - first) - (stop - start)
         places = torch.arange(last - first)[None]
-        seen = (places <= rows) & ((reach < 0) | (places >= rows - reach))
-        scores = (queries @ keys.transpose(1, 2) * named["softmax_scale"]).masked_fill(~seen, -torch.inf)
+        visible = (places <= rows) & ((reach < 0) | (places >= rows - reach))
+        scores = (queries @ keys.transpose(1, 2) * keywords["softmax_scale"]).masked_fill(~visible, -torch.inf)
         parts.append((scores.softmax(dim=-1) @ values).transpose(0, 1))
     return torch.cat(parts)
 
@@ -247,8 +247,8 @@ def test_what_flash_attention_is_called_with(monkeypatch: pytest.MonkeyPatch, la
     """Everything up to the kernel, which needs a GPU: transformers' own call, on a stand-in that follows its manual."""
     from transformers import modeling_flash_attention_utils as theirs
 
-    known = dict.fromkeys(("softmax_scale", "causal", "window_size", "max_seqlen_q", "max_seqlen_k"), True)
-    options = partial(theirs._process_flash_attention_kwargs, supports_mapping=defaultdict(bool, known))
+    parameters = dict.fromkeys(("softmax_scale", "causal", "window_size", "max_seqlen_q", "max_seqlen_k"), True)
+    options = partial(theirs._process_flash_attention_kwargs, supports_mapping=defaultdict(bool, parameters))
     functions = ((None, varlen, None, None, None), (options, None))
     monkeypatch.setattr(theirs, "lazy_import_flash_attention", lambda name: functions)
     model = scorer(trl_side.tiny_model(sliding_window=window))
@@ -257,27 +257,27 @@ def test_what_flash_attention_is_called_with(monkeypatch: pytest.MonkeyPatch, la
     )
     other = trl_side.tiny_model(sliding_window=window)
     torch.testing.assert_close(logps(model, layout), plain(other), atol=2e-5, rtol=1e-5)
-    found, expected = gradients(model, logps(model, layout)), gradients(other, plain(other))
+    actual, expected = gradients(model, logps(model, layout)), gradients(other, plain(other))
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(actual[name], gradient, atol=1e-4, rtol=1e-4)
 
 
 def test_without_pieces_flash_attention_is_transformers_own() -> None:
-    seen: dict[str, Any] = {}
+    call: dict[str, Any] = {}
 
-    def flash(*arguments: Any, **named: Any) -> str:
-        seen.update(named, arguments=arguments)
+    def flash(*arguments: Any, **keywords: Any) -> str:
+        call.update(keywords, arguments=arguments)
         return "its own"
 
     module = SimpleNamespace()
     assert attention._flash(flash, module, 1, 2, 3, 4, sliding_window=5, dropout=0.0) == "its own"
-    assert seen == {"arguments": (module, 1, 2, 3, 4), "sliding_window": 5, "dropout": 0.0}
+    assert call == {"arguments": (module, 1, 2, 3, 4), "sliding_window": 5, "dropout": 0.0}
 
 
 def test_a_layout_by_hand() -> None:
     """Prompt 5 9 11, chosen 6 7, rejected 8; the batch's rows have length 5."""
     batch = batch_of([{"prompt_ids": [5, 9, 11], "chosen_ids": [6, 7], "rejected_ids": [8]}])
-    pieces = lay(batch["attention_mask"], batch["completion_mask"], share_prompt=True)
+    pieces = pieces_of(batch["attention_mask"], batch["completion_mask"], share_prompt=True)
     flat = batch["input_ids"].flatten()
     assert flat[pieces.tokens].tolist() == [5, 9, 11, 6, 11]  # prompt but its last; that and 6; that again
     assert pieces.positions.tolist() == [0, 1, 2, 3, 2]

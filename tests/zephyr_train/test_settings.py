@@ -25,9 +25,9 @@ ANYWHERE = known_fields("sft").keys() | known_fields("dpo").keys()
 def fault(step: str, text: str) -> tuple[str, str, str]:
     values, faults = settings(step, [text])
     assert values == {}, values
-    [found] = faults
-    assert isinstance(found, OptionFault)
-    return found.name, found.message, found.hint
+    [refusal] = faults
+    assert isinstance(refusal, OptionFault)
+    return refusal.name, refusal.message, refusal.hint
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_every_field_that_passes_takes_its_own_default(step: str) -> None:
         default = field["default"]
         text = "none" if default is None else default if isinstance(default, str) else json.dumps(default)
         values, faults = settings(step, [f"{key}={text}"])
-        assert {found.name for found in faults} <= {
+        assert {refusal.name for refusal in faults} <= {
             "owned-option",
             "refused-option",
             "renamed-option",
             "unreadable-option",
         }
-        assert all(found.name != "unreadable-option" or text == "" for found in faults), key
+        assert all(refusal.name != "unreadable-option" or text == "" for refusal in faults), key
         passed |= values
     assert {key: value for key, value in passed.items() if value != known_fields(step)[key]["default"]} == {}
     assert {"adam_beta1", "max_grad_norm", "torch_compile"} <= passed.keys()
@@ -100,15 +100,15 @@ def test_every_field_that_passes_takes_its_own_default(step: str) -> None:
 def test_each_text_has_its_fault_and_the_rest_pass() -> None:
     values, faults = settings("dpo", ["adam_beta1=0.8", "warmup_ratio=0.1", "adam_beta2=0.9", "adam_beta=1"])
     assert values == {"adam_beta1": 0.8, "adam_beta2": 0.9}
-    assert [found.name for found in faults] == ["renamed-option", "unknown-option"]
+    assert [refusal.name for refusal in faults] == ["renamed-option", "unknown-option"]
     assert faults[1].hint == "did you mean 'adam_beta2'?"
 
 
 def test_one_option_given_twice_must_agree() -> None:
     assert settings("sft", ["max_grad_norm=1", "max_grad_norm=1.0"]) == ({"max_grad_norm": 1.0}, [])
-    [found] = settings("sft", ["max_grad_norm=1", "max_grad_norm=2"])[1]
-    assert found.name == "repeated-option"
-    assert "1.0, 2.0" in found.message
+    [refusal] = settings("sft", ["max_grad_norm=1", "max_grad_norm=2"])[1]
+    assert refusal.name == "repeated-option"
+    assert "1.0, 2.0" in refusal.message
 
 
 def test_an_option_of_the_other_step_says_so() -> None:
@@ -140,10 +140,10 @@ def test_a_gone_option_says_so_and_why(rule: dict[str, str]) -> None:
 
 def test_the_list_of_names_is_whole() -> None:
     """The renamed and gone names that were seen in public recipes (lab §8)."""
-    seen = """warmup_ratio group_by_length evaluation_strategy no_cuda torch_dtype max_seq_length tokenizer
+    names = """warmup_ratio group_by_length evaluation_strategy no_cuda torch_dtype max_seq_length tokenizer
         gradient_checkpointing overwrite_output_dir logging_dir save_safetensors max_prompt_length ref_model_init_kwargs
         rpo_alpha reference_free use_liger_loss generate_during_eval label_pad_token_id"""
-    assert set(seen.split()) <= {rule["name"] for kind in ("renamed", "gone") for rule in RENAMED[kind]}
+    assert set(names.split()) <= {rule["name"] for kind in ("renamed", "gone") for rule in RENAMED[kind]}
 
 
 @pytest.mark.parametrize("option", REFUSED["owned"])
@@ -208,7 +208,7 @@ def test_what_breaks_a_promise_of_dpo_alone_passes_in_sft() -> None:
     values, faults = settings("sft", texts)
     assert values == {"label_smoothing_factor": 0.1, "neftune_noise_alpha": 5.0, "loss_type": "dft"}
     assert faults == []
-    assert [found.name for found in settings("dpo", texts)[1]] == ["refused-option"] * 3
+    assert [refusal.name for refusal in settings("dpo", texts)[1]] == ["refused-option"] * 3
 
 
 def test_the_papers_options_are_owned() -> None:

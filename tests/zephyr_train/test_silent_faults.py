@@ -49,7 +49,7 @@ def test_bf16_weights_without_fp32_masters_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "set_up"),
+    ("plan", "set_up"),
     [
         (("deepspeed-3", 2), trainer("MULTI_CPU", 2)),  # what ACCELERATE_USE_CPU=true does to DeepSpeed
         (("deepspeed-3", 2), trainer("DEEPSPEED", 2, zero=2)),
@@ -57,9 +57,9 @@ def test_bf16_weights_without_fp32_masters_are_refused(tmp_path: Path) -> None:
         (("single", 1), trainer("MULTI_GPU", 2)),
     ],
 )
-def test_another_back_end_than_the_plans_is_refused(tmp_path: Path, planned: tuple[str, int], set_up: Any) -> None:
+def test_another_back_end_than_the_plans_is_refused(tmp_path: Path, plan: tuple[str, int], set_up: Any) -> None:
     with pytest.raises(InvariantBroken, match="the plan says"):
-        require_backend(set_up, job(tmp_path, backend=planned[0], world=planned[1]))
+        require_backend(set_up, job(tmp_path, backend=plan[0], world=plan[1]))
 
 
 def test_the_planned_back_end_passes(tmp_path: Path) -> None:
@@ -98,8 +98,10 @@ def test_reference_log_probs_reach_the_loss_in_fp32_under_deepspeed_in_bf16(
 
     monkeypatch.setattr(Trainer, "_prepare_input", lambda self, batch: {k: cast(self, v) for k, v in batch.items()})
     rows = [{**row, "ref_chosen_logps": -301.3, "ref_rejected_logps": -150.7} for row in trl_side.pair_rows(2)]
-    made = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path)
-    batch = made._prepare_inputs(made.data_collator([{**row, "row": number} for number, row in enumerate(rows)]))
+    pair_trainer = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path)
+    batch = pair_trainer._prepare_inputs(
+        pair_trainer.data_collator([{**row, "row": number} for number, row in enumerate(rows)])
+    )
     assert batch["ref_chosen_logps"].dtype == torch.float32
     assert batch["ref_chosen_logps"].tolist() == pytest.approx([-301.3] * 2, abs=1e-4)
     assert batch["ref_rejected_logps"].tolist() == pytest.approx([-150.7] * 2, abs=1e-4)

@@ -28,7 +28,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     torch.set_num_threads(1)
@@ -37,15 +37,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_order_and_repeats_of_texts_do_not_matter(built: Path, tmp_path: Path) -> None:
+def test_order_and_repeats_of_texts_do_not_matter(small_student: Path, tmp_path: Path) -> None:
     students.build(SMALL, [*reversed(TEXTS), TEXTS[0]], tmp_path / "other")
-    assert _files(tmp_path / "other") == _files(built)
-    assert manifest.read(tmp_path / "other")["texts"] == manifest.read(built)["texts"]
+    assert _files(tmp_path / "other") == _files(small_student)
+    assert manifest.read(tmp_path / "other")["texts"] == manifest.read(small_student)["texts"]
 
 
-def test_another_seed_gives_other_weights_and_the_same_tokenizer(built: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_weights_and_the_same_tokenizer(small_student: Path, tmp_path: Path) -> None:
     students.build(dataclasses.replace(SMALL, seed=43), TEXTS, tmp_path / "other")
-    mine, other = _files(built), _files(tmp_path / "other")
+    mine, other = _files(small_student), _files(tmp_path / "other")
     assert mine["model.safetensors"] != other["model.safetensors"]
     assert mine["tokenizer.json"] == other["tokenizer.json"]
 
@@ -60,10 +60,10 @@ def test_building_leaves_the_global_generator_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_tokenizer_keeps_every_text_and_has_mistrals_special_tokens(built: Path) -> None:
+def test_tokenizer_keeps_every_text_and_has_mistrals_special_tokens(small_student: Path) -> None:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(built)
+    tokenizer = AutoTokenizer.from_pretrained(small_student)
     for text in [*TEXTS, "unseen: żółw ☂ \x00 \r\n  ", "</", "<s", "a . b , do n't"]:
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
     assert (tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 1, 2)
@@ -74,13 +74,17 @@ def test_tokenizer_keeps_every_text_and_has_mistrals_special_tokens(built: Path)
     assert len(tokenizer) <= SMALL.vocabulary
 
 
-def test_model_has_the_sizes_of_the_options(built: Path) -> None:
+def test_model_has_the_sizes_of_the_options(small_student: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(built)
-    config = json.loads((built / "config.json").read_text())
-    assert config["vocab_size"] == manifest.read(built)["vocabulary"] == model.get_input_embeddings().weight.shape[0]
+    model = AutoModelForCausalLM.from_pretrained(small_student)
+    config = json.loads((small_student / "config.json").read_text())
+    assert (
+        config["vocab_size"]
+        == manifest.read(small_student)["vocabulary"]
+        == model.get_input_embeddings().weight.shape[0]
+    )
     assert config["sliding_window"] == 32
     assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -98,13 +102,13 @@ def test_tied_embeddings_are_one_tensor(tmp_path: Path) -> None:
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_a_built_student_is_found_again_without_reading_texts(built: Path, news: News) -> None:
+def test_a_built_student_is_found_again_without_reading_texts(small_student: Path, news: News) -> None:
     def unread() -> list[str]:
         raise AssertionError("the texts were read again")
 
-    assert students.student(SMALL, unread, built) == built
+    assert students.student(SMALL, unread, small_student) == small_student
     renamed = dataclasses.replace(SMALL, source="another", revision="x")
-    assert students.student(renamed, unread, built) == built
+    assert students.student(renamed, unread, small_student) == small_student
     assert news() == []
 
 
@@ -114,9 +118,9 @@ def test_an_absent_student_is_built_and_said(tmp_path: Path, news: News) -> None
     assert [path.name for path in folder.parent.iterdir() if path.name[0] != "."] == ["student"]
 
 
-def test_a_student_of_other_options_is_refused(built: Path) -> None:
+def test_a_student_of_other_options_is_refused(small_student: Path) -> None:
     with pytest.raises(ForeignRun, match="layers 2 → 3, seed 42 → 1"):
-        students.student(dataclasses.replace(SMALL, layers=3, seed=1), list, built)
+        students.student(dataclasses.replace(SMALL, layers=3, seed=1), list, small_student)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

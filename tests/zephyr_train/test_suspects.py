@@ -30,10 +30,10 @@ def test_planted_flips_come_first(tmp_path: Path) -> None:
         good = {key: learnt + draws.gauss(0, 0.5) for key in keys}
         bad = {key: 0.5 * epoch - 2.2 + draws.gauss(0, 0.2) for key in flipped}  # learnt by heart, late
         keep(tmp_path, epoch, good | bad)
-    found = suspects(tmp_path, 9)
-    assert {suspect.key for suspect in found} == flipped
-    assert [suspect.rank for suspect in found] == list(range(1, 10))
-    assert [suspect.mean for suspect in found] == sorted(suspect.mean for suspect in found)
+    worst = suspects(tmp_path, 9)
+    assert {suspect.key for suspect in worst} == flipped
+    assert [suspect.rank for suspect in worst] == list(range(1, 10))
+    assert [suspect.mean for suspect in worst] == sorted(suspect.mean for suspect in worst)
 
 
 def test_the_mean_over_epochs_ranks_and_not_the_last_epoch(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_the_mean_over_epochs_ranks_and_not_the_last_epoch(tmp_path: Path) -> No
 def test_epochs_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for epoch in range(1, 12):
         keep(tmp_path, epoch, {"a": -float(epoch)})
-    [found] = suspects(tmp_path, 1)
-    assert found.margins == tuple(-float(epoch) for epoch in range(1, 12))
+    [only] = suspects(tmp_path, 1)
+    assert only.margins == tuple(-float(epoch) for epoch in range(1, 12))
 
 
 def test_order_of_rows_changes_nothing_and_an_absent_row_is_no_zero(tmp_path: Path) -> None:
@@ -61,12 +61,12 @@ def test_order_of_rows_changes_nothing_and_an_absent_row_is_no_zero(tmp_path: Pa
     for run, order in ((tmp_path / "one", 1), (tmp_path / "two", -1)):
         keep(run, 1, dict(list(first.items())[::order]))
         keep(run, 2, dict(list(second.items())[::order]))
-    found = suspects(tmp_path / "one", 3)
-    assert found == suspects(tmp_path / "two", 3)
-    assert [suspect.key for suspect in found] == ["c", "a", "b"]
-    assert found[0].margins == (-3.0, None)
-    assert found[0].mean == -3.0
-    assert found[0].is_wrong_to_the_end
+    worst = suspects(tmp_path / "one", 3)
+    assert worst == suspects(tmp_path / "two", 3)
+    assert [suspect.key for suspect in worst] == ["c", "a", "b"]
+    assert worst[0].margins == (-3.0, None)
+    assert worst[0].mean == -3.0
+    assert worst[0].is_wrong_to_the_end
 
 
 def test_the_text_has_a_line_for_each_and_its_texts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.zephyr_train.small_chat import (
 )
 from zephyr_core.template import Cleaned
 from zephyr_train.tokenizing.keyed_rows import row_key
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.tokens import Tokenized
 from zephyr_train.tokenizing.turn_spans import RowFault, check_inference, render_spans
 
@@ -46,8 +46,8 @@ REFUSES = (
 )
 
 
-def fault_names(found: Tokenized) -> list[str]:
-    return [fault.name for fault in found.faults]
+def fault_names(tokens: Tokenized) -> list[str]:
+    return [fault.name for fault in tokens.faults]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def fault_names(found: Tokenized) -> list[str]:
 )
 def test_what_a_template_gets_wrong_is_found_by_name(template: str, fault: str):
     chat = small_chat(template)
-    found = tokenize_dialogues(chat, dialogue_table(DIALOGUE), LONG)
-    assert fault_names(found) == [fault]
-    assert (found.counts["faulty_rows"], found.table.num_rows) == (1, 0)
+    tokens = tokenize_dialogues(chat, dialogue_table(DIALOGUE), LONG)
+    assert fault_names(tokens) == [fault]
+    assert (tokens.counts["faulty_rows"], tokens.table.num_rows) == (1, 0)
     key = row_key([DIALOGUE])
-    assert "1 of 1 rows" in found.faults[0].message
-    assert key[:16] in found.faults[0].message
+    assert "1 of 1 rows" in tokens.faults[0].message
+    assert key[:16] in tokens.faults[0].message
     if template in (TWO_BOS, NO_EOS, LATE_PROMPT):
         assert fault_names(tokenize_pairs(chat, pair_table(PAIR), LONG)) == [fault]
 
@@ -100,8 +100,8 @@ def test_both_sides_of_a_pair_must_have_the_same_prompt(monkeypatch):
     monkeypatch.setattr(
         chat, "encode", lambda texts: encode([t.replace("egg", "ham") if "No" in t else t for t in texts])
     )
-    found = tokenize_pairs(chat, pair_table(("1 egg?", "Yes", "No"), ("2 egg?", "Yes", "No")), LONG)
-    assert sorted(fault_names(found)) == [
+    tokens = tokenize_pairs(chat, pair_table(("1 egg?", "Yes", "No"), ("2 egg?", "Yes", "No")), LONG)
+    assert sorted(fault_names(tokens)) == [
         "inference-differs",
         "prompt-not-prefix",
     ]  # of the first row every token is held
@@ -115,8 +115,8 @@ def test_one_bos_at_the_beginning_is_no_fault():
 
 
 def test_only_the_rows_that_a_template_refuses_are_faulty():
-    found = tokenize_dialogues(small_chat(REFUSES), dialogue_table(DIALOGUE, turns("a", "b"), turns("c", "d")), LONG)
-    assert (found.counts["faulty_rows"], found.counts["kept_rows"]) == (1, 2)
+    tokens = tokenize_dialogues(small_chat(REFUSES), dialogue_table(DIALOGUE, turns("a", "b"), turns("c", "d")), LONG)
+    assert (tokens.counts["faulty_rows"], tokens.counts["kept_rows"]) == (1, 2)
 
 
 @pytest.mark.parametrize("trim", [True, False])
@@ -126,9 +126,9 @@ def test_a_token_across_the_beginning_of_a_reply_is_found(trim: bool, monkeypatc
     monkeypatch.setattr(chat, "clean", lambda messages: (list(messages), Cleaned()))
     assert len(chat.encode(["\n "])[0].ids) == 1, "the tokenizer has not learned the token that this test needs"
     faulty, fine = turns("Code?", "  x"), turns("Code?", " x")
-    found = tokenize_dialogues(chat, dialogue_table(faulty, fine), LONG)
-    assert fault_names(found) == ["prompt-not-prefix"]
-    assert found.table["key"].to_pylist() == [row_key([fine])]
+    tokens = tokenize_dialogues(chat, dialogue_table(faulty, fine), LONG)
+    assert fault_names(tokens) == ["prompt-not-prefix"]
+    assert tokens.table["key"].to_pylist() == [row_key([fine])]
     pairs = tokenize_pairs(chat, pair_table(("Code?", "x", "  x"), ("Code?", "x", " x")), LONG)
     assert (fault_names(pairs), pairs.counts["kept_rows"]) == (["prompt-not-prefix"], 1)
 

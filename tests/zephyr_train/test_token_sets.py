@@ -19,7 +19,7 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_core import manifest
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.token_sets import TokenSet, token_set, token_set_digest
 from zephyr_train.tokenizing.tokens import tokenized_sample
 
@@ -46,36 +46,38 @@ def stream(path: Path) -> pa.Table:
 
 
 def test_the_files_are_the_token_rows_and_datasets_maps_them(tmp_path):
-    found = build(tmp_path)
+    tokens = build(tmp_path)
     expected = tokenize_pairs(small_chat(), TRAIN, CUT)
-    dataset = Dataset.from_file(str(found.train_file))
+    dataset = Dataset.from_file(str(tokens.train_file))
     assert dataset.to_list() == expected.table.to_pylist()
-    assert dataset.cache_files == [{"filename": str(found.train_file)}]
+    assert dataset.cache_files == [{"filename": str(tokens.train_file)}]
     assert (
-        Dataset.from_file(str(found.path / "test.arrow")).to_list()
+        Dataset.from_file(str(tokens.path / "test.arrow")).to_list()
         == tokenize_pairs(small_chat(), TEST, CUT).table.to_pylist()
     )
-    assert found.path == tmp_path / f"tokens-{found.digest[:16]}"
+    assert tokens.path == tmp_path / f"tokens-{tokens.digest[:16]}"
 
 
 def test_the_manifest_says_what_became_of_each_row(tmp_path):
-    found = build(tmp_path, pairs(dropped={"empty-prompt": 3}))
-    content = json.loads((found.path / manifest.NAME).read_text())
-    assert (content["kind"], content["digest"]) == ("tokens", found.digest)
+    tokens = build(tmp_path, pairs(dropped={"empty-prompt": 3}))
+    content = json.loads((tokens.path / manifest.NAME).read_text())
+    assert (content["kind"], content["digest"]) == ("tokens", tokens.digest)
     assert content["splits"]["train"]["rows"] == 3
     assert (
-        content["splits"]["train"]["counts"] == tokenize_pairs(small_chat(), TRAIN, CUT).counts == found.counts["train"]
+        content["splits"]["train"]["counts"]
+        == tokenize_pairs(small_chat(), TRAIN, CUT).counts
+        == tokens.counts["train"]
     )
     assert content["dropped_when_read"] == {"empty-prompt": 3}
     assert content["chat"]["template_digest"] == small_chat().digest
-    changed = pq.read_table(found.path / "changed.parquet")
+    changed = pq.read_table(tokens.path / "changed.parquet")
     assert changed.column_names == ["split", "key", "prompt_id", "what", "before_tokens", "after_tokens"]
     assert sorted(changed["what"].to_pylist()) == ["dropped-equal-after-cut", "escaped", "prompt-cut"]
 
 
 def test_the_tokenizer_is_kept_as_it_was_used(tmp_path):
-    found = build(tmp_path)
-    saved = AutoTokenizer.from_pretrained(found.path)
+    tokens = build(tmp_path)
+    saved = AutoTokenizer.from_pretrained(tokens.path)
     assert (saved.chat_template, saved.pad_token) == (small_chat().template, "</s>")
 
 
@@ -114,33 +116,33 @@ def test_rows_in_another_order_give_the_same_files(tmp_path):
 
 
 def test_packed_rows_lie_beside_the_rows(tmp_path):
-    found = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
+    tokens = build(tmp_path, SmallSource("dialogues", {"train": TALK}), PACKED)
     rows = tokenize_dialogues(small_chat(), TALK, PACKED).table
-    assert stream(found.train_file).to_pylist() == rows.to_pylist()
+    assert stream(tokens.train_file).to_pylist() == rows.to_pylist()
     packed, counts = packed_rows(rows, 32)
-    assert Dataset.from_file(str(found.path / "train-packed.arrow")).to_list() == packed.to_pylist()
-    assert found.manifest["splits"]["train"]["packing"] == counts
-    assert not (found.path / "test.arrow").exists()
+    assert Dataset.from_file(str(tokens.path / "train-packed.arrow")).to_list() == packed.to_pylist()
+    assert tokens.manifest["splits"]["train"]["packing"] == counts
+    assert not (tokens.path / "test.arrow").exists()
 
 
 def test_faults_are_kept_with_the_set(tmp_path):
     two = [{"role": "assistant", "content": text} for text in "ab"]
     broken = TEST.set_column(2, "chosen", pa.array([two], TEST.schema.field("chosen").type))
     source = SmallSource("pairs", {"train": TRAIN, "test": broken})
-    found = build(tmp_path, source)
+    tokens = build(tmp_path, source)
     again = build(tmp_path, source)
-    assert [fault.name for fault in found.faults] == ["not-one-reply"]
-    assert found.faults[0].message.startswith("test: ")
-    assert again.faults == found.faults
-    assert stream(found.path / "test.arrow").num_rows == 0
-    assert len(Dataset.from_file(str(found.path / "test.arrow"))) == 0
+    assert [fault.name for fault in tokens.faults] == ["not-one-reply"]
+    assert tokens.faults[0].message.startswith("test: ")
+    assert again.faults == tokens.faults
+    assert stream(tokens.path / "test.arrow").num_rows == 0
+    assert len(Dataset.from_file(str(tokens.path / "test.arrow"))) == 0
 
 
 def test_the_sample_finds_what_the_whole_set_would():
     source = pairs()
     sample = tokenized_sample(source, small_chat(), CUT)
-    found, faults = sample.counts, sample.faults
-    assert found == tokenize_pairs(small_chat(), TRAIN, CUT).counts
+    counts, faults = sample.counts, sample.faults
+    assert counts == tokenize_pairs(small_chat(), TRAIN, CUT).counts
     assert faults == []
     assert source.read == ["train"]
     assert tokenized_sample(source, small_chat(), CUT, rows=2).counts["read_rows"] == 2

@@ -10,8 +10,8 @@ from tests.zephyr_train.small_chat import (
     turns,
 )
 from zephyr_core.template import ZEPHYR_TEMPLATE, Chat
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
+from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.turn_spans import render_spans
 
 LONG = Limits(10_000, 5_000, "cut-prompt")
@@ -63,8 +63,8 @@ def test_labels_are_those_of_the_generation_markers_as_trl_reads_them():
 def test_a_tokenizer_as_mistrals_gives_the_same_replies():
     chat = Chat(sentencepiece_tokenizer())
     dialogue = turns("How hot?", "Hot  water \n é!", " é", " water\n  x")
-    found = tokenize_dialogues(chat, dialogue_table(dialogue), LONG)
-    [row] = found.table.to_pylist()
+    tokens = tokenize_dialogues(chat, dialogue_table(dialogue), LONG)
+    [row] = tokens.table.to_pylist()
     cleaned, _ = chat.clean(dialogue)
     assert row["input_ids"] == chat.tokenizer.apply_chat_template(cleaned, return_dict=True)["input_ids"]
     starts = [at for at, label in enumerate(row["labels"]) if label != IGNORED and row["labels"][at - 1] == IGNORED]

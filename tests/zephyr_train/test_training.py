@@ -94,10 +94,10 @@ def test_other_options_in_the_same_folder_are_refused_by_name(aligned: World) ->
 
 def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:
     job = json.loads((aligned.run("dpo") / "job.json").read_text())
-    found = json.loads(aligned.zephyr("train", "reference", "--json").stdout)
-    assert found["folder"] == job["reference"]
-    assert found["digest"] == job["reference_digest"]
-    table = pq.read_table(Path(found["folder"]) / "reference.parquet")
+    content = json.loads(aligned.zephyr("train", "reference", "--json").stdout)
+    assert content["folder"] == job["reference"]
+    assert content["digest"] == job["reference_digest"]
+    table = pq.read_table(Path(content["folder"]) / "reference.parquet")
     assert table.column_names == ["split", "row", "key", "chosen", "rejected"]
     assert max(table["chosen"].to_pylist()) < 0, "log-probs"
 
@@ -114,20 +114,20 @@ def test_another_beta_and_seed_find_the_reference_that_is_there(aligned: World) 
     orders = [[row["tokens"] for row in rows[:5]] for rows in (ours, others)]
     assert orders[0] != orders[1], "another seed, another order; that one seed gives equal weights, test_killed shows"
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    made = [manifest.read(path) for path in folder.parent.glob("reference-*")]
-    alike = [(content["model"], content["tokens"], content["numerics"]) for content in made]
+    manifests = [manifest.read(path) for path in folder.parent.glob("reference-*")]
+    alike = [(content["model"], content["tokens"], content["numerics"]) for content in manifests]
     assert alike.count((job["model_digest"], job["tokens_digest"], job["numerics"])) == 1
 
 
 def test_suspects_lists_the_pairs_with_the_lowest_margins(aligned: World) -> None:
     done = aligned.zephyr("train", "suspects", aligned.run("dpo"), "--top", 3, "--json")
-    found = json.loads(done.stdout)
+    rows = json.loads(done.stdout)
     margins = [pq.read_table(file).to_pydict() for file in sorted((aligned.run("dpo") / "margins").iterdir())]
     mean = {
         key: sum(dict(zip(table["key"], table["margin"], strict=True))[key] for table in margins) / len(margins)
         for key in margins[0]["key"]
     }
-    assert [row["key"] for row in found] == sorted(mean, key=lambda key: (mean[key], key))[:3]
+    assert [row["key"] for row in rows] == sorted(mean, key=lambda key: (mean[key], key))[:3]
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,12 @@ def config(folder: Path, **options: Any) -> DPOConfig:
 
 def trainer(model: Any, rows: Rows, folder: Path, peft: Any = None, **options: Any) -> ReadyTrainer:
     """Return TRL's trainer on the rows, fp32 on the CPU; rows without reference log-probs get 0."""
-    known = [{"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0, **row} for row in rows]
+    pairs = [{"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0, **row} for row in rows]
     arguments = config(folder, **options)
     return ReadyTrainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_list(known),
+        train_dataset=Dataset.from_list(pairs),
         processing_class=tokenizer(),
         peft_config=peft,
     )
@@ -109,7 +109,7 @@ def project_trainer(
     **options: Any,
 ) -> Any:
     """Return the project's trainer on rows with reference log-probs, fp32 on the CPU."""
-    made = (kind or WatchedTrainer)(
+    pair_trainer = (kind or WatchedTrainer)(
         model=model,
         args=config(folder, **options),
         data_collator=RowCollator(pad_token_id=PAD),
@@ -118,10 +118,11 @@ def project_trainer(
         peft_config=peft,
     )
     names = [str(number) for number in range(len(rows))]
-    made.margins = Margins(made.beta, "fp32", names, names, first_rows=10**9)  # the first step is not checked
-    made.costs, made.layout = [sum(map(len, map(row.get, COLUMNS))) for row in rows], layout
-    scoring.prepare(made.model)
-    return made
+    never = 10**9  # so the first step is not checked
+    pair_trainer.margins = Margins(pair_trainer.beta, "fp32", names, names, first_rows=never)
+    pair_trainer.costs, pair_trainer.layout = [sum(map(len, map(row.get, COLUMNS))) for row in rows], layout
+    scoring.prepare(pair_trainer.model)
+    return pair_trainer
 
 
 def plain_logps(model: Any, prompt_ids: list[int], completion_ids: list[int]) -> torch.Tensor:
@@ -140,8 +141,8 @@ def plain_pairs(model: Any, rows: Rows) -> LogpPair:
 def with_reference(rows: Rows, model: Any) -> Rows:
     """Return the rows with the log-probs that a model gives them."""
     with torch.no_grad():
-        known = plain_pairs(model, rows)
+        logps = plain_pairs(model, rows)
     return [
         {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        for row, chosen, rejected in zip(rows, known.chosen.tolist(), known.rejected.tolist(), strict=True)
+        for row, chosen, rejected in zip(rows, logps.chosen.tolist(), logps.rejected.tolist(), strict=True)
     ]

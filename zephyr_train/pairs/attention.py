@@ -44,8 +44,8 @@ def _sdpa(
         return output
     parts = zip(
         torch.split(query, pieces.query_lengths, dim=2),
-        torch.split(_seen(key, pieces), pieces.key_lengths, dim=2),
-        torch.split(_seen(value, pieces), pieces.key_lengths, dim=2),
+        torch.split(_key_places(key, pieces), pieces.key_lengths, dim=2),
+        torch.split(_key_places(value, pieces), pieces.key_lengths, dim=2),
         strict=True,
     )
     attended = [
@@ -55,7 +55,7 @@ def _sdpa(
     return torch.cat(attended, dim=1), None
 
 
-def _seen(side: Tensor, pieces: Pieces) -> Tensor:
+def _key_places(side: Tensor, pieces: Pieces) -> Tensor:
     """Return keys or values in the order in which pieces attend to them. Shape: (1, heads, keys, head_size)."""
     return side if pieces.keys is None else side.index_select(2, pieces.keys)
 
@@ -70,11 +70,11 @@ def _mask(pieces: Pieces, query: Tensor, key: Tensor, window: int | None) -> Ten
     if kind not in pieces.masks:
         mask = None
         if queries != keys or kind[2] is not None:
-            seen = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
+            visible = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
             if kind[2] is not None:
-                seen = seen.triu(keys - queries - kind[2] + 1)
+                visible = visible.triu(keys - queries - kind[2] + 1)
             mask = torch.zeros(1, 1, queries, keys, dtype=query.dtype, device=query.device)
-            mask.masked_fill_(~seen, -torch.inf)
+            mask.masked_fill_(~visible, -torch.inf)
         pieces.masks[kind] = mask
     return pieces.masks[kind]
 
@@ -96,8 +96,8 @@ def _flash(
     return flash(
         module,
         query,
-        _seen(key, pieces),
-        _seen(value, pieces),
+        _key_places(key, pieces),
+        _key_places(value, pieces),
         None,
         cu_seq_lens_q=pieces.query_ends,
         cu_seq_lens_k=pieces.key_ends,

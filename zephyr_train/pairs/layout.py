@@ -68,7 +68,7 @@ def _lacking(attention: str, config: Mapping[str, Any]) -> str | None:
 def _rope_types(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield the rotary position types that a config names, for the whole model or per layer type."""
     for name in ("rope_parameters", "rope_scaling"):
-        given = config.get(name)
-        if isinstance(given, Mapping):
-            for part in (given, *(inner for inner in given.values() if isinstance(inner, Mapping))):
+        rope = config.get(name)
+        if isinstance(rope, Mapping):
+            for part in (rope, *(inner for inner in rope.values() if isinstance(inner, Mapping))):
                 yield from (str(part[key]) for key in ("rope_type", "type") if key in part)

@@ -48,7 +48,7 @@ class Pieces:
         return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.tokens.device)
 
 
-def lay(attention_mask: Tensor, completion_mask: Tensor, *, share_prompt: bool) -> Pieces:
+def pieces_of(attention_mask: Tensor, completion_mask: Tensor, *, share_prompt: bool) -> Pieces:
     """Return the layout of a padded batch: the rows prompt + chosen of all pairs, then those of prompt + rejected.
 
     Without `share_prompt` each row is one piece. A completion token with nothing before it is not scored, as in TRL.

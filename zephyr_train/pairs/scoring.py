@@ -13,7 +13,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from zephyr_train.pairs import attention
 from zephyr_train.pairs.layout import PADDED, SHARED
-from zephyr_train.pairs.pieces import lay
+from zephyr_train.pairs.pieces import pieces_of
 
 
 class Scores(NamedTuple):
@@ -31,10 +31,10 @@ def prepare(model: Any) -> None:
     causal.base_model.register_forward_hook(_keep_predicting, with_kwargs=True)
 
 
-def _keep_predicting(module: Any, arguments: Any, named: dict[str, Any], output: Any) -> Any:
+def _keep_predicting(module: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> Any:
     """Pass the head only the states that predict a scored token."""
-    if named.get("pieces") is not None:
-        output.last_hidden_state = output.last_hidden_state.index_select(1, named["pieces"].predicting)
+    if keywords.get("pieces") is not None:
+        output.last_hidden_state = output.last_hidden_state.index_select(1, keywords["pieces"].predicting)
     return output
 
 
@@ -50,7 +50,7 @@ def score(model: Any, batch: dict[str, Tensor], layout: str) -> Scores:
         output = model(input_ids=input_ids, attention_mask=masks[0], labels=labels, use_cache=False, fused_lm_head=True)
         logps, hits = output.log_probs.sum(dim=1), output.is_top1.sum(dim=1)
     else:
-        pieces = lay(*masks, share_prompt=layout == SHARED)
+        pieces = pieces_of(*masks, share_prompt=layout == SHARED)
         output = model(
             input_ids=input_ids.flatten()[pieces.tokens][None],
             position_ids=pieces.positions[None],

@@ -6,7 +6,7 @@ Shapes: N parameters, L layers, h hidden size, V vocabulary; T tokens of a micro
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from zephyr_train.planning.shape import Shape
+from zephyr_train.planning.model_shape import Shape
 
 CONTEXT = 1.5 * 2**30  # of CUDA and its libraries
 WINDOW = 1_000_000_000  # maximum number of parameters that ZeRO-3 keeps gathered at once
@@ -125,12 +125,12 @@ class MemoryRow:
         return sum(self.parts.values())
 
 
-def memory_table(shape: Shape, planned: Setting, card: float) -> list[MemoryRow]:
+def memory_table(shape: Shape, run_setting: Setting, card: float) -> list[MemoryRow]:
     """Return a row for ZeRO 0..3, with and without reference (pairs) and activation checkpointing; card in GB (1e9)."""
     rows = []
-    for setting in _settings(planned):
+    for setting in _settings(run_setting):
         parts = breakdown(shape, setting)
-        rows.append(MemoryRow(setting, parts, verdict(sum(parts.values()), card), setting == planned))
+        rows.append(MemoryRow(setting, parts, verdict(sum(parts.values()), card), setting == run_setting))
     return rows
 
 
@@ -162,12 +162,12 @@ def disk_need(shape: Shape, setting: Setting) -> DiskNeed:
     return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, model)
 
 
-def _settings(planned: Setting) -> Iterator[Setting]:
-    references = (True, False) if planned.kind == "pairs" else (planned.cached_reference,)
+def _settings(run_setting: Setting) -> Iterator[Setting]:
+    references = (True, False) if run_setting.kind == "pairs" else (run_setting.cached_reference,)
     for zero in range(4):
         for cached in references:
             for checkpointing in (True, False):
-                yield replace(planned, zero=zero, cached_reference=cached, checkpointing=checkpointing)
+                yield replace(run_setting, zero=zero, cached_reference=cached, checkpointing=checkpointing)
 
 
 def _trained(shape: Shape, setting: Setting) -> int:

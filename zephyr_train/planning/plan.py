@@ -7,7 +7,7 @@ from typing import cast
 from zephyr_core.errors import OptionError
 from zephyr_core.records import PlanRecord
 from zephyr_train.options import DPOOptions, StepOptions
-from zephyr_train.planning import shape as shapes
+from zephyr_train.planning import model_shape
 from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table
 from zephyr_train.planning.token_statistics import TokenStatistics
 
@@ -103,7 +103,7 @@ class Plan:
 
     step: str  # sft | dpo
     model: str
-    shape: shapes.Shape
+    shape: model_shape.Shape
     rows: Rows
     global_batch_size: int
     micro_batch_size: int
@@ -125,7 +125,7 @@ class Plan:
         content = {name: value for name, value in asdict(self).items() if name not in ("shape", "memory")}
         content |= {
             "batch": batch_line(self.global_batch_size, self.micro_batch_size, self.gpus),
-            "shape": shapes.record(self.shape),
+            "shape": model_shape.record(self.shape),
             "memory": [asdict(row) | {"total": row.total} for row in self.memory],
             "disk": asdict(self.disk) | {"total": self.disk.total},
         }
@@ -134,7 +134,7 @@ class Plan:
 
 def make_plan(
     options: StepOptions,
-    shape: shapes.Shape,
+    shape: model_shape.Shape,
     *,
     model: str,
     rows: Rows | None = None,
@@ -181,7 +181,7 @@ def make_plan(
     )
 
 
-def _setting(options: StepOptions, shape: shapes.Shape, micro: int) -> Setting:
+def _setting(options: StepOptions, shape: model_shape.Shape, micro: int) -> Setting:
     return Setting(
         kind="pairs" if isinstance(options, DPOOptions) else "dialogues",
         zero=options.zero,

@@ -18,8 +18,8 @@ def plan_text(plan: Plan) -> str:
         "tokens": UNKNOWN if plan.tokens is None else _tokens(plan.tokens, plan.epochs),
         "disk": _disk(plan),
     }
-    told = [f"{name:<8}{line}" for name, line in lines.items()]
-    return "\n".join([f"plan of {plan.step}", *told, "", *_memory(plan)])
+    topics = [f"{name:<8}{line}" for name, line in lines.items()]
+    return "\n".join([f"plan of {plan.step}", *topics, "", *_memory(plan)])
 
 
 def _rows(plan: Plan) -> str:

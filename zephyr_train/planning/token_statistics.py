@@ -66,9 +66,9 @@ def mean_longest(lengths: "numpy.ndarray", micro_rows: int) -> float:
     import numpy as np
 
     rows = len(lengths)
-    drawn = min(micro_rows, rows)
+    size = min(micro_rows, rows)
     places = np.arange(rows, 1, -1)  # from the longest down
-    shares = drawn / rows * np.concatenate(([1.0], np.cumprod(np.maximum(places - drawn, 0) / (places - 1))))
+    shares = size / rows * np.concatenate(([1.0], np.cumprod(np.maximum(places - size, 0) / (places - 1))))
     return float(np.sort(lengths)[::-1] @ shares)
 
 

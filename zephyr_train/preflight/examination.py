@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from zephyr_core.errors import DATA, ENVIRONMENT, USAGE
 from zephyr_core.faults import Fault
-from zephyr_train.asked import Asked
 from zephyr_train.errors import PreflightFailed
 from zephyr_train.models import Model
 from zephyr_train.planning.plan import Plan
 from zephyr_train.planning.plan_text import plan_text
 from zephyr_train.reader import Source
+from zephyr_train.request import Request
 
 SEVERITY = (ENVIRONMENT, USAGE, DATA)
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Examination:
     """What preflight found. `lacks` are faults of this machine, which a dry run reports without failing."""
 
-    asked: Asked
+    request: Request
     dry: bool = False
     faults: list[Fault] = field(default_factory=list)
     lacks: list[Fault] = field(default_factory=list)
@@ -65,15 +65,17 @@ class Examination:
 
     def record(self) -> dict[str, object]:
         """Return everything JSON-ready."""
-        told = {name: [dataclasses.asdict(fault) for fault in getattr(self, name)] for name in ("faults", "lacks")}
-        return {"plan": self.plan.record() if self.plan else None, "notes": self.notes, **told}
+        fault_lists = {
+            name: [dataclasses.asdict(fault) for fault in getattr(self, name)] for name in ("faults", "lacks")
+        }
+        return {"plan": self.plan.record() if self.plan else None, "notes": self.notes, **fault_lists}
 
     def inputs(self) -> dict[str, str]:
         """Return the names of the run's inputs, for people; digests are in the job."""
         assert self.source is not None and self.model is not None
         return {
-            "model": _named(self.model.name, self.model.commit),
-            "rows": _named(self.source.name, self.source.commit),
+            "model": _label(self.model.name, self.model.commit),
+            "rows": _label(self.source.name, self.source.commit),
         }
 
     def text(self) -> str:
@@ -84,7 +86,7 @@ class Examination:
         return "\n\n".join(parts)
 
 
-def _named(what: str, commit: str | None) -> str:
+def _label(what: str, commit: str | None) -> str:
     return what if commit is None else f"{what} at {commit}"
 
 

@@ -40,9 +40,9 @@ def gpus_here() -> list[Gpu]:
     if answer.returncode != 0:
         return []
     lines = (line.rsplit(",", 3) for line in answer.stdout.splitlines())
-    found = [gpu for line in lines if (gpu := _gpu(line)) is not None]
+    gpus = [gpu for line in lines if (gpu := _gpu(line)) is not None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else list(_visible(found, visible))
+    return gpus if visible is None else list(_visible(gpus, visible))
 
 
 def _gpu(fields: list[str]) -> Gpu | None:
@@ -55,14 +55,14 @@ def _gpu(fields: list[str]) -> Gpu | None:
     return Gpu(name, float(capability), float(memory) * 2**20 / 1e9 if memory.isdigit() else None, uuid)
 
 
-def _visible(found: list[Gpu], named: str) -> Iterator[Gpu]:
+def _visible(gpus: list[Gpu], visible: str) -> Iterator[Gpu]:
     """Yield the GPUs that CUDA_VISIBLE_DEVICES names, by number or uuid; like CUDA, stop at the first missing one."""
-    for part in (part.strip() for part in named.split(",")):
-        if part.isdigit() and int(part) < len(found):
-            yield found[int(part)]
-        elif part.startswith("MIG-") and found:
-            yield found[0]  # a slice; nvidia-smi does not say of which GPU
-        elif (gpu := next((gpu for gpu in found if part and gpu.uuid.startswith(part)), None)) is not None:
+    for part in (part.strip() for part in visible.split(",")):
+        if part.isdigit() and int(part) < len(gpus):
+            yield gpus[int(part)]
+        elif part.startswith("MIG-") and gpus:
+            yield gpus[0]  # a slice; nvidia-smi does not say of which GPU
+        elif (gpu := next((gpu for gpu in gpus if part and gpu.uuid.startswith(part)), None)) is not None:
             yield gpu
         else:
             return
@@ -79,11 +79,11 @@ def import_fault(fault: ImportError) -> Lack:
 
 
 def _package_faults(options: TrainOptions) -> Iterator[Lack]:
-    wanted = ["torch", "transformers", "trl", "accelerate"]
-    wanted += ["deepspeed"] if options.zero else []
-    wanted += ["peft"] if options.lora else []
-    wanted += ["tensorboard"] if options.tensorboard else []
-    missing = [name for name in wanted if find_spec(name) is None]
+    packages = ["torch", "transformers", "trl", "accelerate"]
+    packages += ["deepspeed"] if options.zero else []
+    packages += ["peft"] if options.lora else []
+    packages += ["tensorboard"] if options.tensorboard else []
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         yield Lack("missing-package", f"{', '.join(missing)} not installed", INSTALL)
     flash = FLASH.get(options.attention)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from zephyr_core import this_code
 from zephyr_train.job import NOT_KEPT, Job
 from zephyr_train.options import StepOptions, TrainOptions
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import Plan, Rows, make_plan, unit_of
-from zephyr_train.planning.shape import shape_of
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.reference import reference_digest
 from zephyr_train.tokenizing.token_sets import TokenSet
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 
-def exact_plan(found: Examination, tokens: TokenSet) -> Plan:
+def exact_plan(examination: Examination, tokens: TokenSet) -> Plan:
     """Return the plan for the actual token rows."""
-    options = found.asked.options
-    assert found.model is not None and found.source is not None
+    options = examination.request.options
+    assert examination.model is not None and examination.source is not None
     counts = tokens.counts["train"]
-    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit_of(options), found.source.name)
+    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit_of(options), examination.source.name)
     return make_plan(
         options,
-        shape_of(found.model.folder, found.asked.student),
-        model=found.model.name,
+        shape_of(examination.model.folder, examination.request.student),
+        model=examination.model.name,
         rows=rows,
-        tokens=_statistics(tokens, options, found.micro_batch_size),
-        micro_batch_size=found.micro_batch_size,
+        tokens=_statistics(tokens, options, examination.micro_batch_size),
+        micro_batch_size=examination.micro_batch_size,
     )
 
 
@@ -45,40 +45,40 @@ def _statistics(tokens: TokenSet, options: StepOptions, micro_rows: int) -> "Tok
     return token_statistics(lengths, micro_rows, max_length=options.max_length, packing=options.packs)
 
 
-def prepare(found: Examination, tokens: TokenSet, plan: Plan) -> Job:
+def prepare(examination: Examination, tokens: TokenSet, plan: Plan) -> Job:
     """Return the job of a run, without its reference. The rows are freed: from here on, only their tokens are read."""
-    asked = found.asked
-    options = asked.options
-    assert found.model is not None and found.model.folder is not None and found.chat is not None
+    request = examination.request
+    options = request.options
+    assert examination.model is not None and examination.model.folder is not None and examination.chat is not None
     assert plan.steps is not None and plan.warmup_steps is not None
-    if found.source is not None:
-        found.source.let_go()
+    if examination.source is not None:
+        examination.source.let_go()
     job = Job(
-        step=asked.step,
-        recipe=asked.recipe.name,
+        step=request.step,
+        recipe=request.recipe.name,
         options=options,
-        origins={name: origin for name, origin in asked.resolved.origins.items() if name not in NOT_KEPT},
-        settings=found.settings,
-        out=str(asked.out),
-        model=str(found.model.folder),
-        model_digest=model_digest(found.model.folder),
+        origins={name: origin for name, origin in request.resolved.origins.items() if name not in NOT_KEPT},
+        settings=examination.settings,
+        out=str(request.out),
+        model=str(examination.model.folder),
+        model_digest=model_digest(examination.model.folder),
         tokens=str(tokens.path),
         tokens_digest=tokens.digest,
-        template_digest=found.chat.digest,
+        template_digest=examination.chat.digest,
         reference=None,
         reference_digest=None,
         backend=f"deepspeed-{options.zero}" if options.zero else "ddp" if options.gpus > 1 else "single",
         world=options.gpus,
-        cpu=found.cpu,
+        cpu=examination.cpu,
         numerics=numerics(options),
-        layout=found.layout,
-        micro_batch_size=found.micro_batch_size,
+        layout=examination.layout,
+        micro_batch_size=examination.micro_batch_size,
         accumulation=plan.accumulation,
         steps=plan.steps,
         warmup_steps=plan.warmup_steps,
         versions=this_code.versions(*PACKAGES),
     )
-    return replace(job, reference_digest=reference_digest(job)) if asked.step == "dpo" else job
+    return replace(job, reference_digest=reference_digest(job)) if request.step == "dpo" else job
 
 
 def numerics(options: TrainOptions) -> str:

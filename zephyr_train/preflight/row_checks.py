@@ -1,22 +1,27 @@
 """The rows as training would see them: columns, splits, and the tokens of a sample."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zephyr_core.errors import ZephyrError, first_line
 from zephyr_core.faults import Fault
+from zephyr_core.reading import json_file
 from zephyr_train.errors import UNFIT, RowsUnfit
+from zephyr_train.models import config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.tokenizer import tokenizer_of
 from zephyr_train.reader import Source
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_train.tokenizing.token_rows import Limits
 
 if TYPE_CHECKING:
     from zephyr_core.template import Chat
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 UNCHANGED = ("read_rows", "kept_rows")  # counts of unchanged rows
+# Two names of the tokenizer class that needs only tokenizer.json, and models for which AutoTokenizer has no better one.
+PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
+PLAIN_TYPES = ("mistral", "llama")
 
 
 def limits_of(options: StepOptions) -> Limits:
@@ -31,73 +36,101 @@ def rows_fault(fault: ZephyrError) -> Fault:
     return Fault(fault.name if isinstance(fault, RowsUnfit) else UNFIT, str(fault), fault.hint or "")
 
 
-def examine_rows(found: Examination) -> "TokenStatistics | None":
+def examine_rows(examination: Examination) -> "TokenStatistics | None":
     """Check the rows; return the token statistics of a sample, if there is a tokenizer."""
-    source = found.source
+    source = examination.source
     if source is None:
         return None
     try:
-        found.rows = source.table("train").num_rows
+        examination.rows = source.table("train").num_rows
         repeated = source.repeated_prompts()
     except RowsUnfit as fault:
-        found.add(rows_fault(fault))
+        examination.add(rows_fault(fault))
         return None
     if repeated:
         message = f"{repeated:,} test prompts also appear in train"
-        found.add(Fault("test-in-train", message, "split again by prompt"))
+        examination.add(Fault("test-in-train", message, "split again by prompt"))
     for reason, dropped in source.dropped.items():
-        found.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
+        examination.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
     if not source.has_test:
-        found.notes.append(f"{source.name} has no test split: nothing is evaluated")
-    found.chat = _chat(found)
-    return None if found.chat is None else _examine_tokens(found, source, found.chat)
+        examination.notes.append(f"{source.name} has no test split: nothing is evaluated")
+    examination.chat = _chat(examination)
+    return None if examination.chat is None else _examine_tokens(examination, source, examination.chat)
 
 
-def _chat(found: Examination) -> "Chat | None":
+def _chat(examination: Examination) -> "Chat | None":
     """Return the model's tokenizer with the template of the options; None, with a note or fault, if there is none."""
     from zephyr_core.template import Chat, chat_fault
 
-    folder = found.model.folder if found.model else None
+    folder = examination.model.folder if examination.model else None
     if folder is None:
-        found.notes.append("the tokenizer is not here: tokens, template and lengths are not checked")
+        examination.notes.append("the tokenizer is not here: tokens, template and lengths are not checked")
         return None
     try:
         tokenizer = tokenizer_of(folder)
     except ImportError as fault:
-        found.lacking(machine.import_fault(fault))
+        examination.lacking(machine.import_fault(fault))
         return None
     except Exception as fault:  # whatever transformers raises for a damaged file
         message = f"{folder} has no tokenizer that can be loaded: {first_line(fault)}"
-        found.add(Fault("no-tokenizer", message, "copy the tokenizer's files next to the weights"))
+        examination.add(Fault("no-tokenizer", message, "copy the tokenizer's files next to the weights"))
         return None
-    unfit = chat_fault(tokenizer, found.asked.options.template)
+    unfit = chat_fault(tokenizer, examination.request.options.template)
     if unfit is not None:
-        found.add(unfit)
+        examination.add(unfit)
         return None
-    return Chat(tokenizer, found.asked.options.template)
+    return Chat(tokenizer, examination.request.options.template)
 
 
-def _examine_tokens(found: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":
+def tokenizer_of(folder: Path) -> Any:
+    """Return the tokenizer. AutoTokenizer imports torch, which takes over a second, so the easy case is handled here.
+
+    Raises:
+        ImportError: transformers is not installed, or the tokenizer needs another package.
+        Exception: of any kind, if files are missing or damaged.
+    """
+    if _has_plain_tokenizer(folder):
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _has_plain_tokenizer(folder: Path) -> bool:
+    """Return whether the folder names the plain class for a model that has no better one."""
+    config = json_file(folder / "tokenizer_config.json")
+    return (
+        config.get("tokenizer_class") in PLAIN_CLASSES
+        and "auto_map" not in config
+        and config_of(folder).get("model_type") in PLAIN_TYPES
+        and (folder / "tokenizer.json").is_file()
+        and not (folder / "tekken.json").exists()  # Mistral's own format takes precedence
+    )
+
+
+def _examine_tokens(examination: Examination, source: Source, chat: "Chat") -> "TokenStatistics | None":
     """Add the faults of a sample of token rows, note what happened to its rows, and return its token statistics."""
     from zephyr_train.planning.token_statistics import lengths_of, token_statistics
     from zephyr_train.tokenizing.tokens import tokenized_sample
 
-    options, limits = found.asked.options, limits_of(found.asked.options)
+    options, limits = examination.request.options, limits_of(examination.request.options)
     sample = tokenized_sample(source, chat, limits)
-    found.add(*sample.faults)
-    told = [
+    examination.add(*sample.faults)
+    changes = [
         f"{count:,} {name.removesuffix('_rows').replace('_', ' ')}"
         for name, count in sample.counts.items()
         if name.endswith("_rows") and name not in UNCHANGED and count
     ]
-    if told:
-        found.notes.append(f"of {sample.counts['read_rows']:,} rows looked at: {', '.join(told)}")
+    if changes:
+        examination.notes.append(f"of {sample.counts['read_rows']:,} rows looked at: {', '.join(changes)}")
     if not sample.table.num_rows:
         return None
     return token_statistics(
         lengths_of(sample.table),
-        found.micro_batch_size,
+        examination.micro_batch_size,
         max_length=options.max_length,
         packing=limits.packed,
-        whole_rows=found.rows,
+        whole_rows=examination.rows,
     )

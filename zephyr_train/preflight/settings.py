@@ -30,24 +30,24 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[F
     values: dict[str, object] = {}
     faults: list[Fault] = []
     for text in texts:
-        key, found = _setting(step, text)
-        if isinstance(found, Fault):
-            faults.append(found)
-        elif key in values and values[key] != found:
+        key, value = _setting(step, text)
+        if isinstance(value, Fault):
+            faults.append(value)
+        elif key in values and values[key] != value:
             faults.append(
                 OptionFault(
-                    "repeated-option", f"--set {key} is given twice: {values[key]!r}, {found!r}", "keep one of them"
+                    "repeated-option", f"--set {key} is given twice: {values[key]!r}, {value!r}", "keep one of them"
                 )
             )
         else:
-            values[key] = found
+            values[key] = value
     return values, faults
 
 
 def _setting(step: str, text: str) -> tuple[str, object]:
     """Return the key with its value, or with a fault instead of the value."""
-    written, equals, value = text.partition("=")
-    key = written.strip().replace("-", "_")
+    name, equals, value = text.partition("=")
+    key = name.strip().replace("-", "_")
     if not key or not equals:
         hint = "write it as --set max_grad_norm=0.5"
         return key, OptionFault("unreadable-option", f"--set {text!r} is not of the form KEY=VALUE", hint)

@@ -15,7 +15,7 @@ from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.models import config_of
 from zephyr_train.results import card
-from zephyr_train.training import metrics
+from zephyr_train.training import metrics_file
 
 TEMPLATE = "chat_template.jinja"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", TEMPLATE)
@@ -25,7 +25,7 @@ LEFT_BEHIND = ("training_args.bin", "README.md")  # a pickle, and TRL's own card
 def finish(job: Job, inputs: Mapping[str, str], plan: PlanRecord, recipe: Recipe) -> ModelManifest:
     """Return the manifest of the finished run directory."""
     folder = job.folder
-    rows = metrics.read(folder)
+    rows = metrics_file.read(folder)
     verified = json_file(folder / "verified.json")
     results: MetricsRow = next(
         (row for row in reversed(rows) if row["split"] == "test"), rows[-1] if rows else MetricsRow()

@@ -33,11 +33,13 @@ def report(
 
     folders, tokens = {name: _folder(name) for name in names}, _tokens(pairs)
     first = None if start is None else look_at(_folder(start), tokens, answers=0, new_tokens=1)
-    found = {name: look_at(folder, tokens, answers=answers, new_tokens=new_tokens) for name, folder in folders.items()}
+    results = {
+        name: look_at(folder, tokens, answers=answers, new_tokens=new_tokens) for name, folder in folders.items()
+    }
     content: dict[str, Any] = {
-        "pairs": len(next(iter(found.values())).chosen),
-        "longer_is_chosen": longer_share(next(iter(found.values()))),
-        "models": {name: {**figures(one, first), **asdict(one)} for name, one in found.items()},
+        "pairs": len(next(iter(results.values())).chosen),
+        "longer_is_chosen": longer_share(next(iter(results.values()))),
+        "models": {name: {**figures(one, first), **asdict(one)} for name, one in results.items()},
     }
     return content, _table(content)
 
@@ -94,10 +96,10 @@ def _tokens(run: Path) -> Path:
 
 
 def _folder(name: str) -> Path:
-    found = local_model(name)
-    if found is None or found.folder is None:
+    model = local_model(name)
+    if model is None or model.folder is None:
         raise ModelUnreachable(f"{name}: no such model folder or run", "give a model folder or a finished run")
-    return found.folder
+    return model.folder
 
 
 def _table(content: dict[str, Any]) -> str:
@@ -107,9 +109,9 @@ def _table(content: dict[str, Any]) -> str:
     ]
     for name, one in content["models"].items():
         implicit = "" if one["implicit_accuracy"] is None else f"{one['implicit_accuracy']:.3f}"
-        shown = name if len(name) <= 38 else "…" + name[-37:]
+        label = name if len(name) <= 38 else "…" + name[-37:]
         lines.append(
-            f"{shown:<40}{one['accuracy_per_token']:>8.3f} ±{one['standard_error']:.3f} {implicit:>11}"
+            f"{label:<40}{one['accuracy_per_token']:>8.3f} ±{one['standard_error']:.3f} {implicit:>11}"
             f"{one['eos_probability']:>7.2f}{one['stopped_share']:>9.2f}{one['played_on_share']:>11.2f}"
         )
     for name, one in content["models"].items():

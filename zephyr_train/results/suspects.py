@@ -51,27 +51,27 @@ def report(run: Path, top: int, texts: Texts | None = None) -> tuple[list[dict[s
     """Return the suspects as JSON-ready rows and as text; with their texts, if the run's token rows are available."""
     rows = _margins(run)
     ranked = _ranked(rows)
-    found = ranked[: _at_least_one(top)]
-    texts = texts or trained_texts(run, {suspect.key for suspect in found})
-    written = [
+    worst = ranked[: _at_least_one(top)]
+    texts = texts or trained_texts(run, {suspect.key for suspect in worst})
+    records = [
         {**asdict(suspect), "wrong_to_the_end": suspect.is_wrong_to_the_end, **(texts(suspect.key) or {})}
-        for suspect in found
+        for suspect in worst
     ]
     wrong = sum(suspect.is_wrong_to_the_end for suspect in ranked)
     head = f"{len(ranked):,} of {len(rows):,} pairs have a mean margin below 0; {wrong:,} of them are wrong at the end"
-    return written, "\n\n".join([head, *([suspects_text(found, texts)] if found else [])])
+    return records, "\n\n".join([head, *([suspects_text(worst, texts)] if worst else [])])
 
 
-def suspects_text(found: list[Suspect], texts: Texts | None = None) -> str:
+def suspects_text(worst: list[Suspect], texts: Texts | None = None) -> str:
     """Return a table of suspects, each followed by its prompt, chosen and rejected text if `texts` knows them."""
-    epochs = len(found[0].margins) if found else 0
+    epochs = len(worst[0].margins) if worst else 0
     head = ["rank", "mean", *(f"epoch {epoch}" for epoch in range(1, epochs + 1)), "key"]
     lines = ["  ".join([f"{name:>8}" for name in head[:-1]] + head[-1:])]
-    for suspect in found:
+    for suspect in worst:
         numbers = [f"{suspect.rank:>8}", *(_number(margin) for margin in (suspect.mean, *suspect.margins))]
         lines.append("  ".join([*numbers, suspect.key[:16]]))
-        told = (texts(suspect.key) if texts else None) or {}
-        lines += [f"{side:>10}: {one_line(text, SHOWN)}" for side, text in told.items()]
+        pair_texts = (texts(suspect.key) if texts else None) or {}
+        lines += [f"{side:>10}: {one_line(text, SHOWN)}" for side, text in pair_texts.items()]
     return "\n".join(lines)
 
 
@@ -107,8 +107,8 @@ def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Su
     """Return every pair with a mean margin below 0, lowest first; ties are ordered by key."""
     means = []
     for (key, prompt_id), margins in rows.items():
-        seen = [margin for margin in margins if margin is not None]
-        means.append((math.fsum(seen) / len(seen), key, prompt_id, margins))
+        values = [margin for margin in margins if margin is not None]
+        means.append((math.fsum(values) / len(values), key, prompt_id, margins))
     below = sorted(row for row in means if row[0] < 0)
     return [
         Suspect(rank, key, prompt_id, margins, mean) for rank, (mean, key, prompt_id, margins) in enumerate(below, 1)
@@ -125,12 +125,12 @@ def trained_texts(run: Path, keys: set[str]) -> Texts:
     from tokenizers import Tokenizer
 
     spell = Tokenizer.from_file(str(tokenizer)).decode
-    known: dict[str, Mapping[str, str]] = {}
+    texts: dict[str, Mapping[str, str]] = {}
     with pa.memory_map(str(rows)) as source:
         for batch in pa.ipc.open_stream(source):
             names = batch.column("key").to_pylist()
             for at in (at for at, name in enumerate(names) if name in keys):
-                known[names[at]] = {
+                texts[names[at]] = {
                     side: spell(batch.column(f"{side}_ids")[at].as_py()) for side in ("prompt", "chosen", "rejected")
                 }
-    return known.get
+    return texts.get

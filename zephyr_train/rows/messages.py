@@ -9,7 +9,7 @@ from zephyr_train.errors import RowsUnfit
 
 
 @dataclass(frozen=True)
-class Place:
+class ChunkOrigin:
     """Where the rows of a chunk come from, for messages to the user."""
 
     file: str
@@ -54,10 +54,10 @@ class Messages:
         """Return messages starts[i] .. stops[i] of each row, counted from its first message; numpy int64 (n) each."""
         import numpy as np
 
-        wanted = stops - starts
-        offsets = np.concatenate(([0], np.cumsum(wanted)))
-        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], wanted)
-        indices = np.repeat(self.offsets[:-1] + starts, wanted) + inside
+        lengths = stops - starts
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        indices = np.repeat(self.offsets[:-1] + starts, lengths) + inside
         return Messages(offsets, self.roles.take(indices), self.contents.take(indices))
 
     def is_null(self) -> Any:
@@ -109,7 +109,7 @@ def from_texts(texts: Any, role: str) -> Messages:
     return Messages(np.arange(len(texts) + 1), pa.repeat(pa.scalar(role), len(texts)), texts.cast(pa.string()))
 
 
-def from_column(column: Any, role: str, name: str, place: Place) -> Messages:
+def from_column(column: Any, role: str, name: str, origin: ChunkOrigin) -> Messages:
     """Return the messages of a column of texts (each one message of `role`), of messages, or of lists of them.
 
     Raises:
@@ -128,9 +128,9 @@ def from_column(column: Any, role: str, name: str, place: Place) -> Messages:
     if pa.types.is_null(structs.type):
         nothing = pa.nulls(len(structs), pa.string())
         return Messages(offsets, nothing, nothing)
-    roles = _field(structs, ("role", "from"), name, place)
-    contents = _field(structs, ("content", "value"), name, place)
-    return Messages(offsets, _known(roles, offsets, name, place), contents)
+    roles = _field(structs, ("role", "from"), name, origin)
+    contents = _field(structs, ("content", "value"), name, origin)
+    return Messages(offsets, _template_roles(roles, offsets, name, origin), contents)
 
 
 def _is_text(kind: Any) -> bool:
@@ -139,42 +139,42 @@ def _is_text(kind: Any) -> bool:
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_null))
 
 
-def _field(structs: Any, names: tuple[str, str], column: str, place: Place) -> Any:
+def _field(structs: Any, names: tuple[str, str], column: str, origin: ChunkOrigin) -> Any:
     """Return the first field in `names` that the messages have, as text; a null message has null fields."""
     import pyarrow as pa
 
     hint = "a message is {role, content} or {from, value}, both text"
     if not pa.types.is_struct(structs.type):
-        raise RowsUnfit(f"column {column!r} of {place.file} holds {structs.type}; text or messages are expected", hint)
+        raise RowsUnfit(f"column {column!r} of {origin.file} holds {structs.type}; text or messages are expected", hint)
     fields = {structs.type.field(index).name: index for index in range(structs.type.num_fields)}
-    found = next((fields[name] for name in names if name in fields), None)
-    if found is None:
+    position = next((fields[name] for name in names if name in fields), None)
+    if position is None:
         raise RowsUnfit(
-            f"messages of column {column!r} of {place.file} have no {names[0]!r}; found {_list(fields)}", hint
+            f"messages of column {column!r} of {origin.file} have no {names[0]!r}; found {_list(fields)}", hint
         )
-    if not _is_text(structs.type.field(found).type):
-        kind = structs.type.field(found).type
-        raise RowsUnfit(f"messages of column {column!r} of {place.file} hold {kind} where text is expected", hint)
-    return structs.flatten()[found].cast(pa.string())
+    if not _is_text(structs.type.field(position).type):
+        kind = structs.type.field(position).type
+        raise RowsUnfit(f"messages of column {column!r} of {origin.file} hold {kind} where text is expected", hint)
+    return structs.flatten()[position].cast(pa.string())
 
 
-def _known(roles: Any, offsets: Any, column: str, place: Place) -> Any:
+def _template_roles(roles: Any, offsets: Any, column: str, origin: ChunkOrigin) -> Any:
     """Return the roles under the names that templates use; null stays null."""
     import numpy as np
     import pyarrow as pa
 
     coded = roles.dictionary_encode()
     read = coded.dictionary.to_pylist()
-    known = [ROLES.get(role.lower()) for role in read]
-    if None in known:
-        strange = known.index(None)
+    names = [ROLES.get(role.lower()) for role in read]
+    if None in names:
+        strange = names.index(None)
         first = int(np.flatnonzero(_numpy(coded.indices.fill_null(-1)) == strange)[0])
-        where = place.row(int(np.searchsorted(offsets, first, side="right")) - 1)
+        where = origin.row(int(np.searchsorted(offsets, first, side="right")) - 1)
         raise RowsUnfit(
             f"{where}: a message of column {column!r} has the role {read[strange]!r}",
             "roles are user, assistant and system; convert or leave out such rows",
         )
-    return roles if known == read else pa.array(known, pa.string()).take(coded.indices)
+    return roles if names == read else pa.array(names, pa.string()).take(coded.indices)
 
 
 def _numpy(array: Any) -> Any:

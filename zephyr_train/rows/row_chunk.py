@@ -6,7 +6,7 @@ from typing import Any
 
 from zephyr_core import keys
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.rows.messages import Messages, Place, from_column
+from zephyr_train.rows.messages import ChunkOrigin, Messages, from_column
 
 HINTS = {
     "data": "raw UltraChat: run `zephyr data clean-ultrachat` on it first",
@@ -31,7 +31,7 @@ class Chunk:
     """Rows as read, with those columns of the file that we use."""
 
     table: Any
-    place: Place
+    origin: ChunkOrigin
 
     def __contains__(self, name: str) -> bool:
         return name in self.table.column_names
@@ -43,8 +43,8 @@ class Chunk:
             RowsUnfit: the column is missing or has the wrong type.
         """
         if name not in self:
-            raise absent(name, self.place)
-        return from_column(self.table[name].combine_chunks(), role, name, self.place)
+            raise absent(name, self.origin)
+        return from_column(self.table[name].combine_chunks(), role, name, self.origin)
 
     def is_list(self, name: str) -> bool:
         """Return whether the column exists and holds lists."""
@@ -55,15 +55,15 @@ class Chunk:
         )
 
 
-def absent(name: str, place: Place) -> RowsUnfit:
+def absent(name: str, origin: ChunkOrigin) -> RowsUnfit:
     """Return the fault for a missing column, with a hint drawn from the columns that are present."""
-    known = (hint for column, hint in HINTS.items() if column in place.columns)
-    listed = ", ".join(repr(column) for column in place.columns)
-    message = f"column {name!r} is absent; found {listed} in {place.file}"
-    return RowsUnfit(message, next(known, OTHERWISE), "missing-column")
+    hints = (hint for column, hint in HINTS.items() if column in origin.columns)
+    listed = ", ".join(repr(column) for column in origin.columns)
+    message = f"column {name!r} is absent; found {listed} in {origin.file}"
+    return RowsUnfit(message, next(hints, OTHERWISE), "missing-column")
 
 
-def kept(
+def trainable_rows(
     chunk: Chunk, columns: dict[str, Messages], prompt_of: Callable[[], Messages], reasons: dict[str, Any]
 ) -> Normalised:
     """Return the rows that have no reason to be dropped; every other row counts under its first reason."""
@@ -89,18 +89,18 @@ def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:
     """
     import pyarrow as pa
 
-    given = [None] * chunk.table.num_rows
+    identities = [None] * chunk.table.num_rows
     if "prompt_id" in chunk:
         column = chunk.table["prompt_id"].combine_chunks().cast(pa.string())
         if not column.null_count:
             return column
-        given = column.to_pylist()
+        identities = column.to_pylist()
     prompts = prompt_of()
     roles, texts, bounds = prompts.roles.to_pylist(), prompts.contents.to_pylist(), prompts.offsets.tolist()
     return pa.array(
         [
             _prompt_id(roles[start:stop], texts[start:stop]) if identity is None else identity
-            for identity, start, stop in zip(given, bounds, bounds[1:], strict=False)
+            for identity, start, stop in zip(identities, bounds, bounds[1:], strict=False)
         ],
         pa.string(),
     )

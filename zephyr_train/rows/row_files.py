@@ -12,7 +12,7 @@ from typing import Any
 
 from zephyr_core.errors import first_line
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.rows.messages import Place
+from zephyr_train.rows.messages import ChunkOrigin
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
 CHUNK_ROWS = 8_192
@@ -35,9 +35,9 @@ def splits_of(names: Iterable[str]) -> dict[str, list[str]]:
     ordered = sorted(name for name in names if is_rows_file(name))
     for name in ordered:
         path = Path(name)
-        found = _SPLIT.match(path.name) or _SPLIT.match(path.parent.name)
-        if found:
-            splits.setdefault(found.group(0), []).append(name)
+        match = _SPLIT.match(path.name) or _SPLIT.match(path.parent.name)
+        if match:
+            splits.setdefault(match.group(0), []).append(name)
     return splits or ({"train": ordered} if ordered else {})
 
 
@@ -45,9 +45,9 @@ def missing_shards(names: Iterable[str]) -> list[str]:
     """Return the shards that `…-00000-of-0000N` names imply but that are missing."""
     sets: dict[tuple[str, str], set[int]] = {}
     for name in names:
-        found = _SHARD.fullmatch(name)
-        if found:
-            sets.setdefault((found.group(1), found.group(3)), set()).add(int(found.group(2)))
+        match = _SHARD.fullmatch(name)
+        if match:
+            sets.setdefault((match.group(1), match.group(3)), set()).add(int(match.group(2)))
     return [
         f"{stem}-{number:05}-of-{total}"
         for (stem, total), there in sets.items()
@@ -55,7 +55,7 @@ def missing_shards(names: Iterable[str]) -> list[str]:
     ]
 
 
-def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOrigin]]:
     """Yield tables of at most CHUNK_ROWS rows, with those `columns` that the file has, and where the rows come from.
 
     Raises:
@@ -64,29 +64,30 @@ def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
     return _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
 
 
-def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOrigin]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     row = 0
     try:
         with pq.ParquetFile(path) as file:
-            found = tuple(file.schema_arrow.names)
-            wanted = [name for name in columns if name in found]
-            for batch in file.iter_batches(CHUNK_ROWS, columns=wanted):
-                yield pa.Table.from_batches([batch]), Place(path.name, range(row + 1, row + batch.num_rows + 1), found)
+            names = tuple(file.schema_arrow.names)
+            selection = [name for name in columns if name in names]
+            for batch in file.iter_batches(CHUNK_ROWS, columns=selection):
+                numbers = range(row + 1, row + batch.num_rows + 1)
+                yield pa.Table.from_batches([batch]), ChunkOrigin(path.name, numbers, names)
                 row += batch.num_rows
     except (OSError, pa.ArrowException) as fault:
         raise RowsUnfit(f"{path} cannot be read past row {row}: {first_line(fault)}", HINT) from None
 
 
-def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, Place]]:
+def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOrigin]]:
     rows = _json_rows(path)
     while part := list(itertools.islice(rows, CHUNK_ROWS)):
-        place = Place(
+        origin = ChunkOrigin(
             path.name, [number for number, _ in part], tuple(dict.fromkeys(name for _, row in part for name in row))
         )
-        yield _table([row for _, row in part], [name for name in columns if name in place.columns], place), place
+        yield _table([row for _, row in part], [name for name in columns if name in origin.columns], origin), origin
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -123,7 +124,7 @@ def _parse(text: bytes, where: str) -> Any:
             raise RowsUnfit(f"{where} is not JSON: {first_line(fault)}", HINT) from None
 
 
-def _table(rows: list[dict[str, Any]], columns: list[str], place: Place) -> Any:
+def _table(rows: list[dict[str, Any]], columns: list[str], origin: ChunkOrigin) -> Any:
     import pyarrow as pa
 
     arrays = {}
@@ -132,7 +133,7 @@ def _table(rows: list[dict[str, Any]], columns: list[str], place: Place) -> Any:
         try:
             arrays[name] = pa.array(values)
         except (pa.ArrowException, ValueError, OverflowError):
-            where = place.row(_first_odd(values))
+            where = origin.row(_first_odd(values))
             raise RowsUnfit(f"{where}: column {name!r} has a different type from the rows before it", HINT) from None
     return pa.table(arrays)
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from zephyr_core.template import Chat, Message
 from zephyr_train.tokenizing.keyed_rows import Row
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import IGNORED
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import CHECK_EVERY, list_column, note_cleaned, token_schema
+from zephyr_train.tokenizing.token_rows import Limits, list_column, token_schema
 from zephyr_train.tokenizing.turn_spans import (
+    CHECK_EVERY,
     Rendered,
     RowFault,
     Span,
@@ -38,15 +38,15 @@ def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["py
     turns = [[number for number, message in enumerate(each) if message["role"] == "assistant"] for each in dialogues]
     rendered = render_spans(chat, dialogues, turns)
     encodings = chat.encode([each.text for each in rendered])
-    kept: list[_TokenRow] = []
+    token_rows: list[_TokenRow] = []
     for number, ((row, messages), text, encoding) in enumerate(zip(spoken, rendered, encodings, strict=True)):
         try:
             spans = _checked_spans(chat, messages, text, encoding, turns[number][-1], check=not number % CHECK_EVERY)
             if token_row := _token_row(row, encoding.ids, spans, limits, tally):
-                kept.append(token_row)
+                token_rows.append(token_row)
         except RowFault as fault:
             tally.fault(row.key, str(fault))
-    return _batch(kept, tally), tally
+    return _batch(token_rows, tally), tally
 
 
 def _messages(chat: Chat, row: Row, tally: Tally) -> list[Message]:
@@ -60,7 +60,7 @@ def _messages(chat: Chat, row: Row, tally: Tally) -> list[Message]:
         tally.counts["trailing_turn_rows"] += 1
         tally.change(row.name, "trailing-turns-cut")
     messages, cleaned = chat.clean(messages[:stop])
-    note_cleaned(tally, row, [cleaned])
+    tally.note_cleaned(row.name, [cleaned])
     return messages
 
 
@@ -103,16 +103,16 @@ def _token_row(row: Row, ids: list[int], spans: list[Span], limits: Limits, tall
     return row, tokens, labels
 
 
-def _batch(kept: list[_TokenRow], tally: Tally) -> "pyarrow.RecordBatch":
+def _batch(token_rows: list[_TokenRow], tally: Tally) -> "pyarrow.RecordBatch":
     import pyarrow as pa
 
-    tally.counts["kept_rows"] = len(kept)
-    tally.counts["tokens"] = sum(len(tokens) for _, tokens, _ in kept)
-    tally.counts["loss_tokens"] = sum(int((labels[1:] != IGNORED).sum()) for _, _, labels in kept)
+    tally.counts["kept_rows"] = len(token_rows)
+    tally.counts["tokens"] = sum(len(tokens) for _, tokens, _ in token_rows)
+    tally.counts["loss_tokens"] = sum(int((labels[1:] != IGNORED).sum()) for _, _, labels in token_rows)
     columns = [
-        pa.array([row.key for row, _, _ in kept], pa.string()),
-        pa.array([row.prompt_id for row, _, _ in kept], pa.string()),
-        list_column([tokens for _, tokens, _ in kept]),
-        list_column([labels for _, _, labels in kept]),
+        pa.array([row.key for row, _, _ in token_rows], pa.string()),
+        pa.array([row.prompt_id for row, _, _ in token_rows], pa.string()),
+        list_column([tokens for _, tokens, _ in token_rows]),
+        list_column([labels for _, _, labels in token_rows]),
     ]
     return pa.record_batch(columns, schema=token_schema("dialogues"))

@@ -62,15 +62,15 @@ def batches_by_key(table: "pyarrow.Table", kind: str, batch_rows: int = BATCH_RO
 
 def _gathered(parts: Sequence[Any], kind: str, places: Sequence[tuple[int, int]]) -> list[Row]:
     """Return the rows at (part, index), in that order."""
-    wanted: dict[int, list[int]] = defaultdict(list)
+    indices_of: dict[int, list[int]] = defaultdict(list)
     for number, index in places:
-        wanted[number].append(index)
-    found = {
+        indices_of[number].append(index)
+    rows = {
         (number, index): row
-        for number, indices in wanted.items()
+        for number, indices in indices_of.items()
         for index, row in zip(indices, keyed_rows(parts[number].take(indices), kind), strict=True)
     }
-    return [found[place] for place in places]
+    return [rows[place] for place in places]
 
 
 def sample(table: "pyarrow.Table", kind: str, rows: int) -> list[Row]:
@@ -84,5 +84,5 @@ def sample(table: "pyarrow.Table", kind: str, rows: int) -> list[Row]:
     if table.num_rows > rows:
         last = identities.take(pc.select_k_unstable(identities, rows, [("", "ascending")]))
         table = table.filter(pc.less_equal(identities, pc.max(last)))
-    drawn = sorted(keyed_rows(table, kind), key=lambda row: (row.prompt_id or "", row.key))
-    return drawn[:rows]
+    candidates = sorted(keyed_rows(table, kind), key=lambda row: (row.prompt_id or "", row.key))
+    return candidates[:rows]

@@ -87,28 +87,30 @@ def packed_batches(table: "pyarrow.Table", max_length: int) -> tuple[Iterator["p
     """
     ids, labels = _views(table["input_ids"]), _views(table["labels"])
     bins = pack([len(row) for row in ids], max_length)
-    kept = [pieces for pieces in bins if _has_loss(labels, pieces)]
-    batches = (_batch(ids, labels, kept[start : start + _BATCH_BINS]) for start in range(0, len(kept), _BATCH_BINS))
-    return batches, _counts(bins, kept, max_length)
+    kept_bins = [pieces for pieces in bins if _has_loss(labels, pieces)]
+    batches = (
+        _batch(ids, labels, kept_bins[start : start + _BATCH_BINS]) for start in range(0, len(kept_bins), _BATCH_BINS)
+    )
+    return batches, _counts(bins, kept_bins, max_length)
 
 
-def _counts(bins: list[list[Piece]], kept: list[list[Piece]], max_length: int) -> dict[str, int]:
+def _counts(bins: list[list[Piece]], kept_bins: list[list[Piece]], max_length: int) -> dict[str, int]:
     """Return counts of the input and the output.
 
     document_rows (rows with tokens), split_rows (documents longer than a packed row), packed_rows, packed_tokens,
     room_tokens (packed_rows × max_length; packed_tokens / room_tokens is the fill), no_loss_rows and
     no_loss_tokens (bins left out).
     """
-    every, used = ([piece for pieces in group for piece in pieces] for group in (bins, kept))
-    all_tokens, used_tokens = (sum(piece.stop - piece.start for piece in group) for group in (every, used))
+    every, packed = ([piece for pieces in group for piece in pieces] for group in (bins, kept_bins))
+    all_tokens, packed_tokens = (sum(piece.stop - piece.start for piece in group) for group in (every, packed))
     return {
         "document_rows": sum(not piece.start for piece in every),
         "split_rows": sum(piece.start == max_length for piece in every),
-        "packed_rows": len(kept),
-        "packed_tokens": used_tokens,
-        "room_tokens": len(kept) * max_length,
-        "no_loss_rows": len(bins) - len(kept),
-        "no_loss_tokens": all_tokens - used_tokens,
+        "packed_rows": len(kept_bins),
+        "packed_tokens": packed_tokens,
+        "room_tokens": len(kept_bins) * max_length,
+        "no_loss_rows": len(bins) - len(kept_bins),
+        "no_loss_tokens": all_tokens - packed_tokens,
     }
 
 

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from zephyr_core.template import Chat, Message
 from zephyr_train.tokenizing.keyed_rows import Row
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import CHECK_EVERY, list_column, note_cleaned, token_schema
-from zephyr_train.tokenizing.turn_spans import Rendered, RowFault, check_bos, check_inference, render_spans, token_spans
+from zephyr_train.tokenizing.token_rows import Limits, list_column, token_schema
+from zephyr_train.tokenizing.turn_spans import (
+    CHECK_EVERY,
+    Rendered,
+    RowFault,
+    check_bos,
+    check_inference,
+    render_spans,
+    token_spans,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,7 +59,7 @@ def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarro
     flat = [dialogue for _, dialogues in spoken for dialogue in dialogues]
     rendered = render_spans(chat, flat, [[len(dialogue) - 1] for dialogue in flat])
     encodings = chat.encode([each.text for each in rendered])
-    kept: list[_Pair] = []
+    pairs: list[_Pair] = []
     for number, (row, dialogues) in enumerate(spoken):
         both = slice(2 * number, 2 * number + 2)
         try:
@@ -61,10 +68,10 @@ def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarro
                 for dialogue, text, encoding in zip(dialogues, rendered[both], encodings[both], strict=True)
             ]
             if pair := _fitted(_joined(row, *sides), limits, tally):
-                kept.append(pair)
+                pairs.append(pair)
         except RowFault as fault:
             tally.fault(row.key, str(fault))
-    return _batch(kept, tally), tally
+    return _batch(pairs, tally), tally
 
 
 def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
@@ -73,7 +80,7 @@ def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
         tally.fault(row.key, "not-one-reply")
         return []
     texts, cleaned = zip(*(chat.clean(messages) for messages in row.content), strict=True)
-    note_cleaned(tally, row, cleaned)
+    tally.note_cleaned(row.name, cleaned)
     return [texts[0] + texts[1], texts[0] + texts[2]]
 
 
@@ -129,18 +136,18 @@ def _cut(pair: _Pair, max_length: int, max_prompt_length: int, tally: Tally) -> 
     return _Pair(pair.row, prompt, pair.chosen[:room], pair.rejected[:room])
 
 
-def _batch(kept: list[_Pair], tally: Tally) -> "pyarrow.RecordBatch":
+def _batch(pairs: list[_Pair], tally: Tally) -> "pyarrow.RecordBatch":
     import numpy as np
     import pyarrow as pa
 
-    sides = [[getattr(pair, name) for pair in kept] for name in ("prompt", "chosen", "rejected")]
+    sides = [[getattr(pair, name) for pair in pairs] for name in ("prompt", "chosen", "rejected")]
     lengths = [[len(ids) for ids in side] for side in sides]
-    tally.counts["kept_rows"] = len(kept)
+    tally.counts["kept_rows"] = len(pairs)
     tally.counts["tokens"] = sum(map(sum, lengths))
     tally.counts["loss_tokens"] = sum(map(sum, lengths[1:]))
     columns = [
-        pa.array([pair.row.key for pair in kept], pa.string()),
-        pa.array([pair.row.prompt_id for pair in kept], pa.string()),
+        pa.array([pair.row.key for pair in pairs], pa.string()),
+        pa.array([pair.row.prompt_id for pair in pairs], pa.string()),
         *(list_column([np.array(ids, np.int32) for ids in side]) for side in sides),
         *(pa.array(each, pa.int32()) for each in lengths),
     ]

@@ -1,12 +1,13 @@
 """What happened to rows during tokenization: counts, a line for each changed row, and the keys of faulty ones."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zephyr_core.faults import Fault, keys_line
-from zephyr_train.tokenizing.limits import Limits
+from zephyr_core.template import Cleaned
+from zephyr_train.tokenizing.token_rows import Limits
 
 if TYPE_CHECKING:
     import pyarrow
@@ -78,6 +79,16 @@ class Tally:
         """Record what was done to the row (key, prompt_id), and its tokens before and after if their number changed."""
         self.changed.append((*row, what, before, after))
 
+    def note_cleaned(self, row: tuple[str, str | None], parts: Sequence[Cleaned]) -> None:
+        """Count and record a row in which any part was escaped or stripped."""
+        for what, times in (
+            ("escaped", sum(part.escaped for part in parts)),
+            ("stripped", sum(part.stripped_turns for part in parts)),
+        ):
+            if times:
+                self.counts[f"{what}_rows"] += 1
+                self.change(row, what)
+
     def drop(self, row: tuple[str, str | None], reason: str, tokens: int) -> None:
         """Count and record a dropped row and the tokens lost with it."""
         self.counts[f"dropped_{reason.replace('-', '_')}_rows"] += 1
@@ -102,24 +113,24 @@ class Tally:
 
     def faults(self, limits: Limits) -> list[Fault]:
         """Return the faults of all rows together, with the keys of the first few."""
-        found = []
-        for name, (seen, hint) in _FAULTS.items():
+        faults = []
+        for name, (message, hint) in _FAULTS.items():
             if keys := self.faulty.get(name):
-                seen_here = seen.format(max_length=limits.max_length)
+                text = message.format(max_length=limits.max_length)
                 rows = f"{len(keys):,} of {self.counts['read_rows']:,} rows"
-                found.append(Fault(name, f"{seen_here}: {rows} (keys {keys_line(sorted(keys))})", hint))
-        lost = self.counts["dropped_overlong_rows"] + self.counts["no_eos_rows"]
-        if lost and lost == self.counts["read_rows"] - self.counts["faulty_rows"]:
-            found.append(self._all_overlong(limits))
-        if not found and self.counts["read_rows"] and not self.counts["kept_rows"]:
+                faults.append(Fault(name, f"{text}: {rows} (keys {keys_line(sorted(keys))})", hint))
+        incomplete = self.counts["dropped_overlong_rows"] + self.counts["no_eos_rows"]
+        if incomplete and incomplete == self.counts["read_rows"] - self.counts["faulty_rows"]:
+            faults.append(self._all_overlong(limits))
+        if not faults and self.counts["read_rows"] and not self.counts["kept_rows"]:
             reasons = ", ".join(f"{rows:,} {name}" for name, rows in self.counts.items() if name.startswith("dropped_"))
-            found.append(Fault("no-rows", f"no row is left to train on: {reasons}", "look at the rows of the dataset"))
-        return found
+            faults.append(Fault("no-rows", f"no row is left to train on: {reasons}", "look at the rows of the dataset"))
+        return faults
 
     def _all_overlong(self, limits: Limits) -> Fault:
         rows = f"all {self.counts['read_rows']:,} rows are longer than max_length {limits.max_length} tokens"
-        left = "are dropped" if self.counts["dropped_overlong_rows"] else "lose their EOS"
-        return Fault("all-overlong", f"{rows} and {left}", "raise max_length; look at the lengths with `--dry-run`")
+        outcome = "are dropped" if self.counts["dropped_overlong_rows"] else "lose their EOS"
+        return Fault("all-overlong", f"{rows} and {outcome}", "raise max_length; look at the lengths with `--dry-run`")
 
     def changed_table(self) -> "pyarrow.Table":
         """Return a line for each change of a row.

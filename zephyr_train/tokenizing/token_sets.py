@@ -1,6 +1,6 @@
 """Token rows as an artefact on disk: built once for given rows, chat format and limits, then reused.
 
-    tokens-<16 hex>/train.arrow, test.arrow                  token rows by key (columns: token_columns.token_schema)
+    tokens-<16 hex>/train.arrow, test.arrow                  token rows by key (columns: token_rows.token_schema)
                     train-packed.arrow, test-packed.arrow    packed rows, if dialogues are packed
                     changed.parquet                          split and a line for each changed row (Tally.changed_table)
                     tokenizer.json, chat_template.jinja, …   the tokenizer as it was used
@@ -22,10 +22,9 @@ from zephyr_core.records import TokensManifest, TokenSplit
 from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.keyed_rows import BATCH_ROWS, batches_by_key
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.packing import packed_batches, packed_schema
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import token_schema
+from zephyr_train.tokenizing.token_rows import Limits, token_schema
 from zephyr_train.tokenizing.tokens import token_batches
 
 FORMAT = 1  # version of the files and of tokenization; sets of another version are not found
@@ -117,8 +116,8 @@ def _write_splits(
         if limits.packed:
             splits[split]["packing"] = _write_packed(partial, split, limits.max_length)
             say(f"tokens: {split}, packed into {splits[split]['packing']['packed_rows']:,} rows")
-        found = [replace(fault, message=f"{split}: {fault.message}") for fault in tally.faults(limits)]
-        faults.extend(asdict(fault) for fault in found)
+        split_faults = [replace(fault, message=f"{split}: {fault.message}") for fault in tally.faults(limits)]
+        faults.extend(asdict(fault) for fault in split_faults)
         rows = tally.changed_table()
         changed.append(rows.add_column(0, "split", pa.array([split] * rows.num_rows, pa.string())))
     pq.write_table(pa.concat_tables(changed), partial / "changed.parquet")

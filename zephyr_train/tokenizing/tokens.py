@@ -12,10 +12,9 @@ from zephyr_core.template import Chat
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.dialogue_rows import dialogue_batch
 from zephyr_train.tokenizing.keyed_rows import Row, sample
-from zephyr_train.tokenizing.limits import Limits
 from zephyr_train.tokenizing.pair_rows import pair_batch
 from zephyr_train.tokenizing.tally import Tally
-from zephyr_train.tokenizing.token_columns import token_schema
+from zephyr_train.tokenizing.token_rows import Limits, token_schema
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,8 +34,8 @@ class Tokenized:
 
 def tokenized_sample(source: Source, chat: Chat, limits: Limits, rows: int = SAMPLE_ROWS) -> Tokenized:
     """Return the token rows of the train rows with the smallest prompt_ids: the same whatever the order of rows."""
-    drawn = sample(source.table("train"), source.kind, rows)
-    return tokenize_rows(chat, source.kind, [drawn], limits)
+    batch = sample(source.table("train"), source.kind, rows)
+    return tokenize_rows(chat, source.kind, [batch], limits)
 
 
 def tokenize_rows(chat: Chat, kind: str, batches: Iterable[list[Row]], limits: Limits) -> Tokenized:
@@ -55,6 +54,6 @@ def token_batches(
     """Yield the token rows of each batch, and count in `tally` what happened to its rows."""
     one_batch = {"dialogues": dialogue_batch, "pairs": pair_batch}[kind]
     for rows in batches:
-        batch, found = one_batch(chat, rows, limits)
-        tally.add(found)
+        batch, batch_tally = one_batch(chat, rows, limits)
+        tally.add(batch_tally)
         yield batch

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from zephyr_core.template import Chat, Message
 
+CHECK_EVERY = 200  # one row in this many is compared with the tokenizer's apply_chat_template
+
 
 class RowFault(Exception):
     """A row whose tokens cannot be trained on; the exception's text is the name of the fault."""
@@ -160,12 +162,14 @@ def check_inference(chat: Chat, messages: Sequence[Message], ids: Sequence[int],
         RowFault: inference-differs or prompt-not-prefix.
     """
 
-    def used(part: Sequence[Message], *, generation: bool) -> list[int]:
+    def template_ids(part: Sequence[Message], *, generation: bool) -> list[int]:
         options = {"tokenize": True, "return_dict": False, "tokenizer_kwargs": {"verbose": False}}
-        given: list[int] = chat.tokenizer.apply_chat_template(list(part), add_generation_prompt=generation, **options)
-        return given
+        part_ids: list[int] = chat.tokenizer.apply_chat_template(
+            list(part), add_generation_prompt=generation, **options
+        )
+        return part_ids
 
-    if used(messages, generation=False) != list(ids):
+    if template_ids(messages, generation=False) != list(ids):
         raise RowFault("inference-differs")
-    if turn and used(messages[:turn], generation=True) != list(ids[:start]):
+    if turn and template_ids(messages[:turn], generation=True) != list(ids[:start]):
         raise RowFault("prompt-not-prefix")

@@ -55,18 +55,18 @@ def look_at(model_folder: Path, tokens: Path, *, answers: int, new_tokens: int) 
         pair_logps(model, rows[start : start + BATCH], tokenizer.pad_token_id, PADDED)
         for start in range(0, len(rows), BATCH)
     ]
-    asked = [row["prompt_ids"] for row in rows[:answers]]
-    said = [_answer(model, tokenizer, ids, new_tokens) for ids in asked]
+    prompts = [row["prompt_ids"] for row in rows[:answers]]
+    outputs = [_answer(model, tokenizer, ids, new_tokens) for ids in prompts]
     return HeldOut(
         chosen=[value for chosen, _ in scored for value in chosen],
         rejected=[value for _, rejected in scored for value in rejected],
         chosen_tokens=[len(row["chosen_ids"]) for row in rows],
         rejected_tokens=[len(row["rejected_ids"]) for row in rows],
         eos=[_eos_probability(model, row["prompt_ids"] + row["chosen_ids"]) for row in rows],
-        stopped=[stopped for _, stopped in said],
-        played_on=[any(role in text for role in ROLES) for text, _ in said],
-        prompts=[tokenizer.decode(ids, skip_special_tokens=True) for ids in asked],
-        answers=[text for text, _ in said],
+        stopped=[stopped for _, stopped in outputs],
+        played_on=[any(role in text for role in ROLES) for text, _ in outputs],
+        prompts=[tokenizer.decode(ids, skip_special_tokens=True) for ids in prompts],
+        answers=[text for text, _ in outputs],
     )
 
 
@@ -82,7 +82,7 @@ def _eos_probability(model: Any, ids: Sequence[int]) -> float:
 def _answer(model: Any, tokenizer: Any, prompt_ids: Sequence[int], new_tokens: int) -> tuple[str, bool]:
     """Return the greedy answer to a prompt, and whether it ended with EOS."""
     ids = torch.tensor([prompt_ids], device=next(model.parameters()).device)
-    made = model.generate(
+    new_ids = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=new_tokens,
@@ -90,5 +90,5 @@ def _answer(model: Any, tokenizer: Any, prompt_ids: Sequence[int], new_tokens: i
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )[0, len(prompt_ids) :].tolist()
-    stopped = bool(made) and made[-1] == tokenizer.eos_token_id
-    return tokenizer.decode(made[:-1] if stopped else made), stopped
+    stopped = bool(new_ids) and new_ids[-1] == tokenizer.eos_token_id
+    return tokenizer.decode(new_ids[:-1] if stopped else new_ids), stopped

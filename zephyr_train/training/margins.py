@@ -79,13 +79,13 @@ class Margins:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        seen = sorted(self._rewards["train"].items())
+        rewards = sorted(self._rewards["train"].items())
         self._rewards["train"] = {}
         table = pa.table(
             {
-                "key": pa.array([self._keys[number] for number, _ in seen], pa.string()),
-                "prompt_id": pa.array([self._prompt_ids[number] for number, _ in seen], pa.string()),
-                "margin": pa.array([better - worse for _, (better, worse) in seen], pa.float64()),
+                "key": pa.array([self._keys[number] for number, _ in rewards], pa.string()),
+                "prompt_id": pa.array([self._prompt_ids[number] for number, _ in rewards], pa.string()),
+                "margin": pa.array([better - worse for _, (better, worse) in rewards], pa.float64()),
             }
         )
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.planning.plan import learning_rate_at
-from zephyr_train.training import checkpoints, metrics
+from zephyr_train.training import checkpoints, metrics_file
 from zephyr_train.training.margins import Margins
 
 
@@ -21,7 +21,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._job = job
         self._margins = margins
         self._resumed_from = resumed_from
-        self._writer: metrics.Writer | None = None
+        self._writer: metrics_file.Writer | None = None
         self._has_test = (Path(job.tokens) / "test.arrow").is_file()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -34,7 +34,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self._resumed_from is not None and self._margins is not None:
             self._margins.load(self._resumed_from)
         if state.is_world_process_zero:
-            self._writer = metrics.Writer(self._job.folder, state.log_history)
+            self._writer = metrics_file.Writer(self._job.folder, state.log_history)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         """Check a logged loss and learning rate; write the row."""
@@ -51,12 +51,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _check_learning_rate(self, step: int, logged: float) -> None:
         options = self._job.options
-        planned = learning_rate_at(
+        expected = learning_rate_at(
             step - 1, options.schedule, options.learning_rate, self._job.warmup_steps, self._job.steps
         )
-        if not math.isclose(logged, planned, rel_tol=1e-6, abs_tol=1e-15):
+        if not math.isclose(logged, expected, rel_tol=1e-6, abs_tol=1e-15):
             raise InvariantBroken(
-                f"the learning rate at step {step} was {logged}, the recipe says {planned}",
+                f"the learning rate at step {step} was {logged}, the recipe says {expected}",
                 "an option given by --set changes the schedule, or the installed transformers does",
             )
 

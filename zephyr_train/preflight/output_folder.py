@@ -3,28 +3,28 @@
 from zephyr_core import kinds
 from zephyr_core.errors import DataError
 from zephyr_core.faults import Fault, OptionFault
-from zephyr_train.asked import Asked
 from zephyr_train.job import Job
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
+from zephyr_train.request import Request
 
 ELSEWHERE = "give another folder with --out"
 RUNS = ("sft-run", "dpo-run", kinds.UNFINISHED, kinds.OLD)
 
 
-def examine_output(found: Examination) -> None:
+def examine_output(examination: Examination) -> None:
     """Check the output folder for other work, and its disk for room."""
-    foreign = _foreign(found.asked)
+    foreign = _foreign(examination.request)
     if foreign is not None:
-        found.add(foreign)
-    elif found.plan is not None:
-        full = machine.disk_fault(found.asked.out, found.plan.disk.total)
-        found.lacking(*[full] if full else [])
+        examination.add(foreign)
+    elif examination.plan is not None:
+        full = machine.disk_fault(examination.request.out, examination.plan.disk.total)
+        examination.lacking(*[full] if full else [])
 
 
-def _foreign(asked: Asked) -> Fault | None:
+def _foreign(request: Request) -> Fault | None:
     """Return the fault of a folder that is not this run's. `--fresh` may discard another run, but nothing else."""
-    out = asked.out
+    out = request.out
     if out.is_file():
         return OptionFault("foreign-output", f"{out} is a file", ELSEWHERE)
     if not out.is_dir() or not any(out.iterdir()):
@@ -33,15 +33,15 @@ def _foreign(asked: Asked) -> Fault | None:
     if kind not in RUNS:
         what = "holds other files" if kind == kinds.OTHER else f"is {kinds.describe(out)}"
         return OptionFault("foreign-output", f"{out} {what}, not a training run", ELSEWHERE)
-    other = None if asked.fresh else _other_run(asked)
+    other = None if request.fresh else _other_run(request)
     return OptionFault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
 
 
-def _other_run(asked: Asked) -> str | None:
+def _other_run(request: Request) -> str | None:
     """Return a description of the run in the folder, if it is for another recipe or step."""
     try:
-        there = Job.read(asked.out)
+        there = Job.read(request.out)
     except DataError as fault:
         return str(fault)
-    same = (there.recipe, there.step) == (asked.recipe.name, asked.step)
-    return None if same else f"{asked.out} holds a run of {there.step} with the recipe {there.recipe}"
+    same = (there.recipe, there.step) == (request.recipe.name, request.step)
+    return None if same else f"{request.out} holds a run of {there.step} with the recipe {there.recipe}"

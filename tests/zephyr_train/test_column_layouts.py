@@ -143,7 +143,7 @@ def test_chunks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "row", "said", "hint"),
+    ("kind", "row", "message", "hint"),
     [
         ("pairs", {"prompt": "a", "completions": []}, "'chosen' is absent; found 'prompt', 'completions'", "binarize"),
         ("pairs", {"messages": [turn("user", "a")]}, "'chosen' is absent; found 'messages'", "zephyr train sft"),
@@ -153,26 +153,26 @@ def test_chunks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_an_absent_column_is_told_with_what_is_there(
-    kind: str, row: dict[str, Any], said: str, hint: str, tmp_path: Path
+    kind: str, row: dict[str, Any], message: str, hint: str, tmp_path: Path
 ) -> None:
     for path in (write_lines(tmp_path / "a.jsonl", [row]), write_parquet(tmp_path / "a.parquet", [row])):
-        with pytest.raises(RowsUnfit, match=f"column {said}") as fault:
+        with pytest.raises(RowsUnfit, match=f"column {message}") as fault:
             open_data(str(path), kind).table("train")
         assert hint in str(fault.value.hint)
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "message"),
     [
         ([["a", "b"]], "column 'messages' of a.jsonl holds list<item: string>"),
         ([{"role": "user", "text": "a"}], "have no 'content'; found 'role', 'text'"),
         ([{"role": "user", "content": 3}], "hold int64 where text is expected"),
     ],
 )
-def test_messages_of_another_form_are_refused(messages: list[Any], said: str, tmp_path: Path) -> None:
+def test_messages_of_another_form_are_refused(messages: list[Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(RowsUnfit) as fault:
         open_data(str(write_lines(tmp_path / "a.jsonl", [{"messages": messages}])), "dialogues").table("train")
-    assert said in str(fault.value)
+    assert message in str(fault.value)
 
 
 def test_an_unknown_role_is_told_with_its_row(tmp_path: Path) -> None:

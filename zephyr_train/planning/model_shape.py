@@ -73,9 +73,9 @@ def _of_folder(folder: Path) -> Shape:
             )
         return _of_config(config, f"config of {folder}")
     projections = {
-        found.group(1): (sides[0], sides[1])
+        match.group(1): (sides[0], sides[1])
         for name, sides in tensors.items()
-        if len(sides) == 2 and (found := _PROJECTION.fullmatch(name))
+        if len(sides) == 2 and (match := _PROJECTION.fullmatch(name))
     }
     return Shape(
         sum(math.prod(sides) for sides in tensors.values()),

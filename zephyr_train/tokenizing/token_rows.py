@@ -1,20 +1,31 @@
-"""The columns of token tables, and the code that both kinds of rows share to build them."""
+"""What a token row may hold: its limits, and the columns of its table."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from zephyr_core.template import Cleaned
-from zephyr_train.tokenizing.keyed_rows import Row
-from zephyr_train.tokenizing.tally import Tally
 
 if TYPE_CHECKING:
     import numpy
     import pyarrow
 
-CHECK_EVERY = 200  # one row in this many is compared with the tokenizer's apply_chat_template
-
 _LISTS = {"dialogues": ("input_ids", "labels"), "pairs": ("prompt_ids", "chosen_ids", "rejected_ids")}
 _NUMBERS = {"dialogues": (), "pairs": ("prompt_tokens", "chosen_tokens", "rejected_tokens")}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Lengths in tokens, and what happens to rows that exceed them.
+
+    max_length applies to a dialogue, or to a prompt with the longer of its completions. `max_prompt_length` is what
+    is left of a prompt when a pair is cut. With `packed`, dialogues are also packed into rows; only then can they be
+    split.
+    """
+
+    max_length: int
+    max_prompt_length: int | None
+    on_overlong: str  # pairs: cut-prompt | drop | error; dialogues: split | cut | drop | error
+    loss_on: str = "assistant"  # assistant | all
+    packed: bool = False
 
 
 def token_schema(kind: str) -> "pyarrow.Schema":
@@ -39,14 +50,3 @@ def list_column(rows: "Sequence[numpy.ndarray]") -> Any:
     ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
     values = np.concatenate(rows) if rows else np.array([], np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(values, pa.int32()))
-
-
-def note_cleaned(tally: Tally, row: Row, parts: Sequence[Cleaned]) -> None:
-    """Count and record a row in which any part was escaped or stripped."""
-    for what, times in (
-        ("escaped", sum(part.escaped for part in parts)),
-        ("stripped", sum(part.stripped_turns for part in parts)),
-    ):
-        if times:
-            tally.counts[f"{what}_rows"] += 1
-            tally.change(row.name, what)

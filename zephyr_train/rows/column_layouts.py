@@ -3,8 +3,8 @@
 from typing import Any
 
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.rows.messages import Messages, Place
-from zephyr_train.rows.row_chunk import Chunk, Normalised, kept
+from zephyr_train.rows.messages import ChunkOrigin, Messages
+from zephyr_train.rows.row_chunk import Chunk, Normalised, trainable_rows
 
 COLUMNS = {
     "dialogues": ("prompt_id", "messages", "conversations"),
@@ -21,7 +21,7 @@ def empty(kind: str) -> Any:
     return pa.schema([("prompt_id", pa.string()), *((name, messages) for name in columns)]).empty_table()
 
 
-def normalise(kind: str, chunk: Any, place: Place) -> Normalised:
+def normalise(kind: str, chunk: Any, origin: ChunkOrigin) -> Normalised:
     """Return the rows of a chunk (a pyarrow Table) that can be trained on.
 
     Columns in:  dialogues: messages | conversations; prompt_id if any
@@ -32,7 +32,7 @@ def normalise(kind: str, chunk: Any, place: Place) -> Normalised:
     Raises:
         RowsUnfit: a column is missing or has the wrong type, a role is unknown, or the two sides differ in prompt.
     """
-    return (_dialogues if kind == "dialogues" else _pairs)(Chunk(chunk, place))
+    return (_dialogues if kind == "dialogues" else _pairs)(Chunk(chunk, origin))
 
 
 def _dialogues(chunk: Chunk) -> Normalised:
@@ -43,7 +43,7 @@ def _dialogues(chunk: Chunk) -> Normalised:
         "null-turn": messages.rows_with(messages.is_null()),
         "no-assistant-text": ~messages.rows_with(spoken),
     }
-    return kept(chunk, {"messages": messages}, lambda: _until_first_user(messages), reasons)
+    return trainable_rows(chunk, {"messages": messages}, lambda: _until_first_user(messages), reasons)
 
 
 def _until_first_user(messages: Messages) -> Messages:
@@ -61,7 +61,7 @@ def _pairs(chunk: Chunk) -> Normalised:
     chosen, rejected = chunk.messages("chosen", "assistant"), chunk.messages("rejected", "assistant")
     has_prompt_messages = chunk.is_list("prompt") or chunk.is_list("conversations")
     if chunk.is_list("chosen") and chunk.is_list("rejected") and not has_prompt_messages:
-        prompt, chosen, rejected = _split_whole(chosen, rejected, chunk.place)
+        prompt, chosen, rejected = _split_whole(chosen, rejected, chunk.origin)
     else:
         name = "prompt" if "prompt" in chunk or "conversations" not in chunk else "conversations"
         prompt = chunk.messages(name, "user")
@@ -72,12 +72,12 @@ def _pairs(chunk: Chunk) -> Normalised:
         "null-turn": sum(side.rows_with(side.is_null()) for side in (prompt, chosen, rejected)) > 0,
         "identical-texts": ~chosen.differ(rejected, trimmed=True),
     }
-    rest = kept(chunk, {"prompt": prompt, "chosen": chosen, "rejected": rejected}, lambda: prompt, reasons)
-    _check_roles(prompt, chosen, rejected, rest.dropped, chunk.place)
+    rest = trainable_rows(chunk, {"prompt": prompt, "chosen": chosen, "rejected": rejected}, lambda: prompt, reasons)
+    _check_roles(prompt, chosen, rejected, rest.dropped, chunk.origin)
     return rest
 
 
-def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Messages, Messages, Messages]:
+def _split_whole(chosen: Messages, rejected: Messages, origin: ChunkOrigin) -> tuple[Messages, Messages, Messages]:
     """Return the common prompt and the last message of each of two whole conversations.
 
     Raises:
@@ -91,7 +91,8 @@ def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Me
     unlike = np.flatnonzero(prompts[0].differ(prompts[1]) & both)
     if len(unlike):
         raise RowsUnfit(
-            f"{place.row(unlike[0])}: 'chosen' and 'rejected' have different prompts ({len(unlike)} such rows near it)",
+            f"{origin.row(unlike[0])}: 'chosen' and 'rejected' have different prompts"
+            f" ({len(unlike)} such rows near it)",
             "all messages but the last are the prompt, and must be equal in both",
         )
     answers = [side.cut(np.maximum(side.lengths - 1, 0), side.lengths) for side in sides]
@@ -99,7 +100,7 @@ def _split_whole(chosen: Messages, rejected: Messages, place: Place) -> tuple[Me
 
 
 def _check_roles(
-    prompt: Messages, chosen: Messages, rejected: Messages, dropped: dict[str, list[int]], place: Place
+    prompt: Messages, chosen: Messages, rejected: Messages, dropped: dict[str, list[int]], origin: ChunkOrigin
 ) -> None:
     """Refuse answers with a turn that is not the assistant's, and prompts that end with an assistant turn."""
     import numpy as np
@@ -110,12 +111,12 @@ def _check_roles(
         wrong = np.flatnonzero(side.rows_with(~side.has_role("assistant")) & ~out)
         if len(wrong):
             raise RowsUnfit(
-                f"{place.row(wrong[0])}: {name!r} holds a turn that is not the assistant's",
+                f"{origin.row(wrong[0])}: {name!r} holds a turn that is not the assistant's",
                 "next to a column with the prompt's messages it holds the completion alone",
             )
     ends = prompt.cut(np.maximum(prompt.lengths - 1, 0), prompt.lengths)
     wrong = np.flatnonzero(ends.rows_with(ends.has_role("assistant")) & ~out)
     if len(wrong):
         raise RowsUnfit(
-            f"{place.row(wrong[0])}: the prompt ends with an assistant turn", "cut the answer off the prompt"
+            f"{origin.row(wrong[0])}: the prompt ends with an assistant turn", "cut the answer off the prompt"
         )

@@ -14,13 +14,13 @@ from zephyr_core.folder import discard, held
 from zephyr_core.kinds import JOB
 from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
-from zephyr_train.asked import Asked
 from zephyr_train.errors import ForeignRun, PreflightFailed
 from zephyr_train.job import Job
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
+from zephyr_train.request import Request
 from zephyr_train.training.progress import following, following_pass
 
 PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
@@ -32,50 +32,50 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
     Raises:
         ZephyrError: with what to do about it; a plan with faults is shown first.
     """
-    asked, as_json = Asked.typed(step, parameters), parameters["as_json"]
+    request, as_json = Request.typed(step, parameters), parameters["as_json"]
     if parameters["explain"] is not None:
-        line = asked.resolved.explain(parameters["explain"])
+        line = request.resolved.explain(parameters["explain"])
         show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
-        found = examine(asked, dry=True)
-        show(found.record(), found.text(), as_json)
-        found.refuse()
+        examination = examine(request, dry=True)
+        show(examination.record(), examination.text(), as_json)
+        examination.refuse()
     else:
-        show(*run(asked), as_json)
+        show(*run(request), as_json)
 
 
 def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the manifest of a dDPO run's reference log-probs, computed or found, and a one-line summary."""
-    asked = Asked.typed("dpo", parameters)
-    found = examine(asked, dry=False, writes_run=False)
-    found.refuse()
-    job = _with_reference(_job(found))
+    request = Request.typed("dpo", parameters)
+    examination = examine(request, dry=False, writes_run=False)
+    examination.refuse()
+    job = _with_reference(_job(examination))
     content = manifest.read_as(Path(str(job.reference)), ReferenceManifest)
     pairs = sum(content["rows"].values())
     return {"folder": job.reference, **content}, f"{job.reference}: {pairs:,} pairs"
 
 
-def run(asked: Asked) -> tuple[ModelManifest, str]:
+def run(request: Request) -> tuple[ModelManifest, str]:
     """Return the manifest of the trained run and a summary for people.
 
     Raises:
         ZephyrError: with what to do about it.
     """
-    found = examine(asked, dry=False)
-    found.refuse()
-    with clear_disk_errors(asked.out, hint="give another folder with --out"), _held(asked.out):
-        job = _job(found)
-        say(found.text())
-        _refuse_other(asked, job)
-        if manifest.is_whole(asked.out):
+    examination = examine(request, dry=False)
+    examination.refuse()
+    with clear_disk_errors(request.out, hint="give another folder with --out"), _output_lock(request.out):
+        job = _job(examination)
+        say(examination.text())
+        _refuse_other(request, job)
+        if manifest.is_whole(request.out):
             shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read_as(
-                asked.out, ModelManifest
-            ), f"{asked.out}: nothing to do: it is whole, from the same inputs and options"
+                request.out, ModelManifest
+            ), f"{request.out}: nothing to do: it is whole, from the same inputs and options"
         if job.step == "dpo":
             job = _with_reference(job)
-        content = _train(asked, job, found)
-    return content, _closing(asked.out, content)
+        content = _train(request, job, examination)
+    return content, _closing(request.out, content)
 
 
 def artefacts() -> Path:
@@ -83,7 +83,7 @@ def artefacts() -> Path:
     return paths.run_directory(paths.SHARED).resolve()
 
 
-def _job(found: Examination) -> Job:
+def _job(examination: Examination) -> Job:
     """Return the job, with its token rows built or found; the plan is updated to cover all rows.
 
     Raises:
@@ -92,13 +92,13 @@ def _job(found: Examination) -> Job:
     from zephyr_train.preflight.prepare import exact_plan, prepare
     from zephyr_train.tokenizing.token_sets import token_set
 
-    assert found.source is not None and found.chat is not None
-    tokens = token_set(found.source, found.chat, limits_of(found.asked.options), artefacts())
+    assert examination.source is not None and examination.chat is not None
+    tokens = token_set(examination.source, examination.chat, limits_of(examination.request.options), artefacts())
     if tokens.faults:
         raise PreflightFailed(listed(tokens.faults), "nothing was trained")
-    found.plan = exact_plan(found, tokens)
-    found.notes += _odd_rows(found.plan)
-    return prepare(found, tokens, found.plan)
+    examination.plan = exact_plan(examination, tokens)
+    examination.notes += _odd_rows(examination.plan)
+    return prepare(examination, tokens, examination.plan)
 
 
 def _odd_rows(plan: Plan) -> list[str]:
@@ -108,8 +108,8 @@ def _odd_rows(plan: Plan) -> list[str]:
     filled = -rest % (plan.micro_batch_size * plan.gpus) if plan.gpus > 1 and plan.step == "sft" else 0
     if not rest:
         return []
-    seen = f", filled up with {filled} seen before, so that all processes have work" if filled else ""
-    return [f"the last step of each epoch has {rest} of {plan.global_batch_size} {plan.rows.unit}{seen}"]
+    repeats = f", filled up with {filled} seen before, so that all processes have work" if filled else ""
+    return [f"the last step of each epoch has {rest} of {plan.global_batch_size} {plan.rows.unit}{repeats}"]
 
 
 def _with_reference(job: Job) -> Job:
@@ -124,7 +124,7 @@ def _with_reference(job: Job) -> Job:
     return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
 
 
-def _refuse_other(asked: Asked, job: Job) -> None:
+def _refuse_other(request: Request, job: Job) -> None:
     """With `--fresh`, discard what is in the output folder; without it, refuse to continue another run's work.
 
     Raises:
@@ -133,25 +133,25 @@ def _refuse_other(asked: Asked, job: Job) -> None:
     """
     from zephyr_train.launch import node_rank
 
-    recorded = asked.out / JOB
-    if asked.fresh and node_rank() == 0:
-        for folder in (asked.out, job.state):
+    recorded = request.out / JOB
+    if request.fresh and node_rank() == 0:
+        for folder in (request.out, job.state):
             discard(folder)
     if not recorded.is_file():
-        if asked.resume:
-            raise UsageError(f"{asked.out} has no run to continue", "leave --resume out to begin one")
+        if request.resume:
+            raise UsageError(f"{request.out} has no run to continue", "leave --resume out to begin one")
         return
-    differs = Job.read(asked.out).differences(job)
+    differs = Job.read(request.out).differences(job)
     if differs:
         raise ForeignRun(
-            f"{asked.out} holds a run made differently; these differ: {', '.join(differs)}",
+            f"{request.out} holds a run made differently; these differ: {', '.join(differs)}",
             "give another --out, or discard it with --fresh",
         )
-    if not manifest.is_whole(asked.out):
-        say(f"continuing the run in {asked.out}")
+    if not manifest.is_whole(request.out):
+        say(f"continuing the run in {request.out}")
 
 
-def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
+def _train(request: Request, job: Job, examination: Examination) -> ModelManifest:
     from zephyr_train.launch import node_rank, run_alone, run_workers
     from zephyr_train.results.finish import finish
     from zephyr_train.training.checkpoints import has_complete, latest_complete
@@ -159,20 +159,20 @@ def _train(asked: Asked, job: Job, found: Examination) -> ModelManifest:
     def continues() -> bool:
         return has_complete(job.state)
 
-    assert found.plan is not None
+    assert examination.plan is not None
     job.write(job.folder)  # first of all: it marks the folder as this run's
-    manifest.write_json(job.folder / "plan.json", found.plan.record())
+    manifest.write_json(job.folder / "plan.json", examination.plan.record())
     last = latest_complete(job.state, job.digest) if node_rank() == 0 else None
     job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:
         run_workers(job, follower, continues)
     if node_rank() > 0:
-        raise PartlyDone(f"machine {node_rank()} has done its part; the first one finishes {asked.out}")
+        raise PartlyDone(f"machine {node_rank()} has done its part; the first one finishes {request.out}")
     run_alone(job, "zephyr_train.training.probe", continues)
-    return finish(job, found.inputs(), found.plan.record(), asked.recipe)
+    return finish(job, examination.inputs(), examination.plan.record(), request.recipe)
 
 
-def _held(out: Path) -> AbstractContextManager[int]:
+def _output_lock(out: Path) -> AbstractContextManager[int]:
     """Lock the output against other runs."""
     from zephyr_train.launch import own_file
 
@@ -182,6 +182,6 @@ def _held(out: Path) -> AbstractContextManager[int]:
 
 def _closing(out: Path, content: ModelManifest) -> str:
     results = measured(content["results"])
-    shown = ", ".join(f"{name} {results[name]:.4f}" for name in ("loss", "accuracy", "margin") if name in results)
+    figures = ", ".join(f"{name} {results[name]:.4f}" for name in ("loss", "accuracy", "margin") if name in results)
     split = results.get("split", "train")
-    return f"{out / 'model'}: {content['step']} done; {split} {shown}; weights whole and equal after reloading"
+    return f"{out / 'model'}: {content['step']} done; {split} {figures}; weights whole and equal after reloading"
