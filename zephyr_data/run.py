@@ -9,7 +9,7 @@ from zephyr_core import kinds, manifest, paths, recipe
 from zephyr_core.console import progress
 from zephyr_core.disk import require_space
 from zephyr_core.errors import PartlyDone, UsageError
-from zephyr_core.options import given
+from zephyr_core.options import flag_values
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.dry_run import Projection, project
@@ -39,7 +39,7 @@ class Request:
         """Return the request for a command's parameters; those that name a step option are its flags."""
         names = ("recipe", "workers", "dry_run", "overwrite", "explain")
         out = Path(parameters["out"]) if parameters["out"] else None
-        return cls(flags=given(options, parameters), out=out, **{name: parameters[name] for name in names})
+        return cls(flags=flag_values(options, parameters), out=out, **{name: parameters[name] for name in names})
 
 
 class Explained(TypedDict):

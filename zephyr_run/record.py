@@ -68,4 +68,4 @@ def held(folder: Path) -> AbstractContextManager[int]:
         raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
     waiting = f"{folder} is locked by another run, or by a command that a killed run left behind: waiting"
     busy = f"another `zephyr run` or `zephyr ablate` is running in {folder}"
-    return folders.held(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))
+    return folders.lock(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))

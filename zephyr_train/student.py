@@ -10,7 +10,7 @@ from typing import Any
 from zephyr_core import keys, kinds, manifest, this_code
 from zephyr_core.console import say
 from zephyr_core.errors import OptionError
-from zephyr_core.folder import build_once, held
+from zephyr_core.folder import build_once, lock
 from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun
 from zephyr_train.models import sizes_of
@@ -35,7 +35,7 @@ def student(options: StudentOptions, texts_of: Callable[[], Iterable[str]], fold
     if folder.exists() and any(folder.iterdir()):
         raise ForeignRun(f"{folder} holds files that are not a student's", "give another folder or remove it")
     waiting = f"another command is building the student in {folder}: waiting for it"
-    with held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting)):
+    with lock(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting)):
         if not manifest.is_whole(folder):
             say(f"building a student with {options.layers} layers of {options.hidden_size} in {folder}")
             build(options, texts_of(), folder)

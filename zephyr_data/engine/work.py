@@ -29,7 +29,7 @@ class Work:
             RunInProgress: another run holds it.
             NoSpace: the folder cannot be written.
         """
-        with folders.held(self.folder / "lock", busy=f"another run is writing to {self.out}"):
+        with folders.lock(self.folder / "lock", busy=f"another run is writing to {self.out}"):
             try:
                 yield
             finally:
