@@ -14,10 +14,10 @@ from tests.hub_server import HubServer, running
 from tests.system import COMMAND, SmallDisk, small_disk
 from zephyr_core import recipe
 from zephyr_data.cleaning.ultrachat import CLEANING
-from zephyr_data.engine.step import Step
+from zephyr_data.engine.step import DataStep
+from zephyr_data.make import Request, refuse_cut_inputs
+from zephyr_data.make import run as run_step
 from zephyr_data.pairing.binarize import BINARIZING
-from zephyr_data.run import Request, refuse_cut_inputs
-from zephyr_data.run import run as run_step
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SHARED_FOR_TESTS", ROOT.parent / "shared")) / "data"
@@ -107,7 +107,7 @@ layers = 2
 SAMPLES = {"clean-ultrachat": ("samples:ultrachat",), "binarize": ("samples:ultrafeedback",)}
 
 
-def runner(step: Step[Any], folder: Path, default_out: str) -> Callable[..., dict[str, Any]]:
+def runner(step: DataStep[Any], folder: Path, default_out: str) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a step's entry point on files and returns the manifest. Further arguments are flags."""
 
     def run(

@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import ROOT
 from zephyr_core import recipe
+from zephyr_data.make import Request, run
 from zephyr_data.pairing.binarize import BINARIZING
-from zephyr_data.run import Request, run
 
 SAMPLES = ROOT / "recipes" / "samples" / "ultrafeedback" / "rated.jsonl"
 

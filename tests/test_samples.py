@@ -33,7 +33,7 @@ EXPECTED = expectations()
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
     from zephyr_data.cleaning.ultrachat import CLEANING
-    from zephyr_data.run import Request, run
+    from zephyr_data.make import Request, run
 
     out = tmp_path_factory.mktemp("samples") / "out"
     run(CLEANING, Request(recipe.load("tiny"), {"sources": ("samples:ultrachat",)}, out))

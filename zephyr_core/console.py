@@ -114,7 +114,7 @@ _bars: list[Any] = []  # shown now: news goes above the last one
 def lines(total: float, unit: str) -> Advance:
     """Return a function that prints how far the work is, at most once every few seconds."""
     last = time.monotonic()
-    scale, shown = (1e6, "MB") if unit == "bytes" else (1, unit)
+    scale, label = (1e6, "MB") if unit == "bytes" else (1, unit)
 
     def advance(done: float, text: str) -> None:
         nonlocal last
@@ -122,7 +122,7 @@ def lines(total: float, unit: str) -> Advance:
             return
         last = time.monotonic()
         part = done / total if total else 1.0
-        say(f"{done / scale:,.0f} of {total / scale:,.0f} {shown} ({part:.0%}): {text}")
+        say(f"{done / scale:,.0f} of {total / scale:,.0f} {label} ({part:.0%}): {text}")
 
     return advance
 

@@ -29,8 +29,8 @@ def explained(fault: Exception) -> errors.ZephyrError:
     file = _log(fault)
     if file is None:
         traceback.print_exception(fault)
-        return errors.Fault(message, "please report it with the trace above")
-    return errors.Fault(f"{message} (trace in {file})", "please report it with that file")
+        return errors.InternalError(message, "please report it with the trace above")
+    return errors.InternalError(f"{message} (trace in {file})", "please report it with that file")
 
 
 def _faults() -> str:

@@ -23,7 +23,7 @@ ZephyrError                 2
 │   ├── Unreachable         something on the Hub cannot be listed or fetched from here
 │   └── NoSpace             a folder cannot be written: no space, or no permission
 ├── DataError               5
-└── Fault                   70
+└── InternalError           70
 
 Each package adds its own branches in its errors.py. docs/cli.md shows the table of exit codes.
 """
@@ -112,7 +112,7 @@ class DataError(ZephyrError):
     exit_code = DATA
 
 
-class Fault(ZephyrError):
+class InternalError(ZephyrError):
     """Something that zephyr should never do."""
 
     exit_code = INTERNAL

@@ -35,5 +35,5 @@ class Lack(Fault):
 
 def keys_line(keys: list[str], most: int = 3) -> str:
     """Return the first few row keys as text, and the number of the others."""
-    shown = ", ".join(key[:16] for key in keys[:most])
-    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"
+    line = ", ".join(key[:16] for key in keys[:most])
+    return line if len(keys) <= most else f"{line} and {len(keys) - most} more"

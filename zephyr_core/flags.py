@@ -61,8 +61,8 @@ def takes(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[Command], C
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True).parameters
 
-        def run(**given: Any) -> None:
-            command(**{name: given[name] for name in own})
+        def run(**parameters: Any) -> None:
+            command(**{name: parameters[name] for name in own})
 
         whole = [*added, *(parameter.replace(kind=KEYWORD) for parameter in own.values())]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -78,14 +78,14 @@ def _annotation(name: str, hint: Any, option: Option) -> Any:
     if option.is_argument:
         return Annotated[list[str] | None, typer.Argument(help=option.help)]
     names = () if _is_switch(hint) else (f"--{name.replace('_', '-')}",)  # a switch gets its --no- from Typer
-    return Annotated[_given(hint, option) | None, typer.Option(*names, help=option.help)]
+    return Annotated[_flag_type(hint, option) | None, typer.Option(*names, help=option.help)]
 
 
 def _is_switch(hint: Any) -> bool:
     return bool in (hint, *typing.get_args(hint))
 
 
-def _given(hint: Any, option: Option) -> Any:
+def _flag_type(hint: Any, option: Option) -> Any:
     """Return the type of a flag's value; for several values, a list or one text with commas."""
     if isinstance(hint, types.UnionType):
         hint = next(member for member in typing.get_args(hint) if member is not type(None))

@@ -1,6 +1,6 @@
 """A folder is whole or absent: locked against others, built under another name, published, compared, discarded.
 
-    with held(lock_file, busy="…"):        one process at a time
+    with lock(lock_file, busy="…"):        one process at a time
         partial = partial_of(folder)       where the files are written, the manifest last
         publish(partial, folder)           whole, or as it was
 
@@ -33,7 +33,7 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextmanager
-def held(
+def lock(
     lock_file: Path,
     *,
     busy: str = "",
@@ -57,7 +57,7 @@ def held(
         NoSpace: the lock file cannot be made.
     """
     deadline = time.monotonic() + patience
-    while (descriptor := _lock(lock_file)) is None:
+    while (descriptor := _try_lock(lock_file)) is None:
         if time.monotonic() >= deadline:
             raise RunInProgress(busy, hint)
         if on_wait is not None:
@@ -70,7 +70,7 @@ def held(
         os.close(descriptor)
 
 
-def _lock(lock_file: Path) -> int | None:
+def _try_lock(lock_file: Path) -> int | None:
     """Return the descriptor of the locked file; None while another process holds it, or has just removed it."""
     with clear_disk_errors(lock_file):
         lock_file.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Request:
     """What is asked of the Hub, and what the caller can do without it."""
 
     repository: str
@@ -80,14 +80,14 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
     """
     from huggingface_hub import constants
 
-    wanted = _Wanted(repository, kind, revision, instead)
+    request = _Request(repository, kind, revision, instead)
     if constants.is_offline_mode():
-        return _offline(wanted, choose)
-    commit, sizes = _listing(wanted)
+        return _offline(request, choose)
+    commit, sizes = _listing(request)
     names = list(choose(sorted(sizes)))
     absent = [name for name in names if name not in sizes]
     if absent:
-        raise Unreachable(f"{wanted} has no {absent[0]}", instead)
+        raise Unreachable(f"{request} has no {absent[0]}", instead)
     stored = _stored(repository, kind)
     _keep(stored / LISTINGS / f"{commit}.json", json.dumps({"files": sorted(sizes)}))
     missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
@@ -97,7 +97,7 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
         say(f"{repository} at {commit}: {len(names)} files, {size / 1e9:.2f} GB to fetch")
     for number, name in enumerate(missing, start=1):
         say(f"fetching {number} of {len(missing)}: {name}, {sizes[name] / 1e9:.2f} GB")
-        _download(wanted, commit, name)
+        _download(request, commit, name)
     if revision != commit:
         _keep(stored / "refs" / revision, commit)  # where the Hub's own client looks for it too
     return Snapshot(repository, commit, {name: stored / "snapshots" / commit / name for name in names})
@@ -118,43 +118,43 @@ def cached_file(repository: str, kind: Kind, revision: str, name: str) -> Path |
     return path if path.is_file() else None
 
 
-def _offline(wanted: _Wanted, choose: Choose) -> Snapshot:
-    snapshot = cached(wanted.repository, wanted.kind, wanted.revision, choose)
+def _offline(request: _Request, choose: Choose) -> Snapshot:
+    snapshot = cached(request.repository, request.kind, request.revision, choose)
     if snapshot is None:
         raise Unreachable(
-            f"{wanted.repository} is on the Hub, which is switched off (HF_HUB_OFFLINE), "
-            f"and the cache does not hold revision {wanted.revision}",
-            f"fetch it once with HF_HUB_OFFLINE=0, or {wanted.instead}",
+            f"{request.repository} is on the Hub, which is switched off (HF_HUB_OFFLINE), "
+            f"and the cache does not hold revision {request.revision}",
+            f"fetch it once with HF_HUB_OFFLINE=0, or {request.instead}",
         )
     return snapshot
 
 
-def _listing(wanted: _Wanted) -> tuple[str, dict[str, int]]:
+def _listing(request: _Request) -> tuple[str, dict[str, int]]:
     """Return the commit of the revision, and name → bytes of every file.
 
     `snapshot_download(dry_run=True)` says no more, asks for each file in turn, and waits forever for a silent server.
     """
     from huggingface_hub import HfApi
 
-    look_up = HfApi().dataset_info if wanted.kind == "dataset" else HfApi().model_info
+    look_up = HfApi().dataset_info if request.kind == "dataset" else HfApi().model_info
     try:
-        info = look_up(wanted.repository, revision=wanted.revision, files_metadata=True, timeout=TIMEOUT)
+        info = look_up(request.repository, revision=request.revision, files_metadata=True, timeout=TIMEOUT)
     except Exception as fault:  # the client raises its own errors, its HTTP library's and the socket's
-        raise _explained(fault, wanted, f"{wanted} cannot be listed", CACHE) from fault
+        raise _explained(fault, request, f"{request} cannot be listed", CACHE) from fault
     return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
-def _download(wanted: _Wanted, commit: str, name: str) -> None:
+def _download(request: _Request, commit: str, name: str) -> None:
     """Download one file. `snapshot_download` does so in threads, which ctrl-c has to wait for."""
     from huggingface_hub import hf_hub_download
 
     try:
-        hf_hub_download(wanted.repository, name, repo_type=wanted.kind, revision=commit)
+        hf_hub_download(request.repository, name, repo_type=request.kind, revision=commit)
     except Exception as fault:  # as above
-        raise _explained(fault, wanted, f"{name} of {wanted} was not fetched", AGAIN) from fault
+        raise _explained(fault, request, f"{name} of {request} was not fetched", AGAIN) from fault
 
 
-def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -> EnvironmentLack:
+def _explained(fault: BaseException, request: _Request, failure: str, hint: str) -> EnvironmentLack:
     """Return one of our errors: what the Hub answered, in one line, and what to do about it."""
     from huggingface_hub import errors
 
@@ -168,19 +168,19 @@ def _explained(fault: BaseException, wanted: _Wanted, failure: str, hint: str) -
             "free some space, or point HF_HOME to a folder that can be written",
         )
     if isinstance(fault, errors.RevisionNotFoundError):
-        failure, hint = f"{wanted} has no revision {wanted.revision}", "give a branch, tag or commit of it"
+        failure, hint = f"{request} has no revision {request.revision}", "give a branch, tag or commit of it"
     elif isinstance(fault, errors.GatedRepoError) or (status in (401, 403) and not missing):
-        failure = f"{wanted} is gated: the Hub refuses access ({status})"
-        hint = f"accept its terms at {wanted.page} and run `hf auth login`"
+        failure = f"{request} is gated: the Hub refuses access ({status})"
+        hint = f"accept its terms at {request.page} and run `hf auth login`"
     elif missing:
-        failure = f"{wanted} does not exist, or is private"
+        failure = f"{request} does not exist, or is private"
         hint = "check its name, run `hf auth login` if it is private"
     elif status == 429:
         failure = f"{failure}: the Hub limits the rate of requests (429)"
         hint = "run the command again in a few minutes (`hf auth login` raises the limit)"
     else:
         failure = f"{failure}: {first_line(fault)}"
-    return Unreachable(failure, f"{hint}, or {wanted.instead}")
+    return Unreachable(failure, f"{hint}, or {request.instead}")
 
 
 def _cache() -> Path:

@@ -39,19 +39,19 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Requirement:
     """What a command takes: a phrase, and the kinds of folders that fit."""
 
     phrase: str
     kinds: tuple[str, ...]
 
 
-DATASET = Wanted("a dataset", ("dialogues", "pairs"))
-MODEL = Wanted("a model", ("sft-run", "dpo-run", "model", "student"))
-DPO_RUN = Wanted("a dDPO run", ("dpo-run",))
-WHOLE_RUN = Wanted("a whole run of `zephyr run`", ("whole-run",))
-RAW_DIALOGUES = Wanted("raw dialogues", ())
-RATED_ROWS = Wanted("a set of rated rows", ("pairs",))  # a dataset of pairs keeps the rows it was made from
+DATASET = Requirement("a dataset", ("dialogues", "pairs"))
+MODEL = Requirement("a model", ("sft-run", "dpo-run", "model", "student"))
+DPO_RUN = Requirement("a dDPO run", ("dpo-run",))
+WHOLE_RUN = Requirement("a whole run of `zephyr run`", ("whole-run",))
+RAW_DIALOGUES = Requirement("raw dialogues", ())
+RATED_ROWS = Requirement("a set of rated rows", ("pairs",))  # a dataset of pairs keeps the rows it was made from
 
 
 def kind_of(folder: Path) -> str:
@@ -78,19 +78,19 @@ def describe(folder: Path) -> str:
     return WORDS[kind_of(folder)][0]
 
 
-def refuse(folder: Path, wanted: Wanted) -> None:
+def refuse(folder: Path, requirement: Requirement) -> None:
     """Raise if zephyr recognises the folder and it is not what is wanted; an unknown one passes.
 
     Raises:
         WrongFolder: says what the folder is, and which path or command was probably meant.
     """
     kind = kind_of(folder)
-    if kind in (*wanted.kinds, OTHER, ABSENT):
+    if kind in (*requirement.kinds, OTHER, ABSENT):
         return
     what, use = WORDS[kind]
-    meant = next(filter(None, (_fitting(places, wanted) for places in _nearby(folder))), [])
-    hint = f"{wanted.phrase} is {' or '.join(meant)}" if meant else use.format(folder=shlex.quote(str(folder)))
-    raise WrongFolder(f"{folder} is {what}, not {wanted.phrase}", hint)
+    meant = next(filter(None, (_fitting(places, requirement) for places in _nearby(folder))), [])
+    hint = f"{requirement.phrase} is {' or '.join(meant)}" if meant else use.format(folder=shlex.quote(str(folder)))
+    raise WrongFolder(f"{folder} is {what}, not {requirement.phrase}", hint)
 
 
 def read_dataset(folder: Path) -> DatasetManifest:
@@ -112,5 +112,5 @@ def _nearby(folder: Path) -> Iterator[list[Path]]:
     yield sorted(folder.parent.glob("*/")) if kind_of(folder.parent) == "whole-run" else []
 
 
-def _fitting(places: list[Path], wanted: Wanted) -> list[str]:
-    return [str(place) for place in places if kind_of(place) in wanted.kinds]
+def _fitting(places: list[Path], requirement: Requirement) -> list[str]:
+    return [str(place) for place in places if kind_of(place) in requirement.kinds]

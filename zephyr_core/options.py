@@ -53,8 +53,8 @@ def check(options: Any) -> None:
         OptionError: with the option's name, its value, and what it can be.
     """
     for name, option in declared(options).items():
-        given = getattr(options, name)
-        for one in given if isinstance(given, tuple) else (given,):
+        setting = getattr(options, name)
+        for one in setting if isinstance(setting, tuple) else (setting,):
             if option.choices and one is not None and one not in option.choices:
                 listed = ", ".join(option.choices)
                 raise OptionError(f"{name} is {one!r}; it can be {listed}", did_you_mean(str(one), option.choices))
@@ -64,9 +64,9 @@ def check(options: Any) -> None:
                 raise OptionError(f"{name} is {one}: it must be at least {option.least:g}")
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
+def did_you_mean(wrong: str, names: Iterable[str]) -> str | None:
     """Return a question with the nearest known name, or None if none is close."""
-    near = difflib.get_close_matches(wrong, list(known), n=1)
+    near = difflib.get_close_matches(wrong, list(names), n=1)
     return f"did you mean {near[0]!r}?" if near else None
 
 
@@ -75,7 +75,7 @@ def from_json(kind: type[Options], values: Mapping[str, Any]) -> Options:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def given(kind: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+def flag_values(kind: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters of a command that name an option of a step; None where its flag was not given."""
     flags = {name: parameters[name] for name in declared(kind) if name in parameters}
     return {name: None if value in ([], ()) else value for name, value in flags.items()}

@@ -64,7 +64,7 @@ def start(
         command: its words.
         catch: "out" and "err": what is caught; the rest goes where this process's own output goes.
         out_to: a stream for what it writes to stdout, unless that is caught.
-        lock: the descriptor of a lock (`folder.held`) that it holds too.
+        lock: the descriptor of a lock (`folder.lock`) that it holds too.
         environment: of the command; None: this process's own.
 
     Raises:
@@ -99,9 +99,9 @@ def follow(
                 time.sleep(_EVERY)
                 watch()
     watch()
-    with log.open("rb") as written:
-        written.seek(max(begin, log.stat().st_size - _TAIL_BYTES))
-        return Ended(_exit_code(process.returncode), written.read().decode(errors="replace"))
+    with log.open("rb") as reader:
+        reader.seek(max(begin, log.stat().st_size - _TAIL_BYTES))
+        return Ended(_exit_code(process.returncode), reader.read().decode(errors="replace"))
 
 
 @contextmanager

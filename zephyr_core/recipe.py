@@ -118,16 +118,16 @@ def _recorded(name_or_file: str) -> Recipe | None:
 
 def _read(name_or_file: str) -> Recipe:
     layers: list[tuple[str, dict[str, Any]]] = []
-    seen: dict[str, str] = {}  # file → the name it was given
-    wanted: str | None = name_or_file
-    while wanted is not None:
-        file = os.path.realpath(wanted) if wanted.endswith(".toml") else wanted
-        if file in seen:
-            raise RecipeError(f"recipe {seen[file]!r} extends itself: {' → '.join([*seen.values(), wanted])}")
-        seen[file] = wanted
-        origin, content = _parse(wanted)
+    names: dict[str, str] = {}  # file → the name it was given
+    current: str | None = name_or_file
+    while current is not None:
+        file = os.path.realpath(current) if current.endswith(".toml") else current
+        if file in names:
+            raise RecipeError(f"recipe {names[file]!r} extends itself: {' → '.join([*names.values(), current])}")
+        names[file] = current
+        origin, content = _parse(current)
         layers.insert(0, (origin, content))
-        wanted = _base(wanted, content.get("extends"), origin)
+        current = _base(current, content.get("extends"), origin)
     is_file = name_or_file.endswith(".toml")
     name = Path(name_or_file).stem if is_file else name_or_file
     if name == paths.SHARED:
@@ -179,8 +179,8 @@ def resolve(
     kinds = typing.get_type_hints(options_type)
     values: dict[str, Any] = {}
     origins = {name: _default_origin(field) for name, field in fields.items()}
-    for origin, given, is_text in _layers(step, fields, recipe, flags or {}):
-        for key, value in given.items():
+    for origin, layer, is_text in _layers(step, fields, recipe, flags or {}):
+        for key, value in layer.items():
             name = key.replace("-", "_")
             if name not in fields:
                 raise RecipeError(f"{origin}: [{step}] has no option {key!r}", suggest(name, fields))

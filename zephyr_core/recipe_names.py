@@ -22,40 +22,40 @@ def check(origin: str, content: Mapping[str, Any], sections: Sections) -> None:
     Raises:
         RecipeError: with the file, the name, and the nearest known one.
     """
-    known = (*OWN_KEYS, *sections)
-    for name, given in content.items():
+    names = (*OWN_KEYS, *sections)
+    for name, value in content.items():
         if name in sections:
-            _check_section(origin, name, given, sections[name])
+            _check_section(origin, name, value, sections[name])
         elif name in NOTES:
-            _check_notes(origin, name, given)
+            _check_notes(origin, name, value)
         elif name not in OWN_KEYS:
-            what = f"section [{name}]" if isinstance(given, dict) else f"key {name!r}"
+            what = f"section [{name}]" if isinstance(value, dict) else f"key {name!r}"
             raise RecipeError(
-                f"{origin}: a recipe has no {what}", _place_of(name, given, sections) or suggest(name, known)
+                f"{origin}: a recipe has no {what}", _place_of(name, value, sections) or suggest(name, names)
             )
 
 
-def _check_section(origin: str, name: str, given: Any, kind: type) -> None:
-    if not isinstance(given, dict):
-        raise RecipeError(f"{origin}: {name} is {given!r}", f"write its options under [{name}]")
-    known, names = declarations.declared(kind), [key.replace("-", "_") for key in given]
-    for key, option in zip(given, names, strict=True):
-        if option not in known:
-            raise RecipeError(f"{origin}: [{name}] has no option {key!r}", suggest(option, known))
+def _check_section(origin: str, name: str, values: Any, kind: type) -> None:
+    if not isinstance(values, dict):
+        raise RecipeError(f"{origin}: {name} is {values!r}", f"write its options under [{name}]")
+    options, names = declarations.declared(kind), [key.replace("-", "_") for key in values]
+    for key, option in zip(values, names, strict=True):
+        if option not in options:
+            raise RecipeError(f"{origin}: [{name}] has no option {key!r}", suggest(option, options))
         if names.count(option) > 1:
             raise RecipeError(f"{origin}: [{name}] sets {option} twice, with - and with _", "keep one of them")
 
 
-def _place_of(key: str, given: Any, sections: Sections) -> str | None:
+def _place_of(key: str, value: Any, sections: Sections) -> str | None:
     """Return which section a top-level option belongs under, as a hint."""
     owners = [f"[{name}]" for name, kind in sections.items() if key.replace("-", "_") in declarations.declared(kind)]
-    return f"write it under {' or '.join(owners)}" if owners and not isinstance(given, dict) else None
+    return f"write it under {' or '.join(owners)}" if owners and not isinstance(value, dict) else None
 
 
-def _check_notes(origin: str, name: str, given: Any) -> None:
-    fits = isinstance(given, list) and all(
+def _check_notes(origin: str, name: str, notes: Any) -> None:
+    fits = isinstance(notes, list) and all(
         isinstance(note, dict) and isinstance(note.get("what"), str) and isinstance(note.get("decision", ""), str)
-        for note in given
+        for note in notes
     )
     if not fits:
         raise RecipeError(f"{origin}: {name} holds something other than notes", f'write [[{name}]] with what = "…"')
@@ -67,13 +67,13 @@ def check_environment(variables: Mapping[str, str], sections: Sections) -> None:
     Raises:
         RecipeError: with its name, and the nearest known one.
     """
-    known = [
+    names = [
         *OWN_VARIABLES,
         *(variable_of(step, key) for step, kind in sections.items() for key in declarations.declared(kind)),
     ]
     for name in variables:
-        if name.startswith("ZEPHYR_") and name not in known:
-            hint = did_you_mean(name, known) or "options are ZEPHYR_<SECTION>_<OPTION>; docs/recipe.md lists them"
+        if name.startswith("ZEPHYR_") and name not in names:
+            hint = did_you_mean(name, names) or "options are ZEPHYR_<SECTION>_<OPTION>; docs/recipe.md lists them"
             raise RecipeError(f"the environment variable {name} does not name an option", f"{hint} (or unset it)")
 
 
@@ -82,8 +82,8 @@ def variable_of(step: str, key: str) -> str:
     return f"ZEPHYR_{step}_{key}".upper().replace("-", "_")
 
 
-def suggest(wrong: str, known: Iterable[str], more: str = "") -> str:
+def suggest(wrong: str, names: Iterable[str], more: str = "") -> str:
     """Return the known names, after a question with the nearest one."""
-    listed = f"known: {', '.join(sorted(known))}" + (f"; {more}" if more else "")
-    near = did_you_mean(wrong, known)
+    listed = f"known: {', '.join(sorted(names))}" + (f"; {more}" if more else "")
+    near = did_you_mean(wrong, names)
     return f"{near} {listed}" if near else listed

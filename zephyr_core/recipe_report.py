@@ -43,9 +43,9 @@ def _resolved(recipe: recipes.Recipe, steps: Mapping[str, type]) -> dict[str, re
 
 
 def _value_lines(resolved: recipes.Resolved[Any]) -> list[str]:
-    shown = {field.name: repr(getattr(resolved.options, field.name)) for field in dataclasses.fields(resolved.options)}
-    first, second = max(map(len, shown)), max(map(len, shown.values()))
-    return [f"{name:<{first}} = {value:<{second}}  # {resolved.origins[name]}" for name, value in shown.items()]
+    values = {field.name: repr(getattr(resolved.options, field.name)) for field in dataclasses.fields(resolved.options)}
+    first, second = max(map(len, values)), max(map(len, values.values()))
+    return [f"{name:<{first}} = {value:<{second}}  # {resolved.origins[name]}" for name, value in values.items()]
 
 
 def _contrast(note: Mapping[str, Any]) -> str:

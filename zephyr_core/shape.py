@@ -33,8 +33,8 @@ def misfit(value: object, hint: object, key: str = "") -> str | None:
         inner = ((f"{key}[{place}]", one) for place, one in enumerate(value if isinstance(value, list) else ()))
         return _plain(value, list, key) or _first(misfit(one, members[0], place) for place, one in inner)
     if origin is dict:
-        named = ((_under(key, name), one) for name, one in _content(value).items())
-        return _plain(value, dict, key) or _first(misfit(one, members[1], name) for name, one in named)
+        entries = ((_under(key, name), one) for name, one in _content(value).items())
+        return _plain(value, dict, key) or _first(misfit(one, members[1], name) for name, one in entries)
     if typing.is_typeddict(hint) or dataclasses.is_dataclass(hint):
         return _plain(value, dict, key) or _first(_of_fields(_content(value), hint, key))
     return None if hint is object else _plain(value, hint, key)
@@ -43,8 +43,8 @@ def misfit(value: object, hint: object, key: str = "") -> str | None:
 def fitting(content: Mapping[str, object], kind: type[Record]) -> Record:
     """Return the keys of an object that fit a TypedDict without required keys; a damaged one is dropped."""
     hints = _hints(kind)
-    kept = {name: content[name] for name in hints if name in content and misfit(content[name], hints[name]) is None}
-    return typing.cast(Record, kept)
+    fields = {name: content[name] for name in hints if name in content and misfit(content[name], hints[name]) is None}
+    return typing.cast(Record, fields)
 
 
 @cache
@@ -89,6 +89,6 @@ def _under(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-def _wrong(value: object, wanted: str, key: str) -> str:
-    shown = repr(value)
-    return f"{key or 'the whole'} is {shown if len(shown) <= 40 else shown[:39] + '…'}, not {wanted}"
+def _wrong(value: object, expectation: str, key: str) -> str:
+    text = repr(value)
+    return f"{key or 'the whole'} is {text if len(text) <= 40 else text[:39] + '…'}, not {expectation}"

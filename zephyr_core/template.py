@@ -155,7 +155,7 @@ class Chat:
         return cleaned, Cleaned(escaped, stripped)
 
     def _escape(self, text: str) -> tuple[str, int]:
-        text, times = self._literals.subn(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        text, times = self._literals.subn(lambda match: f"{match[0][0]} {match[0][1:]}", text)
         if self.is_zephyr and "<|" in text:
             text, markers = _ROLE_MARKER.subn("< ", text)
             times += markers

@@ -21,11 +21,11 @@ def installed(*packages: str) -> dict[str, str]:
     """Return the version of each package that is installed."""
     from importlib.metadata import PackageNotFoundError, version
 
-    known = {}
+    by_package = {}
     for name in packages:
         with suppress(PackageNotFoundError):
-            known[name] = version(name)
-    return known
+            by_package[name] = version(name)
+    return by_package
 
 
 def digest() -> str:

@@ -43,8 +43,8 @@ def _add_step(name: str, options: type, help: str) -> None:
         explain: ExplainOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        from zephyr_data.known import STEPS
-        from zephyr_data.run import answer, refuse_cut_inputs
+        from zephyr_data.data_steps import STEPS
+        from zephyr_data.make import answer, refuse_cut_inputs
 
         result, text = answer(STEPS[name], context.params)
         show(result, text, as_json)
@@ -72,7 +72,7 @@ def audit(
 ) -> None:
     """Show every rule's hits, drops and examples, and counts that add up."""
     from zephyr_core import kinds
-    from zephyr_data.known import reports_of
+    from zephyr_data.data_steps import reports_of
     from zephyr_data.reporting.closing import closing_table
     from zephyr_data.reporting.story import rules_table
 

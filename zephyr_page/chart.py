@@ -133,26 +133,26 @@ def _curve(frame: _Frame, line: Line) -> Html:
     places = [(frame.x(at), frame.y(value)) for at, value in line.points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     kind = f"curve {line.kind}{' faint' if line.is_faint else ''}{' dashed' if line.is_dashed else ''}"
-    drawn = [element("path", "", class_=kind, d=path)]
+    shapes = [element("path", "", class_=kind, d=path)]
     if len(places) == 1 or (line.is_dashed and len(places) <= MOST_DOTS):
-        drawn += [
+        shapes += [
             element("circle", "", class_=f"dot {line.kind}", cx=f"{x:.1f}", cy=f"{y:.1f}", r=3.2) for x, y in places
         ]
-    return join(drawn, "")
+    return join(shapes, "")
 
 
 def _names(frame: _Frame, chart: Chart, lines: Sequence[Line]) -> list[Html]:
     """Return a name at each line's end, moved apart if two would touch."""
-    wanted = [
+    labels = [
         (frame.y(line.points[-1][1]), f"{line.name} {real(line.points[-1][1], chart.digits)}", line.kind)
         for line in lines
         if line.name
     ]
     if chart.level is not None and chart.level_name:
-        wanted.append((frame.y(chart.level), chart.level_name, "small"))
-    wanted.sort()
-    ys = _apart([y for y, _, _ in wanted])
-    return [text(WIDTH - RIGHT + 8, y + 4, name, kind) for y, (_, name, kind) in zip(ys, wanted, strict=True)]
+        labels.append((frame.y(chart.level), chart.level_name, "small"))
+    labels.sort()
+    ys = _apart([y for y, _, _ in labels])
+    return [text(WIDTH - RIGHT + 8, y + 4, name, kind) for y, (_, name, kind) in zip(ys, labels, strict=True)]
 
 
 def _apart(ys: list[float]) -> list[float]:

@@ -9,14 +9,14 @@ def svg(
     anchor: str, title: str, description: str, size: tuple[float, float], parts: Iterable[object], **place: object
 ) -> Html:
     """Return a picture with its title and description for those who cannot see it; `place` has further attributes."""
-    named = [element("title", title, id=f"{anchor}-t"), element("desc", description, id=f"{anchor}-d")]
+    captions = [element("title", title, id=f"{anchor}-t"), element("desc", description, id=f"{anchor}-d")]
     box, labels = f"0 0 {size[0]:g} {size[1]:g}", f"{anchor}-t {anchor}-d"
-    return element("svg", join([*named, *parts]), viewBox=box, role="img", aria_labelledby=labels, **place)
+    return element("svg", join([*captions, *parts]), viewBox=box, role="img", aria_labelledby=labels, **place)
 
 
-def figure(title: str, told: object, inside: object) -> Html:
+def figure(title: str, subtitle: object, inside: object) -> Html:
     """Return a picture under its caption."""
-    caption = join([element("strong", title), "·", told], " ")
+    caption = join([element("strong", title), "·", subtitle], " ")
     return element("figure", join([element("figcaption", caption), inside]))
 
 

@@ -31,8 +31,8 @@ def join(parts: Iterable[object], between: str = "\n") -> Html:
 
 def element(name: str, inside: object, **attributes: object) -> Html:
     """Return an element; `class_` and `data_x` become class and data-x."""
-    given = "".join(f' {key.strip("_").replace("_", "-")}="{safe(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{given}>{safe(inside)}</{name}>")
+    text = "".join(f' {key.strip("_").replace("_", "-")}="{safe(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{text}>{safe(inside)}</{name}>")
 
 
 def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -59,10 +59,10 @@ def table(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]]
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
     """Return names with their values; those without a value are left out."""
-    known = [(name, value) for name, value in pairs if value not in (None, "")]
+    entries = [(name, value) for name, value in pairs if value not in (None, "")]
     inside = join(
         element("div", join([element("dt", name), element("dd", value)], ""), class_=_width(value))
-        for name, value in known
+        for name, value in entries
     )
     return element("dl", inside, class_="facts")
 
@@ -93,8 +93,8 @@ def real(number: object, digits: int = 4) -> str:
         return NO_VALUE
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else "infinite"
-    shown = f"{number:,.{digits}f}"
-    return shown.replace("-", "−") if any(digit in shown for digit in "123456789") else shown.removeprefix("-")
+    text = f"{number:,.{digits}f}"
+    return text.replace("-", "−") if any(digit in text for digit in "123456789") else text.removeprefix("-")
 
 
 def share(part: float, whole: float) -> str:

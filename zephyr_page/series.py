@@ -13,8 +13,8 @@ LEAST_SMOOTHED = 12  # logged rows; fewer are left as they are
 
 def points(rows: Sequence[MetricsRow], metric: str, split: str) -> list[Point]:
     """Return (epoch, value) of a metric where it is a finite number."""
-    found = [(finite(row.get("epoch")), finite(row.get(metric))) for row in rows if row["split"] == split]
-    return [(at, value) for at, value in found if at is not None and value is not None]
+    values = [(finite(row.get("epoch")), finite(row.get(metric))) for row in rows if row["split"] == split]
+    return [(at, value) for at, value in values if at is not None and value is not None]
 
 
 def window(number: int) -> int:

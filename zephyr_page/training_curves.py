@@ -13,7 +13,7 @@ NAME = "curves.svg"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Rows = Sequence[Mapping[str, object]]  # as read
-Known = Sequence[MetricsRow]  # ordered
+OrderedRows = Sequence[MetricsRow]  # as `ordered` returns them
 
 
 def file_text(rows: Rows, title: str) -> str:
@@ -27,14 +27,14 @@ def charts(rows: Rows, anchor: str) -> tuple[Chart, ...]:
     Columns in: step, epoch, split ("train" | "test"); loss, accuracy, margin, reward_chosen, reward_rejected,
         learning_rate: each may be absent from a row, or not a number.
     """
-    known = ordered(rows)
-    return _of_pairs(known, anchor) if _has_pairs(rows) else _of_dialogues(known, anchor)
+    in_order = ordered(rows)
+    return _of_pairs(in_order, anchor) if _has_pairs(rows) else _of_dialogues(in_order, anchor)
 
 
 def remarks(rows: Rows) -> list[str]:
     """Return the sentences that a reader of the charts needs."""
-    known = ordered(rows)
-    width, (epoch, step) = _width(known), _reached(known)
+    in_order = ordered(rows)
+    width, (epoch, step) = _width(in_order), _reached(in_order)
     sentences = [f"An epoch is {round(step / epoch):,} steps."] if epoch else []
     sentences.append("Dashed: evaluations on the test split.")
     if _has_pairs(rows):
@@ -46,7 +46,7 @@ def remarks(rows: Rows) -> list[str]:
     return sentences
 
 
-def _of_pairs(rows: Known, anchor: str) -> tuple[Chart, ...]:
+def _of_pairs(rows: OrderedRows, anchor: str) -> tuple[Chart, ...]:
     epochs, accuracy = _epochs(rows), _lines(rows, "accuracy")
     least = min((value for line in accuracy for _, value in line.points), default=0.5)
     rewards = (*_lines(rows, "reward_chosen", "chosen"), *_lines(rows, "reward_rejected", "rejected"))
@@ -74,12 +74,12 @@ def _of_pairs(rows: Known, anchor: str) -> tuple[Chart, ...]:
     )
 
 
-def _of_dialogues(rows: Known, anchor: str) -> tuple[Chart, ...]:
+def _of_dialogues(rows: OrderedRows, anchor: str) -> tuple[Chart, ...]:
     loss = Chart(f"{anchor}-loss", "Loss", "nats per token", _lines(rows, "loss"), _epochs(rows))
     return loss, _rate(rows, f"{anchor}-rate")
 
 
-def _rate(rows: Known, anchor: str) -> Chart:
+def _rate(rows: OrderedRows, anchor: str) -> Chart:
     """Return the learning rate as it was, in multiples of a power of ten."""
     rates = points(rows, "learning_rate", "train")
     most = max((rate for _, rate in rates), default=0.0)
@@ -88,7 +88,7 @@ def _rate(rows: Known, anchor: str) -> Chart:
     return Chart(anchor, "Learning rate", f"× 10{str(exponent).translate(SUPERSCRIPTS)}", (line,), _epochs(rows))
 
 
-def _lines(rows: Known, metric: str, kind: str = "train") -> tuple[Line, ...]:
+def _lines(rows: OrderedRows, metric: str, kind: str = "train") -> tuple[Line, ...]:
     """Return train's moving mean over its faint values, and test's values, dashed."""
     train, width = points(rows, metric, "train"), _width(rows)
     faint = [Line(kind, thinned(train), is_faint=True)] if width > 1 else []
@@ -101,14 +101,14 @@ def _has_pairs(rows: Rows) -> bool:
     return any("margin" in row or "accuracy" in row for row in rows)
 
 
-def _width(rows: Known) -> int:
+def _width(rows: OrderedRows) -> int:
     return window(sum(row["split"] == "train" for row in rows))
 
 
-def _epochs(rows: Known) -> float:
+def _epochs(rows: OrderedRows) -> float:
     return _reached(rows)[0] or 1.0
 
 
-def _reached(rows: Known) -> tuple[float, int]:
+def _reached(rows: OrderedRows) -> tuple[float, int]:
     """Return the last epoch and step."""
     return max(((epoch, row["step"]) for row in rows if (epoch := finite(row.get("epoch")))), default=(0.0, 0))

@@ -49,7 +49,7 @@ def entries(folder: Path) -> dict[str, StepEntry]:
     return {name: fitting(entry, StepEntry) for name, entry in entries_by_name if isinstance(entry, dict)}
 
 
-def held(folder: Path) -> AbstractContextManager[int]:
+def run_lock(folder: Path) -> AbstractContextManager[int]:
     """Return a context that locks a run directory and yields the lock's file descriptor.
 
     A command that is given the descriptor holds the lock too, so the next run after a killed one waits for the command
@@ -68,4 +68,4 @@ def held(folder: Path) -> AbstractContextManager[int]:
         raise NoSpace(f"{folder} cannot be a run directory: {fault.strerror}", hint) from None
     waiting = f"{folder} is locked by another run, or by a command that a killed run left behind: waiting"
     busy = f"another `zephyr run` or `zephyr ablate` is running in {folder}"
-    return folders.held(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))
+    return folders.lock(lock_file, busy=busy, hint="wait for it", patience=PATIENCE, on_wait=lambda: say(waiting))

@@ -21,7 +21,7 @@ from zephyr_run import invocation, kept_recipe, outputs, steps
 from zephyr_run.comparison import Compared, compare, installed_versions, version_differences
 from zephyr_run.errors import StepFailed
 from zephyr_run.outputs import StepOutput
-from zephyr_run.record import Record, held
+from zephyr_run.record import Record, run_lock
 
 SUFFIX = ".reproduced"
 ORIGIN = "reproduction.json"  # in that folder: the recipe and versions it is made with
@@ -73,7 +73,7 @@ def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *
     made_of = {"recipe": manifest.file_digest(recipe), "versions": installed_versions(manifests)}
     before = json_file(again / ORIGIN)
     if before and fresh:
-        with held(again / recipe.stem):
+        with run_lock(again / recipe.stem):
             discard(again)
     elif before and before != made_of:
         what = "with another recipe, other versions or another state of zephyr"

@@ -52,7 +52,7 @@ def run(request: RunRequest) -> tuple[dict[str, Any], str]:
     loaded = request.loaded()
     folder, steps = loaded.folder, request.steps(loaded)
     results: dict[str, dict[str, Any]] = {}
-    with record.held(folder) as lock:
+    with record.run_lock(folder) as lock:
         kept = Kept(loaded)
         on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if request.as_json else None
         environment = invocation.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)

@@ -15,7 +15,7 @@ from pathlib import Path
 from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
-from zephyr_core.folder import damage, held, partial_of, publish
+from zephyr_core.folder import damage, lock, partial_of, publish
 from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB
 from zephyr_core.records import ReferenceManifest, TokensManifest
@@ -75,7 +75,7 @@ def ensure_reference(job: Job, artefacts: Path, start: Callable[[Job], None], *,
     whole = replace(job, reference=str(folder), reference_digest=digest)
     if not manifest.is_whole(folder) and is_first:
         waiting = f"reference log-probs: another run is writing {folder}; waiting for it"
-        with held(artefacts / f".{folder.name}.lock", patience=math.inf, on_wait=lambda: say(waiting)):
+        with lock(artefacts / f".{folder.name}.lock", patience=math.inf, on_wait=lambda: say(waiting)):
             if not manifest.is_whole(folder):
                 with clear_disk_errors(folder, continues=True):
                     _compute(whole, folder, start)

@@ -6,7 +6,7 @@ from typing import Any
 
 from zephyr_core import paths, recipe
 from zephyr_core.errors import UsageError
-from zephyr_core.options import given
+from zephyr_core.options import flag_values
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_train.options import OF_STEP, StepOptions, StudentOptions
 
@@ -33,7 +33,7 @@ class Request:
         return cls(
             step,
             loaded,
-            recipe.resolve(step, kind, loaded, given(kind, parameters)),
+            recipe.resolve(step, kind, loaded, flag_values(kind, parameters)),
             recipe.resolve("student", StudentOptions, loaded).options,
             Path(parameters.get("out") or paths.run_directory(loaded.name, step)).absolute(),
             resume,

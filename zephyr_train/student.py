@@ -11,7 +11,7 @@ from typing import Any
 from zephyr_core import keys, kinds, manifest, paths, recipe, this_code
 from zephyr_core.console import say
 from zephyr_core.errors import OptionError, UsageError
-from zephyr_core.folder import build_once, discard, held
+from zephyr_core.folder import build_once, discard, lock
 from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun, RowsUnfit
 from zephyr_train.models import sizes_of, step_before
@@ -65,9 +65,9 @@ def _ensure(options: StudentOptions, texts: Iterable[str], folder: Path, *, fres
     """Return the manifest of the student of these options and texts, and whether it was built or found."""
     distinct = sorted(set(texts))
     with _alone(folder):
-        if fresh and manifest.is_whole(folder):
-            discard(folder)
         _refuse_foreign(folder)
+        if fresh:
+            discard(folder)
         if manifest.is_whole(folder):
             _check_made_of(options, folder)
             content = manifest.read_as(folder, StudentManifest)
@@ -217,7 +217,7 @@ def _record(options: StudentOptions, texts: list[str], tokens: int) -> dict[str,
 
 def _alone(folder: Path) -> AbstractContextManager[int]:
     waiting = f"another command is building the student in {folder}: waiting for it"
-    return held(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting))
+    return lock(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting))
 
 
 def _refuse_foreign(folder: Path) -> None:

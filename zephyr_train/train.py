@@ -10,7 +10,7 @@ from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import PartlyDone, UsageError
-from zephyr_core.folder import discard, held
+from zephyr_core.folder import discard, lock
 from zephyr_core.kinds import JOB
 from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
@@ -177,7 +177,7 @@ def _output_lock(out: Path) -> AbstractContextManager[int]:
     from zephyr_train.launch import own_file
 
     lock_file = out.with_name(own_file(f".{out.name}.lock"))
-    return held(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
+    return lock(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
 
 
 def _closing(out: Path, content: ModelManifest) -> str:

@@ -85,9 +85,9 @@ def test_a_closed_stdout_ends_with_4_and_no_traceback() -> None:
     )
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
-    told = process.stderr.read()
+    stderr = process.stderr.read()
     process.stderr.close()
-    assert process.wait() == 4 and "Traceback" not in told
+    assert process.wait() == 4 and "Traceback" not in stderr
 
 
 def test_a_character_that_stdout_cannot_encode_is_replaced() -> None:
@@ -108,8 +108,8 @@ def test_a_stdout_that_was_closed_before_the_command_began_ends_with_4(words: st
 
 
 def test_a_stderr_that_was_closed_keeps_news_out_of_the_result(tmp_path: Path) -> None:
-    made = shell(f"data clean-ultrachat --recipe tiny --limit 50 --out {tmp_path / 'out'} --json 2>&-")
-    assert made.returncode == 0 and json.loads(made.stdout)["kind"] == "dialogues"
+    done = shell(f"data clean-ultrachat --recipe tiny --limit 50 --out {tmp_path / 'out'} --json 2>&-")
+    assert done.returncode == 0 and json.loads(done.stdout)["kind"] == "dialogues"
     failed = shell(f"data verify {tmp_path / 'nowhere'} 2>&-")
     assert failed.returncode == 5 and failed.stdout == ""
 

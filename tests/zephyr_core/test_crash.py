@@ -59,16 +59,16 @@ def test_without_a_place_for_the_log_the_trace_is_printed(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "no space left on /x/y"),
         (OSError(errno.EDQUOT, "Quota"), "no space left on the disk"),
         (MemoryError(), "not enough memory"),
     ],
 )
-def test_what_the_machine_lacks_is_no_fault_of_zephyr(fault: Exception, said: str) -> None:
+def test_what_the_machine_lacks_is_no_fault_of_zephyr(fault: Exception, message: str) -> None:
     explained = crash.explained(fault)
-    assert explained.exit_code == 4 and said in str(explained) and explained.hint
+    assert explained.exit_code == 4 and message in str(explained) and explained.hint
 
 
 WAITS = """
@@ -91,8 +91,8 @@ def test_a_stopped_command_says_that_it_continues(number: signal.Signals, code: 
     assert process.stderr.readline() == "ready\n"
     time.sleep(0.1)
     process.send_signal(number)
-    told = process.communicate()[1]
-    assert process.returncode == code and told.strip() == "stopped; the same command continues"
+    stderr = process.communicate()[1]
+    assert process.returncode == code and stderr.strip() == "stopped; the same command continues"
 
 
 def test_the_table_of_exit_codes_is_in_the_docs() -> None:
@@ -137,6 +137,6 @@ def test_a_name_that_is_too_long_is_the_user_s() -> None:
     assert "too long" in done.stderr and "a fault of zephyr" not in done.stderr
 
 
-@pytest.mark.parametrize(("said", "shown"), [("first\nsecond", "first"), ("", "ValueError"), (" \n", "ValueError")])
-def test_an_error_is_told_in_one_line_or_by_its_type(said: str, shown: str) -> None:
-    assert errors.first_line(ValueError(said)) == shown
+@pytest.mark.parametrize(("text", "line"), [("first\nsecond", "first"), ("", "ValueError"), (" \n", "ValueError")])
+def test_an_error_is_told_in_one_line_or_by_its_type(text: str, line: str) -> None:
+    assert errors.first_line(ValueError(text)) == line

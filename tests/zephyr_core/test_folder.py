@@ -18,7 +18,7 @@ from tests.conftest import News
 from zephyr_core import folder as folders
 from zephyr_core import manifest
 from zephyr_core.errors import NoSpace, RunInProgress
-from zephyr_core.folder import build_once, damage, discard, faults, held, older_of, partial_of, publish, restore
+from zephyr_core.folder import build_once, damage, discard, faults, lock, older_of, partial_of, publish, restore
 
 
 def python(code: str, *words: object) -> "subprocess.Popen[str]":
@@ -34,15 +34,15 @@ def whole(folder: Path, text: str = "rows", **content: object) -> Path:
     return folder
 
 
-# ---- held ---------------------------------------------------------------------------------------
+# ---- lock ---------------------------------------------------------------------------------------
 
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
-from zephyr_core.folder import held
-with held(Path(sys.argv[1]), busy="busy") as lock:
+from zephyr_core.folder import lock
+with lock(Path(sys.argv[1]), busy="busy") as descriptor:
     if len(sys.argv) > 2:
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(lock,), stdout=2)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(descriptor,), stdout=2)
         print(child.pid, flush=True)
     else:
         print("held", flush=True)
@@ -56,31 +56,31 @@ def test_of_two_holders_the_second_is_refused_and_a_kill_lets_go(tmp_path: Path)
         assert holder.stdout and holder.stdout.readline() == "held\n"
         with (
             pytest.raises(RunInProgress, match="another run is writing") as caught,
-            held(lock_file, busy="another run is writing"),
+            lock(lock_file, busy="another run is writing"),
         ):
             pass
         assert caught.value.exit_code == 2
         holder.kill()
         holder.wait()
-    with held(lock_file):
+    with lock(lock_file):
         pass
 
 
 def test_whoever_waits_gets_the_lock_and_says_once_that_it_waits(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     with python(HOLD, tmp_path / "lock") as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"
         threading.Timer(0.5, holder.kill).start()
-        with held(tmp_path / "lock", patience=math.inf, on_wait=lambda: said.append("waiting")):
+        with lock(tmp_path / "lock", patience=math.inf, on_wait=lambda: messages.append("waiting")):
             assert holder.wait(5) == -signal.SIGKILL
-    assert said == ["waiting"]
+    assert messages == ["waiting"]
 
 
 def test_patience_ends(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    with held(tmp_path / "lock"), pytest.raises(RunInProgress), held(tmp_path / "lock", patience=0.3):
+    start = time.monotonic()
+    with lock(tmp_path / "lock"), pytest.raises(RunInProgress), lock(tmp_path / "lock", patience=0.3):
         pass
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - start < 5
 
 
 def test_a_child_with_the_descriptor_keeps_the_lock_of_a_killed_holder(tmp_path: Path) -> None:
@@ -90,11 +90,11 @@ def test_a_child_with_the_descriptor_keeps_the_lock_of_a_killed_holder(tmp_path:
         holder.kill()
         holder.wait()
     try:
-        with pytest.raises(RunInProgress), held(tmp_path / "lock"):
+        with pytest.raises(RunInProgress), lock(tmp_path / "lock"):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
-    with held(tmp_path / "lock", patience=5):
+    with lock(tmp_path / "lock", patience=5):
         pass
 
 
@@ -102,18 +102,18 @@ def test_a_lock_file_removed_by_its_holder_locks_nobody_out_and_nobody_in(tmp_pa
     lock_file, inside = tmp_path / "work" / "lock", []
 
     def second() -> None:
-        with held(lock_file, patience=5):
+        with lock(lock_file, patience=5):
             inside.append(lock_file.exists())
             time.sleep(0.3)
 
-    with held(lock_file):
+    with lock(lock_file):
         waiter = threading.Thread(target=second)
         waiter.start()
         time.sleep(0.3)
         shutil.rmtree(lock_file.parent)
     while not inside:
         time.sleep(0.01)
-    with pytest.raises(RunInProgress), held(lock_file):
+    with pytest.raises(RunInProgress), lock(lock_file):
         pass
     waiter.join()
     assert inside == [True], "the waiter holds a file that others see"
@@ -123,7 +123,7 @@ def test_a_lock_that_cannot_be_made_is_an_error_of_the_disk(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with (
         pytest.raises(NoSpace, match="lock cannot be written: a file is in the way") as caught,
-        held(tmp_path / "file" / "lock"),
+        lock(tmp_path / "file" / "lock"),
     ):
         pass
     assert caught.value.exit_code == 4 and caught.value.hint
@@ -232,9 +232,9 @@ def builder(folder: Path, text: str) -> "subprocess.Popen[str]":
 def test_of_two_that_build_at_once_the_first_to_finish_is_used_by_both(tmp_path: Path) -> None:
     first, second = (builder(tmp_path / "set", text) for text in ("first", "second"))
     first.communicate("\n")
-    _, said = second.communicate("\n")
+    _, output = second.communicate("\n")
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "another process has built" in said
+    assert "another process has built" in output
     assert (tmp_path / "set" / "rows.txt").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
@@ -250,17 +250,17 @@ def test_what_a_killed_build_left_goes_when_the_next_one_builds(tmp_path: Path) 
 
 
 def test_a_damaged_folder_is_built_again_and_a_whole_one_is_not(tmp_path: Path, news: News) -> None:
-    built: list[Path] = []
+    builds: list[Path] = []
 
     def build(partial: Path) -> None:
-        built.append(whole(partial))
+        builds.append(whole(partial))
 
     for expected in (1, 1):
         build_once(tmp_path / "set", build)
-        assert len(built) == expected
+        assert len(builds) == expected
     (tmp_path / "set" / "card.txt").write_text("a carp")
     build_once(tmp_path / "set", build)
-    assert len(built) == 2 and damage(tmp_path / "set") is None
+    assert len(builds) == 2 and damage(tmp_path / "set") is None
     assert news()[-1].endswith("is damaged: card.txt has changed: another sha256; it will be rebuilt")
 
 
@@ -283,13 +283,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("said", "how"), DAMAGES)
-def test_each_damage_is_named(tmp_path: Path, said: str, how: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(("message", "how"), DAMAGES)
+def test_each_damage_is_named(tmp_path: Path, message: str, how: Callable[[Path], object]) -> None:
     folder = whole(tmp_path / "set")
     assert damage(folder) is None
     how(folder)
-    assert damage(folder) == said
-    assert (damage(folder, hashed=False) is None) == ("sha256" in said)
+    assert damage(folder) == message
+    assert (damage(folder, hashed=False) is None) == ("sha256" in message)
 
 
 def test_all_faults_are_listed_and_files_that_nobody_named_when_asked(tmp_path: Path) -> None:

@@ -142,8 +142,8 @@ def test_what_other_tools_fetched_is_taken_as_far_as_they_listed_it(
 def test_part_of_a_revision_is_never_taken_for_all_of_it(
     fetch: Fetch, hub_server: HubServer, kind: hub.Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = hub.fetch("lab/set", kind, "main", lambda _: ["a.txt"], instead="")
-    assert list(chosen.files) == ["a.txt"]
+    part = hub.fetch("lab/set", kind, "main", lambda _: ["a.txt"], instead="")
+    assert list(part.files) == ["a.txt"]
     switch_off(monkeypatch)
     with pytest.raises(Unreachable, match="does not hold revision main"):
         fetch()

@@ -36,15 +36,19 @@ def test_a_folder_is_known_by_what_zephyr_left_in_it(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("kind", kinds.WORDS)
-@pytest.mark.parametrize("wanted", [kinds.DATASET, kinds.MODEL, kinds.DPO_RUN, kinds.WHOLE_RUN, kinds.RAW_DIALOGUES])
-def test_a_known_folder_of_another_kind_is_refused_with_a_hint(tmp_path: Path, kind: str, wanted: kinds.Wanted) -> None:
+@pytest.mark.parametrize(
+    "requirement", [kinds.DATASET, kinds.MODEL, kinds.DPO_RUN, kinds.WHOLE_RUN, kinds.RAW_DIALOGUES]
+)
+def test_a_known_folder_of_another_kind_is_refused_with_a_hint(
+    tmp_path: Path, kind: str, requirement: kinds.Requirement
+) -> None:
     folder = folder_of(kind, tmp_path / "x")
-    if kind in (*wanted.kinds, kinds.OTHER, kinds.ABSENT):
-        kinds.refuse(folder, wanted)
+    if kind in (*requirement.kinds, kinds.OTHER, kinds.ABSENT):
+        kinds.refuse(folder, requirement)
         return
     with pytest.raises(WrongFolder) as fault:
-        kinds.refuse(folder, wanted)
-    assert str(fault.value) == f"{folder} is {kinds.WORDS[kind][0]}, not {wanted.phrase}"
+        kinds.refuse(folder, requirement)
+    assert str(fault.value) == f"{folder} is {kinds.WORDS[kind][0]}, not {requirement.phrase}"
     assert fault.value.hint and fault.value.exit_code == 2
 
 
@@ -59,7 +63,7 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted", "meant"),
+    ("name", "requirement", "meant"),
     [
         ("", kinds.MODEL, "a model is {run}/dpo or {run}/sft"),
         ("", kinds.DATASET, "a dataset is {run}/binarize or {run}/clean-ultrachat"),
@@ -71,10 +75,10 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 def test_what_is_meant_lies_in_the_folder_above_it_or_next_to_it(
-    run: Path, given: str, wanted: kinds.Wanted, meant: str
+    run: Path, name: str, requirement: kinds.Requirement, meant: str
 ) -> None:
     with pytest.raises(WrongFolder) as fault:
-        kinds.refuse(run / given, wanted)
+        kinds.refuse(run / name, requirement)
     assert fault.value.hint == meant.format(run=run)
 
 
@@ -101,10 +105,10 @@ def test_a_dataset_that_is_not_finished_is_said_to_be_so(tmp_path: Path) -> None
 def test_a_damaged_manifest_names_its_file_and_key(tmp_path: Path) -> None:
     manifests.write(tmp_path, "pairs")
     content = json.loads((tmp_path / manifest.NAME).read_text())
-    for change, said in (
+    for change, message in (
         ({"counts": 7}, "counts is 7, not an object"),
         ({"splits": {"a": {}}}, "splits.a.rows is missing"),
     ):
         (tmp_path / manifest.NAME).write_text(json.dumps(content | change))
-        with pytest.raises(DataError, match=f"manifest.json is damaged: {said}"):
+        with pytest.raises(DataError, match=f"manifest.json is damaged: {message}"):
             kinds.read_dataset(tmp_path)

@@ -21,12 +21,12 @@ def test_written_last_with_the_digest_of_every_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "not a finished dataset"), ("{", "not valid JSON"), ('{"format": 99}', "format 99")]
+    ("text", "message"), [(None, "not a finished dataset"), ("{", "not valid JSON"), ('{"format": 99}', "format 99")]
 )
-def test_no_manifest_is_no_dataset(tmp_path: Path, text: str | None, said: str) -> None:
+def test_no_manifest_is_no_dataset(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / manifest.NAME).write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         manifest.read(tmp_path)
 
 

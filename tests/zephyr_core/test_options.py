@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import pytest
 
 from zephyr_core.errors import OptionError
-from zephyr_core.options import Option, check, declared, from_json, given, value
+from zephyr_core.options import Option, check, declared, flag_values, from_json, value
 from zephyr_run.steps import SECTIONS
 
 
@@ -25,17 +25,17 @@ def test_a_declaration_says_source_help_choices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said", "hint"),
+    ("values", "message", "hint"),
     [
         ({"size": 0}, "size is 0: it must be at least 1", None),
         ({"how": "fats"}, "how is 'fats'; it can be fast, slow", "did you mean 'fast'?"),
         ({"who": ("me", "us")}, "who is 'us'; it can be me, you", None),
     ],
 )
-def test_a_value_outside_its_declaration_is_refused(values: dict[str, object], said: str, hint: str | None) -> None:
+def test_a_value_outside_its_declaration_is_refused(values: dict[str, object], message: str, hint: str | None) -> None:
     with pytest.raises(OptionError) as caught:
         Options(**values)  # type: ignore[arg-type]
-    assert str(caught.value) == said and caught.value.hint == hint
+    assert str(caught.value) == message and caught.value.hint == hint
 
 
 def test_none_and_nothing_pass() -> None:
@@ -43,8 +43,8 @@ def test_none_and_nothing_pass() -> None:
 
 
 def test_flags_that_were_not_given_are_none() -> None:
-    assert given(Options, {"size": None, "who": [], "out": "x"}) == {"size": None, "who": None}
-    assert given(Options, {"size": 0}) == {"size": 0}
+    assert flag_values(Options, {"size": None, "who": [], "out": "x"}) == {"size": None, "who": None}
+    assert flag_values(Options, {"size": 0}) == {"size": 0}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -58,10 +58,10 @@ time.sleep(60)
 """
 
 
-def started(how: str, child: str, told: Path) -> tuple["subprocess.Popen[bytes]", int]:
+def started(how: str, child: str, pid_file: Path) -> tuple["subprocess.Popen[bytes]", int]:
     """Return a process that has started another one, and that one's number."""
-    parent = subprocess.Popen([sys.executable, "-c", STARTER, how, child, str(told)], stderr=subprocess.DEVNULL)
-    return parent, int(wait_for(told))
+    parent = subprocess.Popen([sys.executable, "-c", STARTER, how, child, str(pid_file)], stderr=subprocess.DEVNULL)
+    return parent, int(wait_for(pid_file))
 
 
 @pytest.mark.parametrize("how", ["start", "follow"])
@@ -135,17 +135,17 @@ def test_ctrl_c_there_is_ctrl_c_here(code: str) -> None:
 
 
 def test_a_worker_adds_to_the_log_and_only_its_own_lines_come_back(tmp_path: Path) -> None:
-    seen: list[bool] = []
+    calls: list[bool] = []
     (tmp_path / "log.txt").write_text("an older run\n")
     ended = follow(
         [sys.executable, "-c", "import os; print(os.environ['FRUIT'])"],
         log=tmp_path / "log.txt",
         environment={"FRUIT": "plum"},
-        watch=lambda: seen.append(True),
+        watch=lambda: calls.append(True),
     )
     assert ended == Ended(0, "plum\n")
     assert (tmp_path / "log.txt").read_text() == "an older run\nplum\n"
-    assert seen
+    assert calls
 
 
 # ---- a process ends with its parent -------------------------------------------------------------
@@ -250,12 +250,12 @@ def test_a_trace_is_a_fault_of_ours_with_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(9, "killed by SIGKILL, probably for lack of memory;"), (11, "killed by SIGSEGV;")]
+    ("number", "message"), [(9, "killed by SIGKILL, probably for lack of memory;"), (11, "killed by SIGSEGV;")]
 )
-def test_a_killed_worker_lacks_something_of_the_machine(tmp_path: Path, number: int, said: str) -> None:
+def test_a_killed_worker_lacks_something_of_the_machine(tmp_path: Path, number: int, message: str) -> None:
     fault = worked(tmp_path / "run", f"print('step 3', flush=True); os.kill(os.getpid(), {number})")
     assert isinstance(fault, EnvironmentLack) and fault.exit_code == 4
-    assert said in str(fault) and str(fault).endswith("step 3")
+    assert message in str(fault) and str(fault).endswith("step 3")
 
 
 def test_words_that_are_damaged_are_none(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_default_says_its_section(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[step]\nbetta = 1", "no option 'betta'"),
         ("[step]\nbeta = 'x'", "'x' is not a number"),
@@ -61,8 +61,8 @@ def test_default_says_its_section(tmp_path: Path) -> None:
         ('extends = "nowhere"', "no recipe 'nowhere'"),
     ],
 )
-def test_a_wrong_recipe_names_file_and_fault(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_a_wrong_recipe_names_file_and_fault(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         recipe.resolve("step", Options, load(tmp_path, text))
 
 
@@ -102,7 +102,7 @@ def test_every_shipped_recipe_resolves_and_lists_its_decisions(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "hint"),
+    ("text", "message", "hint"),
     [
         ("[dop]\nbeta = 0.5", "mine.toml: a recipe has no section [dop]", "did you mean 'dpo'?"),
         ("[binarise]\nties = 'drop'", "a recipe has no section [binarise]", "did you mean 'binarize'?"),
@@ -116,10 +116,10 @@ def test_every_shipped_recipe_resolves_and_lists_its_decisions(name: str) -> Non
         ("[[interpretations]]\nwat = 'x'", "interpretations holds something other than notes", "with what ="),
     ],
 )
-def test_a_name_that_nothing_reads_is_refused(tmp_path: Path, text: str, said: str, hint: str) -> None:
+def test_a_name_that_nothing_reads_is_refused(tmp_path: Path, text: str, message: str, hint: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(tmp_path, text, sections=SECTIONS)
-    assert said in str(caught.value) and hint in str(caught.value.hint)
+    assert message in str(caught.value) and hint in str(caught.value.hint)
 
 
 def test_a_name_that_nothing_reads_is_refused_in_the_base_too(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_recipe_without_toml_at_its_end_is_a_shipped_one(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names = 5", "names: 5 is not a list"),
         ("names = true", "names: True is not a list"),
@@ -218,8 +218,8 @@ def test_a_recipe_without_toml_at_its_end_is_a_shipped_one(tmp_path: Path, name:
         ("beta = 1" + 400 * "0", "is not a number"),
     ],
 )
-def test_a_value_of_another_type_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_a_value_of_another_type_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         recipe.resolve("step", Options, load(tmp_path, f"[step]\n{text}"))
 
 

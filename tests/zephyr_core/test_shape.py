@@ -34,7 +34,7 @@ def test_what_fits_has_no_fault_and_other_keys_may_hold_anything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"kind": "c"}, "kind is 'c', not 'a' or 'b'"),
         ({"splits": {"train": {"rows": True}}}, "splits.train.rows is True, not an integer"),
@@ -47,8 +47,8 @@ def test_what_fits_has_no_fault_and_other_keys_may_hold_anything() -> None:
         ({"extra": None}, "extra is None, not an integer"),
     ],
 )
-def test_the_first_key_that_does_not_fit_is_named(change: dict[str, object], said: str) -> None:
-    assert misfit(GOOD | change, Whole) == said
+def test_the_first_key_that_does_not_fit_is_named(change: dict[str, object], message: str) -> None:
+    assert misfit(GOOD | change, Whole) == message
 
 
 def test_a_key_that_is_missing_is_named_and_a_whole_of_another_type_too() -> None:

@@ -33,8 +33,8 @@ def test_many_dialogues_render_as_each_by_itself():
 
 def test_generation_markers_add_no_byte_and_name_the_replies():
     chat = small_chat()
-    given = chat.tokenizer.apply_chat_template(DIALOGUE, return_assistant_tokens_mask=True, return_dict=True)
-    marked = [token for token, mask in zip(given["input_ids"], given["assistant_masks"], strict=True) if mask]
+    encoding = chat.tokenizer.apply_chat_template(DIALOGUE, return_assistant_tokens_mask=True, return_dict=True)
+    marked = [token for token, mask in zip(encoding["input_ids"], encoding["assistant_masks"], strict=True) if mask]
     assert chat.tokenizer.decode(marked) == "Hello!\n\nYes?</s></s>"
     bare = ZEPHYR_TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")
     assert chat.tokenizer.apply_chat_template(DIALOGUE, tokenize=False, chat_template=bare) == TEXT
@@ -75,8 +75,8 @@ def test_pad_is_eos_only_where_there_is_none():
     assert (added.tokenizer.pad_token, added.record()["pad_added"]) == ("</s>", True)
     tokenizer = small_tokenizer()
     tokenizer.pad_token = tokenizer.unk_token
-    kept = Chat(tokenizer)
-    assert (kept.tokenizer.pad_token, kept.record()["pad_added"]) == ("<unk>", False)
+    own = Chat(tokenizer)
+    assert (own.tokenizer.pad_token, own.record()["pad_added"]) == ("<unk>", False)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_what_only_the_template_may_say_is_escaped(text: str, clean: str):
     tokenizer = small_tokenizer()
     tokenizer.add_tokens([special("<tool>")], special_tokens=True)
     tokenizer.add_tokens(["egg timer"])
-    [message], found = Chat(tokenizer).clean(turns(text))
+    [message], cleaned = Chat(tokenizer).clean(turns(text))
     assert message == {"role": "user", "content": clean}
-    assert found == Cleaned(escaped=len(clean) - len(text))
+    assert cleaned == Cleaned(escaped=len(clean) - len(text))
 
 
 def test_escaped_text_becomes_no_special_token():
@@ -115,15 +115,15 @@ def test_escaped_text_becomes_no_special_token():
     [("\n\nHi", "Hi"), (" \n\t\n  Hi\n", "Hi\n"), ("\r\nHi", "Hi"), (" ", ""), ("Hi\n\n Ho", "Hi\n\n Ho")],
 )
 def test_white_space_at_the_head_of_a_reply_goes(text: str, clean: str):
-    messages, found = small_chat().clean(turns(text, text))
+    messages, cleaned = small_chat().clean(turns(text, text))
     assert [message["content"] for message in messages] == [text, clean]
-    assert found == Cleaned(stripped_turns=int(text != clean))
+    assert cleaned == Cleaned(stripped_turns=int(text != clean))
 
 
 def test_markers_of_zephyr_are_plain_text_to_another_template():
-    messages, found = small_chat("{{ messages[0]['content'] + eos_token }}").clean(turns("<|user|></s>"))
+    messages, cleaned = small_chat("{{ messages[0]['content'] + eos_token }}").clean(turns("<|user|></s>"))
     assert messages[0]["content"] == "<|user|>< /s>"
-    assert found.escaped == 1
+    assert cleaned.escaped == 1
 
 
 def test_the_tokenizer_digest_hangs_on_the_vocabulary_and_not_on_earlier_calls():
@@ -137,4 +137,4 @@ def test_offsets_cover_spaces_whatever_the_tokenizer_trims():
     encoding = chat.encode([" hot water"])[0]
     assert [span for span in encoding.offsets if span[0] == span[1]] == []
     assert encoding.offsets[0][0] == 0
-    assert all(left[1] == right[0] for left, right in pairwise(encoding.offsets))
+    assert all(one[1] == following[0] for one, following in pairwise(encoding.offsets))

@@ -9,7 +9,7 @@ from zephyr_core import this_code
 
 
 @pytest.fixture
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two packages, of which one is zephyr's."""
     for name in ("zephyr_data/rules/words.py", "zephyr_data/rules/words.toml", "other/words.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -30,15 +30,15 @@ def digest() -> str:
     ("name", "is_code"),
     [("zephyr_data/rules/words.py", True), ("zephyr_data/rules/words.toml", False), ("other/words.py", False)],
 )
-def test_a_changed_python_file_of_zephyr_is_another_code(beside: Path, name: str, is_code: bool) -> None:
+def test_a_changed_python_file_of_zephyr_is_another_code(packages: Path, name: str, is_code: bool) -> None:
     before = digest()
-    (beside / name).write_text("2\n")
+    (packages / name).write_text("2\n")
     assert (digest() != before) == is_code
 
 
-def test_a_file_under_another_name_is_another_code(beside: Path) -> None:
+def test_a_file_under_another_name_is_another_code(packages: Path) -> None:
     before = digest()
-    (beside / "zephyr_data/rules/words.py").rename(beside / "zephyr_data/rules/others.py")
+    (packages / "zephyr_data/rules/words.py").rename(packages / "zephyr_data/rules/others.py")
     assert digest() != before
 
 

@@ -18,8 +18,8 @@ def completion(response: str | None, *ratings: object, overall: object = None, m
     """An answer in raw UltraFeedback shape; ratings go to the four aspects in their order."""
     names = ("instruction_following", "honesty", "truthfulness", "helpfulness")
     annotations = {name: {"Rating": rating, "Rationale": ""} for name, rating in zip(names, ratings, strict=False)}
-    found = {"model": model, "response": response, "annotations": annotations, "fine-grained_score": None}
-    return {**found, "overall_score": overall, "critique": "", "principle": "honesty", "custom_system_prompt": ""}
+    answer = {"model": model, "response": response, "annotations": annotations, "fine-grained_score": None}
+    return {**answer, "overall_score": overall, "critique": "", "principle": "honesty", "custom_system_prompt": ""}
 
 
 def raw(instruction: object, completions: object, **more: object) -> str:
@@ -119,8 +119,8 @@ def pairs_by_hand(  # noqa: PLR0911  one case after the other
 
 def pairs(out: Path, *splits: str) -> list[dict[str, Any]]:
     """The rows of the splits, prefs unless named, in the order of their prompts."""
-    found = [pl.read_parquet(out / "data" / f"{split}-*.parquet") for split in splits or PREFS]
-    return pl.concat(found).sort("prompt_id").rows(named=True)
+    tables = [pl.read_parquet(out / "data" / f"{split}-*.parquet") for split in splits or PREFS]
+    return pl.concat(tables).sort("prompt_id").rows(named=True)
 
 
 def texts(out: Path) -> dict[str, tuple[str, str]]:

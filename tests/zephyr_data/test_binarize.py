@@ -60,8 +60,8 @@ def test_blocks_of_a_stopped_run_with_other_options_are_not_reused(
         patch.setattr("zephyr_data.engine.pipeline.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         binarize(path)
     again = binarize(path, **other)
-    told = capsys.readouterr().err
-    assert "starting over: " in told and f"{next(iter(other))} changed since" in told
+    stderr = capsys.readouterr().err
+    assert "starting over: " in stderr and f"{next(iter(other))} changed since" in stderr
     assert same(again, binarize(path, out="fresh", **other))
 
 
@@ -108,8 +108,8 @@ def test_sums_audit_and_measures(write: Write, binarize: Make, tmp_path: Path) -
     assert (counts["chosen_characters"], counts["rejected_characters"]) == (21, 21)
     assert counts["margins"] == {"2.0": 3}
     assert counts["wins"] == {"m-equal": 1, "m-long answer": 1, "m-short": 1}
-    kept = pl.read_parquet(tmp_path / "pairs" / "audit" / "kept.parquet")
-    for row in kept.rows(named=True):
+    kept_rows = pl.read_parquet(tmp_path / "pairs" / "audit" / "kept.parquet")
+    for row in kept_rows.rows(named=True):
         split = pl.read_parquet(tmp_path / "pairs" / "data" / f"{row['split']}-*.parquet")
         assert split["prompt_id"][row["row"]] == row["prompt_id"]
     dropped = pl.read_parquet(tmp_path / "pairs" / "dropped_rows" / "dropped.parquet")

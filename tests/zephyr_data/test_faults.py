@@ -19,7 +19,7 @@ def words(step: str, source: Path, out: Path) -> list[object]:
     return ["data", step, source, "--workers", 1, "--json", "--out", out]
 
 
-def made(words: list[object]) -> tuple[dict[str, Any], str]:
+def digests_and_news(words: list[object]) -> tuple[dict[str, Any], str]:
     """Return the digests of a dataset that a command makes, and what it says about it."""
     done = zephyr(*words, code=SMALL_BLOCKS)
     assert done.returncode == 0, done.stderr
@@ -31,8 +31,11 @@ def three_blocks_of(out: Path) -> Callable[[], bool]:
 
 
 def continues_to_the_same(step: str, source: Path, out: Path) -> bool:
-    (again, said), (undisturbed, _) = made(words(step, source, out)), made(words(step, source, source.parent / "other"))
-    return "continuing: " in said and again == undisturbed
+    (again, stderr), (undisturbed, _) = (
+        digests_and_news(words(step, source, out)),
+        digests_and_news(words(step, source, source.parent / "other")),
+    )
+    return "continuing: " in stderr and again == undisturbed
 
 
 def test_a_disk_that_fills_up_half_way_ends_with_4_and_the_same_command_continues(

@@ -55,10 +55,10 @@ def test_with_the_hub_switched_off_the_cache_gives_the_same_dataset(lab: Environ
 
 
 def test_unknown_revision_and_dataset_are_named(lab: Environment, tmp_path: Path) -> None:
-    for arguments, said in ((("lab/chats", "--revision", "nope"), "revision nope"), (("lab/none",), "lab/none")):
+    for arguments, message in ((("lab/chats", "--revision", "nope"), "revision nope"), (("lab/none",), "lab/none")):
         done = zephyr("data", "clean-ultrachat", *arguments, "--out", tmp_path / "out", **lab)
         assert done.returncode == 4
-        assert said in done.stderr and "--recipe tiny" in done.stderr
+        assert message in done.stderr and "--recipe tiny" in done.stderr
 
 
 def test_a_dataset_without_a_readable_file_is_refused(lab: Environment, hub_server: HubServer, tmp_path: Path) -> None:

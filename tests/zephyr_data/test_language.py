@@ -95,10 +95,10 @@ def test_the_detector_does_not_waver() -> None:
 @pytest.mark.parametrize(("name", "code"), [("en", "en"), ("fr", "fr"), ("ja", "ja"), ("pt", "pt"), ("zh", "zh")])
 def test_real_questions(name: str, code: str) -> None:
     lines = shared(f"multilingual/llmzoo_{name}100.jsonl").read_text().splitlines()
-    found = [detect(json.loads(line)["query"]) for line in lines]
-    assert sum(label == code for label in found) >= 98
+    labels = [detect(json.loads(line)["query"]) for line in lines]
+    assert sum(label == code for label in labels) >= 98
     if code == "en":
-        assert set(found) <= {"en", UNDETERMINED}
+        assert set(labels) <= {"en", UNDETERMINED}
 
 
 SCRIPTS = (  # letters that the package treats each in its own way, and a few that it does not know
@@ -159,7 +159,7 @@ def test_the_fast_detector_is_the_package_to_the_last_bit(package: Any) -> None:
         slow = package.create()
         slow.append(text)
         try:
-            expected = [(found.lang, found.prob) for found in slow.get_probabilities()]
+            expected = [(guess.lang, guess.prob) for guess in slow.get_probabilities()]
         except LangDetectException:
             expected = []
         assert guesses(text) == expected, text
@@ -176,9 +176,9 @@ def test_the_profiles_are_the_packages(package: Any) -> None:
 
 def naively_english(text: str) -> bool:
     words = text.count(" ") + 1
-    found = re.findall(rf"\b(?:{'|'.join(ONLY_ENGLISH)})\b", text, re.IGNORECASE)
+    english = re.findall(rf"\b(?:{'|'.join(ONLY_ENGLISH)})\b", text, re.IGNORECASE)
     odd = len(text.encode()) - len(text)
-    return words >= 10 and len(found) >= max(2, 0.06 * words) and odd <= 0.02 * len(text.encode()) + 4
+    return words >= 10 and len(english) >= max(2, 0.06 * words) and odd <= 0.02 * len(text.encode()) + 4
 
 
 def test_the_cheap_test_of_english_is_the_whole_one() -> None:

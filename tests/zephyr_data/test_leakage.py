@@ -51,10 +51,10 @@ def test_truthful_qa_goes_and_its_prompts_elsewhere_go_with_it(write: Write, bin
 
 def test_a_copy_is_told_by_its_last_turn(write: Write, binarize: Make) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    asked = [*turns, {"role": "user", "content": "do PIGS fly"}]
+    dialogue = [*turns, {"role": "user", "content": "do PIGS fly"}]
     lines = [
         generic("Do pigs fly?", [2, 1], source="truthful_qa"),
-        generic(asked, [2, 1]),
+        generic(dialogue, [2, 1]),
         generic([{"role": "user", "content": "Do pigs fly?"}, turns[1], {"role": "user", "content": "Bye"}], [2, 1]),
     ]
     dropped = binarize(write(lines))["counts"]["dropped"]

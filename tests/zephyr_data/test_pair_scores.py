@@ -71,8 +71,8 @@ def test_tens_that_were_ones(
     repaired = int(suspicious != "as-read")
     assert content["counts"]["repaired_scores"] == repaired
     changes = pl.read_parquet(tmp_path / "pairs" / "audit" / "rewritten.parquet")
-    told = [("score", "ten-for-one", 0, "10.0 (mean rating 2.0)", "1.0")] * repaired
-    assert changes.select("stage", "rule", "turn", "before", "after").rows() == told
+    edits = [("score", "ten-for-one", 0, "10.0 (mean rating 2.0)", "1.0")] * repaired
+    assert changes.select("stage", "rule", "turn", "before", "after").rows() == edits
     rules = pl.read_parquet(tmp_path / "pairs" / "audit" / "rules.parquet").filter(rule="suspicious-ten")
     assert rules.height == repaired and rules["hit_rows"].sum() == repaired
 

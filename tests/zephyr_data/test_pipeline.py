@@ -115,7 +115,7 @@ def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     import gzip
 
     from zephyr_data.cleaning.ultrachat import CLEANING
-    from zephyr_data.engine.workers import Job, run_blocks
+    from zephyr_data.engine.workers import BlockJob, run_blocks
     from zephyr_data.options import CleanOptions
     from zephyr_data.sources.blocks import Block, read_blocks
     from zephyr_data.sources.files import RawFile
@@ -126,7 +126,7 @@ def test_a_finished_block_lets_its_data_go(tmp_path: Path) -> None:
     blocks = [item for item in read_blocks(file, block_bytes=20_000) if isinstance(item, Block)]
     assert len(blocks) > 1 and all(block.data for block in blocks)
     for _ in ("worked", "found done"):
-        done = list(run_blocks(blocks, Job(CLEANING, CleanOptions(), tmp_path), 1))
+        done = list(run_blocks(blocks, BlockJob(CLEANING, CleanOptions(), tmp_path), 1))
         assert [item.block.data for item in done] == [None] * len(blocks)
         assert sum(item.rows for item in done) == len(sample_lines())
 
@@ -149,9 +149,9 @@ def test_limit_reads_the_first_rows(write: Write, clean: Clean) -> None:
 def test_again_is_a_no_op_and_otherwise_is_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
     path = write(sample_lines())
     first = clean(path)
-    written = (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns
+    mtime = (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns
     assert clean(path) == first
-    assert (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns == written
+    assert (tmp_path / "out" / manifest.NAME).stat().st_mtime_ns == mtime
     with pytest.raises(UsageError, match="these differ: seed"):
         clean(path, seed=7)
     path.write_bytes(path.read_bytes() + dialogue("What is a plum?", "A plum is a fruit.").encode())
@@ -252,7 +252,7 @@ def test_a_change_of_size_alone_reuses_the_blocks(
 
 def test_a_second_run_into_one_folder_is_refused(write: Write, clean: Clean, tmp_path: Path) -> None:
     path = write(sample_lines())
-    with Work(tmp_path / "out").held(), pytest.raises(RunInProgress, match="another run"):
+    with Work(tmp_path / "out").lock(), pytest.raises(RunInProgress, match="another run"):
         clean(path)
 
 
@@ -298,7 +298,7 @@ def test_a_full_disk_says_so_and_a_later_run_continues(
         path = write(sample_lines())
         with pytest.raises(NoSpace, match="are free"):
             clean(path, out="small/out")
-        monkeypatch.setattr("zephyr_data.run.WORK_SHARE", 0.0)
+        monkeypatch.setattr("zephyr_data.make.WORK_SHARE", 0.0)
         with pytest.raises(NoSpace, match="no space left while writing") as caught:
             clean(path, out="small/out")
         assert caught.value.exit_code == 4
@@ -328,11 +328,11 @@ def test_verify_finds_each_kind_of_damage(clean: Clean, tmp_path: Path) -> None:
     verify(out)
     shard = next((out / "data").glob("train_sft-*"))
 
-    def broken(damage: Callable[[Path], object], said: str) -> None:
+    def broken(damage: Callable[[Path], object], message: str) -> None:
         copy = tmp_path / "copy"
         shutil.copytree(out, copy)
         damage(copy)
-        with pytest.raises(ContractBroken, match=said):
+        with pytest.raises(ContractBroken, match=message):
             verify(copy)
         shutil.rmtree(copy)
 

@@ -19,8 +19,10 @@ Answers = list[tuple[str | None, str | None, float | None]]
 
 def outcome(rows: Sequence[tuple[str, Answers]], **options: object) -> list[list[tuple[int, int]] | str]:
     """For each row its pairs as places, or the reason for having none."""
-    chosen = BinarizeOptions(**options)  # type: ignore[arg-type]
-    table = choose_pairs(chosen, rules.load(chosen.rules))(mark_unpairable(chosen)(rated_table(list(rows))))
+    binarize_options = BinarizeOptions(**options)  # type: ignore[arg-type]
+    table = choose_pairs(binarize_options, rules.load(binarize_options.rules))(
+        mark_unpairable(binarize_options)(rated_table(list(rows)))
+    )
     return [
         reason or [(pair["chosen"], pair["rejected"]) for pair in pairs]
         for pairs, reason in table.select("pairs", "dropped_by").rows()
@@ -41,12 +43,12 @@ def one(
 
 def test_random_draws_a_strictly_lower_one_by_the_keyed_draw() -> None:
     # b is best; strictly lower are a, c, d in canonical order
-    wanted = [0, 2, 3][draw(42, "rejected", text_key("p"), 3)]
-    assert one([1, 5, 2, 3]) == [(1, wanted)]
+    expected = [0, 2, 3][draw(42, "rejected", text_key("p"), 3)]
+    assert one([1, 5, 2, 3]) == [(1, expected)]
     # a ties with b, so lower are c and d; the tie is drawn between a and b
     best = [0, 1][draw(42, "tie", text_key("p"), 2)]
-    wanted = [2, 3][draw(42, "rejected", text_key("p"), 2)]
-    assert one([5, 5, 2, 3]) == [(best, wanted)]
+    expected = [2, 3][draw(42, "rejected", text_key("p"), 2)]
+    assert one([5, 5, 2, 3]) == [(best, expected)]
 
 
 def test_random_any_draws_among_all_others_ties_too() -> None:
@@ -172,9 +174,9 @@ def test_pairs_are_those_of_the_oracle(
 ) -> None:
     if rejected == "h4-v1":
         ties = "first"
-    found = outcome(rows, rejected=rejected, ties=ties, min_margin=margin, seed=seed)
-    wanted = [pairs_by_hand(prompt, answers, rejected, ties, margin, seed) for prompt, answers in rows]
-    assert [[] if isinstance(pairs, str) else pairs for pairs in found] == wanted
+    results = outcome(rows, rejected=rejected, ties=ties, min_margin=margin, seed=seed)
+    expected = [pairs_by_hand(prompt, answers, rejected, ties, margin, seed) for prompt, answers in rows]
+    assert [[] if isinstance(pairs, str) else pairs for pairs in results] == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -195,6 +197,6 @@ def test_each_lower_answer_is_drawn_about_equally_often() -> None:
         (f"prompt {number}", [(text, "m", score) for text, score in zip("abcd", [5.0, 1, 2, 3], strict=True)])
         for number in range(3000)
     ]
-    drawn = Counter(pairs[0][1] for pairs in outcome(rows))
-    chi_square = sum((count - 1000) ** 2 / 1000 for count in drawn.values())
-    assert set(drawn) == {1, 2, 3} and chi_square < 13.8, drawn  # p = 0.001 with two degrees of freedom
+    counts = Counter(pairs[0][1] for pairs in outcome(rows))
+    chi_square = sum((count - 1000) ** 2 / 1000 for count in counts.values())
+    assert set(counts) == {1, 2, 3} and chi_square < 13.8, counts  # p = 0.001 with two degrees of freedom

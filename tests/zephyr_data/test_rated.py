@@ -30,8 +30,8 @@ def parsed(path: Path, **options: Any) -> pl.DataFrame:
 
 
 def ratings(*answers: dict[str, Any], write: Write) -> list[list[float]]:
-    (found,) = parsed(write([raw("p", list(answers))]))["completions"].to_list()
-    return [[rating["rating"] for rating in answer["ratings"]] for answer in found]
+    (completions,) = parsed(write([raw("p", list(answers))]))["completions"].to_list()
+    return [[rating["rating"] for rating in answer["ratings"]] for answer in completions]
 
 
 def test_a_raw_row(write: Write) -> None:
@@ -54,7 +54,7 @@ def test_ratings_of_every_type(write: Write) -> None:
     def aspects(value: object) -> dict[str, Any]:
         return {**completion("x"), "annotations": value}
 
-    found = ratings(
+    values = ratings(
         completion("x", "5", "N/A", " n/a ", ""),
         completion("x", 4, 3.5, None),
         aspects({"honesty": [], "helpfulness": {}, "truthfulness": None}),
@@ -65,23 +65,25 @@ def test_ratings_of_every_type(write: Write) -> None:
         completion("x", "NaN", "5.0", ".5", "2e0"),
         write=write,
     )
-    assert found == [[5.0], [3.5, 4.0], [], [3.0, 4.0], [], [], [2.0, 4.0], [2.0, 5.0]]
+    assert values == [[5.0], [3.5, 4.0], [], [3.0, 4.0], [], [], [2.0, 4.0], [2.0, 5.0]]
 
 
 @pytest.mark.parametrize(
     "value", ["5 (good)", "6", 0, "0", True, "inf", -1, {"a": 1}, {"Score": "4"}, "five", "1_0", "٤", math.inf]
 )
 def test_an_unreadable_rating_is_left_out_and_kept_for_the_audit(write: Write, value: object) -> None:
-    (found,) = parsed(write([raw("p", [completion("x", value, "3"), completion("y", "2")])]))["completions"].to_list()
-    assert [rating["rating"] for rating in found[0]["ratings"]] == [3.0]
-    assert found[0]["unreadable"] == str(value) and found[1]["unreadable"] is None
+    (completions,) = parsed(write([raw("p", [completion("x", value, "3"), completion("y", "2")])]))[
+        "completions"
+    ].to_list()
+    assert [rating["rating"] for rating in completions[0]["ratings"]] == [3.0]
+    assert completions[0]["unreadable"] == str(value) and completions[1]["unreadable"] is None
 
 
 def test_nan_of_exported_tables_is_a_missing_score(write: Write) -> None:
     line = raw("p", [completion("x", "5", overall=math.nan), completion("y", "2", overall=3.0)])
     assert "NaN" in line
-    (found,) = parsed(write([line]))["completions"].to_list()
-    assert [answer["overall"] for answer in found] == [None, 3.0] and found[0]["unreadable"] is None
+    (completions,) = parsed(write([line]))["completions"].to_list()
+    assert [answer["overall"] for answer in completions] == [None, 3.0] and completions[0]["unreadable"] is None
 
 
 def test_generic_tables(write: Write, tmp_path: Path) -> None:
@@ -149,8 +151,8 @@ def test_the_turn_and_text_of_a_fault(write: Write) -> None:
     good = generic([{"role": "user", "content": "p"}], [1, 2])
     nul = generic([{"role": "user", "content": "p"}], [1, 2], ["a", "b\0"])
     table = parsed(write([good, generic(turns, [1, 2]), nul]))
-    told = table.select("dropped_by", "dropped_turn", "matched").rows()
-    assert told == [(None, None, None), ("read/unknown-role", 2, "Bless you."), ("read/nul-in-text", 1, "b\0")]
+    verdicts = table.select("dropped_by", "dropped_turn", "matched").rows()
+    assert verdicts == [(None, None, None), ("read/unknown-role", 2, "Bless you."), ("read/nul-in-text", 1, "b\0")]
 
 
 def test_a_key_twice_is_seen_whatever_the_texts_hold(write: Write) -> None:

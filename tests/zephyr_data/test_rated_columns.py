@@ -37,9 +37,9 @@ def read(path: Path, monkeypatch: pytest.MonkeyPatch, *, is_fast: bool) -> tuple
 def both_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast, slow = (read(path, monkeypatch, is_fast=is_fast) for is_fast in (True, False))
     assert fast[1] == slow[1] and [shape for _, shape in fast[0]] == [shape for _, shape in slow[0]]
-    for (found, _), (expected, _) in zip(fast[0], slow[0], strict=True):
-        assert found.schema == expected.schema
-        assert repr(found.rows()) == repr(expected.rows()), "repr, since 0.0 == -0.0"
+    for (actual, _), (expected, _) in zip(fast[0], slow[0], strict=True):
+        assert actual.schema == expected.schema
+        assert repr(actual.rows()) == repr(expected.rows()), "repr, since 0.0 == -0.0"
 
 
 TEXTS = ["p", "Name a plum.", "é 你好 😀", 'a "quote": \\', "line\nbreak\t\r"]
@@ -94,12 +94,12 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
             "score": pick(scores),
             "model": often(["m", "gpt-4"], ODD_TEXTS),
         }
-        held = {name: value for name, value in fields.items() if name in columns and draw(st.integers(0, 9))}
-        return often([{"response": often(TEXTS, ODD_TEXTS), **held}], [held, None, "x"])
+        some_fields = {name: value for name, value in fields.items() if name in columns and draw(st.integers(0, 9))}
+        return often([{"response": often(TEXTS, ODD_TEXTS), **some_fields}], [some_fields, None, "x"])
 
     def row() -> dict[str, Any]:
         listed = often([[answer() for _ in range(draw(st.integers(0, 3)))]], [None, "none", {}])
-        found = {
+        fields = {
             prompt: often(TEXTS, ODD_TEXTS),
             answers: listed,
             "id": pick(ids),
@@ -108,7 +108,7 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
         more = often(
             [{}], [{"prompt": "other"}, {"unused": {"a": [1, "x"]}}, {"id": None, "prompt_id": "x"}, {"x": math.nan}]
         )
-        return {**found, **more}
+        return {**fields, **more}
 
     return [row() for _ in range(draw(st.integers(1, 5)))]
 
@@ -163,7 +163,7 @@ def test_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_plain_rows_are_read_by_columns(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = raw("p", [completion("a", "5", "N/A", overall=8.5), completion("b", "2", "1", overall=3.0)])
     rows, read_row = list[dict[str, Any]](), rated.read_row
-    monkeypatch.setattr(rated, "read_row", lambda *given: rows.append(given[0]) or read_row(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(rated, "read_row", lambda *row: rows.append(row[0]) or read_row(*row))  # type: ignore[func-returns-value]
     for lines, count in (
         ([good] * 3, 0),
         ([generic("p", [1.5, 2.5])] * 3, 0),

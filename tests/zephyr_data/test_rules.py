@@ -97,7 +97,7 @@ def test_blanking_keeps_the_length_in_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[[drop", "not valid TOML"),
         ("[[drip]]\nid = 'a'", "unknown table 'drip'"),
@@ -112,8 +112,8 @@ def test_blanking_keeps_the_length_in_bytes() -> None:
         (RULE.replace("bad", "{{nope}}"), "{{nope}} is not in"),
     ],
 )
-def test_a_wrong_rule_names_file_rule_and_fault(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(RuleError, match=said):
+def test_a_wrong_rule_names_file_rule_and_fault(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RuleError, match=message):
         load(tmp_path, text)
 
 
@@ -146,8 +146,8 @@ def test_cut_ends_before_the_bad_exchange_and_drops_what_would_be_empty(
     assert cut["counts"]["kept_rows"] == 1
     assert (cut["counts"]["cut_rows"], cut["counts"]["cut_turns"]) == (1, 2)
     assert cut["counts"]["dropped"] == {"phrases/a": 1}
-    kept = pl.read_parquet(tmp_path / "out" / "data" / "*_sft-*.parquet")["messages"][0]
-    assert [message["content"] for message in kept] == list(CUT[0][:4])
+    messages = pl.read_parquet(tmp_path / "out" / "data" / "*_sft-*.parquet")["messages"][0]
+    assert [message["content"] for message in messages] == list(CUT[0][:4])
     record = pl.read_parquet(tmp_path / "out" / "audit" / "rewritten.parquet").row(0, named=True)
     assert (record["stage"], record["rule"], record["turn"], record["before"]) == ("phrases", "a", 4, "so bad")
 

@@ -92,10 +92,10 @@ def test_the_quick_way_for_ascii_is_the_slow_way(text: str) -> None:
 def test_whole_prompts_are_drawn_as_near_as_they_allow(prompts: list[int], rows: int) -> None:
     sums = [sum(prompt < limit for prompt in prompts) for limit in range(10)]
     nearest = min(sums, key=lambda total: (abs(total - rows), total))
-    drawn = drawn_first(pl.Series(prompts, dtype=pl.UInt64), rows).to_list()
-    assert sum(drawn) == nearest
-    chosen = {prompt for prompt, is_drawn in zip(prompts, drawn, strict=True) if is_drawn}
-    assert chosen == set(sorted(set(prompts))[: len(chosen)])
+    is_first = drawn_first(pl.Series(prompts, dtype=pl.UInt64), rows).to_list()
+    assert sum(is_first) == nearest
+    first_prompts = {prompt for prompt, is_drawn in zip(prompts, is_first, strict=True) if is_drawn}
+    assert first_prompts == set(sorted(set(prompts))[: len(first_prompts)])
 
 
 @given(
@@ -142,9 +142,9 @@ def test_dialogues_of_one_prompt_stay_together(write: Write, clean: Clean, tmp_p
         for number in range(200)
     ]
     clean(write(rows), size=150, test_share=0.2)
-    kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
-    assert (kept.group_by("prompt_id").agg(pl.col("split").n_unique())["split"] == 1).all()
-    assert (kept.group_by("prompt_id").len()["len"] == 10).all()
+    kept_rows = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
+    assert (kept_rows.group_by("prompt_id").agg(pl.col("split").n_unique())["split"] == 1).all()
+    assert (kept_rows.group_by("prompt_id").len()["len"] == 10).all()
 
 
 def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
@@ -155,11 +155,11 @@ def test_one_row_too_many_is_left_out_and_the_draw_is_that_of_selection(
     assert clean(path, size=39, test_share=0.1026)["counts"]["dropped"] == {"selection/not-drawn": 1}
     assert clean(path, size=40, test_share=0.1, out="all")["counts"]["dropped"] == {}
     clean(path, size=20, test_share=0.2, out="half")
-    kept = pl.read_parquet(tmp_path / "half" / "audit" / "kept.parquet")
+    kept_rows = pl.read_parquet(tmp_path / "half" / "audit" / "kept.parquet")
     keys = {text_key(prompt): draw(42, "select", text_key(prompt), 2**64) for prompt, _ in rows}
-    assert set(kept["prompt_id"]) == set(sorted(keys, key=keys.__getitem__)[:20])
-    tested = {key: draw(42, "split", key, 2**64) for key in kept["prompt_id"]}
-    assert set(kept.filter(split="test_sft")["prompt_id"]) == set(sorted(tested, key=tested.__getitem__)[:4])
+    assert set(kept_rows["prompt_id"]) == set(sorted(keys, key=keys.__getitem__)[:20])
+    tested = {key: draw(42, "split", key, 2**64) for key in kept_rows["prompt_id"]}
+    assert set(kept_rows.filter(split="test_sft")["prompt_id"]) == set(sorted(tested, key=tested.__getitem__)[:4])
 
 
 @pytest.mark.parametrize(

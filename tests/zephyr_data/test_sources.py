@@ -76,7 +76,7 @@ def test_bytes_that_are_no_text(write: Write) -> None:
 
 
 def messages(*pairs: tuple[str, str], key: str = "messages", role: str = "role", text: str = "content") -> str:
-    return json.dumps({"id": "1", key: [{role: who, text: said} for who, said in pairs]})
+    return json.dumps({"id": "1", key: [{role: who, text: content} for who, content in pairs]})
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ def test_a_compressed_file_comes_in_blocks_of_the_size_asked_for(tmp_path: Path,
     lines = [dialogue(os.urandom(200).hex(), os.urandom(200).hex()) for _ in range(3000)]
     path = tmp_path / f"x.jsonl.{kind}"
     path.write_bytes(packed(kind, "\n".join(lines).encode()))
-    found = [item for item in read_blocks(raw_file(path), block_bytes=300_000) if isinstance(item, Block)]
-    assert sum(block.rows for block in found) == 3000
-    assert all(block.length + 1000 >= 300_000 for block in found[:-1])
-    assert all(block.length < 600_000 for block in found)
+    blocks = [item for item in read_blocks(raw_file(path), block_bytes=300_000) if isinstance(item, Block)]
+    assert sum(block.rows for block in blocks) == 3000
+    assert all(block.length + 1000 >= 300_000 for block in blocks[:-1])
+    assert all(block.length < 600_000 for block in blocks)
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst"])

@@ -78,7 +78,7 @@ def test_slices_and_chunks(rows: int) -> None:
 @given(st.lists(st.lists(st.text(max_size=20) | st.just('","content":"[{,{'), min_size=1, max_size=5), max_size=5))
 def test_rows_without_their_last_message_have_the_digests_of_rows_encoded_anew(dialogues: list[list[str]]) -> None:
     def rows(without: int) -> list[dict[str, Any]]:
-        shown = [turns[: len(turns) - without] for turns in dialogues]
+        parts = [turns[: len(turns) - without] for turns in dialogues]
         return [
             {
                 "prompt": turns[0],
@@ -87,7 +87,7 @@ def test_rows_without_their_last_message_have_the_digests_of_rows_encoded_anew(d
                     {"content": text, "role": ("user", "assistant")[place % 2]} for place, text in enumerate(part)
                 ],
             }
-            for turns, part in zip(dialogues, shown, strict=True)
+            for turns, part in zip(dialogues, parts, strict=True)
         ]
 
     frame = pl.DataFrame(

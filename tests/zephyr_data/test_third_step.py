@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import dialogue, runner, zephyr
-from tests.zephyr_data.toy_step import TOY
+from tests.zephyr_data.toy_step import TOY, ToyOptions
 from zephyr_core import kinds, this_code
 from zephyr_core.options import declared
+from zephyr_core.steps import Step
 from zephyr_data.cleaning.ultrachat import CLEANING
-from zephyr_data.engine.step import FREE, Step
+from zephyr_data.engine.step import FREE, DataStep
 from zephyr_data.pairing.binarize import BINARIZING
-from zephyr_run.report import bars, found
+from zephyr_run.report import bars, on_disk
 from zephyr_train.reader import open_data
 
 ROWS = [dialogue(f"What is {number}?", "A number.", row_id=f"t{number}") for number in (1, 7, 12, 71)]
@@ -47,25 +48,26 @@ def test_its_card_opens_it_and_training_reads_it(toy: Path) -> None:
 
 
 def test_a_page_draws_its_drops(toy: Path) -> None:
-    step = found.read_step(toy, {})
-    drawn = bars.drops(step)
-    assert drawn.index(">read<") < drawn.index(">unheard-of<") and step.counts is not None
+    listed = Step("toy", ("data", "toy"), "dataset", "toy", "toy", ToyOptions, folder="toy", splits=("train_sft",))
+    step = on_disk.files_of(listed, toy, {})
+    picture = bars.drops(step)
+    assert picture.index(">read<") < picture.index(">unheard-of<") and step.counts is not None
 
 
 def test_a_dry_run_shows_its_plan(tmp_path: Path, write: Callable[..., Path]) -> None:
     from zephyr_core import recipe
-    from zephyr_data.run import Request
-    from zephyr_data.run import run as run_step
+    from zephyr_data.make import Request
+    from zephyr_data.make import run as run_step
 
-    asked = Request(recipe.load("tiny"), {"sources": (str(write(ROWS)),)}, tmp_path / "o", dry_run=True)
-    assert "stages: mark unheard-of" in run_step(TOY, asked)[1]
+    request = Request(recipe.load("tiny"), {"sources": (str(write(ROWS)),)}, tmp_path / "o", dry_run=True)
+    assert "stages: mark unheard-of" in run_step(TOY, request)[1]
 
 
 # ---- what a block's result depends on ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [CLEANING, BINARIZING, TOY], ids=lambda step: step.name)
-def test_a_plan_is_every_option_but_those_named_as_free(step: Step) -> None:
+def test_a_plan_is_every_option_but_those_named_as_free(step: DataStep) -> None:
     options = step.options()
     assert set(step.plan(options)) == set(declared(options)) - {*FREE, *step.free}
     assert {*FREE, *step.free} <= set(declared(options)), "a free option that does not exist"
@@ -112,9 +114,9 @@ def test_of_the_floor_a_block_s_code_uses_only_what_is_listed_or_changes_no_row(
     }
     graph = grimp.build_graph("zephyr_core", "zephyr_data")
     files = {name for step in (CLEANING, BINARIZING) for name in this_code.files_of(OF_BLOCKS, step.package)}
-    outside = {"zephyr_data/commands.py", "zephyr_data/run.py", "zephyr_data/known.py", "zephyr_data/steps.py"}
+    outside = {"zephyr_data/commands.py", "zephyr_data/make.py", "zephyr_data/data_steps.py", "zephyr_data/steps.py"}
     modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files - outside]
-    used = {
+    imports = {
         imported.split(".")[1]
         for module in modules
         if module.startswith("zephyr_data")
@@ -123,7 +125,7 @@ def test_of_the_floor_a_block_s_code_uses_only_what_is_listed_or_changes_no_row(
     }
     listed = {Path(name).stem for name in files if name.startswith("zephyr_core/")}
     assert listed == {"keys", "template"}
-    assert used <= listed | no_part_of_rows
+    assert imports <= listed | no_part_of_rows
 
 
 def test_a_step_s_functions_travel_to_workers() -> None:

@@ -21,8 +21,8 @@ Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
 
 
-def restored(text: str, said: str = "") -> str:
-    return restore(text, statistics(), said)[0]
+def restored(text: str, user_text: str = "") -> str:
+    return restore(text, statistics(), user_text)[0]
 
 
 REPAIRED = {
@@ -91,7 +91,7 @@ def test_look_alikes_stay(text: str) -> None:
 
 def test_a_quotation_of_the_user_stays_and_one_of_its_own_does_not() -> None:
     text = 'You wrote "i am late. sorry for it" and that is wrong.'
-    assert restored(text, said="mend this: i am late. sorry for it") == text
+    assert restored(text, user_text="mend this: i am late. sorry for it") == text
     assert restored(text) == 'You wrote "I am late. Sorry for it" and that is wrong.'
 
 
@@ -102,8 +102,8 @@ def test_who_asks_for_case_gets_it(write: Write, clean: Clean, tmp_path: Path) -
         dialogue("a motto for a tea shop", reply),
     ]
     clean(write(rows), duplicates="off")
-    kept = pl.read_parquet(tmp_path / "out" / "data" / "*_sft-*.parquet")["messages"].to_list()
-    assert sorted(row[1]["content"][0] for row in kept) == ["S", "s"]
+    messages = pl.read_parquet(tmp_path / "out" / "data" / "*_sft-*.parquet")["messages"].to_list()
+    assert sorted(row[1]["content"][0] for row in messages) == ["S", "s"]
 
 
 @pytest.mark.parametrize("damaged", REPAIRED)

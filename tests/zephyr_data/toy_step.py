@@ -12,7 +12,7 @@ import pyarrow as pa
 from zephyr_core.keys import text_key
 from zephyr_core.options import value
 from zephyr_data import schemas
-from zephyr_data.engine.step import Reading, SplitRows, Step, Writing
+from zephyr_data.engine.step import DataStep, Reading, SplitRows, Writing
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages.turns import messages
@@ -39,10 +39,10 @@ def _splits(_: ToyOptions) -> dict[str, pa.Schema]:
     return {"train_sft": schemas.SFT}
 
 
-def _rows(kept: pl.DataFrame, _: ToyOptions) -> Iterator[SplitRows]:
-    prompts = kept["turns"].list.first()
-    named = kept.with_columns(prompt=prompts, prompt_id=pl.Series([text_key(text) for text in prompts]))
-    yield SplitRows("train_sft", named.with_columns(messages=messages("turns")), named)
+def _rows(kept_rows: pl.DataFrame, _: ToyOptions) -> Iterator[SplitRows]:
+    prompts = kept_rows["turns"].list.first()
+    rows = kept_rows.with_columns(prompt=prompts, prompt_id=pl.Series([text_key(text) for text in prompts]))
+    yield SplitRows("train_sft", rows.with_columns(messages=messages("turns")), rows)
 
 
-TOY = Step("toy", "dialogues", ToyOptions, Reading(parse), _stages, Writing(_splits, _rows))
+TOY = DataStep("toy", "dialogues", ToyOptions, Reading(parse), _stages, Writing(_splits, _rows))

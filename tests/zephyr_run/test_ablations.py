@@ -199,7 +199,7 @@ def test_a_run_at_work_in_the_same_place_is_waited_for(
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path))
     monkeypatch.setattr(record, "PATIENCE", 0.3)
-    with record.held(tmp_path / "tiny"), pytest.raises(RunInProgress, match="`zephyr run` or `zephyr ablate`"):
+    with record.run_lock(tmp_path / "tiny"), pytest.raises(RunInProgress, match="`zephyr run` or `zephyr ablate`"):
         ablate.ablate(recipe.load("tiny"), [1])
     assert told == [] and "waiting" in news()[0]
 

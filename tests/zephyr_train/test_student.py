@@ -3,18 +3,25 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import manifests
-from tests.conftest import News
-from zephyr_core import manifest
-from zephyr_core.errors import OptionError
+from tests.conftest import SMALL_STUDENT, News
+from zephyr_core import manifest, recipe
+from zephyr_core.errors import OptionError, UsageError
+from zephyr_data.steps import SECTIONS as OF_DATA
 from zephyr_train import student as students
 from zephyr_train.errors import ForeignRun
 from zephyr_train.options import StudentOptions
+from zephyr_train.steps import SECTIONS as OF_TRAINING
 
+HERE = Path(__file__).parent
+SECTIONS = {**OF_TRAINING, **OF_DATA}
+Command = Callable[..., tuple[dict[str, Any], str]]
 SMALL = StudentOptions(
     source="new", vocabulary=300, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=64,
     sliding_window=32,
@@ -137,3 +144,72 @@ def test_a_vocabulary_below_the_bytes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="need 259"):
         students.build(dataclasses.replace(SMALL, vocabulary=258), TEXTS, tmp_path / "student")
     assert not (tmp_path / "student").exists()
+
+
+# ---- zephyr train student ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `zephyr train student` on two dialogues; the recipe is written with the changes to its student."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(changes: str = "", rows: str = "two_dialogues.jsonl", **flags: bool) -> tuple[dict[str, Any], str]:
+        (tmp_path / "small.toml").write_text(f'extends = "tiny"\nabout = "small"\n{SMALL_STUDENT}{changes}')
+        parameters = {"data": str(HERE / rows), "out": None, "fresh": False, "dry_run": False, **flags}
+        return students.answer({"recipe": recipe.load("small.toml", SECTIONS), **parameters})
+
+    return run
+
+
+def test_the_command_builds_what_dsft_would(command: Command, tmp_path: Path) -> None:
+    content, text = command()
+    folder = tmp_path / "runs" / "small" / "student"
+    assert content["folder"] == str(folder) and "built: 384 tokens" not in text
+    assert text.startswith(f"{folder}: built: ") and content["texts"]["rows"] == 4
+    texts = [text for pair in (("Name a river.", "The Danube is a river."), ("Name a tree.", "The oak is a tree."))
+             for text in pair]  # fmt: skip
+    options = recipe.resolve("student", StudentOptions, recipe.load("small.toml", SECTIONS)).options
+    assert students.student(options, lambda: pytest.fail("it is whole"), folder) == folder
+    students.build(options, texts, tmp_path / "again")
+    assert _files(folder) == _files(tmp_path / "again")
+
+
+def test_a_whole_student_is_left_alone_and_another_is_refused_unless_fresh(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "small" / "student"
+    command()
+    before = _files(folder)
+    assert "nothing to do" in command()[1]
+    (tmp_path / "others.jsonl").write_text((HERE / "two_dialogues.jsonl").read_text().replace("oak", "elm"))
+    others = str(tmp_path / "others.jsonl")
+    with pytest.raises(ForeignRun, match="was built from other dialogues") as refused:
+        command(rows=others)
+    assert "--fresh" in str(refused.value.hint) and refused.value.exit_code == 2
+    with pytest.raises(ForeignRun, match="seed 42 → 7"):
+        command("seed = 7\n")
+    assert _files(folder) == before
+    assert ": built: " in command("seed = 7\n", rows=others, fresh=True)[1]
+    assert _files(folder)["model.safetensors"] != before["model.safetensors"]
+
+
+def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
+    content, text = command(dry_run=True)
+    assert not (tmp_path / "runs").exists() and content["whole"] is False
+    assert "2 layers of 32" in text and "to be written" in text
+    command()
+    assert "there already" in command(dry_run=True)[1]
+
+
+def test_what_it_cannot_build_is_refused(command: Command, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="begins with owner/model: it builds no student"):
+        command('source = "owner/model"\n')
+    place = tmp_path / "runs" / "small" / "student"
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    for flags in ({}, {"fresh": True}, {"dry_run": True}):
+        with pytest.raises(ForeignRun, match="is a file"):
+            command(**flags)
+    place.unlink()
+    manifests.write(place, "pairs")
+    with pytest.raises(ForeignRun, match="is a dataset of preference pairs, not a student"):
+        command(fresh=True)

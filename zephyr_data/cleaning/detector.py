@@ -47,8 +47,8 @@ def guesses(text: str) -> list[tuple[str, float]]:
 
 def likeliest(text: str) -> str | None:
     """Return the first of the guesses, skipping the trials that can no longer change it."""
-    found = _guesses(text, hurried=True)
-    return found[0][0] if found else None
+    ranking = _guesses(text, hurried=True)
+    return ranking[0][0] if ranking else None
 
 
 def _guesses(text: str, *, hurried: bool) -> list[tuple[str, float]]:
@@ -62,8 +62,8 @@ def _guesses(text: str, *, hurried: bool) -> list[tuple[str, float]]:
             second, first = sorted(total.tolist())[-2:]
             if first - second > (TRIALS - number) / TRIALS + 1e-9:
                 break
-    found = zip(_profiles().languages, total.tolist(), strict=True)
-    listed = [(name, share) for name, share in found if share > Detector.PROB_THRESHOLD]
+    shares = zip(_profiles().languages, total.tolist(), strict=True)
+    listed = [(name, share) for name, share in shares if share > Detector.PROB_THRESHOLD]
     return sorted(listed, key=itemgetter(1), reverse=True)
 
 
@@ -89,8 +89,8 @@ def _length(pattern: re.Pattern[str], text: str) -> int:
 def _trials(grams: list[int]) -> Iterator[Numbers]:
     """Yield the probabilities that each trial ends with, drawn as `random.Random(SEED)` draws for the package."""
     chance = random.Random(SEED)  # noqa: S311
-    drawn = _random_words() >> np.uint32(32 - len(grams).bit_length())
-    accepted = np.flatnonzero(drawn < len(grams))
+    candidates = _random_words() >> np.uint32(32 - len(grams).bit_length())
+    accepted = np.flatnonzero(candidates < len(grams))
     rows = np.array(grams)
     position = 0  # among the random words
     for number in range(TRIALS):
@@ -98,7 +98,7 @@ def _trials(grams: list[int]) -> Iterator[Numbers]:
         position += 4 if number % 2 == 0 else 0  # two deviates take two numbers of two words each
         first = int(accepted.searchsorted(position))
         places = accepted[first : first + Detector.ITERATION_LIMIT + 1]
-        probabilities, draws = _converge(rows[drawn[places]], alpha / Detector.BASE_FREQ)
+        probabilities, draws = _converge(rows[candidates[places]], alpha / Detector.BASE_FREQ)
         yield probabilities
         end = int(places[draws - 1]) + 1
         chance.getrandbits(32 * (end - position))

@@ -49,19 +49,19 @@ def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
 
     Columns in:  turns
     """
-    kept = {*languages, UNDETERMINED}
+    codes = {*languages, UNDETERMINED}
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
         texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
         clear = texts.with_columns(is_english=clearly_english(texts["text"]))
-        doubtful = clear.filter(~pl.col("is_english")) if "en" in kept else clear
+        doubtful = clear.filter(~pl.col("is_english")) if "en" in codes else clear
         if doubtful.is_empty():
             return nothing_found()
         verdicts = [
             (row, f"detected-{label}", None, text[:160], True)
             for row, text, is_english in doubtful.rows()
-            if (label := "en" if is_english else detect(text)) not in kept
+            if (label := "en" if is_english else detect(text)) not in codes
         ]
         return pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")
 
@@ -102,8 +102,8 @@ def detect(text: str) -> str:
 def _by_detector(prose: str, words: list[str], only_english: int) -> str:
     is_few = len(words) <= FEW_WORDS
     if is_few or prose.isascii():
-        found = dict(guesses(prose))
-        name, is_unsure = next(iter(found), None), "en" in found or (is_few and max(found.values(), default=0) < SURE)
+        odds = dict(guesses(prose))
+        name, is_unsure = next(iter(odds), None), "en" in odds or (is_few and max(odds.values(), default=0) < SURE)
     else:
         name, is_unsure = likeliest(prose), False
     if name is None:

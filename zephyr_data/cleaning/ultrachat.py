@@ -11,7 +11,7 @@ from zephyr_data import schemas
 from zephyr_data.cleaning.language import mark_language
 from zephyr_data.cleaning.reports import REPORTS
 from zephyr_data.cleaning.truecase.stage import truecase
-from zephyr_data.engine.step import Reading, SplitRows, Step, WholeSet, Writing
+from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.json_digests import message_digests
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.files import RawFile, local_files
@@ -63,29 +63,29 @@ def set_stages(options: CleanOptions, look_up: LookUp) -> tuple[Stage, ...]:
     return *same, mark_unselected(options.size)
 
 
-def _sides(kept: pl.DataFrame, options: CleanOptions) -> pl.Series:
-    return assign_sides(kept["split_draw"], options.test_share)
+def _sides(kept_rows: pl.DataFrame, options: CleanOptions) -> pl.Series:
+    return assign_sides(kept_rows["split_draw"], options.test_share)
 
 
 def _splits(options: CleanOptions) -> dict[str, pa.Schema]:
     return dict.fromkeys(SPLITS, schemas.SFT)
 
 
-def _rows(kept: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
+def _rows(kept_rows: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]:
     """Yield the dialogues of each side, and for gen the same without the last answer."""
-    prompts = kept.with_columns(prompt=pl.col("turns").list.first())
+    prompts = kept_rows.with_columns(prompt=pl.col("turns").list.first())
     for side in ("train", "test"):
         rows = prompts.filter(pl.col("side") == side)
         for kind, without in (("sft", 0), ("gen", 1)):
-            shown = rows.with_columns(messages=messages("turns", without))
-            yield SplitRows(f"{side}_{kind}", shown, rows, rows[f"{kind}_digest"])
+            dialogues = rows.with_columns(messages=messages("turns", without))
+            yield SplitRows(f"{side}_{kind}", dialogues, rows, rows[f"{kind}_digest"])
 
 
 def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
     """Return the table with prompt_id, its draws, duplicate_key and that key's first bytes; null on dropped rows."""
-    kept = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
-    prompts = [None if text is None else text_key(text) for text in kept.list.first().to_list()]
-    keys = duplicate_keys(kept, scope)
+    dialogues = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
+    prompts = [None if text is None else text_key(text) for text in dialogues.list.first().to_list()]
+    keys = duplicate_keys(dialogues, scope)
     return table.with_columns(
         prompt_id=pl.Series(prompts, dtype=pl.String),
         duplicate_key=pl.Series(keys, dtype=pl.Binary),
@@ -99,13 +99,13 @@ def with_digests(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with the digests of each dialogue's sft and gen rows, null on rows without turns."""
     numbered = number_rows(table)
     rows = numbered.filter(pl.col("turns").is_not_null())
-    shown = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))
-    sft, gen = message_digests(shown)
-    found = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
-    return numbered.join(found, on="row", how="left", maintain_order="left").drop("row")
+    dialogues = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))
+    sft, gen = message_digests(dialogues)
+    digests = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
+    return numbered.join(digests, on="row", how="left", maintain_order="left").drop("row")
 
 
-CLEANING = Step(
+CLEANING = DataStep(
     name="clean-ultrachat",
     kind="dialogues",
     options=CleanOptions,

@@ -15,7 +15,7 @@ from zephyr_data.stages.verbs import edits_of
 
 
 @dataclass
-class Tally:
+class RowTally:
     """Counts over all blocks; they are sums, so the order of blocks does not matter."""
 
     rows_read: int = 0
@@ -86,9 +86,9 @@ def dropped_table(dropped: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rewritten_table(kept: pl.DataFrame) -> pl.DataFrame:
+def rewritten_table(kept_rows: pl.DataFrame) -> pl.DataFrame:
     """Return audit/rewritten.parquet's rows: one for each changed word, one for each cut."""
-    return edits_of(kept).select(schemas.REWRITTEN.names)
+    return edits_of(kept_rows).select(schemas.REWRITTEN.names)
 
 
 def is_selection(reason: str) -> bool:

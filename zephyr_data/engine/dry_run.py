@@ -6,8 +6,8 @@ from typing import TypedDict, final
 
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, OptionsRecord
-from zephyr_data.engine.audit import Tally
-from zephyr_data.engine.step import Options, Step
+from zephyr_data.engine.audit import RowTally
+from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
 from zephyr_data.stages.verbs import Stage, at_hand
@@ -38,7 +38,7 @@ class Projection(TypedDict):
 
 
 def project(
-    step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
+    step: DataStep[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
 ) -> tuple[Projection, str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, if its kind allows."""
     options = resolved.options
@@ -63,9 +63,9 @@ def project(
 
 
 def _run_sample(
-    step: Step[Options], stages: tuple[Stage, ...], files: list[RawFile]
-) -> tuple[dict[RawFile, str | None], Tally, int]:
-    tally, bytes_read = Tally(), 0
+    step: DataStep[Options], stages: tuple[Stage, ...], files: list[RawFile]
+) -> tuple[dict[RawFile, str | None], RowTally, int]:
+    tally, bytes_read = RowTally(), 0
     shapes: dict[RawFile, str | None] = {}
     for file in files:
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
@@ -110,11 +110,11 @@ def _as_text(plan: Projection, total: int, sampled: Mapping[str, str]) -> str:
     lines += ["stages: " + " → ".join(plan["stages"])]
     lines += ["columns: " + ", ".join(f"{name} {kind}" for name, kind in plan["columns"].items())]
     lines += [f"sample of {counts['rows_read']:,} rows, projected to about {rows:,}:"]
-    told = [("kept by the row stages", counts["kept_rows"])]
-    told += [(label, number) for name, label in sampled.items() if isinstance(number := counts.get(name), int)]
-    told += [(f"dropped: {reason}", count) for reason, count in counts["dropped"].items()]
+    figures = [("kept by the row stages", counts["kept_rows"])]
+    figures += [(label, number) for name, label in sampled.items() if isinstance(number := counts.get(name), int)]
+    figures += [(f"dropped: {reason}", count) for reason, count in counts["dropped"].items()]
     lines += [
         f"  {name:<44} {count:>6,}  {100 * count / read:6.2f} %  ≈ {round(rows * count / read):>10,}"
-        for name, count in told
+        for name, count in figures
     ]
     return "\n".join([*lines, "stages that need the whole set were not run; nothing was written"])

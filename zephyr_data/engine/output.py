@@ -15,7 +15,7 @@ from zephyr_data.engine.store import DROPPED_CONTENT, ShardWriter, packed_rows_d
 LED_TO = 2  # number of splits, the first ones, whose rows audit/kept.parquet leads to
 
 
-class Output:
+class DatasetWriter:
     """Writers for the splits, the audit tables and the step's further tables."""
 
     def __init__(
@@ -40,8 +40,8 @@ class Output:
         self.rules = writer("audit", "rules", schemas.RULES)
         self.dropped_rows = writer("dropped_rows", "dropped", schemas.DROPPED_ROWS) if options.keep_dropped else None
 
-    def __enter__(self) -> "Output":
-        """Return the output, open."""
+    def __enter__(self) -> "DatasetWriter":
+        """Return the writer, open."""
         return self
 
     def __exit__(

@@ -20,11 +20,11 @@ from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
 from zephyr_data.engine import card
-from zephyr_data.engine.audit import Tally, dropped_table, rewritten_table
-from zephyr_data.engine.output import Output
-from zephyr_data.engine.step import Options, Step
+from zephyr_data.engine.audit import RowTally, dropped_table, rewritten_table
+from zephyr_data.engine.output import DatasetWriter
+from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.engine.work import Work
-from zephyr_data.engine.workers import BlockDone, Job, run_blocks
+from zephyr_data.engine.workers import BlockDone, BlockJob, run_blocks
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile
@@ -115,7 +115,7 @@ def missing_parts(inputs: list[InputEntry]) -> list[str]:
 
 
 def make(
-    step: Step[Options],
+    step: DataStep[Options],
     resolved: Resolved[Options],
     files: list[RawFile],
     out: Path,
@@ -132,11 +132,11 @@ def make(
     started, options, work = time.time(), resolved.options, Work(out)
     digests = step.reading.digests(options)
     inputs = Inputs(files, options.limit)
-    with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.held():
+    with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.lock():
         say(work.begin(_plan(step, options, digests)))
-        done = list(_run_rows(inputs, Job(step, options, work.blocks), workers, progress))
+        done = list(_run_rows(inputs, BlockJob(step, options, work.blocks), workers, progress))
         verdicts = _judge_set(step, done, inputs, options)
-        tally, output = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
+        tally, writer = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
         content: DatasetContent = {
             "kind": step.kind,
             "step": step.name,
@@ -147,8 +147,8 @@ def make(
             "tables": list(step.writing.tables(options)),
             "stages": stage_names(step, options),
             "counts": tally.counts(),
-            "splits": output.splits_record(),
-            "dropped_digest": output.dropped_digest(),
+            "splits": writer.splits_record(),
+            "dropped_digest": writer.dropped_digest(),
             "versions": _versions() | {"python": platform.python_version()},
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -159,13 +159,13 @@ def make(
     return manifest.read_as(out, DatasetManifest)
 
 
-def stage_names(step: Step[Options], options: Options) -> list[str]:
+def stage_names(step: DataStep[Options], options: Options) -> list[str]:
     """Return the names of the stages in the order a row passes them, reading first."""
     stages = (*step.row_stages(options), *step.whole_set.stages(options, at_hand))
     return list(dict.fromkeys(["read", *(stage.name for stage in stages)]))
 
 
-def _plan(step: Step[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
+def _plan(step: DataStep[Options], options: Options, digests: dict[str, str]) -> dict[str, object]:
     """Return what a block's result depends on, besides its content; of the code, only the engine's and its step's."""
     packages = this_code.installed(*VERSIONED)
     code = this_code.digest_of(OF_BLOCKS, step.package)
@@ -176,7 +176,7 @@ def _versions() -> dict[str, str]:
     return this_code.versions(*VERSIONED)
 
 
-def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iterator[BlockDone]:
+def _run_rows(inputs: Inputs, job: BlockJob, workers: int, progress: Advance) -> Iterator[BlockDone]:
     rows = 0
     for done in run_blocks(inputs.blocks(), job, workers):
         inputs.check_shape(done)
@@ -186,7 +186,7 @@ def _run_rows(inputs: Inputs, job: Job, workers: int, progress: Advance) -> Iter
         yield done
 
 
-def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+def _judge_set(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
     """Return the place, set-stage verdict and side of each row that the set stages look at."""
     index = _index(step, done, inputs, options)
     for stage in step.whole_set.stages(options, _look_up(done)):
@@ -198,13 +198,13 @@ def _judge_set(step: Step[Options], done: list[BlockDone], inputs: Inputs, optio
     return _with_sides(step, index, options)
 
 
-def _index(step: Step[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+def _index(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
     """Return the key, place and verdict of each row that set stages look at, without texts."""
-    parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.seen])
+    parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.key])
     for number, block in enumerate(done):
         rows = pl.read_parquet(block.path, columns=list(columns)).with_row_index("row_in_block")
-        seen = rows.filter(pl.col(step.whole_set.seen).is_not_null())
-        parts.append(seen.with_columns(pl.lit(number, pl.UInt32).alias("block")))
+        visible = rows.filter(pl.col(step.whole_set.key).is_not_null())
+        parts.append(visible.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
             "; ".join(["the sources hold no rows", *missing_parts(inputs.record())]),
@@ -219,9 +219,9 @@ def _look_up(done: list[BlockDone]) -> LookUp:
     def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
         parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
         for (number,), part in rows.partition_by("block", as_dict=True).items():
-            found = pl.read_parquet(done[number].path, columns=list(columns))[part["row_in_block"]]
+            values = pl.read_parquet(done[number].path, columns=list(columns))[part["row_in_block"]]
             copied = pl.DataFrame(
-                found.rows(), schema=found.schema, orient="row"
+                values.rows(), schema=values.schema, orient="row"
             )  # else the whole column stays in memory
             parts.append(pl.concat([part, copied], how="horizontal"))
         return pl.concat(parts, how="vertical_relaxed")
@@ -233,14 +233,14 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
     """Raise, with the reasons, if no row is left."""
     if index["dropped_by"].null_count():
         return
-    seen = index.select("block", "row_in_block", late="dropped_by")
+    verdicts = index.select("block", "row_in_block", late="dropped_by")
     places = [
         pl.read_parquet(block.path, columns=["dropped_by"])
         .with_row_index("row_in_block")
         .with_columns(pl.lit(number, pl.UInt32).alias("block"))
         for number, block in enumerate(done)
     ]
-    reasons = pl.concat(places).join(seen, on=["block", "row_in_block"], how="left")
+    reasons = pl.concat(places).join(verdicts, on=["block", "row_in_block"], how="left")
     counts = (
         reasons.select(pl.coalesce("dropped_by", "late").value_counts(sort=True)).to_series().struct.unnest().rows()
     )
@@ -251,42 +251,42 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
     )
 
 
-def _with_sides(step: Step[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
-    kept = index["dropped_by"].is_null()
+def _with_sides(step: DataStep[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
+    is_kept = index["dropped_by"].is_null()
     sides = pl.repeat(None, index.height, dtype=pl.String, eager=True)
-    sides = sides.scatter(kept.arg_true(), step.whole_set.sides(index.filter(kept), options))
+    sides = sides.scatter(is_kept.arg_true(), step.whole_set.sides(index.filter(is_kept), options))
     return index.select("block", "row_in_block", "dropped_by", "matched", set_hits="hits", side=sides)
 
 
 def _write(
-    step: Step[Options],
+    step: DataStep[Options],
     done: list[BlockDone],
     verdicts: pl.DataFrame,
     options: Options,
     dataset: Path,
     in_background: bool,
-) -> tuple[Tally, Output]:
-    tally, ends = Tally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
-    with Output(dataset, options, step.writing, in_background) as output:
+) -> tuple[RowTally, DatasetWriter]:
+    tally, ends = RowTally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
+    with DatasetWriter(dataset, options, step.writing, in_background) as writer:
         for number, block in enumerate(done):
             table = pl.read_parquet(block.path)
             start = ends[number - 1] if number else 0
-            table = _judged(table, verdicts.slice(start, ends[number] - start).drop("block"))
+            table = _with_verdicts(table, verdicts.slice(start, ends[number] - start).drop("block"))
             tally.add(table, step.reports.measure(table))
-            kept, dropped = split_verdict(table)
-            for part in step.writing.rows(kept, options):
-                output.write_split(part)
+            kept_rows, dropped = split_verdict(table)
+            for part in step.writing.rows(kept_rows, options):
+                writer.write_split(part)
             for name, rows in step.writing.table_rows(table):
-                output.write_table(name, rows)
-            output.write_audit(rewritten_table(kept), dropped, dropped_table(dropped))
-        output.finish(tally.rules())
-    return tally, output
+                writer.write_table(name, rows)
+            writer.write_audit(rewritten_table(kept_rows), dropped, dropped_table(dropped))
+        writer.finish(tally.rules())
+    return tally, writer
 
 
-def _judged(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def _with_verdicts(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return the block's rows with the verdicts of the set stages and the side of each kept row."""
-    found = verdicts.rename({"dropped_by": "set_dropped_by", "matched": "set_matched"})
-    joined = table.with_row_index("row_in_block").join(found, on="row_in_block", how="left", maintain_order="left")
+    late = verdicts.rename({"dropped_by": "set_dropped_by", "matched": "set_matched"})
+    joined = table.with_row_index("row_in_block").join(late, on="row_in_block", how="left", maintain_order="left")
     return joined.with_columns(
         dropped_by=pl.coalesce("dropped_by", "set_dropped_by"),
         matched=pl.coalesce("matched", "set_matched"),

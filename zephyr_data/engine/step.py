@@ -59,8 +59,8 @@ def _no_stages(_: Any, look_up: LookUp) -> tuple[Stage, ...]:
     return ()
 
 
-def _all_train(kept: pl.DataFrame, _: Any) -> pl.Series:
-    return pl.repeat("train", kept.height, dtype=pl.String, eager=True)
+def _all_train(kept_rows: pl.DataFrame, _: Any) -> pl.Series:
+    return pl.repeat("train", kept_rows.height, dtype=pl.String, eager=True)
 
 
 def _no_tables(_: Any) -> dict[str, pa.Schema]:
@@ -111,12 +111,12 @@ class Reading(Generic[Options]):
 class WholeSet(Generic[Options]):
     """What can be decided only when all rows are known; the default decides nothing and puts all rows in train.
 
-    Its stages look at keys and places, never at texts: they see the index columns of the rows whose `seen` is not null,
+    Its stages look at keys and places, never at texts: they see the index columns of the rows whose `key` is not null,
     and `look_up` adds other columns to the few rows that need them.
     """
 
     index: Callable[[Options], tuple[str, ...]] = _row_keys  # columns that stages and sides read
-    seen: str = "row_key"
+    key: str = "row_key"
     keyed: Callable[[pl.DataFrame, Options], pl.DataFrame] = _as_it_is  # a block's result, with the index columns
     stages: Callable[[Options, LookUp], tuple[Stage, ...]] = _no_stages
     sides: Callable[[pl.DataFrame, Options], pl.Series] = _all_train  # of the kept rows, which hold the index columns
@@ -148,7 +148,7 @@ class Reports(Generic[Options]):
 
 
 @dataclass(frozen=True)
-class Step(Generic[Options]):
+class DataStep(Generic[Options]):
     """A step from raw rows to a dataset."""
 
     name: str  # as in `zephyr data NAME`

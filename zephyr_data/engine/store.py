@@ -118,10 +118,10 @@ def table_digests(table: pa.Table) -> list[bytes]:
 
 def split_files(directory: Path) -> dict[str, list[Path]]:
     """Return the shards of each split, in order."""
-    found: dict[str, list[Path]] = {}
+    shards: dict[str, list[Path]] = {}
     for path in sorted((directory / "data").glob("*.parquet")):
-        found.setdefault(path.name.rsplit("-", 3)[0], []).append(path)
-    return found
+        shards.setdefault(path.name.rsplit("-", 3)[0], []).append(path)
+    return shards
 
 
 def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
@@ -166,9 +166,9 @@ def sum_faults(counts: Counts) -> list[str]:
 
 def _pair_faults(content: DatasetManifest) -> Iterator[str]:
     """Yield a line if the prefs splits do not hold the number of pairs counted."""
-    written = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
-    if content["kind"] == "pairs" and written != content["counts"]["pairs"]:
-        yield f"{content['counts']['pairs']} pairs counted, but {written} in the prefs splits"
+    pairs = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
+    if content["kind"] == "pairs" and pairs != content["counts"]["pairs"]:
+        yield f"{content['counts']['pairs']} pairs counted, but {pairs} in the prefs splits"
 
 
 def _digest_faults(directory: Path, content: DatasetManifest) -> Iterator[str]:

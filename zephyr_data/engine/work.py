@@ -22,14 +22,14 @@ class Work:
         self.dataset = self.folder / "dataset"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Lock the output against other runs; the lock ends with the process, however that ends.
 
         Raises:
             RunInProgress: another run holds it.
             NoSpace: the folder cannot be written.
         """
-        with folders.held(self.folder / "lock", busy=f"another run is writing to {self.out}"):
+        with folders.lock(self.folder / "lock", busy=f"another run is writing to {self.out}"):
             try:
                 yield
             finally:
@@ -46,18 +46,18 @@ class Work:
         earlier = json_file(recorded)
         done = sum(1 for _ in self.blocks.glob("*.parquet"))
         if earlier == plan and done:
-            said = f"continuing: {done} blocks are done"
+            message = f"continuing: {done} blocks are done"
         elif done:
             changed = ", ".join(sorted(key for key in plan if earlier.get(key) != plan[key]))
-            said = f"starting over: {changed} changed since the run that stopped"
+            message = f"starting over: {changed} changed since the run that stopped"
             shutil.rmtree(self.blocks)
         else:
-            said = "starting"
+            message = "starting"
         self.blocks.mkdir(parents=True, exist_ok=True)
         for half in self.blocks.glob("*.tmp"):
             half.unlink()
         manifest.write_json(recorded, plan)
-        return said
+        return message
 
     def publish(self) -> None:
         """Move the finished dataset to its place, and remove the blocks."""

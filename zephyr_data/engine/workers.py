@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from zephyr_core.process import end_with
-from zephyr_data.engine.step import Step
+from zephyr_data.engine.step import DataStep
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import raw_texts
@@ -20,10 +20,10 @@ from zephyr_data.stages.verbs import Stage
 
 
 @dataclass(frozen=True)
-class Job:
+class BlockJob:
     """What every worker needs: the step with its options, and the folder for the results."""
 
-    step: Step[Any]
+    step: DataStep[Any]
     options: StepOptions
     folder: Path
 
@@ -42,7 +42,7 @@ class BlockDone:
     shape: str | None
 
 
-def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[BlockDone]:
+def run_blocks(blocks: Iterable[Block], job: BlockJob, workers: int) -> Iterator[BlockDone]:
     """Yield every block once it is done, in order, running those without a result; few are in memory at a time."""
     if workers == 1:
         yield from (run_block(block, job) for block in blocks)
@@ -62,12 +62,12 @@ def run_blocks(blocks: Iterable[Block], job: Job, workers: int) -> Iterator[Bloc
             raise
 
 
-def run_block(block: Block, job: Job) -> BlockDone:
+def run_block(block: Block, job: BlockJob) -> BlockDone:
     """Run the row stages over a block and write the result, unless it exists."""
-    path, told = job.result(block), replace(block, data=None)
+    path, bare_block = job.result(block), replace(block, data=None)
     if path.is_file():
         noted = pl.read_parquet_metadata(path)
-        return BlockDone(told, path, int(noted["rows"]), noted["shape"] or None)
+        return BlockDone(bare_block, path, int(noted["rows"]), noted["shape"] or None)
     table, shape = job.step.reading.parse(block)
     for stage in _stages(job.step, job.options):
         table = stage(table)
@@ -78,9 +78,9 @@ def run_block(block: Block, job: Job) -> BlockDone:
     notes = {"rows": str(table.height), "shape": shape or ""}
     table.write_parquet(temporary, compression="uncompressed", statistics=False, row_group_size=5_000, metadata=notes)
     temporary.replace(path)
-    return BlockDone(told, path, table.height, shape)
+    return BlockDone(bare_block, path, table.height, shape)
 
 
 @lru_cache(maxsize=1)
-def _stages(step: Step[Any], options: StepOptions) -> tuple[Stage, ...]:
+def _stages(step: DataStep[Any], options: StepOptions) -> tuple[Stage, ...]:
     return step.row_stages(options)

@@ -11,7 +11,7 @@ from zephyr_core import kinds, manifest, paths
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
-from zephyr_data.engine.step import Reading, SplitRows, Step, WholeSet, Writing
+from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.gates import mark_unpairable
 from zephyr_data.pairing.policies import choose_pairs
@@ -87,16 +87,16 @@ def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     return () if options.keep_benchmarks else (leakage.mark_copies(),)
 
 
-def _sides(kept: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
-    return assign_pair_sides(kept["prompt_id"], options.test_prompts, options.seed)
+def _sides(kept_rows: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
+    return assign_pair_sides(kept_rows["prompt_id"], options.test_prompts, options.seed)
 
 
 def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:
     return dict.fromkeys(SPLITS, schemas.PAIRS_H4 if options.layout == "h4" else schemas.PAIRS)
 
 
-def _rows(kept: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRows]:
-    for split, rows in split_rows(kept, options):
+def _rows(kept_rows: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRows]:
+    for split, rows in split_rows(kept_rows, options):
         yield SplitRows(split, rows.with_columns(source="prompt_source"), rows)
 
 
@@ -110,7 +110,7 @@ def _table_rows(table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "rated", table.with_columns(verdict)
 
 
-BINARIZING = Step(
+BINARIZING = DataStep(
     name="binarize",
     kind="pairs",
     options=BinarizeOptions,

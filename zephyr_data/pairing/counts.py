@@ -13,12 +13,12 @@ UNNAMED = "(unnamed)"
 
 def measure(table: pl.DataFrame) -> Counter[str]:
     """Return the counts for a block's table after all stages; all but the agreement counts cover kept rows only."""
-    kept = table.filter(pl.col("dropped_by").is_null())
+    kept_rows = table.filter(pl.col("dropped_by").is_null())
     return Counter(
         {
-            "repaired_scores": edits_of(kept).height,
-            "tied_rows": kept.select(_has_hit("gates", "tied-best").sum()).item(),
-            **_of_pairs(pair_lines(kept)),
+            "repaired_scores": edits_of(kept_rows).height,
+            "tied_rows": kept_rows.select(_has_hit("gates", "tied-best").sum()).item(),
+            **_of_pairs(pair_lines(kept_rows)),
             **_of_agreement(table),
         }
     )

@@ -23,8 +23,8 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         lines = _with_counts(answers(table.filter(~is_unread())))
-        found = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(_rules(lines, options))]
-        return pl.concat(found).sort("row", "order", "turn", maintain_order=True).drop("order")
+        verdicts = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(_rules(lines, options))]
+        return pl.concat(verdicts).sort("row", "order", "turn", maintain_order=True).drop("order")
 
     return mark(NAME, find)
 

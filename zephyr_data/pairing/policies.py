@@ -43,12 +43,12 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
         else:
             usable = _with_best(lines.filter("usable"), options)
             pairs = _candidates(usable, options)
-        pairs = _judged(pairs, _refusing(table, pairs, refusals), options)
+        pairs = _with_faults(pairs, _refusing(table, pairs, refusals), options)
         allowed = pairs.filter(pl.col("fault").is_null())
-        drawn = _drawn(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
+        picks = _draw_pairs(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
         order = ["row", "chosen_rank", "rejected_score", "rejected_rank"]
-        drawn = drawn.sort(order, descending=[False, False, True, False])
-        filled = drawn.group_by("row", maintain_order=True).agg(pairs=pl.struct("chosen", "rejected"))
+        picks = picks.sort(order, descending=[False, False, True, False])
+        filled = picks.group_by("row", maintain_order=True).agg(pairs=pl.struct("chosen", "rejected"))
         nothing = pl.lit(None, dtype=schemas.RATED["edits"])
         return filled.with_columns(edits=nothing), _reasons(table.join(filled, on="row", how="anti"), pairs)
 
@@ -71,13 +71,13 @@ def _draw_one(lines: pl.DataFrame, purpose: str, seed: int) -> pl.DataFrame:
     """Return one line per row, drawn from the lines in the order given."""
     counted = lines.with_columns(at=pl.int_range(pl.len()).over("row"), choices=pl.len().over("row"))
     first = counted.filter(pl.col("at") == 0)
-    drawn = first.select("row", "prompt_id", "choices").with_columns(wanted=pl.lit(0, dtype=pl.Int64))
-    parts = [drawn.filter(pl.col("choices") == 1)]
-    for (choices,), group in drawn.filter(pl.col("choices") > 1).group_by("choices"):
+    groups = first.select("row", "prompt_id", "choices").with_columns(wanted=pl.lit(0, dtype=pl.Int64))
+    parts = [groups.filter(pl.col("choices") == 1)]
+    for (choices,), group in groups.filter(pl.col("choices") > 1).group_by("choices"):
         picks = draws(seed, purpose, group["prompt_id"], int(choices))
         parts.append(group.with_columns(wanted=pl.Series(picks, dtype=pl.Int64)))
-    wanted = pl.concat(parts).select("row", "wanted")
-    return counted.join(wanted, on="row").filter(pl.col("at") == pl.col("wanted")).drop("at", "choices", "wanted")
+    places = pl.concat(parts).select("row", "wanted")
+    return counted.join(places, on="row").filter(pl.col("at") == pl.col("wanted")).drop("at", "choices", "wanted")
 
 
 def _candidates(usable: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
@@ -102,9 +102,9 @@ def _fixed_pairs(lines: pl.DataFrame) -> pl.DataFrame:
         schema={"total": pl.UInt32, "place": pl.UInt32, "place_rejected": pl.UInt32},
         orient="row",
     )
-    known = chosen.with_columns(pl.col("total").cast(pl.UInt32)).join(table, on=["total", "place"], how="left")
+    with_rejected = chosen.with_columns(pl.col("total").cast(pl.UInt32)).join(table, on=["total", "place"], how="left")
     others = by_place.rename({name: f"{name}_rejected" for name in by_place.columns if name != "row"})
-    return _as_pairs(known.join(others, on=["row", "place_rejected"], how="left", maintain_order="left"))
+    return _as_pairs(with_rejected.join(others, on=["row", "place_rejected"], how="left", maintain_order="left"))
 
 
 def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -122,7 +122,7 @@ def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+def _with_faults(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     """Return the pairs with `fault`, why a pair is refused (else null), and `matched`, the text that shows it."""
     margin, nothing = pl.col("margin"), pl.lit(None, dtype=pl.String)
     tests = [
@@ -133,14 +133,14 @@ def _judged(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeOption
         (pl.col("refusal").is_not_null(), pl.col("refusal")),
     ]
     fault = matched = nothing
-    for name, (is_so, shown) in reversed(list(zip(FAULTS, tests, strict=True))):
+    for name, (is_so, excerpt) in reversed(list(zip(FAULTS, tests, strict=True))):
         fault = pl.when(is_so).then(pl.lit(name)).otherwise(fault)
-        matched = pl.when(is_so).then(shown).otherwise(matched)
+        matched = pl.when(is_so).then(excerpt).otherwise(matched)
     joined = pairs.join(refusing, on=["row", "chosen"], how="left", maintain_order="left")
     return joined.with_columns(fault=fault, matched=matched)
 
 
-def _drawn(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+def _draw_pairs(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     """Return one pair per row; for `lowest`, a draw also decides between equally low answers."""
     if options.rejected == "lowest":
         pairs = pairs.filter(pl.col("rejected_score") == pl.col("rejected_score").min().over("row"))
@@ -153,16 +153,16 @@ def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl
     if not refusals.rules:
         return pl.DataFrame(schema=schema)
     chosen = pairs.unique(["row", "chosen"], maintain_order=True).select(number="row", chosen="chosen")
-    said = chosen.join(table.select("row", "turns", "completions"), left_on="number", right_on="row")
+    with_texts = chosen.join(table.select("row", "turns", "completions"), left_on="number", right_on="row")
     reply = pl.col("completions").list.get(pl.col("chosen")).struct.field("response")
-    dialogues = said.select("number", "chosen", turns=pl.concat_list("turns", reply)).with_row_index("row")
+    dialogues = with_texts.select("number", "chosen", turns=pl.concat_list("turns", reply)).with_row_index("row")
     last = dialogues.with_columns(last=pl.col("turns").list.len().cast(pl.Int32) - 1)
     hits = phrases.find_hits(dialogues, refusals).join(
         last.select("row", "number", "chosen", "last"), on="row", maintain_order="left"
     )
     of_reply = hits.filter(pl.col("turn") == pl.col("last"))  # earlier turns belong to the prompt
-    found = of_reply.unique("row", keep="first", maintain_order=True)
-    return found.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
+    first_hits = of_reply.unique("row", keep="first", maintain_order=True)
+    return first_hits.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
 
 
 def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:

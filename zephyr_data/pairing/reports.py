@@ -50,10 +50,10 @@ def _figures(counts: Counts) -> Iterator[str]:
 
 def _quantile(counted: list[tuple[float, int]], part: float, total: int) -> float:
     """Return the smallest value with at least this share of all values at or below it."""
-    seen = 0
+    cumulative = 0
     for value, count in counted:
-        seen += count
-        if seen >= part * total:
+        cumulative += count
+        if cumulative >= part * total:
             return value
     return counted[-1][0]
 

@@ -21,9 +21,9 @@ SIDES = {
 }
 
 
-def split_rows(kept: pl.DataFrame, options: BinarizeOptions) -> Iterator[tuple[str, pl.DataFrame]]:
+def split_rows(kept_rows: pl.DataFrame, options: BinarizeOptions) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each split's rows: prefs holds every pair, sft and gen each row's first pair, gen without the answer."""
-    pairs = _with_columns(pair_lines(kept), candidates_of(kept), options)
+    pairs = _with_columns(pair_lines(kept_rows), candidates_of(kept_rows), options)
     for split, sides in SIDES.items():
         rows = pairs.filter(pl.col("side").is_in(sides))
         if not split.endswith("prefs"):
@@ -31,9 +31,9 @@ def split_rows(kept: pl.DataFrame, options: BinarizeOptions) -> Iterator[tuple[s
         yield split, rows.with_columns(messages="said" if split.endswith("gen") else "conversation")
 
 
-def pair_lines(kept: pl.DataFrame) -> pl.DataFrame:
+def pair_lines(kept_rows: pl.DataFrame) -> pl.DataFrame:
     """Return one line per pair: all columns of its row, and chosen, rejected (answers), their scores, is_first."""
-    lines = number_rows(kept).explode("pairs").unnest("pairs")
+    lines = number_rows(kept_rows).explode("pairs").unnest("pairs")
     places = {"chosen": pl.col("chosen"), "rejected": pl.col("rejected")}
     return lines.with_columns(
         is_first=pl.int_range(pl.len()).over("row") == 0,
@@ -42,18 +42,18 @@ def pair_lines(kept: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def candidates_of(kept: pl.DataFrame) -> pl.DataFrame:
+def candidates_of(kept_rows: pl.DataFrame) -> pl.DataFrame:
     """Return row and candidates: every answer with its score, in canonical order."""
-    lines = in_canonical_order(answers(number_rows(kept)))
+    lines = in_canonical_order(answers(number_rows(kept_rows)))
     return lines.group_by("row", maintain_order=True).agg(candidates=pl.struct("response", "model", "score"))
 
 
 def _with_columns(pairs: pl.DataFrame, candidates: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    said = pairs.with_columns(said=messages("turns"))
+    with_messages = pairs.with_columns(said=messages("turns"))
     texts = {name: pl.col(name).struct.field("response") for name in ("chosen", "rejected")}
     answer = {name: pl.concat_list(pl.struct(content=text, role=pl.lit("assistant"))) for name, text in texts.items()}
     whole = {name: pl.concat_list("said", value) for name, value in answer.items()}
-    shaped = said.with_columns(
+    shaped = with_messages.with_columns(
         **(whole if options.layout == "h4" else answer),
         conversation=whole["chosen"],
         prompt=pl.col("turns").list.first() if options.layout == "h4" else pl.col("said"),

@@ -71,8 +71,8 @@ def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
     if score == "overall":
         return pl.coalesce("overall" if as_read else repaired_overall(), "given")
     rating = pl.element().struct
-    wanted = rating.field("aspect") == score.removeprefix("aspect:")
-    return pl.col("ratings").list.eval(rating.field("rating").filter(wanted)).list.sort().list.mean()
+    is_aspect = rating.field("aspect") == score.removeprefix("aspect:")
+    return pl.col("ratings").list.eval(rating.field("rating").filter(is_aspect)).list.sort().list.mean()
 
 
 def score_answers(options: BinarizeOptions) -> Stage:
@@ -91,14 +91,14 @@ def score_answers(options: BinarizeOptions) -> Stage:
         filled = lines.group_by("row", maintain_order=True).agg(scores="score")
         if not repairs:
             return filled.with_columns(edits=pl.lit(None, dtype=schemas.RATED["edits"])), nothing_found()
-        shown = pl.format("{} (mean rating {})", "overall", "mean")
+        score_text = pl.format("{} (mean rating {})", "overall", "mean")
         edit = pl.struct(
             turn=pl.col("place").cast(pl.Int32),
             stage=pl.lit(NAME),
             rule=pl.lit("ten-for-one"),
             start=pl.lit(None, dtype=pl.Int32),
             end=pl.lit(None, dtype=pl.Int32),
-            before=shown,
+            before=score_text,
             after=pl.lit("1.0"),
         )
         changed = lines.filter((pl.col("overall") != repaired_overall()).fill_null(False))
@@ -107,7 +107,7 @@ def score_answers(options: BinarizeOptions) -> Stage:
             lines.filter(is_suspicious()),
             "suspicious-ten",
             turn=pl.col("place").cast(pl.Int32),
-            matched=shown,
+            matched=score_text,
             drops=options.suspicious_tens == "drop",
         )
         return filled.join(edits, on="row", how="left"), suspects

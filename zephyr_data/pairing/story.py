@@ -24,29 +24,29 @@ def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> st
     lines = rated_answers(number_rows(scored)).with_columns(mean=value_of("mean"), overall=value_of("overall"))
     if lines.is_empty():
         return ""
-    found = _sides(directory, row_key)
+    sides = _sides(directory, row_key)
     names = [
-        " and ".join(sorted(found.get((row[0] or "", row[1]), "-"))) for row in lines.select("response", "score").rows()
+        " and ".join(sorted(sides.get((row[0] or "", row[1]), "-"))) for row in lines.select("response", "score").rows()
     ]
-    shown = [f"prompt: {one_line(stored['turns'][0][-1], SHOWN)}", f"answers, by {options.score} score:"]
+    output = [f"prompt: {one_line(stored['turns'][0][-1], SHOWN)}", f"answers, by {options.score} score:"]
     for answer, name in zip(lines.rows(named=True), names, strict=True):
-        scores = f"score {_told(answer['score'])}, mean {_told(answer['mean'])}, overall {_told(answer['overall'])}"
+        scores = ", ".join(f"{kind} {_score_text(answer[kind])}" for kind in ("score", "mean", "overall"))
         side, model = f"{name:<{max(map(len, names))}}", answer["model"] or "(unnamed)"
-        shown.append(f"  {answer['place']} {side}  {scores}, {model}: {one_line(answer['response'], SHOWN)}")
-    return "\n".join(shown)
+        output.append(f"  {answer['place']} {side}  {scores}, {model}: {one_line(answer['response'], SHOWN)}")
+    return "\n".join(output)
 
 
 def _sides(directory: Path, row_key: str) -> dict[tuple[str, float], set[str]]:
     """Return the sides that each answer is on in the row's pairs, by its text and score."""
     places = pl.read_parquet(directory / "audit" / "kept.parquet").filter(pl.col("row_key") == row_key)
     columns = [f"{score}{side}" for score in ("", "score_") for side in ("chosen", "rejected")]
-    found: dict[tuple[str, float], set[str]] = {}
+    sides: dict[tuple[str, float], set[str]] = {}
     for split, row in places.select("split", "row").rows():
         pair = pl.scan_parquet(split_files(directory)[split]).slice(row, 1).select(columns).collect()
         for side in ("chosen", "rejected"):
-            found.setdefault((pair[side][0][-1]["content"], pair[f"score_{side}"][0]), set()).add(side)
-    return found
+            sides.setdefault((pair[side][0][-1]["content"], pair[f"score_{side}"][0]), set()).add(side)
+    return sides
 
 
-def _told(score: float | None) -> str:
+def _score_text(score: float | None) -> str:
     return "none" if score is None else f"{score:g}"

@@ -51,7 +51,7 @@ def score(ruleset: Ruleset, labelled: Path) -> dict[str, Any]:
     table = _read(labelled)
     hits = find_hits(table.with_row_index("row"), ruleset).join(table.with_row_index("row"), on="row")
     is_hit = pl.Series(range(table.height)).is_in(hits["row"].cast(pl.Int64).implode())
-    judged = table.with_columns(is_hit=is_hit)
+    results = table.with_columns(is_hit=is_hit)
     by_rule = {}
     for rule in ruleset.rules:
         labels = hits.filter(pl.col("rule") == rule.id).unique("row")["label"]
@@ -61,9 +61,9 @@ def score(ruleset: Ruleset, labelled: Path) -> dict[str, Any]:
             "right_rows": right,
             "precision": right / len(labels) if len(labels) else None,
         }
-    right = judged.filter(pl.col("is_hit") & (pl.col("label") == "drop")).height
-    wrong = judged.filter(pl.col("is_hit") & (pl.col("label") == "keep"))
-    missed = judged.filter(~pl.col("is_hit") & (pl.col("label") == "drop"))
+    right = results.filter(pl.col("is_hit") & (pl.col("label") == "drop")).height
+    wrong = results.filter(pl.col("is_hit") & (pl.col("label") == "keep"))
+    missed = results.filter(~pl.col("is_hit") & (pl.col("label") == "drop"))
     return {
         "rows": table.height,
         "precision": right / max(1, right + wrong.height),

@@ -10,8 +10,8 @@ from zephyr_core import kinds
 from zephyr_core.console import one_line, table
 from zephyr_core.errors import UsageError
 from zephyr_core.records import DatasetManifest
+from zephyr_data.data_steps import reports_of
 from zephyr_data.engine.audit import is_selection
-from zephyr_data.known import reports_of
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
@@ -37,7 +37,7 @@ def rules_table(directory: Path) -> str:
     return "\n\n".join(parts)
 
 
-def story(directory: Path, wanted: str) -> str:
+def story(directory: Path, row_name: str) -> str:
     """Return what happened to a row, named by raw id, row_key or its beginning, prompt_id, or FILE:LINE.
 
     Raises:
@@ -48,30 +48,30 @@ def story(directory: Path, wanted: str) -> str:
     tables = {
         name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
     }
-    dropped, kept = _named(tables["dropped"], wanted), _with_places(_named(tables["kept"], wanted))
-    parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept)]
-    keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept) if row["row_key"])
+    dropped, kept_rows = _matching(tables["dropped"], row_name), _with_places(_matching(tables["kept"], row_name))
+    parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept_rows)]
+    keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept_rows) if row["row_key"])
     parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
-    parts += [text for row in (*dropped, *kept) if (text := _raw_row(row, content))]
+    parts += [text for row in (*dropped, *kept_rows) if (text := _raw_row(row, content))]
     if not parts:
-        raise UsageError(f"{directory} has no row {wanted!r}", "give a raw id, a row_key, a prompt_id or FILE:LINE")
+        raise UsageError(f"{directory} has no row {row_name!r}", "give a raw id, a row_key, a prompt_id or FILE:LINE")
     return "\n\n".join(parts)
 
 
 _RULE_COLUMNS = ("stage", "rule", "hit_rows", "only_hit_rows", "dropped_rows", "hit_turns")
 
 
-def _named(table: pl.DataFrame, wanted: str) -> list[dict[str, Any]]:
-    by_place = pl.format("{}:{}", "file", "line") == wanted
-    by_key = pl.col("row_key").str.starts_with(wanted) if len(wanted) >= 8 else pl.lit(False)
-    by_prompt = pl.col("prompt_id") == wanted if "prompt_id" in table.columns else pl.lit(False)
-    return table.filter(((pl.col("id") == wanted) | by_place | by_key | by_prompt).fill_null(False)).rows(named=True)
+def _matching(table: pl.DataFrame, row_name: str) -> list[dict[str, Any]]:
+    by_place = pl.format("{}:{}", "file", "line") == row_name
+    by_key = pl.col("row_key").str.starts_with(row_name) if len(row_name) >= 8 else pl.lit(False)
+    by_prompt = pl.col("prompt_id") == row_name if "prompt_id" in table.columns else pl.lit(False)
+    return table.filter(((pl.col("id") == row_name) | by_place | by_key | by_prompt).fill_null(False)).rows(named=True)
 
 
-def _with_places(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_places(kept_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each raw row once, with every place it went to; for pairs there can be several."""
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for row in kept:
+    for row in kept_rows:
         raw = rows.setdefault((row["source"], row["file"], row["line"]), {**row, "places": []})
         raw["places"].append(f"{row['split']}, row {row['row']}")
     return list(rows.values())
@@ -79,8 +79,8 @@ def _with_places(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _dropped_story(row: dict[str, Any]) -> str:
     where = "" if row["turn"] is None else f" at turn {row['turn']}"
-    shown = f"\n  {one_line(row['matched'])}" if row["matched"] else ""
-    return f"{_place(row)}\ndropped by {row['stage']}/{row['rule']}{where}{shown}"
+    excerpt = f"\n  {one_line(row['matched'])}" if row["matched"] else ""
+    return f"{_place(row)}\ndropped by {row['stage']}/{row['rule']}{where}{excerpt}"
 
 
 def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:

@@ -94,9 +94,9 @@ def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
         content.update(data)
         rows = data.count(b"\n") + (not data.endswith(b"\n"))
         cut = stream.fault is not None and not data.endswith(b"\n")
-        held = None if file.kind == "plain" else data
+        block_data = None if file.kind == "plain" else data
         key = _key(file, content.hexdigest())
-        yield Block(file, key, line, rows, offset, len(data), stream.bytes, held, cut)
+        yield Block(file, key, line, rows, offset, len(data), stream.bytes, block_data, cut)
         line += rows
         offset += len(data)
     digest = content if file.kind == "plain" else stream.digest
@@ -108,23 +108,23 @@ def _key(file: RawFile, content: str) -> str:
 
 
 def _whole_lines(chunks: Iterator[bytes], file: RawFile, block_bytes: int) -> Iterator[bytes]:
-    held: list[bytes] = []
-    held_bytes = 0
+    pending: list[bytes] = []
+    pending_bytes = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
-        if end and held_bytes + len(chunk) >= block_bytes:
-            yield b"".join([*held, chunk[:end]])
-            held, held_bytes = [chunk[end:]], len(chunk) - end
+        if end and pending_bytes + len(chunk) >= block_bytes:
+            yield b"".join([*pending, chunk[:end]])
+            pending, pending_bytes = [chunk[end:]], len(chunk) - end
         else:
-            held.append(chunk)
-            held_bytes += len(chunk)
-        if not end and held_bytes > LONGEST_LINE:
+            pending.append(chunk)
+            pending_bytes += len(chunk)
+        if not end and pending_bytes > LONGEST_LINE:
             raise SourceError(
                 f"{file.path} has a line of more than {LONGEST_LINE >> 20} MiB",
                 "JSON Lines needs one object per line; convert a JSON array with `jq -c '.[]'`",
             )
-    if held_bytes:
-        yield b"".join(held)
+    if pending_bytes:
+        yield b"".join(pending)
 
 
 class _Stream:
@@ -233,9 +233,9 @@ def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileR
         if isinstance(item, FileRead):
             yield item
             continue
-        held = item.length if item.file.is_table else sum(1 for _ in item.lines())
-        yield item if held <= rows else _shortened(item, rows)
-        rows -= held
+        item_rows = item.length if item.file.is_table else sum(1 for _ in item.lines())
+        yield item if item_rows <= rows else _shortened(item, rows)
+        rows -= item_rows
         if rows <= 0:
             return
 

@@ -49,18 +49,18 @@ def local_files(source: str) -> list[RawFile]:
     where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
     path = paths.expanded(where)
     if path.is_dir():
-        found, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
-        found = [inner for inner in found if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
+        files, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
+        matches = [inner for inner in files if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
     elif glob.has_magic(where):
-        found = [Path(match) for match in glob.iglob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207  absolute patterns
+        matches = [Path(match) for match in glob.iglob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207  absolute patterns
         root = Path(glob.escape(where)).parent
     else:
-        found, root = ([path] if path.exists() else []), path.parent
-    if not found:
+        matches, root = ([path] if path.exists() else []), path.parent
+    if not matches:
         raise UsageError(
             f"no raw file at {source!r}", f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
         )
-    return sorted((_raw_file(source, inner, root) for inner in found), key=lambda file: file.name)
+    return sorted((_raw_file(source, inner, root) for inner in matches), key=lambda file: file.name)
 
 
 def rated_files(source: str) -> list[RawFile]:
@@ -69,10 +69,10 @@ def rated_files(source: str) -> list[RawFile]:
     Raises:
         SourceError: it holds none.
     """
-    found = sorted((paths.expanded(source) / RATED).glob("*.parquet"))
-    if not found:
+    matches = sorted((paths.expanded(source) / RATED).glob("*.parquet"))
+    if not matches:
         raise SourceError(f"{source} holds no rated rows", "give raw rated rows, or a dataset that `binarize` made")
-    return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in found]
+    return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in matches]
 
 
 def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:

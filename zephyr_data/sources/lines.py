@@ -11,7 +11,7 @@ class _DuplicateKey(ValueError):
     pass
 
 
-def shown(line: bytes) -> str:
+def excerpt(line: bytes) -> str:
     """Return the beginning of a line, for the audit."""
     return line[:SHOWN].decode("utf-8", "replace").strip("\r")
 
@@ -35,7 +35,7 @@ def read_object(line: bytes, constant: Callable[[str], Any] = no_constant) -> tu
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    row = dict(pairs)
+    if len(row) != len(pairs):
         raise _DuplicateKey
-    return found
+    return row

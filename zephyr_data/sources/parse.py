@@ -19,7 +19,7 @@ from zephyr_data import schemas
 from zephyr_data.errors import SourceError
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.blocks import BOM, Block
-from zephyr_data.sources.lines import read_object, shown
+from zephyr_data.sources.lines import excerpt, read_object
 from zephyr_data.sources.shapes import RAW, SHAPES, refuse_mixed, to_turns
 
 _TURN = pa.struct([(name, pa.string()) for name in ("role", "content", "from", "value")])
@@ -147,7 +147,7 @@ def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
     Arrow decides, as it does for whole blocks, so a line is treated the same whatever its neighbours; the standard
     library names the fault.
     """
-    begins = shown(line)
+    begins = excerpt(line)
     if is_cut_short:
         return {"fault": "cut-short", "matched": begins}
     accepted = _arrow(line, 1) if line.startswith(b"{") else None
@@ -159,21 +159,21 @@ def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
 
 
 def _typed_row(row: dict[str, Any], begins: str) -> dict[str, Any]:
-    kept = {name: row.get(name) for name in RAW}
-    if type(kept["id"]) is int:
-        kept["id"] = str(kept["id"])
-    if not all(_fits(name, value) for name, value in kept.items()):
-        row_id = kept["id"] if isinstance(kept["id"], str) else None
+    fields = {name: row.get(name) for name in RAW}
+    if type(fields["id"]) is int:
+        fields["id"] = str(fields["id"])
+    if not all(_fits(name, value) for name, value in fields.items()):
+        row_id = fields["id"] if isinstance(fields["id"], str) else None
         return {"id": row_id, "fault": "wrong-type", "matched": begins}
     try:
-        orjson.dumps(kept)
+        orjson.dumps(fields)
     except orjson.JSONEncodeError:
         return {"fault": "lone-surrogate", "matched": begins}
     for name in ("messages", "conversations"):
-        turns = kept[name]
+        turns = fields[name]
         if turns is not None:
-            kept[name] = [{key: turn.get(key) for key in _TURN_KEYS} if turn else None for turn in turns]
-    return kept
+            fields[name] = [{key: turn.get(key) for key in _TURN_KEYS} if turn else None for turn in turns]
+    return fields
 
 
 _TURN_KEYS = ("role", "content", "from", "value")
@@ -218,8 +218,8 @@ def _as_raw(frame: pl.DataFrame, name: str) -> pl.Expr:
     if name not in frame.columns:
         return pl.lit(None, dtype=dtype).alias(name)
     if name in ("messages", "conversations"):
-        found = frame.schema[name]
-        inner = found.inner if isinstance(found, pl.List) else None
+        column_type = frame.schema[name]
+        inner = column_type.inner if isinstance(column_type, pl.List) else None
         if not isinstance(inner, pl.Struct):
             raise pl.exceptions.SchemaError(f"{name} is {frame.schema[name]}, not a list of objects")
         present = {field.name for field in inner.fields}

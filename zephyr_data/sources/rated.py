@@ -18,7 +18,7 @@ import pyarrow.json
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.lines import shown
+from zephyr_data.sources.lines import excerpt
 from zephyr_data.sources.rated_columns import USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
 
@@ -58,9 +58,9 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
 def _read_parquet(block: Block) -> Iterator[pl.DataFrame]:
     frame = _stored(block).with_row_index("number", offset=block.first_line)
     numbers = frame["number"].cast(pl.Int64)
-    found = read_columns(frame.select(name for name in USED if name in frame.columns), has_all_keys=True)
-    if found is not None:
-        rows, plain, shape = found
+    result = read_columns(frame.select(name for name in USED if name in frame.columns), has_all_keys=True)
+    if result is not None:
+        rows, plain, shape = result
         yield _as_read(rows, numbers.filter(plain), shape)
         frame, numbers = frame.filter(~plain), numbers.filter(~plain)
     raws = frame.drop("number").iter_rows(named=True)
@@ -84,11 +84,11 @@ def _together(lines: list[Line]) -> Iterator[pl.DataFrame]:
         yield from _together(lines[:half])
         yield from _together(lines[half:])
         return
-    found = None if frame is None else read_columns(frame, has_all_keys=False)
-    if found is None:
+    result = None if frame is None else read_columns(frame, has_all_keys=False)
+    if result is None:
         yield _one_by_one(map(_object, lines))
         return
-    rows, plain, shape = found
+    rows, plain, shape = result
     yield _as_read(rows, pl.Series([line[0] for line in lines], dtype=pl.Int64).filter(plain), shape)
     yield _one_by_one(_object(line) for line, is_plain in zip(lines, plain, strict=True) if not is_plain)
 
@@ -109,32 +109,32 @@ def _frame(lines: list[Line]) -> pl.DataFrame | None:
     whole = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
     try:
         table = pyarrow.json.read_json(pa.BufferReader(data), read_options=whole)
-        used = table.select([name for name in USED if name in table.column_names])
-        used.validate(full=True)  # lists of empty objects come out wrong
+        columns = table.select([name for name in USED if name in table.column_names])
+        columns.validate(full=True)  # lists of empty objects come out wrong
     except pa.ArrowInvalid:
         return None
-    if table.num_rows != len(lines) or not all(_is_sound(field.type) for field in used.schema):
+    if table.num_rows != len(lines) or not all(_is_sound(field.type) for field in columns.schema):
         return None
-    return pl.DataFrame(pl.from_arrow(used))
+    return pl.DataFrame(pl.from_arrow(columns))
 
 
-def _is_sound(dtype: pa.DataType, left: int = DEEPEST) -> bool:
+def _is_sound(dtype: pa.DataType, depth: int = DEEPEST) -> bool:
     """Return whether a type has few levels, none of them an object without keys."""
     inner = [dtype.field(place).type for place in range(dtype.num_fields)]
-    return left > 0 and (bool(inner) or not pa.types.is_struct(dtype)) and all(_is_sound(t, left - 1) for t in inner)
+    return depth > 0 and (bool(inner) or not pa.types.is_struct(dtype)) and all(_is_sound(t, depth - 1) for t in inner)
 
 
 def _as_read(rows: pl.DataFrame, numbers: pl.Series, shape: str) -> pl.DataFrame:
-    told = rows.with_columns(numbers.alias("line"), shape=pl.lit(shape))
-    nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in _ROW.items() if name not in told.columns]
-    return told.with_columns(nothing).select(pl.col(name).cast(dtype) for name, dtype in _ROW.items())
+    numbered = rows.with_columns(numbers.alias("line"), shape=pl.lit(shape))
+    nothing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in _ROW.items() if name not in numbered.columns]
+    return numbered.with_columns(nothing).select(pl.col(name).cast(dtype) for name, dtype in _ROW.items())
 
 
 def _object(line: Line) -> tuple[int, Row, str | None, str]:
     """Return number, object, fault and the line's beginning."""
     number, text, is_cut_short = line
     raw, fault = ({}, "cut-short") if is_cut_short else read_json(text)
-    return number, raw, fault, shown(text)
+    return number, raw, fault, excerpt(text)
 
 
 def _one_by_one(objects: Iterable[tuple[int, Row, str | None, str]]) -> pl.DataFrame:
@@ -151,9 +151,9 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
     if shaped.is_empty():
         return None
     first = str(shaped["shape"][0])
-    for line, found in shaped.filter(pl.col("shape") != first).head(1).rows():
+    for line, other in shaped.filter(pl.col("shape") != first).head(1).rows():
         raise MixedShapes(
-            f"{block.file.path}, line {line}: the row holds {found!r}, earlier ones {first!r}",
+            f"{block.file.path}, line {line}: the row holds {other!r}, earlier ones {first!r}",
             "split the file, one shape per file; one run can take both",
         )
     return first
@@ -162,13 +162,13 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
 def _refuse_foreign(block: Block) -> None:
     """Raise unless the columns exist, even if null or of a wrong type."""
     if block.file.kind == "parquet":
-        found = next(((1, raw) for raw in _stored(block).head(1).iter_rows(named=True)), None)
+        example = next(((1, raw) for raw in _stored(block).head(1).iter_rows(named=True)), None)
     else:
         objects = map(_object, block.lines())
-        found = next(((number, raw) for number, raw, fault, _ in objects if fault is None), None)
-    if found is None:
+        example = next(((number, raw) for number, raw, fault, _ in objects if fault is None), None)
+    if example is None:
         return
-    line, raw = found
+    line, raw = example
     answers = next((raw[name] for name in ANSWERS if name in raw), None)
     first = answers[0] if isinstance(answers, list) and answers else None
     is_foreign = isinstance(first, dict) and "response" not in first

@@ -57,14 +57,14 @@ def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFra
 
 def _only(frame: pl.DataFrame, names: tuple[str, ...]) -> str | None:
     """Return the only one of these columns that holds anything, else None."""
-    held = [name for name in names if name in frame.columns and frame[name].null_count() < frame.height]
-    return held[0] if len(held) == 1 else None
+    columns = [name for name in names if name in frame.columns and frame[name].null_count() < frame.height]
+    return columns[0] if len(columns) == 1 else None
 
 
 def _with_keys(rows: pl.DataFrame) -> pl.DataFrame:
-    said = rows.select(pl.concat_list("turns", pl.col("completions").list.eval(pl.element().struct.field("response"))))
+    texts = rows.select(pl.concat_list("turns", pl.col("completions").list.eval(pl.element().struct.field("response"))))
     return rows.with_columns(
-        row_key=pl.Series(list_keys(said.to_series()), dtype=pl.String),
+        row_key=pl.Series(list_keys(texts.to_series()), dtype=pl.String),
         prompt_id=pl.Series(map(text_key, rows["turns"].list.first()), dtype=pl.String),
     )
 
@@ -90,10 +90,10 @@ def _identity(frame: pl.DataFrame) -> pl.Expr:
     return pl.coalesce(*(pl.col(name).cast(pl.String) for name in names), pl.lit(None, dtype=pl.String))
 
 
-def _text(found: pl.Schema, name: str, of: pl.Expr | None = None) -> pl.Expr:
-    if found.get(name, pl.Null()) not in _TEXT:
+def _text(schema: pl.Schema, name: str, of: pl.Expr | None = None) -> pl.Expr:
+    if schema.get(name, pl.Null()) not in _TEXT:
         raise _OtherType
-    if name not in found:
+    if name not in schema:
         return pl.lit(None, dtype=pl.String)
     return (pl.col(name) if of is None else of.struct.field(name)).cast(pl.String)
 
@@ -104,7 +104,7 @@ def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.E
     if fields.get("response") != pl.String:
         raise _OtherType
     response = answer.struct.field("response")
-    overall, given = (
+    overall, score = (
         _number(fields.get(name, pl.Null()), answer.struct.field(name) if name in fields else pl.lit(None), scale)
         for name, scale in (("overall_score", OVERALL_SCALE), ("score", (-LARGEST, LARGEST)))
     )
@@ -121,11 +121,11 @@ def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.E
         model=_text(fields, "model", answer),
         ratings=rating,
         overall=overall[0],
-        given=given[0],
+        given=score[0],
         unreadable=pl.lit(None, dtype=pl.String),
     )
     is_sound = response.is_not_null() & ~response.str.contains("\0", literal=True)
-    plain = [is_sound, overall[1], given[1], *(plain for _, (_, plain) in ratings)]
+    plain = [is_sound, overall[1], score[1], *(plain for _, (_, plain) in ratings)]
     return completion, pl.all_horizontal(plain).fill_null(False)
 
 
@@ -136,12 +136,12 @@ def _ratings(fields: pl.Schema, name: str, scale: Scale, has_all_keys: bool) -> 
         return
     if not isinstance(dtype, pl.Struct):
         raise _OtherType
-    for aspect, found in pl.Schema(dtype.to_schema()).items():
+    for aspect, rating_type in pl.Schema(dtype.to_schema()).items():
         value = pl.element().struct.field(name).struct.field(aspect)
-        if not isinstance(found, pl.Struct):
-            yield aspect, _number(found, value, scale)
+        if not isinstance(rating_type, pl.Struct):
+            yield aspect, _number(rating_type, value, scale)
             continue
-        inner = pl.Schema(found.to_schema())
+        inner = pl.Schema(rating_type.to_schema())
         keys = [key for key in ("Rating", "rating") if key in inner]
         if not keys or (len(keys) > 1 and not has_all_keys):
             raise _OtherType

@@ -62,13 +62,13 @@ def read_row(raw: Row, fault: str | None, begins: str) -> Row:
 def _columns(raw: Row) -> Row:
     turns, roles = _prompt(raw)
     completions = [_completion(answer) for answer in _answers(raw)]
-    fault, turn, seen = _fault(turns, roles, completions)
+    fault, turn, text = _fault(turns, roles, completions)
     source = raw.get("source")
     row = {
         "prompt_source": source if isinstance(source, str) else None,
         "dropped_by": None if fault is None else f"read/{fault}",
         "dropped_turn": turn,
-        "matched": seen,
+        "matched": text,
     }
     if not turns or None in turns:
         return row
@@ -91,23 +91,23 @@ def read_json(line: bytes) -> tuple[Row, str | None]:
 
 def _count_keys(row: Row) -> int:
     count = 0
-    left: list[Any] = [row]
-    while left:
-        value = left.pop()
+    pending: list[Any] = [row]
+    while pending:
+        value = pending.pop()
         if type(value) is dict:
             count += len(value)
             value = value.values()
-        left += [inner for inner in value if type(inner) is dict or type(inner) is list]
+        pending += [inner for inner in value if type(inner) is dict or type(inner) is list]
     return count
 
 
 def _identity(raw: Row) -> str | None:
-    found = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
-    if found is None or isinstance(found, str):
-        return found
-    if type(found) is not int or not -(2**63) <= found < 2**63:
+    identity = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
+    if identity is None or isinstance(identity, str):
+        return identity
+    if type(identity) is not int or not -(2**63) <= identity < 2**63:
         raise _WrongType
-    return str(found)
+    return str(identity)
 
 
 def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
@@ -119,10 +119,10 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
         raise _WrongType
     texts = [_text(turn.get("content")) for turn in value]
     roles = [_text(turn.get("role")) for turn in value]
-    known = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
-    while known and known[-1] == "assistant":
-        known.pop(), texts.pop()
-    return texts, known
+    canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
+    while canonical and canonical[-1] == "assistant":
+        canonical.pop(), texts.pop()
+    return texts, canonical
 
 
 def _answers(raw: Row) -> list[Row]:
@@ -151,19 +151,19 @@ def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | Non
     if value is None:
         return []
     if isinstance(value, list):
-        named = [(_aspect(item, place), item) for place, item in enumerate(value)]
+        items = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
-        named = list(value.items())
+        items = list(value.items())
     else:
         unreadable.append(str(value))
-        named = []
-    found = []
-    for aspect, item in named:
+        items = []
+    ratings = []
+    for aspect, item in items:
         for rating in item if isinstance(item, list) else [item]:
             number = _number(_rating(rating), unreadable, scale)
             if number is not None:
-                found.append({"aspect": aspect, "rating": number})
-    return found
+                ratings.append({"aspect": aspect, "rating": number})
+    return ratings
 
 
 def _aspect(item: Any, place: int) -> str:
@@ -205,9 +205,9 @@ def _fault(
     turns: list[str | None] | None, roles: list[str | None] | None, completions: list[Row]
 ) -> tuple[str | None, int | None, str | None]:
     """Return fault, turn and text: of the prompt, checked as a dialogue still without its answer, or of the answers."""
-    found = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
-    if found is not None:
-        return found
+    prompt_fault = find_fault([*(roles or ()), "assistant"], [*turns, "…"]) if turns else ("no-prompt", None, None)
+    if prompt_fault is not None:
+        return prompt_fault
     if not completions:
         return "no-completions", None, None
     place = next((place for place, answer in enumerate(completions) if "\0" in (answer["response"] or "")), None)

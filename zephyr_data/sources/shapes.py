@@ -24,7 +24,7 @@ RAW: dict[str, pl.DataType] = {
     "conversations": pl.List(_TURN),
 }
 
-Fault = tuple[str, int | None, str | None]  # rule, turn, matched text
+TurnFault = tuple[str, int | None, str | None]  # rule, turn, matched text
 
 
 def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
@@ -35,15 +35,15 @@ def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
     roles, texts = _roles_and_texts(shape)
     table = raw.select(pl.coalesce("id", "prompt_id").alias("id"), "fault", "matched", roles=roles, turns=texts)
     doubtful = table.select(pl.col("fault").is_null() & ~_is_clean(shape)).to_series()
-    named: dict[int, Fault] = {}
+    faults_by_row: dict[int, TurnFault] = {}
     for row, role_list, turn_list in (
         table.with_row_index("row").filter(doubtful).select("row", "roles", "turns").rows()
     ):
         fault = find_fault(role_list, turn_list)
         if fault is not None:
-            named[row] = fault
+            faults_by_row[row] = fault
     faults = pl.DataFrame(
-        [(row, *fault) for row, fault in named.items()],
+        [(row, *fault) for row, fault in faults_by_row.items()],
         schema={"row": pl.UInt32, "rule": pl.String, "dropped_turn": pl.Int32, "text": pl.String},
         orient="row",
     )
@@ -59,7 +59,7 @@ def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
     )
 
 
-def find_fault(roles: Sequence[str | None] | None, texts: Sequence[str | None] | None) -> Fault | None:
+def find_fault(roles: Sequence[str | None] | None, texts: Sequence[str | None] | None) -> TurnFault | None:
     """Return the first fault of a dialogue as (rule, turn, text), or None when there is none.
 
     `roles` is None for the shape `data`, whose turns alternate by position.
@@ -97,9 +97,9 @@ def refuse_mixed(raw: pl.DataFrame, shape: str, file: str) -> None:
     mixed = raw.filter(pl.any_horizontal(others))
     if mixed.height:
         line = mixed["line"][0]
-        found = [name for name in SHAPES if mixed[name][0] is not None]
+        shapes = [name for name in SHAPES if mixed[name][0] is not None]
         raise MixedShapes(
-            f"{file}, line {line}: the row holds {' and '.join(map(repr, found))}, the file's shape is {shape!r}",
+            f"{file}, line {line}: the row holds {' and '.join(map(repr, shapes))}, the file's shape is {shape!r}",
             "split the file, one shape per file; one run can take both",
         )
 
@@ -109,9 +109,9 @@ def _roles_and_texts(shape: str) -> tuple[pl.Expr, pl.Expr]:
         return pl.lit(None, dtype=pl.List(pl.String)), pl.col("data")
     element = pl.element().struct
     role = pl.coalesce(element.field("role"), element.field("from")).str.to_lowercase()
-    known = role.replace_strict(ROLES, default=role, return_dtype=pl.String)
+    canonical = role.replace_strict(ROLES, default=role, return_dtype=pl.String)
     text = pl.coalesce(element.field("content"), element.field("value"))
-    return pl.col(shape).list.eval(known), pl.col(shape).list.eval(text)
+    return pl.col(shape).list.eval(canonical), pl.col(shape).list.eval(text)
 
 
 def _is_clean(shape: str) -> pl.Expr:

@@ -67,5 +67,5 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
         if text is None:
             yield None
         else:
-            told = text.translate(_ASCII_LOWER, _ASCII_IGNORED) if other is None else other
-            yield told if told.strip(_SEPARATOR) else text
+            words = text.translate(_ASCII_LOWER, _ASCII_IGNORED) if other is None else other
+            yield words if words.strip(_SEPARATOR) else text

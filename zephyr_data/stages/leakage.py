@@ -42,8 +42,8 @@ def mark_benchmarks(options: BinarizeOptions) -> Stage:
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         read = table.filter(~is_unread())
-        found = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
-        return pl.concat(found).sort("row", "turn", maintain_order=True, nulls_last=False)
+        verdicts = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
+        return pl.concat(verdicts).sort("row", "turn", maintain_order=True, nulls_last=False)
 
     return mark(NAME, find)
 
@@ -53,16 +53,16 @@ def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
 
 
 def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
-    said = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
-    said = said.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
-    keys = pl.Series(text_keys(said["text"]), dtype=pl.Binary)
-    found = said.with_columns(
+    user_turns = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
+    user_turns = user_turns.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
+    keys = pl.Series(text_keys(user_turns["text"]), dtype=pl.Binary)
+    copies = user_turns.with_columns(
         exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
         near=keys.replace_strict(near, default=None, return_dtype=pl.String),
     ).filter(pl.col("near").is_not_null())
     same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
-    shown = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
-    return verdict(found, same, turn=pl.col("turn"), matched=shown)
+    excerpt = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
+    return verdict(copies, same, turn=pl.col("turn"), matched=excerpt)
 
 
 def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
@@ -77,8 +77,8 @@ def mark_copies() -> Stage:
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        known = table.filter("is_benchmark")["prompt_key"].unique()
-        copies = table.filter(~pl.col("is_benchmark") & pl.col("prompt_key").is_in(known.implode()))
+        benchmark_keys = table.filter("is_benchmark")["prompt_key"].unique()
+        copies = table.filter(~pl.col("is_benchmark") & pl.col("prompt_key").is_in(benchmark_keys.implode()))
         return verdict(copies, "prompt-of-benchmark-source")
 
     return mark(NAME, find)
@@ -90,8 +90,8 @@ def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.Dat
         prompt_key=pl.Series(text_keys(table["turns"].list.last()), dtype=pl.Binary),
         is_benchmark=_is_benchmark(options),
     )
-    seen = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
-    return keyed.with_columns(pl.when(seen).then("prompt_key").alias("prompt_key"))
+    is_visible = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
+    return keyed.with_columns(pl.when(is_visible).then("prompt_key").alias("prompt_key"))
 
 
 def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
@@ -111,7 +111,7 @@ def read_prompts(path: Path) -> list[str]:
         rows = _rows(path)
     except (ValueError, pl.exceptions.PolarsError) as fault:
         raise SourceError(f"{path} cannot be read as benchmark prompts: {fault}") from None
-    found: list[str] = []
+    prompts: list[str] = []
     for number, row in enumerate(rows, start=1):
         texts = [text for text in _texts(row) if text.strip()]
         if not texts:
@@ -120,10 +120,10 @@ def read_prompts(path: Path) -> list[str]:
                 f"{path}, row {number}, has no prompt; found {names or 'nothing'}",
                 f"a prompt is read from {', '.join(COLUMNS)}, or from each line of a .txt file",
             )
-        found += texts
-    if not found:
+        prompts += texts
+    if not prompts:
         raise SourceError(f"{path} is empty", "give a file of prompts that must not be trained on")
-    return found
+    return prompts
 
 
 def _rows(path: Path) -> list[Any]:
@@ -146,8 +146,8 @@ def _texts(row: Any) -> list[str]:
     folded = {name.lower(): value for name, value in row.items()} if isinstance(row, dict) else {}
     value = next((folded[name] for name in COLUMNS if folded.get(name) is not None), None)
     items = value if isinstance(value, list) else [value]
-    said = [item.get("content") if isinstance(item, dict) and _is_user(item) else item for item in items]
-    return [text for text in said if isinstance(text, str)]
+    contents = [item.get("content") if isinstance(item, dict) and _is_user(item) else item for item in items]
+    return [text for text in contents if isinstance(text, str)]
 
 
 def _is_user(message: dict[str, Any]) -> bool:

@@ -72,14 +72,14 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     Columns out: row, rule, turn, matched (the match with its surroundings)
     """
     spoken = _spoken(table, ruleset)
-    found = pl.concat(
+    all_hits = pl.concat(
         [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
     )
-    hits = found.join(_spared(table, found, ruleset), on=["row", "turn", "rule"], how="anti")
+    hits = all_hits.join(_spared(table, all_hits, ruleset), on=["row", "turn", "rule"], how="anti")
     places = pl.concat([_places(rule, hits.filter(pl.col("rule") == rule.id)) for rule in ruleset.rules])
     matched = [_in_context(*place) for place in places.select("assistant", "text", "at").rows()]
-    told = places.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
-    return told.sort("row", "turn", "order").drop("order")
+    lines = places.select("row", "rule", "turn", "order", matched=pl.Series(matched, dtype=pl.String))
+    return lines.sort("row", "turn", "order").drop("order")
 
 
 def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
@@ -93,8 +93,8 @@ def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
         turn=pl.int_ranges(1, pl.col("turns").list.len() // 2 * 2, 2, dtype=pl.Int32),
         assistant=pl.col("turns").list.gather_every(2, 1),
     )
-    said = replies.explode("turn", "assistant")
-    close = said if ruleset.gate is None else said.filter(pl.col("assistant").str.contains(_open_gate(ruleset.gate)))
+    turns = replies.explode("turn", "assistant")
+    close = turns if ruleset.gate is None else turns.filter(pl.col("assistant").str.contains(_open_gate(ruleset.gate)))
     may_speak = close["assistant"].str.contains(_MAY_SPEAK)
     unquoted = [_without_quotes(text, speaks) for text, speaks in zip(close["assistant"], may_speak, strict=True)]
     return close.with_columns(unquoted=pl.Series(unquoted, dtype=pl.String))
@@ -122,19 +122,19 @@ def _matching(column: str, entry: Rule | Exemption, table: pl.DataFrame) -> pl.D
     return gated.filter(pl.col(column).str.contains(rust(entry.pattern)))
 
 
-def _spared(table: pl.DataFrame, found: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+def _spared(table: pl.DataFrame, hits: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return row, turn, rule of the spared hits: those after a user turn that one of the rule's exemptions matches.
 
     An exemption reads the user turns before the hits of rules that name it, apart from hits already spared.
     """
-    unspared, parts = found.select("row", "turn", "rule"), [found.head(0).select("row", "turn", "rule")]
-    asked = table.select("row", user=pl.col("turns").list.gather_every(2, 0))
+    unspared, parts = hits.select("row", "turn", "rule"), [hits.head(0).select("row", "turn", "rule")]
+    user_turns = table.select("row", user=pl.col("turns").list.gather_every(2, 0))
     for exemption in ruleset.exemptions:
         naming = [rule.id for rule in ruleset.rules if exemption.id in rule.unless]
         open_to = unspared.filter(pl.col("rule").is_in(naming))
         last = open_to.group_by("row").agg(exchanges=(pl.col("turn").max() + 1) // 2)
         read = (
-            asked.join(last, on="row", how="inner")
+            user_turns.join(last, on="row", how="inner")
             .with_columns(pl.col("user").list.head("exchanges"), turn=pl.int_ranges(1, 2 * pl.col("exchanges"), 2))
             .explode("turn", "user")
         )

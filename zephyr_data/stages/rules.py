@@ -64,8 +64,8 @@ class Ruleset:
         """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""
         if on_hit == "as-ruled":
             return self
-        chosen = () if on_hit == "off" else tuple(replace(rule, action=on_hit) for rule in self.rules)
-        return replace(self, rules=chosen)
+        rules = () if on_hit == "off" else tuple(replace(rule, action=on_hit) for rule in self.rules)
+        return replace(self, rules=rules)
 
 
 def rust(pattern: str) -> str:
@@ -101,8 +101,8 @@ def load(names: Iterable[str]) -> Ruleset:
                 f"{path}: unknown table {sorted(content)[0]!r}",
                 "a rule file has [words], [gate], [[drop]], [[cut]], [[unless]]",
             )
-    known = [gate for gate in gates if gate is not None]
-    gate = "|".join(f"(?:{pattern})" for pattern in known) if known and len(known) == len(gates) else None
+    patterns = [gate for gate in gates if gate is not None]
+    gate = "|".join(f"(?:{pattern})" for pattern in patterns) if patterns and len(patterns) == len(gates) else None
     ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate)
     _check_references(ruleset)
     faults = contradictions(ruleset)
@@ -118,11 +118,11 @@ def contradictions(ruleset: Ruleset) -> list[str]:
     faults = []
     entries: list[Rule | Exemption] = [*ruleset.rules, *ruleset.exemptions]
     for entry in entries:
-        for examples, wanted in ((entry.hits, True), (entry.misses, False)):
-            found = pl.Series(examples, dtype=pl.String).str.contains(rust(entry.pattern)).to_list()
-            verb = "does not hit" if wanted else "hits"
+        for examples, is_hit in ((entry.hits, True), (entry.misses, False)):
+            results = pl.Series(examples, dtype=pl.String).str.contains(rust(entry.pattern)).to_list()
+            verb = "does not hit" if is_hit else "hits"
             faults += [
-                f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, found, strict=True) if hit is not wanted
+                f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, results, strict=True) if hit is not is_hit
             ]
         hits = pl.Series(entry.hits, dtype=pl.String)
         for gate in (ruleset.gate if isinstance(entry, Rule) else None, entry.gate):
@@ -190,15 +190,15 @@ def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
     return Exemption(entry["id"], entry["pattern"], entry["why"], hits, misses, entry.get("gate"))
 
 
-def _check_entry(entry: dict[str, Any], required: tuple[str, ...], known: set[str], path: Path) -> str:
+def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[str], path: Path) -> str:
     where = f"{path}, {entry.get('id', 'a rule without id')}"
     lacking = [name for name in required if not isinstance(entry.get(name), str)]
-    unknown = sorted(set(entry) - known)
+    unknown = sorted(set(entry) - names)
     if lacking or unknown:
-        said = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has unknown key {', '.join(unknown)}"] * bool(
+        faults = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has unknown key {', '.join(unknown)}"] * bool(
             unknown
         )
-        raise RuleError(f"{where}: {' and '.join(said)}", f"a rule has {', '.join(sorted(known))}")
+        raise RuleError(f"{where}: {' and '.join(faults)}", f"a rule has {', '.join(sorted(names))}")
     try:
         pl.select(pl.lit("").str.contains(rust(entry["pattern"])))
     except pl.exceptions.PolarsError as fault:
@@ -207,10 +207,10 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], known: set[st
 
 
 def _check_references(ruleset: Ruleset) -> None:
-    known = {exemption.id for exemption in ruleset.exemptions}
+    ids = {exemption.id for exemption in ruleset.exemptions}
     for rule in ruleset.rules:
-        missing = sorted(set(rule.unless) - known)
+        missing = sorted(set(rule.unless) - ids)
         if missing:
             raise RuleError(
-                f"rule {rule.id}: unless names {missing[0]!r}, which no [[unless]] defines", f"known: {sorted(known)}"
+                f"rule {rule.id}: unless names {missing[0]!r}, which no [[unless]] defines", f"known: {sorted(ids)}"
             )

@@ -48,8 +48,8 @@ def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int
     """
     prompts = order_prompts(prompt_ids.unique(), seed, "split")
     few = round(SMALL_TEST_SHARE * len(prompts))
-    wanted = test_prompts if test_prompts is not None else few if len(prompts) < SMALL_SET else TEST_PROMPTS
-    tests = prompts.head(wanted)
+    test_count = test_prompts if test_prompts is not None else few if len(prompts) < SMALL_SET else TEST_PROMPTS
+    tests = prompts.head(test_count)
     is_test, is_sft = (prompt_ids.is_in(part.implode()) for part in (tests, tests.head((len(tests) + 1) // 2)))
     side = pl.when("is_sft").then(pl.lit("test-sft")).when("is_test").then(pl.lit("test")).otherwise(pl.lit("train"))
     return pl.DataFrame({"is_test": is_test, "is_sft": is_sft}).select(side.alias("side")).to_series()
@@ -57,8 +57,8 @@ def assign_pair_sides(prompt_ids: pl.Series, test_prompts: int | None, seed: int
 
 def prompt_draws(prompts: Sequence[str | None], seed: int, purpose: str) -> pl.Series:
     """Return the keyed draw of each prompt_id, null for null."""
-    drawn = iter(draws(seed, purpose, (prompt for prompt in prompts if prompt is not None), _CHOICES))
-    return pl.Series([None if prompt is None else next(drawn) for prompt in prompts], dtype=pl.UInt64)
+    values = iter(draws(seed, purpose, (prompt for prompt in prompts if prompt is not None), _CHOICES))
+    return pl.Series([None if prompt is None else next(values) for prompt in prompts], dtype=pl.UInt64)
 
 
 def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
@@ -71,11 +71,11 @@ def drawn_first(prompt_draws: pl.Series, rows: int) -> pl.Series:
     ordered = prompt_draws.sort()
     last = ordered[rows]  # the draw of the prompt that straddles the limit
     fewer, more = (ordered.search_sorted(last, side=side) for side in ("left", "right"))
-    drawn = prompt_draws < last if rows - fewer <= more - rows else prompt_draws <= last
-    return pl.Series(drawn)
+    is_first = prompt_draws < last if rows - fewer <= more - rows else prompt_draws <= last
+    return pl.Series(is_first)
 
 
 def order_prompts(prompts: pl.Series, seed: int, purpose: str) -> pl.Series:
     """Return distinct prompts in the order of a keyed draw."""
-    drawn = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
-    return pl.DataFrame({"prompt_id": prompts, "draw": drawn}).sort("draw", "prompt_id")["prompt_id"]
+    values = pl.Series("draw", draws(seed, purpose, prompts, _CHOICES), dtype=pl.UInt64)
+    return pl.DataFrame({"prompt_id": prompts, "draw": values}).sort("draw", "prompt_id")["prompt_id"]

@@ -62,14 +62,14 @@ def _marked(name: str, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFr
         pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
     )
     free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
-    judged = _beside(table, hits).select(
+    marks = _join_rows(table, hits).select(
         "row",
         dropped_by=pl.when(free).then(pl.format("{}/{}", pl.lit(name), "first_rule")).otherwise("dropped_by"),
         dropped_turn=pl.when(free).then("first_turn").otherwise("dropped_turn"),
         matched=pl.when(free).then("first_matched").otherwise("matched"),
         hits=_append("hits", "new_hits"),
     )
-    return _with_rows(table, judged)
+    return _with_rows(table, marks)
 
 
 def rewrite(name: str, edit: Edit) -> Stage:
@@ -85,8 +85,8 @@ def rewrite(name: str, edit: Edit) -> Stage:
         if changed.is_empty():
             return table
         changed = changed.rename({"edits": "new_edits"})
-        beside = _beside(table.drop("turns"), changed)
-        return _with_rows(table, beside.select("row", "turns", edits=_append("edits", "new_edits")))
+        joined = _join_rows(table.drop("turns"), changed)
+        return _with_rows(table, joined.select("row", "turns", edits=_append("edits", "new_edits")))
 
     return Stage(name, "rewrite", apply)
 
@@ -100,8 +100,8 @@ def fill(name: str, column: str, compute: Compute) -> Stage:
 
     def apply(table: pl.DataFrame) -> pl.DataFrame:
         numbered = number_rows(table)
-        found, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
-        filled = _beside(table.drop(column), found.select("row", column, new_edits="edits"))
+        values, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
+        filled = _join_rows(table.drop(column), values.select("row", column, new_edits="edits"))
         filled = filled.select("row", column, edits=_append("edits", "new_edits"))
         return mark(name, lambda _: verdicts)(_with_rows(table, filled))
 
@@ -119,9 +119,9 @@ def at_hand(rows: pl.DataFrame, _: tuple[str, ...]) -> pl.DataFrame:
     return rows
 
 
-def edits_of(kept: pl.DataFrame) -> pl.DataFrame:
+def edits_of(kept_rows: pl.DataFrame) -> pl.DataFrame:
     """Return one line per change on a row: row, row_key, and the fields of an edit."""
-    exploded = kept.with_row_index("row").filter(pl.col("edits").is_not_null()).select("row", "row_key", "edits")
+    exploded = kept_rows.with_row_index("row").filter(pl.col("edits").is_not_null()).select("row", "row_key", "edits")
     return exploded.explode("edits").unnest("edits")
 
 
@@ -163,17 +163,17 @@ def nothing_changed() -> pl.DataFrame:
     return pl.DataFrame(schema=schemas.REWRITES)
 
 
-def _beside(table: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Return `found`, one line per row that it names, with the table's columns for those rows."""
-    return pl.concat([found, table[found["row"]]], how="horizontal")
+def _join_rows(table: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return `lines`, each about one row, with the table's columns for that row."""
+    return pl.concat([lines, table[lines["row"]]], how="horizontal")
 
 
 def _with_rows(table: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Return the table with the values of `new` in the rows that it names; the rest is neither copied nor read."""
     places = pl.int_range(table.height, table.height + new.height, dtype=pl.UInt32, eager=True)
-    taken = pl.int_range(table.height, dtype=pl.UInt32, eager=True).scatter(new["row"], places)
+    indices = pl.int_range(table.height, dtype=pl.UInt32, eager=True).scatter(new["row"], places)
     columns = [name for name in new.columns if name != "row"]
-    replaced = [pl.concat([table[name], new[name].cast(table.schema[name])]).gather(taken) for name in columns]
+    replaced = [pl.concat([table[name], new[name].cast(table.schema[name])]).gather(indices) for name in columns]
     return table.with_columns(replaced)
 
 

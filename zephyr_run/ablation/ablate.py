@@ -19,7 +19,7 @@ from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.invocation import of_the_run
-from zephyr_run.record import held
+from zephyr_run.record import run_lock
 from zephyr_run.steps import of_kind
 
 
@@ -61,7 +61,7 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
     run_directory = paths.run_directory(recipe.name)
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
-    with held(run_directory) as lock:
+    with run_lock(run_directory) as lock:
         commands = Commands(lock, invocation.with_recipe(recipe, folder))
         for step in of_kind("dataset"):
             commands.run([*step.command, "--recipe", recipe.typed])

@@ -56,8 +56,8 @@ def blank_protected(text: str) -> str:
 
 def _blank_words_with_digits(text: str) -> str:
     pieces, done = [], 0
-    for found in _FROM_DIGIT.finditer(text):
-        start, end = found.span()
+    for match in _FROM_DIGIT.finditer(text):
+        start, end = match.span()
         while start > done and (text[start - 1].isalnum() or text[start - 1] == "_"):
             start -= 1
         pieces += [text[done:start], HOLE * (end - start)]
@@ -80,9 +80,9 @@ def _pattern(possible: tuple[bool, ...]) -> re.Pattern[str]:
     return re.compile("|".join(span for (_, _, span), can_be in zip(_SPANS, possible, strict=True) if can_be))
 
 
-def blank_quotations(text: str, said: str) -> str:
-    """Return the text with HOLE in place of what it quotes from `said`, the user's words; same length."""
-    return _QUOTATION.sub(lambda match: _hole(match) if match[0][1:-1].strip() in said else match[0], text)
+def blank_quotations(text: str, user_text: str) -> str:
+    """Return the text with HOLE in place of what it quotes from the user's words; same length."""
+    return _QUOTATION.sub(lambda match: _hole(match) if match[0][1:-1].strip() in user_text else match[0], text)
 
 
 def _hole(match: re.Match[str]) -> str:

@@ -68,7 +68,7 @@ class Names(Enum):
         return self.value[0]
 
     @property
-    def seen(self) -> int:
+    def least_count(self) -> int:
         """Return the minimum count for a word never seen in lower case."""
         return self.value[1]
 
@@ -105,7 +105,7 @@ def likely_casing(  # noqa: PLR0911  each return is a reason
             return word
         margin *= 10
     if word not in counts:
-        return casing if counts[casing] >= names.seen and (counts[casing] > 1 or not casing.isupper()) else word
+        return casing if counts[casing] >= names.least_count and (counts[casing] > 1 or not casing.isupper()) else word
     is_slip = word not in COMMON_TODAY and is_rare_below(word, casing, counts)
     return casing if scores[casing] >= margin * scores[word] or is_slip else word
 
@@ -140,15 +140,15 @@ def has_names(text: str) -> bool:
 
 def names_said(turns: Iterable[str]) -> dict[str, str]:
     """Return the words capitalised inside a dialogue's sentences and never in lower case in a cased turn."""
-    found: dict[str, str] = {}
+    casings: dict[str, str] = {}
     cased = []
     for turn in turns:
         names = _SAID.findall(turn)
         if names:
             cased.append(turn)
             for name in names:
-                found.setdefault(name.lower(), name)
-    return {word: name for word, name in found.items() if not any(_has_word(turn, word) for turn in cased)}
+                casings.setdefault(name.lower(), name)
+    return {word: name for word, name in casings.items() if not any(_has_word(turn, word) for turn in cased)}
 
 
 def _has_word(text: str, word: str) -> bool:
@@ -160,11 +160,11 @@ def _has_word(text: str, word: str) -> bool:
     return False
 
 
-def known_casing(word: str, counts: Mapping[str, int], known: Mapping[str, str], names: Names) -> str | None:
+def known_casing(word: str, counts: Mapping[str, int], dialogue_names: Mapping[str, str], names: Names) -> str | None:
     """Return the casing that the dialogue or today's names give a word, unless the statistics know it in lower case."""
     if names is Names.ALL_LOWER and word in NAMES_TODAY:
         return NAMES_TODAY[word]
-    casing = known.get(word)
+    casing = dialogue_names.get(word)
     if casing is None or counts.get(word, 0) > (SURE_LOWER * counts.get(casing, 0) if names is Names.ALL_LOWER else 0):
         return None
     return casing

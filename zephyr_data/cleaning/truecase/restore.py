@@ -51,7 +51,7 @@ _SPEAKS_OF_CODE = re.compile(r"\b(?:code|files?|functions?|methods?|class|module
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
 
 
-NOTHING_KNOWN: Mapping[str, str] = {}
+NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class Recased:
 
 
 def restore(
-    text: str, statistics: Statistics, said: str = "", known: Mapping[str, str] = NOTHING_KNOWN
+    text: str, statistics: Statistics, user_text: str = "", dialogue_names: Mapping[str, str] = NO_NAMES
 ) -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
     Lower-case words are capitalised at sentence starts, as the pronoun I, and as names; a text all in capitals is
-    lowered first. Protected spans, quotations of `said` (the user's words) and texts that do not look English stay.
-    `known` maps the dialogue's names from lower case to their casing.
+    lowered first. Protected spans, quotations of `user_text` and texts that do not look English stay.
+    `dialogue_names` maps the dialogue's names from lower case to their casing.
     """
-    free = blank_quotations(blank_protected(text), said)
+    free = blank_quotations(blank_protected(text), user_text)
     parts = (_ASCII_TOKEN if text.isascii() else _TOKEN).split(free)  # between, token, between, token, … between
     words = [token for token in parts[1::2] if token[0].isalpha()]
     if not words or not looks_english([*map(str.lower, words)]):
@@ -84,7 +84,8 @@ def restore(
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
     words_of_kind = words_at(statistics, Names.ALL_LOWER if is_all_lower else Names.CASED)
     has_lines = is_all_lower and is_punctuated(plain)
-    return _Text(text, plain, parts, words_of_kind, known, has_lines).restored("all-caps" if is_all_caps else None)
+    reason = "all-caps" if is_all_caps else None
+    return _Text(text, plain, parts, words_of_kind, dialogue_names, has_lines).restored(reason)
 
 
 def shouts(text: str, words: list[str]) -> bool:
@@ -116,7 +117,7 @@ class _Text:
     """
 
     def __init__(
-        self, text: str, plain: str, parts: list[str], words: Words, known: Mapping[str, str], has_lines: bool
+        self, text: str, plain: str, parts: list[str], words: Words, dialogue_names: Mapping[str, str], has_lines: bool
     ) -> None:
         self.text = text
         self.plain = plain
@@ -124,7 +125,7 @@ class _Text:
         self.cased = parts[1::2]
         self.ends = list(accumulate(map(len, parts)))[1::2]
         self.words = words
-        self.known = known
+        self.dialogue_names = dialogue_names
         self.has_lines = has_lines
 
     @cached_property
@@ -159,7 +160,7 @@ class _Text:
 
     def _open_places(self) -> Iterator[int]:
         """Yield the places of lower-case tokens to look at: likely names, and what may begin a sentence or a line."""
-        cased, open_words = self.cased, self.words.open_ones(self.cased, self.known)
+        cased, open_words = self.cased, self.words.open_ones(self.cased, self.dialogue_names)
         starts = self._starts()
         for at in sorted(starts.union([at for at, word in enumerate(cased) if word in open_words])):
             if at in starts or cased[at] == "i" or self._likely(at) != cased[at]:
@@ -168,10 +169,10 @@ class _Text:
     def _starts(self) -> set[int]:
         cased, ends = self.cased, self.ends
         if self.has_lines:
-            starts = {bisect_right(ends, found.start()) for found in _NOT_GOING_ON.finditer(self.plain)}
+            starts = {bisect_right(ends, match.start()) for match in _NOT_GOING_ON.finditer(self.plain)}
         else:
-            starts = {bisect_right(ends, found.end()) for found in _MAY_START.finditer(self.plain)}
-            starts.update(bisect_right(ends, found.end()) for found in _LETTER_ON_LINE.finditer(self.plain))
+            starts = {bisect_right(ends, match.end()) for match in _MAY_START.finditer(self.plain)}
+            starts.update(bisect_right(ends, match.end()) for match in _LETTER_ON_LINE.finditer(self.plain))
             starts.add(bisect_right(ends, self._begins))
         return {at for at in starts if at < len(cased) and cased[at].islower()}
 
@@ -199,12 +200,12 @@ class _Text:
         return name, "name"
 
     def _name(self, at: int, word: str) -> str:
-        is_shortened = word in ABBREVIATIONS and self._neighbour(at + 1) == "." and word not in self.known
+        is_shortened = word in ABBREVIATIONS and self._neighbour(at + 1) == "." and word not in self.dialogue_names
         return word if is_shortened else self._likely(at)
 
     def _likely(self, at: int) -> str:
         before, after = self._neighbour(at - 1), self._neighbour(at + 1, lower=True)
-        return self.words.name(before, self.cased[at], after, self.known)
+        return self.words.name(before, self.cased[at], after, self.dialogue_names)
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -238,7 +239,7 @@ class _Text:
         near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
         if (near and near[-1] not in _ENDERS) or self._is_verse(start):
             return ""
-        is_known = is_name or word in self.known
+        is_known = is_name or word in self.dialogue_names
         is_start = starts_sentence(self.plain, start, word, is_name=is_known, is_prose=self._is_prose)
         return "sentence-start" if is_start else ""
 

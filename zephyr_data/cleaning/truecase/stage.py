@@ -7,7 +7,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.cleaning.truecase.names import has_names, names_said
-from zephyr_data.cleaning.truecase.restore import NOTHING_KNOWN, Recased, restore
+from zephyr_data.cleaning.truecase.restore import NO_NAMES, Recased, restore
 from zephyr_data.cleaning.truecase.statistics import Statistics, statistics
 from zephyr_data.stages.verbs import Stage, nothing_changed, rewrite
 
@@ -32,12 +32,11 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
 
     Columns in:  turns
     """
-    parities = {"user": 0, "assistant": 1}
-    chosen = sorted(parities[role] for role in roles)
+    parities = sorted({"user": 0, "assistant": 1}[role] for role in roles)
 
     def edit(table: pl.DataFrame) -> pl.DataFrame:
         flagged = pl.element().str.contains(FLAG)
-        in_role = {str(parity): pl.col("turns").list.gather_every(2, parity).list.eval(flagged) for parity in chosen}
+        in_role = {str(parity): pl.col("turns").list.gather_every(2, parity).list.eval(flagged) for parity in parities}
         suspects = table.select("row", "turns", **in_role).filter(pl.any_horizontal(pl.col(*in_role).list.any()))
         if suspects.is_empty():
             return nothing_changed()
@@ -45,15 +44,15 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
         turns: list[list[str]] = []
         edits: list[tuple[object, ...]] = []
         for row, texts, *flags in suspects.rows():
-            changes = _restore_row(texts, dict(zip(chosen, flags, strict=True)), counts)
+            changes = _restore_row(texts, dict(zip(parities, flags, strict=True)), counts)
             if changes:
                 turns.append(texts)
                 edits += [(row, *change) for change in changes]
         if not edits:
             return nothing_changed()
         lines = pl.DataFrame(edits, schema={"row": schemas.REWRITES["row"], **EDIT_FIELDS}, orient="row")
-        found = lines.group_by("row", maintain_order=True).agg(edits=pl.struct(*EDIT_FIELDS))
-        return found.select("row", pl.Series("turns", turns), "edits")
+        edited = lines.group_by("row", maintain_order=True).agg(edits=pl.struct(*EDIT_FIELDS))
+        return edited.select("row", pl.Series("turns", turns), "edits")
 
     return rewrite(NAME, edit)
 
@@ -63,11 +62,11 @@ def _restore_row(turns: list[str], flags: dict[int, list[bool]], counts: Statist
     edits: list[tuple[object, ...]] = []
     as_said = tuple(turns)
     for turn, text in enumerate(as_said):
-        said = turns[turn - 1] if turn % 2 else ""
+        user_text = turns[turn - 1] if turn % 2 else ""
         is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
-        if is_flagged and not ASKS_FOR_CASE.search(said):
-            known = NOTHING_KNOWN if has_names(text) else names_said(as_said)  # its own names are capitalised already
-            restored, changes = restore(text, counts, said, known)
+        if is_flagged and not ASKS_FOR_CASE.search(user_text):
+            names = NO_NAMES if has_names(text) else names_said(as_said)  # its own names are capitalised already
+            restored, changes = restore(text, counts, user_text, names)
             turns[turn] = restored
             edits += [_edit(turn, change, text, restored) for change in changes]
     return edits

@@ -48,7 +48,7 @@ class Statistics:
         `previous` is cased, `following` is lower case; None at the end of a sentence. Empty for an unknown word.
         `among` names the casings wanted.
         """
-        counts, found = self.casings.get(word, {}), {}
+        counts, scores = self.casings.get(word, {}), {}
         if word not in self.needs_context:
             previous = following = None  # one casing wins between any neighbours
         for casing in counts if among is None else among:
@@ -61,8 +61,8 @@ class Statistics:
                 score *= after + PSEUDO_COUNT
             if previous is not None and following is not None:  # three words are seen at most as often as two of them
                 score *= (self._count("t", previous, casing, following) if before and after else 0) + PSEUDO_COUNT
-            found[casing] = score
-        return found
+            scores[casing] = score
+        return scores
 
     def _count(self, *ngram: str) -> int:
         key = ngram_key(*ngram)

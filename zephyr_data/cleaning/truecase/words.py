@@ -38,20 +38,20 @@ class Words:
         self._closed: set[str] = set()
         self._open: set[str] = set()
 
-    def open_ones(self, tokens: Iterable[str], known: Mapping[str, str]) -> set[str]:
+    def open_ones(self, tokens: Iterable[str], dialogue_names: Mapping[str, str]) -> set[str]:
         """Return the lower-case tokens that may be names."""
-        seen = set(tokens)
-        new = seen - self._closed - self._open
-        found = {token for token in new if token.islower() and not self._stays_lower(token)}
+        words = set(tokens)
+        new = words - self._closed - self._open
+        candidates = {token for token in new if token.islower() and not self._stays_lower(token)}
         if len(self._closed) < REMEMBERED:
-            self._closed |= new - found
-        self._open |= {word for word in found if word in self.statistics.casings}
-        return found | (seen & self._open) | (seen & known.keys()) | (seen & NAMES_TODAY.keys())
+            self._closed |= new - candidates
+        self._open |= {word for word in candidates if word in self.statistics.casings}
+        return candidates | (words & self._open) | (words & dialogue_names.keys()) | (words & NAMES_TODAY.keys())
 
-    def name(self, previous: str | None, word: str, following: str | None, known: Mapping[str, str]) -> str:
+    def name(self, previous: str | None, word: str, following: str | None, dialogue_names: Mapping[str, str]) -> str:
         """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
-        if word in known or word in NAMES_TODAY:
-            casing = known_casing(word, self.statistics.casings.get(word, {}), known, self.names)
+        if word in dialogue_names or word in NAMES_TODAY:
+            casing = known_casing(word, self.statistics.casings.get(word, {}), dialogue_names, self.names)
             if casing:
                 return casing
         return self.casing(previous, word, following)

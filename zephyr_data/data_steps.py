@@ -4,10 +4,10 @@ from typing import Any
 
 from zephyr_core.records import DatasetContent
 from zephyr_data.cleaning.ultrachat import CLEANING
-from zephyr_data.engine.step import Reports, Step
+from zephyr_data.engine.step import DataStep, Reports
 from zephyr_data.pairing.binarize import BINARIZING
 
-STEPS: dict[str, Step[Any]] = {step.name: step for step in (CLEANING, BINARIZING)}
+STEPS: dict[str, DataStep[Any]] = {step.name: step for step in (CLEANING, BINARIZING)}
 
 
 def reports_of(content: DatasetContent) -> Reports[Any]:

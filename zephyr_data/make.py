@@ -9,12 +9,12 @@ from zephyr_core import kinds, manifest, paths, recipe
 from zephyr_core.console import progress
 from zephyr_core.disk import require_space
 from zephyr_core.errors import PartlyDone, UsageError
-from zephyr_core.options import given
+from zephyr_core.options import flag_values
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.dry_run import Projection, project
 from zephyr_data.engine.pipeline import make, missing_parts
-from zephyr_data.engine.step import Options, Step
+from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.options import StepOptions
 from zephyr_data.reporting.closing import closing_table
 from zephyr_data.sources.files import RawFile, hub_files, is_local
@@ -39,7 +39,7 @@ class Request:
         """Return the request for a command's parameters; those that name a step option are its flags."""
         names = ("recipe", "workers", "dry_run", "overwrite", "explain")
         out = Path(parameters["out"]) if parameters["out"] else None
-        return cls(flags=given(options, parameters), out=out, **{name: parameters[name] for name in names})
+        return cls(flags=flag_values(options, parameters), out=out, **{name: parameters[name] for name in names})
 
 
 class Explained(TypedDict):
@@ -56,7 +56,7 @@ def is_dataset(content: Answer) -> TypeGuard[DatasetManifest]:
     return "inputs" in content
 
 
-def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
+def answer(step: DataStep[Options], parameters: dict[str, Any]) -> tuple[Answer, str]:
     """Return what a command with these parameters shows: a result, or where an option's value comes from.
 
     Raises:
@@ -69,7 +69,7 @@ def answer(step: Step[Options], parameters: dict[str, Any]) -> tuple[Answer, str
     return {"explained": line}, line
 
 
-def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
+def run(step: DataStep[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
     """Return the manifest (for a dry run, the projection) and a table that shows it to a person.
 
     Raises:
@@ -82,7 +82,7 @@ def run(step: Step[Options], request: Request) -> tuple[DatasetManifest | Projec
         return project(step, resolved, files, out)
     kinds.refuse(out, kinds.DATASET)
     if manifest.is_whole(out) and not request.overwrite:
-        return _found_whole(step, resolved, files, out)
+        return _existing_dataset(step, resolved, files, out)
     _refuse_foreign(out)
     require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
     with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
@@ -105,31 +105,31 @@ def refuse_cut_inputs(content: Answer) -> None:
         )
 
 
-def resolve(step: Step[Options], request: Request) -> Resolved[Options]:
+def resolve(step: DataStep[Options], request: Request) -> Resolved[Options]:
     """Return the step's options with their origins."""
     return step.implied(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
 
-def collect(step: Step[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
+def collect(step: DataStep[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
     """Return the raw files of all sources; a Hub source is fetched, and its commit replaces the revision."""
     files: list[RawFile] = []
     for source in resolved.options.sources:
         if is_local(source):
             files += step.reading.files(source)
         else:
-            found, commit = hub_files(source, resolved.options.revision)
-            files += found
+            hub_raw_files, commit = hub_files(source, resolved.options.revision)
+            files += hub_raw_files
             origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
             resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)
-    named = [(file.source, file.name) for file in files]
-    twice = next((name for name in named if named.count(name) > 1), None)
+    names = [(file.source, file.name) for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{twice[1]} of {twice[0]} is named twice", "give each source once")
     return files, resolved
 
 
-def _found_whole(
-    step: Step[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
+def _existing_dataset(
+    step: DataStep[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
 ) -> tuple[DatasetManifest, str]:
     """Return the existing dataset if it was made from the same inputs with the same options.
 
@@ -137,8 +137,8 @@ def _found_whole(
         UsageError: it is a different dataset.
     """
     content = manifest.read_as(out, DatasetManifest)
-    recorded, wanted = content["options"]["values"], resolved.record()["values"]
-    differs = [name for name in wanted if _plain(wanted[name]) != _plain(recorded.get(name))]
+    recorded, current = content["options"]["values"], resolved.record()["values"]
+    differs = [name for name in current if _plain(current[name]) != _plain(recorded.get(name))]
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
     differs += [] if digests == now else ["the inputs"]
