@@ -15,7 +15,7 @@ from tests.system import COMMAND, SmallDisk, small_disk
 from zephyr_core import recipe
 from zephyr_data.cleaning.ultrachat import CLEANING
 from zephyr_data.engine.step import DataStep
-from zephyr_data.make import Request, refuse_cut_inputs
+from zephyr_data.make import DataRequest, refuse_cut_inputs
 from zephyr_data.make import run as run_step
 from zephyr_data.pairing.binarize import BINARIZING
 
@@ -114,7 +114,7 @@ def runner(step: DataStep[Any], folder: Path, default_out: str) -> Callable[...,
         *sources: Path | str, out: str = default_out, workers: int = 1, overwrite: bool = False, **flags: Any
     ) -> dict[str, Any]:
         flags["sources"] = tuple(map(str, sources)) or SAMPLES[step.name]
-        request = Request(recipe.load("zephyr-7b-beta"), flags, folder / out, workers, overwrite=overwrite)
+        request = DataRequest(recipe.load("zephyr-7b-beta"), flags, folder / out, workers, overwrite=overwrite)
         content = run_step(step, request)[0]
         refuse_cut_inputs(content)
         return content

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from zephyr_core import recipe
-from zephyr_data.make import Request, run
+from zephyr_data.make import DataRequest, run
 from zephyr_data.pairing.binarize import BINARIZING
 
 SAMPLES = ROOT / "recipes" / "samples" / "ultrafeedback" / "rated.jsonl"
@@ -36,7 +36,7 @@ PAIRED = {name: row for name, row in EXPECTED.items() if row["expect"]["outcome"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("samples") / "out"
-    run(BINARIZING, Request(recipe.load("tiny"), OURS, out))
+    run(BINARIZING, DataRequest(recipe.load("tiny"), OURS, out))
     return out
 
 
@@ -92,7 +92,7 @@ def test_length_does_not_give_the_choice_away(made: Path) -> None:
 
 
 def test_the_overall_score_and_its_tens(tmp_path: Path) -> None:
-    content = run(BINARIZING, Request(recipe.load("tiny"), {**OURS, "score": "overall"}, tmp_path / "out"))[0]
+    content = run(BINARIZING, DataRequest(recipe.load("tiny"), {**OURS, "score": "overall"}, tmp_path / "out"))[0]
     assert content["counts"]["repaired_scores"] >= 2 and content["counts"]["dropped"]["score/suspicious-ten"] == 1
     assert 0.15 < content["counts"]["disagreeing_rows"] / content["counts"]["compared_rows"] < 0.6
 
@@ -100,6 +100,6 @@ def test_the_overall_score_and_its_tens(tmp_path: Path) -> None:
 def test_refusals_are_told_by_rules(tmp_path: Path) -> None:
     refusing = {name for name, row in PAIRED.items() if row["expect"].get("refusal")}
     assert len(refusing) >= 2
-    run(BINARIZING, Request(recipe.load("tiny"), {**OURS, "rules": ("ultrachat",)}, tmp_path / "out"))
+    run(BINARIZING, DataRequest(recipe.load("tiny"), {**OURS, "rules": ("ultrachat",)}, tmp_path / "out"))
     dropped = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet").filter(rule="refusal-in-chosen")
     assert refusing <= set(dropped["id"])

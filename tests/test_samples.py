@@ -33,10 +33,10 @@ EXPECTED = expectations()
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
     from zephyr_data.cleaning.ultrachat import CLEANING
-    from zephyr_data.make import Request, run
+    from zephyr_data.make import DataRequest, run
 
     out = tmp_path_factory.mktemp("samples") / "out"
-    run(CLEANING, Request(recipe.load("tiny"), {"sources": ("samples:ultrachat",)}, out))
+    run(CLEANING, DataRequest(recipe.load("tiny"), {"sources": ("samples:ultrachat",)}, out))
     found = {name: pl.read_parquet(out / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")}
     data = {name: pl.read_parquet(out / "data" / f"{name}_sft-*.parquet") for name in ("train", "test")}
     messages = [data[row["split"][:-4]]["messages"][row["row"]] for row in found["kept"].rows(named=True)]

@@ -23,7 +23,7 @@ WORK_SHARE = 1.6  # disk used while working, relative to the plain raw bytes: 0.
 
 
 @dataclass(frozen=True)
-class Request:
+class DataRequest:
     """What the command line asked for."""
 
     recipe: Recipe
@@ -35,7 +35,7 @@ class Request:
     explain: str | None = None
 
     @classmethod
-    def typed(cls, options: type[StepOptions], parameters: dict[str, Any]) -> "Request":
+    def typed(cls, options: type[StepOptions], parameters: dict[str, Any]) -> "DataRequest":
         """Return the request for a command's parameters; those that name a step option are its flags."""
         names = ("recipe", "workers", "dry_run", "overwrite", "explain")
         out = Path(parameters["out"]) if parameters["out"] else None
@@ -62,14 +62,14 @@ def answer(step: DataStep[Options], parameters: dict[str, Any]) -> tuple[Answer,
     Raises:
         ZephyrError: with a hint on what to do.
     """
-    request = Request.typed(step.options, parameters)
+    request = DataRequest.typed(step.options, parameters)
     if request.explain is None:
         return run(step, request)
     line = resolve(step, request).explain(request.explain)
     return {"explained": line}, line
 
 
-def run(step: DataStep[Options], request: Request) -> tuple[DatasetManifest | Projection, str]:
+def run(step: DataStep[Options], request: DataRequest) -> tuple[DatasetManifest | Projection, str]:
     """Return the manifest (for a dry run, the projection) and a table that shows it to a person.
 
     Raises:
@@ -105,7 +105,7 @@ def refuse_cut_inputs(content: Answer) -> None:
         )
 
 
-def resolve(step: DataStep[Options], request: Request) -> Resolved[Options]:
+def resolve(step: DataStep[Options], request: DataRequest) -> Resolved[Options]:
     """Return the step's options with their origins."""
     return step.implied(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
@@ -177,7 +177,7 @@ def _needed_bytes(files: list[RawFile]) -> float:
     return WORK_SHARE * sum(ratio[file.kind] * file.path.stat().st_size for file in files)
 
 
-def _workers(request: Request, files: list[RawFile]) -> int:
+def _workers(request: DataRequest, files: list[RawFile]) -> int:
     if request.workers is not None:
         if request.workers < 1:
             raise UsageError(f"--workers is {request.workers}: it must be at least 1")

@@ -12,7 +12,7 @@ from zephyr_train.options import OF_STEP, StepOptions, StudentOptions
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainRequest:
     """One command of `zephyr train`."""
 
     step: str
@@ -24,7 +24,7 @@ class Request:
     fresh: bool
 
     @classmethod
-    def typed(cls, step: str, parameters: dict[str, Any]) -> "Request":
+    def typed(cls, step: str, parameters: dict[str, Any]) -> "TrainRequest":
         """Return what a command's parameters ask for; those named like an option of the step are its flags."""
         kind, loaded = OF_STEP[step], parameters["recipe"]
         resume, fresh = bool(parameters.get("resume")), bool(parameters.get("fresh"))

@@ -20,7 +20,7 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 from zephyr_train.training.progress import following, following_pass
 
 PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
@@ -32,7 +32,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
     Raises:
         ZephyrError: with what to do about it; a plan with faults is shown first.
     """
-    request, as_json = Request.typed(step, parameters), parameters["as_json"]
+    request, as_json = TrainRequest.typed(step, parameters), parameters["as_json"]
     if parameters["explain"] is not None:
         line = request.resolved.explain(parameters["explain"])
         show({"explained": line}, line, as_json)
@@ -46,7 +46,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
 
 def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the manifest of a dDPO run's reference log-probs, computed or found, and a one-line summary."""
-    request = Request.typed("dpo", parameters)
+    request = TrainRequest.typed("dpo", parameters)
     examination = examine(request, dry=False, writes_run=False)
     examination.refuse()
     job = _with_reference(_job(examination))
@@ -55,7 +55,7 @@ def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return {"folder": job.reference, **content}, f"{job.reference}: {pairs:,} pairs"
 
 
-def run(request: Request) -> tuple[ModelManifest, str]:
+def run(request: TrainRequest) -> tuple[ModelManifest, str]:
     """Return the manifest of the trained run and a summary for people.
 
     Raises:
@@ -124,7 +124,7 @@ def _with_reference(job: Job) -> Job:
     return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
 
 
-def _refuse_other(request: Request, job: Job) -> None:
+def _refuse_other(request: TrainRequest, job: Job) -> None:
     """With `--fresh`, discard what is in the output folder; without it, refuse to continue another run's work.
 
     Raises:
@@ -151,7 +151,7 @@ def _refuse_other(request: Request, job: Job) -> None:
         say(f"continuing the run in {request.out}")
 
 
-def _train(request: Request, job: Job, examination: Examination) -> ModelManifest:
+def _train(request: TrainRequest, job: Job, examination: Examination) -> ModelManifest:
     from zephyr_train.launch import node_rank, run_alone, run_workers
     from zephyr_train.results.finish import finish
     from zephyr_train.training.checkpoints import has_complete, latest_complete

@@ -56,10 +56,10 @@ def test_a_page_draws_its_drops(toy: Path) -> None:
 
 def test_a_dry_run_shows_its_plan(tmp_path: Path, write: Callable[..., Path]) -> None:
     from zephyr_core import recipe
-    from zephyr_data.make import Request
+    from zephyr_data.make import DataRequest
     from zephyr_data.make import run as run_step
 
-    request = Request(recipe.load("tiny"), {"sources": (str(write(ROWS)),)}, tmp_path / "o", dry_run=True)
+    request = DataRequest(recipe.load("tiny"), {"sources": (str(write(ROWS)),)}, tmp_path / "o", dry_run=True)
     assert "stages: mark unheard-of" in run_step(TOY, request)[1]
 
 

@@ -19,7 +19,7 @@ from zephyr_train.options import StudentOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.examine import examine
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 from zephyr_train.rows import row_files
 from zephyr_train.train import run
 
@@ -79,7 +79,7 @@ def look(student: Path, tmp_path: Path) -> Look:
         rows = changes.pop("rows", ROWS[step])
         data = write_lines(tmp_path / "rows.jsonl", rows) if rows else None
         parameters = SOUND | OF_STEP[step] | {"model": str(student), "data": str(data)} | changes
-        return examine(Request.typed(step, parameters), dry=dry)
+        return examine(TrainRequest.typed(step, parameters), dry=dry)
 
     return look
 
@@ -333,7 +333,7 @@ def test_a_fault_beyond_the_sample_stops_the_run_when_all_rows_are_tokens(
     rows = [trainer_pair("A plum?", "Yes.", "No.") | {"prompt_id": f"{number:064x}"} for number in range(1_001)]
     rows[-1]["chosen"] = [turn("assistant", "Certainly. " * 60)]
     assert names(look("dpo", rows=rows, on_overlong="error")) == []
-    request = Request.typed(
+    request = TrainRequest.typed(
         "dpo",
         SOUND | OF_STEP["dpo"] | {"model": str(student), "data": str(tmp_path / "rows.jsonl"), "on_overlong": "error"},
     )

@@ -11,7 +11,7 @@ from zephyr_train.models import Model
 from zephyr_train.planning.plan import Plan
 from zephyr_train.planning.plan_text import plan_text
 from zephyr_train.reader import Source
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 
 SEVERITY = (ENVIRONMENT, USAGE, DATA)
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Examination:
     """What preflight found. `lacks` are faults of this machine, which a dry run reports without failing."""
 
-    request: Request
+    request: TrainRequest
     dry: bool = False
     faults: list[Fault] = field(default_factory=list)
     lacks: list[Fault] = field(default_factory=list)

@@ -19,13 +19,13 @@ from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
 from zephyr_train.preflight.output_folder import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import settings
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 
 if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 
-def examine(request: Request, *, dry: bool, writes_run: bool = True) -> Examination:
+def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Examination:
     """Return everything that can be known in advance.
 
     With `dry`, what this machine lacks and missing inputs that were not named are not faults: the plan may be for
@@ -178,7 +178,7 @@ def _rows(examination: Examination, statistics: "TokenStatistics | None") -> Row
     return Rows(examination.rows, unit, source.name)
 
 
-def _is_as_published(request: Request) -> bool:
+def _is_as_published(request: TrainRequest) -> bool:
     """Return whether data that is not here would be about the size of the published set."""
     raw, published = PUBLISHED[request.step]
     if request.options.data is not None:

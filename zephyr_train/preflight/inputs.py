@@ -10,13 +10,13 @@ from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import Model
 from zephyr_train.options import NEW
 from zephyr_train.reader import Source, open_data
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 
 KINDS = {"sft": "dialogues", "dpo": "pairs"}
 ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
-def find_rows(request: Request) -> Source:
+def find_rows(request: TrainRequest) -> Source:
     """Return the rows to train on, found but not read.
 
     Raises:
@@ -29,7 +29,7 @@ def find_rows(request: Request) -> Source:
     return open_data(named, KINDS[request.step], request.options.revision)
 
 
-def find_model(request: Request, source: Source | None, *, dry: bool) -> Model:
+def find_model(request: TrainRequest, source: Source | None, *, dry: bool) -> Model:
     """Return the starting model. A dry run uses what is here; a real run fetches or builds the model if needed.
 
     Raises:
@@ -59,7 +59,7 @@ def _required(name: str) -> Model:
     return found
 
 
-def _built(request: Request, source: Source | None, *, dry: bool) -> Model:
+def _built(request: TrainRequest, source: Source | None, *, dry: bool) -> Model:
     """Return the student, built from the rows' texts; a dry run's has no weights and is removed when zephyr exits."""
     from zephyr_train.student import build_for_plan, student, texts_of
 

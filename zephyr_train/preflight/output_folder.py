@@ -6,7 +6,7 @@ from zephyr_core.faults import Fault, OptionFault
 from zephyr_train.job import Job
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.request import Request
+from zephyr_train.request import TrainRequest
 
 ELSEWHERE = "give another folder with --out"
 RUNS = ("sft-run", "dpo-run", kinds.UNFINISHED, kinds.OLD)
@@ -22,7 +22,7 @@ def examine_output(examination: Examination) -> None:
         examination.lacking(*[full] if full else [])
 
 
-def _foreign(request: Request) -> Fault | None:
+def _foreign(request: TrainRequest) -> Fault | None:
     """Return the fault of a folder that is not this run's. `--fresh` may discard another run, but nothing else."""
     out = request.out
     if out.is_file():
@@ -37,7 +37,7 @@ def _foreign(request: Request) -> Fault | None:
     return OptionFault("foreign-output", other, f"{ELSEWHERE}, or discard it with --fresh") if other else None
 
 
-def _other_run(request: Request) -> str | None:
+def _other_run(request: TrainRequest) -> str | None:
     """Return a description of the run in the folder, if it is for another recipe or step."""
     try:
         there = Job.read(request.out)
