@@ -43,10 +43,10 @@ def find_model(request: TrainRequest, source: Source | None, *, dry: bool) -> Mo
         return _required(str(models.step_before(request.recipe, "sft", "model")))
     name = name or request.student.source
     if name == NEW:
-        return _built(request, source, dry=dry)
-    found = models.local_model(name)
-    if found is not None:
-        return found
+        return _new_student(request, source, dry=dry)
+    local = models.local_model(name)
+    if local is not None:
+        return local
     if not hub.is_hub_id(name):
         raise ModelUnreachable(f"{name}: not a folder, and not a model id on the Hub", "see --model")
     revision = request.student.revision if name == request.student.source else "main"
@@ -54,12 +54,12 @@ def find_model(request: TrainRequest, source: Source | None, *, dry: bool) -> Mo
 
 
 def _required(name: str) -> Model:
-    found = models.local_model(name)
-    assert found is not None
-    return found
+    local = models.local_model(name)
+    assert local is not None
+    return local
 
 
-def _built(request: TrainRequest, source: Source | None, *, dry: bool) -> Model:
+def _new_student(request: TrainRequest, source: Source | None, *, dry: bool) -> Model:
     """Return the student, built from the rows' texts; a dry run's has no weights and is removed when zephyr exits."""
     from zephyr_train.student import build_for_plan, student, texts_of
 
