@@ -14,7 +14,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import DataError, NoSpace, RunInProgress
 from zephyr_core.process import is_alive
+from zephyr_core.records import FileEntry
 
 _EVERY = 0.1  # seconds between two attempts to get a lock
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
@@ -250,7 +251,7 @@ def faults(
 
     Args:
         folder: the folder of the manifest.
-        hashed: compare sha256; if False, only the size, which is quicker.
+        hashed: compare every sha256; if False, trust a file that has the recorded size and time of change.
         names: compare these files only.
         strays: whether a file that the manifest does not name is a fault too.
         digest: the digest that the manifest must have, of what the folder is built from.
@@ -260,25 +261,37 @@ def faults(
         return
     try:
         content = manifest.read(folder)
-        recorded = {name: (entry["bytes"], entry["sha256"]) for name, entry in content["files"].items()}
+        recorded = content["files"]
     except DataError:
         yield FileFault(manifest.NAME, "is damaged")
         return
     if digest is not None and content.get("digest") != digest:
         yield FileFault(manifest.NAME, "has the digest of something else")
-    for name in recorded if names is None else names:
-        what = _compare(folder / name, *recorded[name], hashed=hashed) if name in recorded else "is not in the manifest"
-        if what:
-            yield FileFault(name, what)
+    yield from file_faults(folder, recorded, hashed=hashed, names=names)
     if strays:
         unknown = (name for name in manifest.file_names(folder) if name not in recorded)
         yield from (FileFault(name, "is not in the manifest") for name in unknown)
 
 
-def _compare(path: Path, stored: int, digest: str, *, hashed: bool) -> str | None:
+def file_faults(
+    folder: Path, recorded: Mapping[str, FileEntry], *, hashed: bool = True, names: Iterable[str] | None = None
+) -> Iterator[FileFault]:
+    """Yield every file that does not match its entry; the arguments are those of `faults`."""
+    for name in recorded if names is None else names:
+        what = _compare(folder / name, recorded[name], hashed=hashed) if name in recorded else "is not in the manifest"
+        if what:
+            yield FileFault(name, what)
+
+
+def _compare(path: Path, entry: FileEntry, *, hashed: bool) -> str | None:
     if not path.is_file():
         return "is missing"
-    size = path.stat().st_size
-    if size != stored:
-        return f"has {size:,} bytes, not {stored:,}"
-    return "has changed: another sha256" if hashed and manifest.file_digest(path) != digest else None
+    status = path.stat()
+    if status.st_size != entry["bytes"]:
+        return f"has {status.st_size:,} bytes, not {entry['bytes']:,}"
+    if not hashed and status.st_mtime_ns == entry.get("mtime_ns"):
+        return None
+    try:
+        return None if manifest.file_digest(path) == entry["sha256"] else "has changed: another sha256"
+    except OSError as fault:
+        return f"cannot be read: {fault.strerror}"

@@ -1,4 +1,7 @@
-"""The manifest of a finished folder: written last, so that its presence means the folder is whole."""
+"""The manifest of a finished folder: written last, so that its presence means the folder is whole.
+
+It lists every file with its digest and ends with a digest of itself.
+"""
 
 import hashlib
 import json
@@ -7,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from zephyr_core import keys
 from zephyr_core.errors import DataError
 from zephyr_core.reading import parsed
 from zephyr_core.records import (
@@ -22,7 +26,8 @@ from zephyr_core.records import (
 from zephyr_core.shape import misfit
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+UNSEALED = 1  # the format before the manifest had a digest of itself
 RESTORE = "restore it from a copy, or run the command that made the folder again"
 
 
@@ -50,9 +55,14 @@ def file_names(directory: Path) -> list[str]:
 
 
 def list_files(directory: Path) -> dict[str, FileEntry]:
-    """Return every file below `directory` except the manifest: relative path → bytes and sha256."""
+    """Return every file below `directory` except the manifest: relative path → bytes, sha256 and time of change."""
     paths = {name: directory / name for name in file_names(directory)}
-    return {name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for name, path in paths.items()}
+    return {name: _entry(path) for name, path in paths.items()}
+
+
+def _entry(path: Path) -> FileEntry:
+    status = path.stat()
+    return {"bytes": status.st_size, "sha256": file_digest(path), "mtime_ns": status.st_mtime_ns}
 
 
 def write_text_whole(path: Path, text: str) -> None:
@@ -71,8 +81,15 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write(directory: Path, content: Mapping[str, object]) -> None:
-    """Write the manifest of a finished directory, with the digest of every file in it."""
-    write_json(directory / NAME, {"format": FORMAT, **content, "files": list_files(directory)})
+    """Write the manifest of a finished directory, with the digest of every file in it, and of itself."""
+    whole = {"format": FORMAT, **content, "files": list_files(directory)}
+    write_json(directory / NAME, {**whole, "self_digest": self_digest(whole)})
+
+
+def self_digest(content: Mapping[str, object]) -> str:
+    """Return the hex sha256 of a manifest's content but for the digest itself, keys in order of their names."""
+    own = {name: value for name, value in content.items() if name != "self_digest"}
+    return keys.text_key(json.dumps(own, ensure_ascii=False, sort_keys=True))
 
 
 def is_whole(directory: Path) -> bool:
@@ -132,11 +149,13 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
         raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
     if not isinstance(content, dict):
         raise DataError(f"{path} does not hold a JSON object", RESTORE)
-    if content.get("format") != FORMAT:
+    if content.get("format") not in (UNSEALED, FORMAT):
         raise DataError(
             f"{path} has format {content.get('format')!r}; this version reads {FORMAT}", "upgrade zephyr to read it"
         )
     wrong = misfit(content, kind)
+    if not wrong and content["format"] == FORMAT and content.get("self_digest") != self_digest(content):
+        wrong = "its content does not have the digest that it records"
     if wrong:
         raise DataError(f"{path} is damaged: {wrong}", RESTORE)
     checked: Type = content  # type: ignore[assignment]

@@ -4,6 +4,7 @@ In a checkout `rules/` and `recipes/` are next to the packages; in a wheel they 
 """
 
 import os
+import re
 from pathlib import Path
 
 from zephyr_core.errors import UsageError, ZephyrError
@@ -19,6 +20,11 @@ def shipped(kind: str) -> Path:
         if folder.is_dir():
             return folder
     raise ZephyrError(f"the installation lacks its {kind}/ folder", "install zephyr again from its wheel or checkout")
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text can name a recipe, a step or an artefact: one folder, never a way out of another."""
+    return re.fullmatch(r"[A-Za-z0-9._-]+", text) is not None and text.strip(".") != ""
 
 
 def run_directory(recipe: str, step: str = "") -> Path:

@@ -106,8 +106,11 @@ def follow(
 
 @contextmanager
 def _running(command: Sequence[str], *, is_command: bool, **streams: Any) -> Iterator["subprocess.Popen[Any]"]:
-    """Yield a process that has ended when the block ends; an exception that leaves the block stops it."""
-    with sigterm_raises(), subprocess.Popen(command, **streams) as process:
+    """Yield a process that has ended when the block ends; an exception that leaves the block stops it.
+
+    It has no stdin, so nothing that it loads can ask for anything.
+    """
+    with sigterm_raises(), subprocess.Popen(command, stdin=subprocess.DEVNULL, **streams) as process:
         try:
             yield process
         except BaseException as fault:

@@ -130,6 +130,11 @@ def _read(name_or_file: str) -> Recipe:
         current = _base(current, content.get("extends"), origin)
     is_file = name_or_file.endswith(".toml")
     name = Path(name_or_file).stem if is_file else name_or_file
+    if not paths.is_name(name):
+        raise RecipeError(
+            f"{name_or_file}: {name!r} cannot be a recipe's name, which its run's folder gets",
+            "name the file with letters, digits, dots, dashes and underscores",
+        )
     if name == paths.SHARED:
         raise RecipeError(
             f"{name_or_file}: runs keep what they share in a folder {name!r}", "give the recipe another name"

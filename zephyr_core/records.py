@@ -11,6 +11,7 @@ class FileEntry(TypedDict):
 
     bytes: int
     sha256: str
+    mtime_ns: NotRequired[int]  # of its last change, in nanoseconds since 1970
 
 
 class Whole(TypedDict):
@@ -18,6 +19,7 @@ class Whole(TypedDict):
 
     format: int
     files: dict[str, FileEntry]  # relative path → entry
+    self_digest: NotRequired[str]  # of everything else in the manifest
 
 
 class Manifest(Whole):

@@ -51,7 +51,9 @@ def run(
 @app.command()
 def status(
     recipe: RecipeOption = DEFAULT_RECIPE,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare files by sha256, not by size alone.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every sha256; else those of files with another size or time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show for each step whether it is missing, stopped half-way, whole, damaged, or stale."""

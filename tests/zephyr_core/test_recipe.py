@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zephyr_core import recipe
+from zephyr_core import paths, recipe
 from zephyr_core.errors import RecipeError, UsageError
 from zephyr_core.options import value
 from zephyr_core.recipe_names import RECORD
@@ -243,3 +243,12 @@ def test_a_base_in_the_home_of_nobody_is_refused(tmp_path: Path) -> None:
 def test_a_switch_that_was_turned_off_says_by_which_flag(tmp_path: Path) -> None:
     resolved = recipe.resolve("step", Options, load(tmp_path, ""), {"quick": False})
     assert resolved.explain("quick") == "step.quick = False   (flag --no-quick)"
+
+
+@pytest.mark.parametrize("name", ["..", "...", "a b", "a/b", "\x1b[31mx", "naïve"])
+def test_a_name_that_leads_out_of_the_runs_or_into_a_terminal_is_refused(tmp_path: Path, name: str) -> None:
+    assert not paths.is_name(name)
+    file = tmp_path / f"{name.replace('/', '_ _')}.toml"
+    file.write_text('extends = "tiny"\n')
+    with pytest.raises(RecipeError, match="cannot be a recipe's name"):
+        recipe.load(str(file))
