@@ -1,5 +1,7 @@
 """Manifests for tests, with every key that zephyr writes; a test names those that it is about."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,10 @@ def write(folder: Path, kind: str, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     manifest.write(folder, {"kind": kind, **CONTENT[kind], **changes})
     return folder
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what a manifest says, as zephyr would have written it."""
+    content = json.loads((folder / manifest.NAME).read_text(encoding="utf-8"))
+    change(content)
+    manifest.write_json(folder / manifest.NAME, content | {"self_digest": manifest.self_digest(content)})

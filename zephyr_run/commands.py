@@ -1,4 +1,4 @@
-"""`zephyr run`, `status`, `reproduce` and `ablate`. At import standard library and Typer; the rest loads in bodies."""
+"""`zephyr run`, `status`, `verify`, `reproduce`, `ablate`. At import standard library and Typer; the rest in bodies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +61,19 @@ def status(
     from zephyr_run.status import status as states
 
     show(*states(RunRequest(recipe), hashed=verify), as_json)
+
+
+@app.command()
+def verify(
+    directory: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A dataset, training run, student, artefact, or run directory.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare every file of a folder made by zephyr with what was recorded then: exit code 0 or 5."""
+    from zephyr_run.verify import verify as compare
+
+    show(*compare(directory), as_json)
 
 
 @app.command()

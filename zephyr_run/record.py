@@ -1,5 +1,6 @@
-"""runs/RECIPE/run.json: what `zephyr run` did for each step, and what each output was built from."""
+"""runs/RECIPE/run.json: what `zephyr run` did for each step, what each output was built from, what the run keeps."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ from zephyr_core import folder as folders
 from zephyr_core.console import say
 from zephyr_core.errors import NoSpace
 from zephyr_core.kinds import RECORD
-from zephyr_core.manifest import write_json
+from zephyr_core.manifest import file_digest, self_digest, write_json
 from zephyr_core.reading import json_file
 from zephyr_core.records import StepEntry
 from zephyr_core.shape import fitting
 
 LOCK = ".run.lock"
+FORMAT = 2  # 1 had neither files nor a digest of itself
+KEPT = ("recipe/*", "samples.jsonl", "report.html")
 PATIENCE = 15.0  # seconds for the command of a killed run to notice that the run is gone
 
 
@@ -25,11 +28,12 @@ class Record:
     folder: Path
     recipe: str
     steps: dict[str, StepEntry] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # what the run keeps next to its steps → sha256
 
     @classmethod
     def read(cls, folder: Path, recipe: str) -> "Record":
         """Return the record of a run directory; an empty one if there is no readable one."""
-        return cls(folder, recipe, entries(folder))
+        return cls(folder, recipe, entries(folder), kept_files(folder))
 
     def entry(self, step: str) -> StepEntry:
         """Return what is on record for a step, which may be nothing."""
@@ -39,7 +43,17 @@ class Record:
         """Change a step's entry and write the record whole; None removes a key."""
         merged = {**self.entry(step), **changes}
         self.steps[step] = fitting({key: value for key, value in merged.items() if value is not None}, StepEntry)
-        write_json(self.folder / RECORD, {"format": 1, "recipe": self.recipe, "steps": self.steps})
+        self._write()
+
+    def seal(self) -> None:
+        """Record the digests of the files that the run keeps next to its steps, as they are now."""
+        paths = [path for pattern in KEPT for path in sorted(self.folder.glob(pattern))]
+        self.files = {path.relative_to(self.folder).as_posix(): file_digest(path) for path in paths}
+        self._write()
+
+    def _write(self) -> None:
+        content = {"format": FORMAT, "recipe": self.recipe, "steps": self.steps, "files": self.files}
+        write_json(self.folder / RECORD, {**content, "self_digest": self_digest(content)})
 
 
 def entries(folder: Path) -> dict[str, StepEntry]:
@@ -47,6 +61,25 @@ def entries(folder: Path) -> dict[str, StepEntry]:
     steps = json_file(folder / RECORD).get("steps")
     entries_by_name = steps.items() if isinstance(steps, dict) else ()
     return {name: fitting(entry, StepEntry) for name, entry in entries_by_name if isinstance(entry, dict)}
+
+
+def kept_files(folder: Path) -> dict[str, str]:
+    """Return the recorded files of a run directory, besides its steps: name → sha256."""
+    files = json_file(folder / RECORD).get("files")
+    return {name: str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """Yield what is not as recorded: run.json itself, and the files that the run keeps next to its steps."""
+    content = json_file(folder / RECORD)
+    if content.get("format") != 1 and content.get("self_digest") != self_digest(content):
+        yield f"{RECORD} is damaged"
+    for name, digest in kept_files(folder).items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif file_digest(path) != digest:
+            yield f"{name} has changed: another sha256"
 
 
 def run_lock(folder: Path) -> AbstractContextManager[int]:

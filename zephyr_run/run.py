@@ -63,10 +63,12 @@ def run(request: RunRequest) -> tuple[dict[str, Any], str]:
             outcome = chain.carry_out(step, rebuild=request.rebuilds(step))
             results[step.name] = {"outcome": outcome, "seconds": round(time.monotonic() - started, 1)}
             kept.settle(step, chain.output(step).manifest())
+            on_record.seal()
         if steps[-1] is CHAIN[-1]:
             models = {step.name: chain.output(step) for step in of_kind("model")}
             answers.keep(folder, {name: output for name, output in models.items() if output.is_whole}, lock)
         report = page.write(folder, loaded.recipe.name)
+        on_record.seal()
     lines = [f"{name:<16} {entry['outcome']:<8} {entry['seconds']:8.1f} s" for name, entry in results.items()]
     return {"run": str(folder), "steps": results, "report": str(report)}, "\n".join(["", *lines, str(report)])
 

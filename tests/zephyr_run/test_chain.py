@@ -41,7 +41,7 @@ class Commands:
             return Ended(0, f'{{"folder": "{self._artefact()}", "rows": {{"train": 1}}}}')
         step, folder = steps.named(name), self.run / name
         made_of = self.options.get(name, "") + "".join(
-            (self.run / up / "manifest.json").read_text() for up in step.reads if (self.run / up).is_dir()
+            (self.run / up / "made-of").read_text() for up in step.reads if (self.run / up).is_dir()
         )
         anew = step.replaces in words
         if manifest.is_whole(folder) and not anew:

@@ -3,13 +3,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_run import report_run
 from zephyr_core.manifest import file_digest
 from zephyr_core.reading import json_lines
@@ -181,8 +183,7 @@ def test_an_accuracy_before_the_first_update_is_quoted_nowhere(tmp_path: Path) -
     folder = report_run.write(tmp_path / "tiny")
     row = {"step": 0, "epoch": 0, "split": "test", "loss": 0.6931, "accuracy": 0.0, "margin": 0.0}
     report_run.lines(folder / "dpo" / "metrics.jsonl", [row])
-    content = json.loads((folder / "dpo" / "manifest.json").read_text()) | {"results": row}
-    (folder / "dpo" / "manifest.json").write_text(json.dumps(content))
+    manifests.edit(folder / "dpo", lambda content: content.update(results=row))
     text = read(folder).text
     assert "dDPO test margin 0.000" in text and "dDPO test accuracy" not in text
     assert "test accuracy –" in text and "Last test accuracy" not in text and FALLEN not in text
@@ -197,13 +198,15 @@ def test_a_damaged_audit_costs_its_part_and_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [('"phrases/as-an-ai": 1200', '"phrases/as-an-ai": 1199'), ('"rows": 321', '"rows": 320')]
+    "change",
+    [
+        lambda content: content["counts"]["dropped"].update({"phrases/as-an-ai": 1199}),
+        lambda content: content["splits"]["test_sft"].update(rows=320),
+    ],
 )
-def test_sums_that_do_not_meet_are_said(tmp_path: Path, change: tuple[str, str]) -> None:
+def test_sums_that_do_not_meet_are_said(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     folder = report_run.write(tmp_path / "tiny", until="clean-ultrachat")
-    file = folder / "clean-ultrachat" / "manifest.json"
-    assert change[0] in file.read_text()
-    file.write_text(file.read_text().replace(*change))
+    manifests.edit(folder / "clean-ultrachat", change)
     assert "The sums do NOT meet." in read(folder).text
 
 

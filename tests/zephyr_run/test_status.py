@@ -1,6 +1,7 @@
 """`zephyr status`: every state that a step can be in."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,13 @@ def test_stopped_half_way(run: Path) -> None:
     assert found["steps"]["dpo"]["amount"] == "4 of 12 steps"
 
 
-def test_damaged_by_size_and_only_with_verify_by_digest(run: Path) -> None:
-    flip_byte(run / "binarize" / "data" / "rows.parquet")
-    assert states()["binarize"] == "whole"
+def test_damaged_by_size_or_time_and_only_with_verify_by_digest_alone(run: Path) -> None:
+    rows = run / "binarize" / "data" / "rows.parquet"
+    before = rows.stat().st_mtime_ns
+    flip_byte(rows)
+    assert states()["binarize"] == "damaged: data/rows.parquet has changed: another sha256"
+    os.utime(rows, ns=(before, before))
+    assert states()["binarize"] == "whole", "a disk that flips a bit changes no time"
     assert states(hashed=True)["binarize"] == "damaged: data/rows.parquet has changed: another sha256"
     (run / "sft" / "model" / "model.safetensors").unlink()
     (run / "clean-ultrachat" / "data" / "rows.parquet").write_text("short")

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from typing import Any
 
 import pytest
 
+from tests import manifests
 from tests.zephyr_run.conftest import NAMES, Place, flip_byte
 from zephyr_core import manifest, this_code
 
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.long
 
 def test_a_run_makes_every_step_and_ends_with_the_page(finished: Place) -> None:
     lines = (finished.folder / "told.txt").read_text().splitlines()
-    assert [line.split()[:2] for line in lines[-6:-1]] == [[name, "done"] for name in NAMES]
+    assert [line.split()[:2] for line in lines[-7:-1]] == [[name, "done"] for name in NAMES]
     assert lines[-1] == "runs/quick/report.html"
     assert (finished.folder / lines[-1]).read_text().startswith("<!DOCTYPE html>")
     record = finished.record()
@@ -53,7 +55,7 @@ def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -
     file = next((copy.run / "binarize" / "data").glob("train_prefs-*"))
     whole = file.read_bytes()
     flip_byte(file)
-    assert copy.states()["binarize"] == "whole", "its size tells nothing"
+    assert copy.states()["binarize"].startswith("damaged: data/train_prefs-")
     told = copy.chain("--from", "dpo", code=5).stderr
     assert "which dpo reads, is damaged: data/train_prefs-" in told and "--from binarize" in told
     reference = next((copy.folder / "runs" / "artefacts").glob("reference-*/reference.parquet"))
@@ -64,15 +66,20 @@ def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -
     assert "$ zephyr data binarize --recipe quick.toml --overwrite" in done.stderr
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
     # The same pairs came out, so what was made of them is what it should be.
-    assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "rebuilt", "dpo": "skipped"}
+    skipped = {"student": "skipped", "sft": "skipped", "dpo": "skipped"}
+    assert outcomes == {**skipped, "binarize": "rebuilt", "reference": "rebuilt"}
     assert file.read_bytes() == whole
 
 
 def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
     (copy.run / "sft" / "model" / "model.safetensors").unlink()
     flip_byte(copy.run / "student" / "model.safetensors")
-    done = copy.chain("--from", "sft", "--to", "sft")
+    refused = copy.chain("--from", "sft", "--to", "sft", code=5).stderr
+    assert "student, which sft reads, is damaged: model.safetensors has changed" in refused
+    assert "zephyr run --recipe quick.toml --from student" in refused
+    done = copy.chain("--from", "student", "--to", "sft")
     assert "student is damaged: model.safetensors has changed" in done.stderr
+    assert "$ zephyr train student --recipe quick.toml --fresh" in done.stderr
     assert "sft is damaged: model/model.safetensors is missing" in done.stderr
     assert "$ zephyr train sft --recipe quick.toml --fresh" in done.stderr
     assert done.stdout.splitlines()[-2].split()[:2] == ["sft", "rebuilt"]
@@ -112,17 +119,17 @@ def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(co
 def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> None:
     (copy.folder / "quick.toml").unlink()  # the run has kept what it needs
     done = copy.zephyr("reproduce", "runs/quick", "--to", "sft", ZEPHYR_SFT_EPOCHS="3", ZEPHYR_RUNS="elsewhere")
-    lines = [line.split()[:2] for line in done.stdout.splitlines()[-3:]]
-    assert lines == [["clean-ultrachat", "equal"], ["binarize", "equal"], ["sft", "equal"]]
+    lines = [line.split()[:2] for line in done.stdout.splitlines()[-4:]]
+    assert lines == [[name, "equal"] for name in ("clean-ultrachat", "binarize", "student", "sft")]
     assert "installed versions differ" not in done.stderr
     again = copy.folder / "runs" / "quick.reproduced" / "quick"
     assert (again / "sft" / "model" / "model.safetensors").read_bytes() == copy.weights("sft")
 
-    file = copy.run / "binarize" / "manifest.json"
-    content = json.loads(file.read_text())
-    content["splits"]["train_prefs"]["rows_digest"] = "0" * 64
-    content["versions"] |= {"polars": "0.1", "zephyr code": "0" * 12}
-    file.write_text(json.dumps(content))
+    def forge(content: dict[str, Any]) -> None:
+        content["splits"]["train_prefs"]["rows_digest"] = "0" * 64
+        content["versions"] |= {"polars": "0.1", "zephyr code": "0" * 12}
+
+    manifests.edit(copy.run / "binarize", forge)
     done = copy.zephyr("reproduce", "runs/quick", "--to", "binarize", code=1)
     assert done.stderr.count("nothing to do") + done.stdout.count("nothing to do") == 2, "of the same recipe and code"
     assert "polars 0.1 → " in done.stderr
