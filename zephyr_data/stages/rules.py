@@ -14,17 +14,20 @@ from zephyr_core.errors import OptionError
 from zephyr_core.manifest import file_digest
 from zephyr_core.reading import parsed
 from zephyr_data.errors import RuleError
+from zephyr_data.stages.plain import of_any, of_plain, plain
 
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
-_KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate"}
+_KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate", "lang"}
+_OF_EXEMPTIONS = {"id", "pattern", "why", "hits", "misses", "gate", "reads", "reply", "unlike", "option"}
+READS = ("request", "requests", "turn")
+OWN_PATTERN = "{{rule}}"  # an exemption's pattern that stands for that of the rule which hit
 _PIECE = re.compile(r"\{\{(\w+)\}\}")
-ANY_WORD_BOUNDARY = re.compile(r"(?<!\\)((?:\\\\)*)\\b")
 
 
 @dataclass(frozen=True)
 class Exemption:
-    """A pattern on the user's turns that spares a dialogue from the rules that name it."""
+    """A pattern on what the user asked that spares the reply from the rules that name it."""
 
     id: str
     pattern: str
@@ -32,6 +35,10 @@ class Exemption:
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
     gate: str | None = None  # cheap pattern that matches whatever the exemption hits
+    reads: str = "request"  # of the answered turn the request | the requests of all turns so far | the whole turn
+    reply: str | None = None  # what the reply must match as well
+    unlike: str | None = None  # what the reply must not match
+    option: str | None = None  # the option that turns it on and off
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class Rule:
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
     gate: str | None = None  # cheap pattern that matches whatever the rule hits
+    lang: str = "en"
+    classes: tuple[str, ...] = ()  # names of the [words] that its pattern is made of
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class Ruleset:
     exemptions: tuple[Exemption, ...]
     digests: dict[str, str] = field(default_factory=dict)  # file name → sha256
     gate: str | None = None  # cheap pattern that matches every reply a rule hits; None if a file has none
+    pasted: str | None = None  # matches the words after which a user's turn holds a text instead of a request
+    words: dict[str, str] = field(default_factory=dict)  # classes by name, as written
 
     def with_action(self, on_hit: str) -> "Ruleset":
         """Return the rules with one action for all ("drop", "cut"), none of them ("off"), or as ruled."""
@@ -67,10 +78,16 @@ class Ruleset:
         rules = () if on_hit == "off" else tuple(replace(rule, action=on_hit) for rule in self.rules)
         return replace(self, rules=rules)
 
+    def without(self, option: str) -> "Ruleset":
+        """Return the rules without the exemptions that an option turns off."""
+        off = {exemption.id for exemption in self.exemptions if exemption.option == option}
+        rules = tuple(replace(rule, unless=tuple(n for n in rule.unless if n not in off)) for rule in self.rules)
+        return replace(self, rules=rules, exemptions=tuple(e for e in self.exemptions if e.id not in off))
 
-def rust(pattern: str) -> str:
-    """Return the pattern with ASCII word boundaries: on non-ASCII text, Unicode ones take the engine's slow path."""
-    return ANY_WORD_BOUNDARY.sub(r"\1(?-u:\\b)", pattern)
+    def uncovered(self, languages: Iterable[str]) -> list[str]:
+        """Return those of the languages that no rule is written for."""
+        covered = {rule.lang for rule in self.rules}
+        return [language for language in languages if covered and language not in covered]
 
 
 def load(names: Iterable[str]) -> Ruleset:
@@ -82,28 +99,30 @@ def load(names: Iterable[str]) -> Ruleset:
     """
     rules: dict[str, Rule] = {}
     exemptions: dict[str, Exemption] = {}
-    digests, gates = {}, []
+    digests, gates, pasted, words = {}, [], [], {}
     for name in names:
         path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
         content = _parse(path)
         digests[name] = file_digest(path)
+        words |= content.get("words", {})
+        lang = content.pop("lang", "en")
         _expand(content, path)
-        gates.append(_gate(content.pop("gate", {}), path))
+        gates.append(_gate(content.pop("gate", {}), "[gate]", path))
+        pasted.append(_gate(content.pop("pasted", {}), "[pasted]", path))
         for entry in content.pop("unless", []):
             exemption = _exemption(entry, path)
             exemptions[exemption.id] = exemption
         for action in ("drop", "cut"):
             for entry in content.pop(action, []):
-                rule = _rule(entry, action, path)
+                rule = _rule({"lang": lang, **entry}, action, path)
                 rules[rule.id] = rule
         if content:
             raise RuleError(
                 f"{path}: unknown table {sorted(content)[0]!r}",
-                "a rule file has [words], [gate], [[drop]], [[cut]], [[unless]]",
+                "a rule file has lang, [words], [gate], [pasted], [[drop]], [[cut]], [[unless]]",
             )
-    patterns = [gate for gate in gates if gate is not None]
-    gate = "|".join(f"(?:{pattern})" for pattern in patterns) if patterns and len(patterns) == len(gates) else None
-    ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate)
+    gate = _any(gates) if None not in gates else None
+    ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate, _any(pasted), words)
     _check_references(ruleset)
     faults = contradictions(ruleset)
     if faults:
@@ -118,18 +137,25 @@ def contradictions(ruleset: Ruleset) -> list[str]:
     faults = []
     entries: list[Rule | Exemption] = [*ruleset.rules, *ruleset.exemptions]
     for entry in entries:
+        if entry.pattern == OWN_PATTERN:
+            continue
         for examples, is_hit in ((entry.hits, True), (entry.misses, False)):
-            results = pl.Series(examples, dtype=pl.String).str.contains(rust(entry.pattern)).to_list()
+            results = _plain(examples).str.contains(of_plain(entry.pattern)).to_list()
             verb = "does not hit" if is_hit else "hits"
             faults += [
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, results, strict=True) if hit is not is_hit
             ]
-        hits = pl.Series(entry.hits, dtype=pl.String)
-        for gate in (ruleset.gate if isinstance(entry, Rule) else None, entry.gate):
-            if gate is not None:
-                shut_out = hits.filter(~hits.str.contains(rust(gate)))
-                faults += [f"a gate keeps {text!r} from {entry.id}" for text in shut_out]
+        for gate, hits in (
+            (ruleset.gate and of_any(ruleset.gate) if isinstance(entry, Rule) else None, pl.Series(entry.hits)),
+            (entry.gate and of_plain(entry.gate), _plain(entry.hits)),
+        ):
+            if gate is not None and entry.hits:
+                faults += [f"a gate keeps {text!r} from {entry.id}" for text in hits.filter(~hits.str.contains(gate))]
     return faults
+
+
+def _plain(texts: Iterable[str]) -> pl.Series:
+    return pl.Series([plain(text) for text in texts], dtype=pl.String)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -143,11 +169,16 @@ def _parse(path: Path) -> dict[str, Any]:
         raise RuleError(f"{path} is not valid TOML: {fault}") from None
 
 
-def _gate(entry: dict[str, Any], path: Path) -> str | None:
+def _gate(entry: dict[str, Any], name: str, path: Path) -> str | None:
     if not entry:
         return None
-    _check_entry({"id": "[gate]", **entry}, ("pattern", "why"), {"id", "pattern", "why"}, path)
+    _check_entry({"id": name, **entry}, ("pattern", "why"), {"id", "pattern", "why"}, path)
     return str(entry["pattern"])
+
+
+def _any(patterns: list[str | None]) -> str | None:
+    """Return a pattern that matches what any of the patterns matches; None if there are none."""
+    return "|".join(f"(?:{pattern})" for pattern in patterns if pattern is not None) or None
 
 
 def _expand(content: dict[str, Any], path: Path) -> None:
@@ -155,12 +186,18 @@ def _expand(content: dict[str, Any], path: Path) -> None:
     words: dict[str, str] = {}
 
     def filled(pattern: Any) -> Any:
-        return _PIECE.sub(lambda piece: _piece(words, piece[1], path), pattern) if isinstance(pattern, str) else pattern
+        if not isinstance(pattern, str) or pattern == OWN_PATTERN:
+            return pattern
+        return _PIECE.sub(lambda piece: _piece(words, piece[1], path), pattern)
 
     for name, piece in content.pop("words", {}).items():
         words[name] = filled(piece)
     for entry in (entry for kind in ("drop", "cut", "unless") for entry in content.get(kind, [])):
-        entry |= {name: filled(entry[name]) for name in ("pattern", "gate") if name in entry}
+        if isinstance(entry.get("pattern"), str):
+            entry["classes"] = tuple(dict.fromkeys(_PIECE.findall(entry["pattern"])))
+        entry |= {name: filled(entry[name]) for name in ("pattern", "gate", "reply", "unlike") if name in entry}
+    for entry in (content[name] for name in ("gate", "pasted") if name in content):
+        entry |= {name: filled(entry[name]) for name in ("pattern",) if name in entry}
 
 
 def _piece(words: dict[str, str], name: str, path: Path) -> str:
@@ -170,6 +207,7 @@ def _piece(words: dict[str, str], name: str, path: Path) -> str:
 
 
 def _rule(entry: dict[str, Any], action: str, path: Path) -> Rule:
+    classes = entry.pop("classes", ())
     where = _check_entry(entry, _TEXT, _KNOWN, path)
     if entry.get("role", "assistant") != "assistant":
         raise RuleError(f"{where}: role is {entry['role']!r}; rules read the assistant's turns")
@@ -180,14 +218,18 @@ def _rule(entry: dict[str, Any], action: str, path: Path) -> Rule:
     unless, hits, misses = (tuple(entry.get(name, ())) for name in _LISTS)
     texts = {name: entry[name] for name in _TEXT}
     lists: dict[str, Any] = {"unless": unless, "hits": hits, "misses": misses}
-    return Rule(action=action, family=family, turn=turn, gate=entry.get("gate"), **lists, **texts)
+    others: dict[str, Any] = {"gate": entry.get("gate"), "lang": entry["lang"], "classes": classes}
+    return Rule(action=action, family=family, turn=turn, **others, **lists, **texts)
 
 
 def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
-    names = ("id", "pattern", "why")
-    _check_entry(entry, names, {*names, "hits", "misses", "gate"}, path)
-    hits, misses = (tuple(entry.get(name, ())) for name in ("hits", "misses"))
-    return Exemption(entry["id"], entry["pattern"], entry["why"], hits, misses, entry.get("gate"))
+    entry.pop("classes", None)
+    where = _check_entry(entry, ("id", "pattern", "why"), _OF_EXEMPTIONS, path)
+    if entry.get("reads", "request") not in READS:
+        raise RuleError(f"{where}: reads is {entry['reads']!r}; it can be {', '.join(READS)}")
+    for name in ("reply", "unlike"):
+        _check_pattern(entry.get(name, ""), where)
+    return Exemption(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
 
 
 def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[str], path: Path) -> str:
@@ -199,11 +241,16 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[st
             unknown
         )
         raise RuleError(f"{where}: {' and '.join(faults)}", f"a rule has {', '.join(sorted(names))}")
+    if entry["pattern"] != OWN_PATTERN:
+        _check_pattern(entry["pattern"], where)
+    return where
+
+
+def _check_pattern(pattern: str, where: str) -> None:
     try:
-        pl.select(pl.lit("").str.contains(rust(entry["pattern"])))
+        pl.select(pl.lit("").str.contains(of_plain(pattern)))
     except pl.exceptions.PolarsError as fault:
         raise RuleError(f"{where}: not a Rust regex: {fault}", "it has no look-around and no back-references") from None
-    return where
 
 
 def _check_references(ruleset: Ruleset) -> None:
