@@ -23,7 +23,7 @@ from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages.phrases import mark_phrases
-from zephyr_data.stages.plain import of_plain
+from zephyr_data.stages.patterns import of_plain
 from zephyr_data.stages.rules import Ruleset
 
 MEGABYTES, RUNS = 33.0, 3  # just under one block of 32 MiB: a second small one would pay a block's fixed cost again

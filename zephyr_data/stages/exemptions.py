@@ -1,38 +1,71 @@
-"""Exemptions: what the user asked for may make a reply right that a phrase rule hits."""
+"""Exemptions: what the user asked for may make a reply right that a phrase rule hits.
 
+What a pattern reads: `request`, the request in the user's turn that the reply answers; `requests`, those of all turns
+up to it; `exchange` and `exchanges`, the same with ` ⟶ ` and the reply behind; `turn`, the answered turn as a whole.
+"""
+
+import numpy as np
 import polars as pl
 
-from zephyr_data.stages.plain import of_plain, plain
-from zephyr_data.stages.quotes import blank_quotes
+from zephyr_data.stages.patterns import gate_of_replies, of_plain
+from zephyr_data.stages.plain import plain_forms
+from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import OWN_PATTERN, Exemption, Rule, Ruleset
 
-_COLUMNS = {"request": "request", "requests": "requests", "turn": "turn_text"}
+ARROW = " ⟶ "
+_COLUMNS = {
+    "request": "request",
+    "requests": "requests",
+    "exchange": "request",
+    "exchanges": "requests",
+    "turn": "user",
+}
 LONG, SHORT = 500, 250  # a turn of more characters than LONG holds a text; the request is in its first and last ones
 
 
-def with_exemptions(hits: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return the hits with `unless`, the first exemption of the ruleset that spares each, or null.
+def exemptions_of(hits: pl.DataFrame, spoken: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.Series:
+    """Return for each hit the first exemption of the ruleset that spares it, or null.
 
-    Columns in:  hits: row, turn, rule, plain; table: row, turns
+    Columns in:  hits: place, rule; spoken: row, turn, plain; table: row, turns
     """
-    rules = {rule.id: rule for rule in ruleset.rules}
-    asked = hits.join(_asked(hits, table, ruleset.pasted), on=["row", "turn"], how="left", maintain_order="left")
-    unspared, parts = asked.with_columns(unless=pl.lit(None, dtype=pl.String)), []
+    spared = np.full(hits.height, "", dtype=object)
+    places, numbers = np.unique(hits["place"].to_numpy(), return_inverse=True)
+    asked = _asked(spoken.select("row", "turn", "plain")[places], table, ruleset)
+    names = hits["rule"].to_numpy()
     for exemption in ruleset.exemptions:
-        naming = [rule.id for rule in ruleset.rules if exemption.id in rule.unless]
-        is_spared = pl.lit(False)
-        for pattern, names in _patterns(exemption, [rules[name] for name in naming]).items():
-            is_spared |= pl.col("rule").is_in(names) & _matches(exemption, pattern)
-        spared = unspared.filter(is_spared)
-        parts.append(spared.with_columns(unless=pl.lit(exemption.id)))
-        unspared = unspared.join(spared, on=["row", "turn", "rule"], how="anti", maintain_order="left")
-    return pl.concat([unspared, *parts])
+        naming = [rule for rule in ruleset.rules if exemption.id in rule.unless]
+        entries: list[tuple[Exemption | Rule, list[Rule]]] = [(exemption, naming)]
+        if exemption.pattern == OWN_PATTERN:
+            entries = [(rule, [rule]) for rule in naming]
+        for entry, rules in entries:
+            is_open = np.isin(names, [rule.id for rule in rules]) & (spared == "")
+            turns = np.unique(numbers[is_open])
+            if len(turns):
+                is_spared = np.zeros(len(places), dtype=bool)
+                is_spared[turns] = _spares(exemption, entry, asked[turns])
+                spared[is_open & is_spared[numbers]] = exemption.id
+    return pl.Series([name or None for name in spared], dtype=pl.String)
 
 
-def matching(column: str, entry: Rule | Exemption, table: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows whose text in `column`, a plain form, an entry's gate and pattern match."""
-    gated = table if entry.gate is None else table.filter(pl.col(column).str.contains(of_plain(entry.gate)))
-    return gated.filter(pl.col(column).str.contains(of_plain(entry.pattern)))
+def _spares(exemption: Exemption, entry: Exemption | Rule, asked: pl.DataFrame) -> np.ndarray:
+    """Return where the user's words match the entry, and the reply is not unlike what the exemption means."""
+    words, reply = asked[_COLUMNS[exemption.reads]], asked["plain"]
+    if exemption.reads.startswith("exchange"):
+        words = words + ARROW + reply
+    is_match = matches(words, entry)
+    if exemption.unlike is not None and is_match.any():
+        places = is_match.arg_true()
+        is_match = is_match.scatter(places, ~reply.gather(places).str.contains(of_plain(exemption.unlike)))
+    return is_match.to_numpy()
+
+
+def matches(texts: pl.Series, entry: Rule | Exemption) -> pl.Series:
+    """Return whether an entry's gate and pattern match each of the texts, plain forms."""
+    if entry.gate is None:
+        return texts.str.contains(of_plain(entry.pattern))
+    is_match = texts.str.contains(of_plain(entry.gate))
+    places = is_match.arg_true()
+    return is_match.scatter(places, texts.gather(places).str.contains(of_plain(entry.pattern)))
 
 
 def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
@@ -41,7 +74,7 @@ def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
     A text begins after the words that `pasted` matches; of other long turns, the beginning counts. The last line counts
     in both, for many ask below the text.
     """
-    texts = pl.Series([plain(blank_quotes(turn)) for turn in turns], dtype=pl.String)
+    texts = plain_forms(without_quotes(turns))
     ends = [None] * len(texts) if pasted is None else texts.str.find(of_plain(pasted)).to_list()
     return pl.Series(map(_request, texts, ends), dtype=pl.String)
 
@@ -55,29 +88,16 @@ def _request(text: str, end: int | None) -> str:
     return f"{start}\n\n{last[2]}" if last[1] and len(last[2]) <= SHORT else start
 
 
-def _asked(hits: pl.DataFrame, table: pl.DataFrame, pasted: str | None) -> pl.DataFrame:
-    """Return row, turn, `turn_text` (the user's, answered there), `request` in it, and `requests` so far, for hits."""
-    answered = hits.select("row", "turn").unique(maintain_order=True).join(table.select("row", "turns"), on="row")
-    users = answered.select("row", "turn", user=pl.col("turns").list.head("turn").list.gather_every(2)).explode("user")
-    with_requests = users.with_columns(request=requests_of(users["user"], pasted))
-    return with_requests.group_by("row", "turn", maintain_order=True).agg(
-        turn_text=pl.col("user").last().map_elements(plain, return_dtype=pl.String),
-        requests=pl.col("request").str.join("\n\n"),
-        request=pl.col("request").last(),
+def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return plain (the reply), user (the answered turn, empty if no rule can hit it), request and requests so far."""
+    dialogues = answered.join(table.select("row", "turns"), on="row", how="left", maintain_order="left")
+    turns = dialogues.select("row", "turn", user=pl.col("turns").list.head("turn").list.gather_every(2))
+    users = turns.explode("user")
+    requests = users.with_columns(request=requests_of(users["user"], ruleset.pasted))
+    by_turn = requests.group_by("row", "turn", maintain_order=True).agg(
+        pl.col("user", "request").last(), requests=pl.col("request").str.join("\n\n")
     )
-
-
-def _patterns(exemption: Exemption, rules: list[Rule]) -> dict[str, list[str]]:
-    if exemption.pattern == OWN_PATTERN:
-        return {rule.pattern: [rule.id] for rule in rules}
-    return {exemption.pattern: [rule.id for rule in rules]}
-
-
-def _matches(exemption: Exemption, pattern: str) -> pl.Expr:
-    """Return whether the user's words match the pattern, and the reply what the exemption asks of it."""
-    is_match = pl.col(_COLUMNS[exemption.reads]).str.contains(of_plain(pattern))
-    if exemption.reply is not None:
-        is_match &= pl.col("plain").str.contains(of_plain(exemption.reply))
-    if exemption.unlike is not None:
-        is_match &= ~pl.col("plain").str.contains(of_plain(exemption.unlike))
-    return is_match
+    may_hit = pl.lit(True) if ruleset.gate is None else pl.col("user").str.contains(gate_of_replies(ruleset.gate))
+    user = pl.when(may_hit).then("user").otherwise(pl.lit(""))
+    by_turn = by_turn.with_columns(user, plain=answered["plain"])
+    return by_turn.with_columns(user=plain_forms(by_turn["user"]))

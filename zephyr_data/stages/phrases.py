@@ -3,10 +3,11 @@
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.stages.exemptions import matching, with_exemptions
-from zephyr_data.stages.plain import is_odd, of_any, of_plain, place_in, plain_forms
-from zephyr_data.stages.quotes import MAY_SPEAK, without_quotes
-from zephyr_data.stages.rules import Rule, Ruleset
+from zephyr_data.stages.exemptions import exemptions_of
+from zephyr_data.stages.patterns import gate_of_replies, of_plain
+from zephyr_data.stages.plain import place_in, plain_forms
+from zephyr_data.stages.quotes import without_quotes
+from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import Stage, is_unread, mark, nothing_changed, nothing_found, rewrite
 
 NAME = "phrases"
@@ -69,17 +70,19 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 def judge_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return one line per rule and assistant turn that it hits, ordered by row, turn and rule.
 
-    Columns out: row, rule, turn, matched (the match with its surroundings), unless (the exemption that spares it)
+    Columns out: row, rule, turn, unless (the exemption that spares it), matched (the match with its surroundings, for
+    spared hits and for the first of each turn and action)
     """
     spoken = _spoken(table, ruleset)
-    hits = pl.concat(
-        [_hits_of(rule, spoken).with_columns(order=pl.lit(order)) for order, rule in enumerate(ruleset.rules)]
-    )
-    judged = with_exemptions(hits, table, ruleset)
-    places = pl.concat([_places(rule, judged.filter(pl.col("rule") == rule.id)) for rule in ruleset.rules])
-    matched = [_in_context(*place) for place in places.select("assistant", "unquoted", "plain", "text", "at").rows()]
-    lines = places.select("row", "rule", "turn", "order", "unless", matched=pl.Series(matched, dtype=pl.String))
-    return lines.sort("row", "turn", "order").select("row", "rule", "turn", "matched", "unless")
+    hits = _hits(spoken, ruleset)
+    hits = hits.with_columns(unless=exemptions_of(hits, spoken, table, ruleset))
+    is_first = pl.struct("place", "action", pl.col("unless").is_null()).is_first_distinct()
+    shown = hits.with_row_index("hit").filter(is_first | pl.col("unless").is_not_null())
+    matched = _matches(shown, spoken, ruleset)
+    lines = hits.with_columns(matched=pl.Series([None], dtype=pl.String).new_from_index(0, hits.height))
+    lines = lines.with_columns(lines["matched"].scatter(matched["hit"], matched["matched"]))
+    of_turns = spoken.select("row", "turn")[hits["place"]]
+    return pl.concat([of_turns, lines.select("rule", "matched", "unless")], how="horizontal")
 
 
 def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
@@ -94,30 +97,47 @@ def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
         assistant=pl.col("turns").list.gather_every(2, 1),
     )
     turns = replies.explode("turn", "assistant")
-    close = turns if ruleset.gate is None else turns.filter(_passes(turns["assistant"], ruleset.gate))
-    may_speak = close["assistant"].str.contains(MAY_SPEAK)
-    unquoted = pl.Series(
-        [without_quotes(text, speaks) for text, speaks in zip(close["assistant"], may_speak, strict=True)],
-        dtype=pl.String,
-    )
-    return close.with_columns(unquoted=unquoted, plain=plain_forms(unquoted))
+    if ruleset.gate is not None:
+        turns = turns.filter(turns["assistant"].str.contains(gate_of_replies(ruleset.gate)))
+    unquoted = without_quotes(turns["assistant"])
+    return turns.with_columns(unquoted=unquoted, plain=plain_forms(unquoted))
 
 
-def _passes(replies: pl.Series, gate: str) -> pl.Series:
-    return replies.str.contains(rf"""(?:{of_any(gate)})|^\s*["“«'‘]""") | is_odd(replies)
+def _hits(spoken: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return place (of the reply in `spoken`), rule, order and action of every hit, by place and rule.
 
-
-def _hits_of(rule: Rule, spoken: pl.DataFrame) -> pl.DataFrame:
-    """Return the replies that a rule hits; one pattern for all rules would outgrow the engine's cache."""
+    One pattern for all rules would outgrow the engine's cache.
+    """
     reads = {"any": pl.lit(True), "first": pl.col("turn") == 1, "last": pl.col("turn") == pl.col("last_turn")}
-    close = matching("plain", rule, spoken.filter(reads[rule.turn]))
-    return close.select("row", "turn", "assistant", "unquoted", "plain", rule=pl.lit(rule.id))
+    turns, replies = spoken.with_row_index("place"), spoken["plain"]
+    open_to: dict[tuple[str, str | None], pl.Series] = {}  # rules often share a gate
+    parts = []
+    for order, rule in enumerate(ruleset.rules):
+        key = (rule.turn, rule.gate)
+        if key not in open_to:
+            places = turns.filter(reads[rule.turn])["place"]
+            is_open = None if rule.gate is None else replies.gather(places).str.contains(of_plain(rule.gate))
+            open_to[key] = places if is_open is None else places.filter(is_open)
+        places = open_to[key]
+        hit = places.filter(replies.gather(places).str.contains(of_plain(rule.pattern)))
+        parts.append(
+            pl.DataFrame({"place": hit}).with_columns(
+                rule=pl.lit(rule.id), order=pl.lit(order), action=pl.lit(rule.action)
+            )
+        )
+    return pl.concat(parts).sort("place", "order")
 
 
-def _places(rule: Rule, hits: pl.DataFrame) -> pl.DataFrame:
-    """Return the hits of a rule with the matched text and where it begins, in bytes of the plain form."""
-    pattern = of_plain(rule.pattern)
-    return hits.with_columns(text=pl.col("plain").str.extract(pattern, 0), at=pl.col("plain").str.find(pattern))
+def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return `hit` and `matched`, the match in its context, of some hits."""
+    numbers, texts = [], []
+    for rule in ruleset.rules:
+        here = hits.filter(pl.col("rule") == rule.id)
+        pattern, turns = of_plain(rule.pattern), spoken[here["place"]]
+        starts, words = turns["plain"].str.find(pattern), turns["plain"].str.extract(pattern, 0)
+        numbers += here["hit"].to_list()
+        texts += map(_in_context, turns["assistant"], turns["unquoted"], turns["plain"], words, starts)
+    return pl.DataFrame({"hit": numbers, "matched": texts}, schema={"hit": pl.UInt32, "matched": pl.String})
 
 
 def _in_context(reply: str, unquoted: str, form: str, text: str, at: int) -> str:

@@ -16,8 +16,9 @@ _APOSTROPHES = "{2019}{2018}{201b}{2bc}{2b9}{2032}{ff07}"
 _BRACED = re.compile(r"\{(\w+)\}")
 
 
-def _rust(points: str) -> str:
-    return _BRACED.sub(r"\\x{\1}", points)
+def rust_class(points: str) -> str:
+    """Return a class of code points as a Rust regex has it."""
+    return f"[{_BRACED.sub(chr(92) * 2 + 'x{' + chr(92) + '1}', points)}]"
 
 
 def _python(points: str) -> str:
@@ -26,51 +27,19 @@ def _python(points: str) -> str:
 
 _BETWEEN = rf"\s{_python(_WIDE + _INVISIBLE)}*_"
 _CHANGED = re.compile(  # not the single spaces and line breaks that most texts are full of
-    rf" ?(?:[^\S\n ]|[{_python(_WIDE + _INVISIBLE)}*_])[{_BETWEEN}]*| [ \n][{_BETWEEN}]*|\n[{_BETWEEN}]+"
-    rf"|[{_python(_APOSTROPHES)}]"
+    rf"[{_BETWEEN}]{{2,}}|[\t\r\v\f\x1c-\x1f*_{_python(_WIDE + _INVISIBLE + _APOSTROPHES)}]"
 )
-_NEEDS_IT = rf"[*_\t\r\v\f\x1c-\x1f{_rust(_APOSTROPHES + _WIDE + _INVISIBLE)}]|  | \n|\n |\n\n\n"
-_ODD = rf"[{_rust(_APOSTROPHES.removeprefix('{2019}') + _WIDE + _INVISIBLE)}]|(?:^|\W)_+\w"
+RARE = _WIDE + _INVISIBLE + _APOSTROPHES.removeprefix("{2019}")  # characters that no gate allows for
+_IN_WORDS = _python(_APOSTROPHES)
+_MAY_CHANGE = rf"[*_\t\r\v\f\x1c-\x1f]|  | \n|\n |\n\n\n|{rust_class(RARE)}"
 _BREAKS = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
-
-_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|.", re.DOTALL)
-# Of ASCII: on other text, Unicode boundaries take the engine's slow path, and Unicode classes are large.
-_ASCII = {r"\b": r"(?-u:\b)", r"\w": "[0-9A-Za-z_]", r"\W": "[^0-9A-Za-z_]", r"\d": "[0-9]"}
-
-
-def of_plain(pattern: str) -> str:
-    """Return a pattern for plain forms as the engine takes it: a space in it also matches a line break."""
-    return _spread(pattern, _ASCII | {" ": r"[ \n]"}, {" ": r"\n"})
-
-
-def of_any(gate: str) -> str:
-    """Return a gate for texts as they are: a space in it matches any run of white space and emphasis marks."""
-    return _spread(gate, _ASCII | {" ": r"(?:[ \n\t\r*_]+)", "'": "['’]"}, {" ": r"\n\t\r*_", "'": "’"})
-
-
-def _spread(pattern: str, wider: dict[str, str], members: dict[str, str]) -> str:
-    """Return the pattern with some characters replaced, and with further members for a class that holds them."""
-
-    def widened(atom: re.Match[str]) -> str:
-        if len(atom[0]) < 3:
-            return wider.get(atom[0], atom[0])
-        added = [more for character, more in members.items() if character in atom[0] and atom[0][1] != "^"]
-        return f"{atom[0][:-1]}{''.join(added)}]"
-
-    return _ATOM.sub(widened, pattern)
-
-
-def is_odd(texts: pl.Series) -> pl.Series:
-    """Return whether each text holds characters that a gate, which reads texts as they are, does not allow for."""
-    may_be = (texts.str.len_bytes() != texts.str.len_chars()) | texts.str.contains("_", literal=True)
-    places = may_be.arg_true()
-    return may_be.scatter(places, texts.gather(places).str.contains(_ODD))
 
 
 def plain_forms(texts: pl.Series) -> pl.Series:
     """Return the plain form of each text."""
-    places = texts.str.contains(_NEEDS_IT).arg_true()
-    return texts.clone().scatter(places, [plain(text) for text in texts.gather(places)])
+    usual = texts.str.replace_all("’", "'", literal=True).str.replace_all(" \n", "\n", literal=True)
+    places = usual.str.contains(_MAY_CHANGE).arg_true()
+    return usual.scatter(places, list(map(plain, texts.gather(places)))) if len(places) else usual
 
 
 def plain(text: str) -> str:
@@ -94,7 +63,7 @@ def place_in(text: str, index: int) -> int:
 
 def _plain_run(run: re.Match[str]) -> str:
     characters = run[0]
-    if characters in _python(_APOSTROPHES):
+    if characters in _IN_WORDS:
         return "'"
     if any(character.isspace() for character in characters):
         return (" ", "\n", "\n\n")[min(2, len(_BREAKS.findall(characters)))]

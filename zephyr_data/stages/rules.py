@@ -14,13 +14,14 @@ from zephyr_core.errors import OptionError
 from zephyr_core.manifest import file_digest
 from zephyr_core.reading import parsed
 from zephyr_data.errors import RuleError
-from zephyr_data.stages.plain import of_any, of_plain, plain
+from zephyr_data.stages.patterns import of_any, of_plain
+from zephyr_data.stages.plain import plain
 
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
 _KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate", "lang"}
-_OF_EXEMPTIONS = {"id", "pattern", "why", "hits", "misses", "gate", "reads", "reply", "unlike", "option"}
-READS = ("request", "requests", "turn")
+_OF_EXEMPTIONS = {"id", "pattern", "why", "hits", "misses", "gate", "reads", "unlike", "option"}
+READS = ("request", "requests", "exchange", "exchanges", "turn")
 OWN_PATTERN = "{{rule}}"  # an exemption's pattern that stands for that of the rule which hit
 _PIECE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -35,8 +36,7 @@ class Exemption:
     hits: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
     gate: str | None = None  # cheap pattern that matches whatever the exemption hits
-    reads: str = "request"  # of the answered turn the request | the requests of all turns so far | the whole turn
-    reply: str | None = None  # what the reply must match as well
+    reads: str = "request"  # one of READS, see exemptions.py
     unlike: str | None = None  # what the reply must not match
     option: str | None = None  # the option that turns it on and off
 
@@ -195,7 +195,7 @@ def _expand(content: dict[str, Any], path: Path) -> None:
     for entry in (entry for kind in ("drop", "cut", "unless") for entry in content.get(kind, [])):
         if isinstance(entry.get("pattern"), str):
             entry["classes"] = tuple(dict.fromkeys(_PIECE.findall(entry["pattern"])))
-        entry |= {name: filled(entry[name]) for name in ("pattern", "gate", "reply", "unlike") if name in entry}
+        entry |= {name: filled(entry[name]) for name in ("pattern", "gate", "unlike") if name in entry}
     for entry in (content[name] for name in ("gate", "pasted") if name in content):
         entry |= {name: filled(entry[name]) for name in ("pattern",) if name in entry}
 
@@ -227,8 +227,7 @@ def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
     where = _check_entry(entry, ("id", "pattern", "why"), _OF_EXEMPTIONS, path)
     if entry.get("reads", "request") not in READS:
         raise RuleError(f"{where}: reads is {entry['reads']!r}; it can be {', '.join(READS)}")
-    for name in ("reply", "unlike"):
-        _check_pattern(entry.get(name, ""), where)
+    _check_pattern(entry.get("unlike", ""), where)
     return Exemption(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
 
 

@@ -1,0 +1,44 @@
+"""Patterns as the engine takes them: Rust regexes over plain forms, and gates over texts as they are."""
+
+import re
+from functools import lru_cache
+
+from zephyr_data.stages.plain import RARE, rust_class
+
+_MARKS = r"\n\t\r*_"
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|.", re.DOTALL)
+# Of ASCII: on other text, Unicode boundaries take the engine's slow path, and Unicode classes are large.
+_ASCII = {r"\b": r"(?-u:\b)", r"\w": "[0-9A-Za-z_]", r"\W": "[^0-9A-Za-z_]", r"\d": "[0-9]"}
+
+
+@lru_cache(256)
+def of_plain(pattern: str) -> str:
+    """Return a pattern for plain forms as the engine takes it: a space in it also matches a line break."""
+    return _spread(pattern, _ASCII | {" ": r"[ \n]"}, {" ": r"\n"})
+
+
+@lru_cache(256)
+def of_any(gate: str) -> str:
+    """Return a gate for texts as they are: a space in it matches any run of white space and emphasis marks.
+
+    Texts with rarer characters, such as zero-width ones, all pass.
+    """
+    wider = {" ": r"(?:[ \n\t\r*_]+)", "'": "['’]", r"\b": r"(?:(?-u:\b)|_)"}
+    return f"(?:{_spread(gate, _ASCII | wider, {' ': _MARKS, chr(39): '’'})})|{rust_class(RARE)}"
+
+
+def gate_of_replies(gate: str) -> str:
+    """Return a gate that texts also pass which begin with a quotation: blanked, it may let a rule hit what follows."""
+    return rf"""{of_any(gate)}|^\s*["“«'‘]"""
+
+
+def _spread(pattern: str, wider: dict[str, str], members: dict[str, str]) -> str:
+    """Return the pattern with some characters replaced, and with further members for a class that holds them."""
+
+    def widened(atom: re.Match[str]) -> str:
+        if len(atom[0]) < 3:
+            return wider.get(atom[0], atom[0])
+        added = [more for character, more in members.items() if character in atom[0] and atom[0][1] != "^"]
+        return f"{atom[0][:-1]}{''.join(added)}]"
+
+    return _ATOM.sub(widened, pattern)
