@@ -7,7 +7,7 @@ up to it; `exchange` and `exchanges`, the same with ` ⟶ ` and the reply behind
 import numpy as np
 import polars as pl
 
-from zephyr_data.stages.patterns import gate_of_replies, of_plain
+from zephyr_data.stages.patterns import of_plain, passes
 from zephyr_data.stages.plain import plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import OWN_PATTERN, Exemption, Rule, Ruleset
@@ -26,25 +26,26 @@ LONG, SHORT = 500, 250  # a turn of more characters than LONG holds a text; the 
 def exemptions_of(hits: pl.DataFrame, spoken: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.Series:
     """Return for each hit the first exemption of the ruleset that spares it, or null.
 
-    Columns in:  hits: place, rule; spoken: row, turn, plain; table: row, turns
+    Columns in:  hits: place, order; spoken: row, turn, plain; table: row, turns
     """
-    spared = np.full(hits.height, "", dtype=object)
+    spared = np.full(hits.height, -1)
     places, numbers = np.unique(hits["place"].to_numpy(), return_inverse=True)
     asked = _asked(spoken.select("row", "turn", "plain")[places], table, ruleset)
-    names = hits["rule"].to_numpy()
-    for exemption in ruleset.exemptions:
+    orders, order_of = hits["order"].to_numpy(), {rule.id: order for order, rule in enumerate(ruleset.rules)}
+    for number, exemption in enumerate(ruleset.exemptions):
         naming = [rule for rule in ruleset.rules if exemption.id in rule.unless]
         entries: list[tuple[Exemption | Rule, list[Rule]]] = [(exemption, naming)]
         if exemption.pattern == OWN_PATTERN:
             entries = [(rule, [rule]) for rule in naming]
         for entry, rules in entries:
-            is_open = np.isin(names, [rule.id for rule in rules]) & (spared == "")
+            is_open = np.isin(orders, [order_of[rule.id] for rule in rules]) & (spared < 0)
             turns = np.unique(numbers[is_open])
             if len(turns):
                 is_spared = np.zeros(len(places), dtype=bool)
                 is_spared[turns] = _spares(exemption, entry, asked[turns])
-                spared[is_open & is_spared[numbers]] = exemption.id
-    return pl.Series([name or None for name in spared], dtype=pl.String)
+                spared[is_open & is_spared[numbers]] = number
+    names = [exemption.id for exemption in ruleset.exemptions]
+    return pl.Series([names[number] if number >= 0 else None for number in spared], dtype=pl.String)
 
 
 def _spares(exemption: Exemption, entry: Exemption | Rule, asked: pl.DataFrame) -> np.ndarray:
@@ -75,8 +76,11 @@ def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
     in both, for many ask below the text.
     """
     texts = plain_forms(without_quotes(turns))
-    ends = [None] * len(texts) if pasted is None else texts.str.find(of_plain(pasted)).to_list()
-    return pl.Series(map(_request, texts, ends), dtype=pl.String)
+    ends = pl.repeat(None, len(texts), dtype=pl.UInt32, eager=True)
+    if pasted is not None:
+        ends = texts.str.find(of_plain(pasted))
+    places = (ends.is_not_null() | (texts.str.len_bytes() > LONG)).arg_true()
+    return texts.clone().scatter(places, list(map(_request, texts.gather(places), ends.gather(places))))
 
 
 def _request(text: str, end: int | None) -> str:
@@ -91,13 +95,14 @@ def _request(text: str, end: int | None) -> str:
 def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return plain (the reply), user (the answered turn, empty if no rule can hit it), request and requests so far."""
     dialogues = answered.join(table.select("row", "turns"), on="row", how="left", maintain_order="left")
-    turns = dialogues.select("row", "turn", user=pl.col("turns").list.head("turn").list.gather_every(2))
-    users = turns.explode("user")
-    requests = users.with_columns(request=requests_of(users["user"], ruleset.pasted))
-    by_turn = requests.group_by("row", "turn", maintain_order=True).agg(
-        pl.col("user", "request").last(), requests=pl.col("request").str.join("\n\n")
-    )
-    may_hit = pl.lit(True) if ruleset.gate is None else pl.col("user").str.contains(gate_of_replies(ruleset.gate))
-    user = pl.when(may_hit).then("user").otherwise(pl.lit(""))
-    by_turn = by_turn.with_columns(user, plain=answered["plain"])
-    return by_turn.with_columns(user=plain_forms(by_turn["user"]))
+    user = dialogues.select(pl.col("turns").list.get(pl.col("turn") - 1)).to_series()
+    request = requests_of(user, ruleset.pasted)
+    later = dialogues.with_row_index("place").filter(pl.col("turn") > 1)
+    earlier = later.select("place", user=pl.col("turns").list.head(pl.col("turn") - 1).list.gather_every(2)).explode("user")
+    before = earlier.select("place", request=requests_of(earlier["user"], ruleset.pasted))
+    so_far = before.group_by("place", maintain_order=True).agg(pl.col("request").str.join("\n\n"))
+    requests = request.clone().scatter(so_far["place"], so_far["request"] + "\n\n" + request.gather(so_far["place"]))
+    if ruleset.gate is not None:
+        user = user.zip_with(passes(user, ruleset.gate), pl.Series([""]).new_from_index(0, len(user)))
+    columns = {"plain": answered["plain"], "user": plain_forms(user), "request": request, "requests": requests}
+    return pl.DataFrame(columns)

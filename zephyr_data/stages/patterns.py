@@ -3,7 +3,9 @@
 import re
 from functools import lru_cache
 
-from zephyr_data.stages.plain import RARE, rust_class
+import polars as pl
+
+from zephyr_data.stages.plain import is_rare
 
 _MARKS = r"\n\t\r*_"
 _ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|.", re.DOTALL)
@@ -19,17 +21,18 @@ def of_plain(pattern: str) -> str:
 
 @lru_cache(256)
 def of_any(gate: str) -> str:
-    """Return a gate for texts as they are: a space in it matches any run of white space and emphasis marks.
-
-    Texts with rarer characters, such as zero-width ones, all pass.
-    """
+    """Return a gate for texts as they are: a space in it matches any run of white space and emphasis marks."""
     wider = {" ": r"(?:[ \n\t\r*_]+)", "'": "['’]", r"\b": r"(?:(?-u:\b)|_)"}
-    return f"(?:{_spread(gate, _ASCII | wider, {' ': _MARKS, chr(39): '’'})})|{rust_class(RARE)}"
+    return _spread(gate, _ASCII | wider, {" ": _MARKS, "'": "’"})
 
 
-def gate_of_replies(gate: str) -> str:
-    """Return a gate that texts also pass which begin with a quotation: blanked, it may let a rule hit what follows."""
-    return rf"""{of_any(gate)}|^\s*["“«'‘]"""
+def passes(texts: pl.Series, gate: str) -> pl.Series:
+    """Return whether each text, as it is, passes a gate.
+
+    Those with characters that a gate does not allow for pass, and those that begin with a quotation: blanked, it may
+    let a rule hit what follows.
+    """
+    return texts.str.contains(rf"""(?:{of_any(gate)})|^\s*["“«'‘]""") | is_rare(texts)
 
 
 def _spread(pattern: str, wider: dict[str, str], members: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.stages.exemptions import exemptions_of
-from zephyr_data.stages.patterns import gate_of_replies, of_plain
+from zephyr_data.stages.patterns import of_plain, passes
 from zephyr_data.stages.plain import place_in, plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import Ruleset
@@ -98,7 +98,7 @@ def _spoken(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     )
     turns = replies.explode("turn", "assistant")
     if ruleset.gate is not None:
-        turns = turns.filter(turns["assistant"].str.contains(gate_of_replies(ruleset.gate)))
+        turns = turns.filter(passes(turns["assistant"], ruleset.gate))
     unquoted = without_quotes(turns["assistant"])
     return turns.with_columns(unquoted=unquoted, plain=plain_forms(unquoted))
 
@@ -134,14 +134,15 @@ def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.D
     for rule in ruleset.rules:
         here = hits.filter(pl.col("rule") == rule.id)
         pattern, turns = of_plain(rule.pattern), spoken[here["place"]]
-        starts, words = turns["plain"].str.find(pattern), turns["plain"].str.extract(pattern, 0)
+        words = turns["plain"].str.extract_all(pattern).list.first()  # without captures, which cost more
+        columns = (turns["assistant"], turns["unquoted"], turns["plain"], words)
         numbers += here["hit"].to_list()
-        texts += map(_in_context, turns["assistant"], turns["unquoted"], turns["plain"], words, starts)
+        texts += map(_in_context, *(column.to_list() for column in columns))
     return pl.DataFrame({"hit": numbers, "matched": texts}, schema={"hit": pl.UInt32, "matched": pl.String})
 
 
-def _in_context(reply: str, unquoted: str, form: str, text: str, at: int) -> str:
-    start = _characters(form, at)
+def _in_context(reply: str, unquoted: str, form: str, text: str) -> str:
+    start = form.index(text)
     end = start + len(text)
     if form != unquoted:
         start, end = place_in(unquoted, start), place_in(unquoted, end - 1) + 1

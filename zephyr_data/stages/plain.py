@@ -32,6 +32,9 @@ _CHANGED = re.compile(  # not the single spaces and line breaks that most texts 
 RARE = _WIDE + _INVISIBLE + _APOSTROPHES.removeprefix("{2019}")  # characters that no gate allows for
 _IN_WORDS = _python(_APOSTROPHES)
 _MAY_CHANGE = rf"[*_\t\r\v\f\x1c-\x1f]|  | \n|\n |\n\n\n|{rust_class(RARE)}"
+_IS_HARD = re.compile(rf"[_\t\r\v\f\x1c-\x1f{_python(RARE)}]")
+_SPAN = re.compile(r"\{(\w+)\}(?:-\{(\w+)\})?")
+_RARE_ONES = [chr(n) for a, b in _SPAN.findall(RARE) for n in range(int(a, 16), int(b or a, 16) + 1)]
 _BREAKS = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 
@@ -44,7 +47,25 @@ def plain_forms(texts: pl.Series) -> pl.Series:
 
 def plain(text: str) -> str:
     """Return the plain form of a text."""
-    return _CHANGED.sub(_plain_run, text)
+    return _CHANGED.sub(_plain_run, text) if _IS_HARD.search(text) else _plain_easily(text)
+
+
+def _plain_easily(text: str) -> str:
+    """Return the plain form of a text that has stars, spaces, line breaks and ’ at most."""
+    text = text.replace("*", "").replace("’", "'")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    text = text.replace("\n ", "\n").replace(" \n", "\n")
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text
+
+
+def is_rare(texts: pl.Series) -> pl.Series:
+    """Return whether each text has a character that no gate allows for."""
+    is_found = texts.str.len_bytes() != texts.str.len_chars()
+    places = is_found.arg_true()
+    return is_found.scatter(places, texts.gather(places).str.contains_any(_RARE_ONES))
 
 
 def place_in(text: str, index: int) -> int:
