@@ -22,8 +22,8 @@ from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.parse import parse
-from zephyr_data.stages.phrases import mark_phrases
 from zephyr_data.stages.patterns import of_plain
+from zephyr_data.stages.phrases import mark_phrases
 from zephyr_data.stages.rules import Ruleset
 
 MEGABYTES, RUNS = 33.0, 3  # just under one block of 32 MiB: a second small one would pay a block's fixed cost again
@@ -90,7 +90,9 @@ def _seconds(run: Callable[[], object]) -> float:
 
 def _compare(replies: pl.Series, rules: Ruleset, hits: dict[str, list[bool]]) -> None:
     """Print where the rules, without quotations and exemptions, hit other turns than the peer's."""
-    found = pl.select(pl.any_horizontal(replies.str.contains(of_plain(rule.pattern)) for rule in rules.rules)).to_series()
+    found = pl.select(
+        pl.any_horizontal(replies.str.contains(of_plain(rule.pattern)) for rule in rules.rules)
+    ).to_series()
     print(f"\nTurns hit, quotations and exemptions apart: {found.sum():,} of {len(replies):,}.")
     for name, by_python in hits.items():
         differs = found != pl.Series(by_python)

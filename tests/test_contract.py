@@ -48,6 +48,7 @@ def test_the_columns_listed_are_those_written() -> None:
     for name, schema in (
         ("dropped", schemas.DROPPED),
         ("rewritten", schemas.REWRITTEN),
+        ("spared", schemas.SPARED),
         ("rules", schemas.RULES),
         ("kept", schemas.KEPT),
     ):

@@ -62,6 +62,7 @@ class Counts(TypedDict):
     dropped: dict[str, int]  # "stage/reason" → rows
     cut_rows: NotRequired[int]  # dialogues
     cut_turns: NotRequired[int]
+    spared: NotRequired[dict[str, int]]  # exemption → hits of rules
     rewritten_rows: NotRequired[int]
     rewritten_turns: NotRequired[int]
     rewritten_words: NotRequired[int]

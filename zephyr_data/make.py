@@ -87,7 +87,7 @@ def run(step: DataStep[Options], request: DataRequest) -> tuple[DatasetManifest 
     require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
     with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
         content = make(step, resolved, files, out, _workers(request, files), reporter)
-    return content, closing_table(content, step.reports, out)
+    return content, "\n".join([closing_table(content, step.reports, out), *step.reports.cautions(resolved.options)])
 
 
 def refuse_cut_inputs(content: Answer) -> None:

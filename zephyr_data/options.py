@@ -65,6 +65,13 @@ class CleanOptions(StepOptions):
         choices=("as-ruled", "drop", "cut", "off"),
         has_flag=True,
     )
+    needs_live_data: str = value(
+        "keep",
+        "paper §4.1 aims at needless disclaimers (decision 0038)",
+        "Denials of what only live or private information answers: drop or keep.",
+        choices=("drop", "keep"),
+        has_flag=True,
+    )
     truecase: bool = value(
         True, "paper §4.1, truecasing heuristics", "Restore the case of badly cased turns.", has_flag=True
     )

@@ -14,7 +14,15 @@ EDIT = pl.Struct(
         "after": pl.String,
     }
 )
-HIT = pl.Struct({"stage": pl.String, "rule": pl.String, "turn": pl.Int32})
+HIT = pl.Struct(
+    {
+        "stage": pl.String,
+        "rule": pl.String,
+        "turn": pl.Int32,
+        "unless": pl.String,  # the exemption that spared it; null for a hit that counts
+        "matched": pl.String,  # of spared hits
+    }
+)
 _PLACE: dict[str, pl.DataType] = {
     "source": pl.String(),
     "file": pl.String(),
@@ -67,6 +75,8 @@ VERDICTS: dict[str, pl.DataType] = {
     "matched": pl.String(),
     "drops": pl.Boolean(),  # false for a hit that is only counted
 }
+# What such a `find` may return as well: hits that exemptions spared, recorded and nothing more.
+SPARED_VERDICTS: dict[str, pl.DataType] = {**VERDICTS, "unless": pl.String()}
 # What a stage's `edit` returns: one line per changed row.
 REWRITES: dict[str, pl.DataType] = {"row": pl.UInt32(), "turns": pl.List(pl.String), "edits": pl.List(EDIT)}
 
@@ -172,6 +182,17 @@ RULES = pa.schema(
         ("only_hit_rows", pa.int64()),
         ("dropped_rows", pa.int64()),
         ("hit_turns", pa.int64()),
+        ("spared_rows", pa.int64()),
+    ]
+)
+SPARED = pa.schema(
+    [
+        *_ORIGIN,
+        ("stage", pa.string()),
+        ("rule", pa.string()),
+        ("turn", pa.int32()),
+        ("unless", pa.string()),
+        ("matched", pa.string()),
     ]
 )
 KEPT = pa.schema(

@@ -43,6 +43,7 @@ def test_layout_columns_and_order(clean: Clean, tmp_path: Path) -> None:
     for name, schema in (
         ("dropped", schemas.DROPPED),
         ("rewritten", schemas.REWRITTEN),
+        ("spared", schemas.SPARED),
         ("rules", schemas.RULES),
         ("kept", schemas.KEPT),
     ):

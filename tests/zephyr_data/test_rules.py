@@ -15,8 +15,10 @@ from tests.conftest import ROOT, dialogue
 from zephyr_core.errors import OptionError
 from zephyr_data.errors import RuleError
 from zephyr_data.reporting.rule_report import score
-from zephyr_data.stages import phrases, rules
-from zephyr_data.stages.phrases import blank_quotes, find_hits
+from zephyr_data.stages import quotes, rules
+from zephyr_data.stages.patterns import of_plain, passes
+from zephyr_data.stages.phrases import find_hits
+from zephyr_data.stages.quotes import blank_quotes
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -70,17 +72,23 @@ def test_exemptions_and_quotations(user: str, reply: str, is_hit: bool) -> None:
     assert bool(hits(SHIPPED, user, reply)) is is_hit
 
 
-def test_an_exemption_holds_from_its_turn_on_and_not_before() -> None:
+def test_an_exemption_holds_for_the_reply_to_its_turn_alone() -> None:
     plain, boilerplate = "How do I clean a pan?", "As an AI language model, I suggest hot water."
     assert [turn for _, turn in hits(SHIPPED, plain, boilerplate, "Are you an AI?", boilerplate)] == [1]
-    assert hits(SHIPPED, "Are you an AI?", boilerplate, plain, boilerplate) == []
+    assert [turn for _, turn in hits(SHIPPED, "Are you an AI?", boilerplate, plain, boilerplate)] == [3]
 
 
 def test_an_exemption_that_one_rule_names_spares_no_other(tmp_path: Path) -> None:
     other = RULE.replace('"a"', '"b"').replace("bad", "good")
     text = RULE + 'unless = ["x"]\n' + other + '[[unless]]\nid = "x"\npattern = "please"\nwhy = "w"\ngate = "p"\n'
     both = "bad and good"
-    assert hits(load(tmp_path, text), "q", both, "please", both, "q", both) == [("a", 1), ("b", 1), ("b", 3), ("b", 5)]
+    assert hits(load(tmp_path, text), "q", both, "please", both, "q", both) == [
+        ("a", 1),
+        ("b", 1),
+        ("b", 3),
+        ("a", 5),
+        ("b", 5),
+    ]
 
 
 def test_turn_first_and_last_read_only_theirs(tmp_path: Path) -> None:
@@ -171,7 +179,7 @@ def test_every_rule_s_hits_are_counted_though_one_drops(tmp_path: Path, write: W
     assert (opinion["hit_rows"], opinion["only_hit_rows"], opinion["dropped_rows"]) == (2, 1, 1)
     assert (ai["hit_rows"], ai["only_hit_rows"], ai["dropped_rows"]) == (1, 0, 1)
     matched = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet")["matched"].to_list()
-    assert matched[0].startswith("⟦As an AI language model,⟧ I don't")
+    assert matched[0].startswith("⟦As an AI language model, I⟧ don't")
 
 
 @pytest.mark.parametrize(("name", "precision", "recall"), [("phrases", 0.99, 0.90), ("phrases-heldout", 0.98, 0.90)])
@@ -185,7 +193,7 @@ def test_precision_on_rows_labelled_by_eye(name: str, precision: float, recall: 
 
 def test_the_shipped_file_is_readable_without_python() -> None:
     content = tomllib.loads((ROOT / "rules" / "ultrachat.toml").read_text())
-    assert set(content) == {"words", "gate", "unless", "drop"}
+    assert set(content) == {"lang", "words", "gate", "pasted", "unless", "drop"}
 
 
 @pytest.mark.parametrize("rule", SHIPPED.rules, ids=lambda rule: rule.id)
@@ -198,23 +206,9 @@ def test_the_gate_lets_pass_whatever_a_rule_hits(rule: rules.Rule) -> None:
     @given(st.from_regex(re.compile(rule.pattern, re.ASCII)))
     def every_hit_passes(text: str) -> None:
         series = pl.Series([text])
-        if series.str.contains(rules.rust(rule.pattern)).item():
-            assert series.str.contains(rules.rust(SHIPPED.gate)).item(), text
-            assert rule.gate is None or series.str.contains(rules.rust(rule.gate)).item(), text
-
-    every_hit_passes()
-
-
-@pytest.mark.parametrize("exemption", [each for each in SHIPPED.exemptions if each.gate], ids=lambda each: each.id)
-def test_an_exemption_s_gate_lets_pass_whatever_it_hits(exemption: rules.Exemption) -> None:
-    assert exemption.gate is not None
-
-    @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(st.from_regex(re.compile(exemption.pattern, re.ASCII)))
-    def every_hit_passes(text: str) -> None:
-        series = pl.Series([text])
-        if series.str.contains(rules.rust(exemption.pattern)).item():
-            assert series.str.contains(rules.rust(exemption.gate or "")).item(), text
+        if series.str.contains(of_plain(rule.pattern)).item():
+            assert passes(series, SHIPPED.gate).item(), text
+            assert rule.gate is None or series.str.contains(of_plain(rule.gate)).item(), text
 
     every_hit_passes()
 
@@ -222,15 +216,15 @@ def test_an_exemption_s_gate_lets_pass_whatever_it_hits(exemption: rules.Exempti
 def test_the_shipped_patterns_stay_compiled_from_block_to_block() -> None:
     """Polars keeps 32 regexes and compiles all of them anew where more take turns; other stages need six."""
     entries = [*SHIPPED.rules, *SHIPPED.exemptions]
-    assert len({each.pattern for each in entries} | {each.gate for each in entries} - {None}) <= 24
+    others = {each.unlike for each in SHIPPED.exemptions} | {each.gate for each in entries} | {SHIPPED.gate}
+    assert len({each.pattern for each in entries} | others - {None}) <= 26
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from([*"\"“”«»'‘’( \n.?", "Ab", "it, ", "no", "é", "x" * 399]), max_size=24))
 def test_blanking_by_the_marks_that_a_text_has_is_blanking_by_all(parts: list[str]) -> None:
     text = "".join(parts)
-    may_speak = pl.Series([text]).str.contains(phrases._MAY_SPEAK).item()
-    assert phrases._without_quotes(text, may_speak) == phrases._QUOTED.sub(phrases._blanked, text)
+    assert quotes.without_quotes(pl.Series([text])).item() == quotes._QUOTED.sub(quotes._blanked, text)
 
 
 def test_a_gate_that_shuts_out_a_hit_is_refused(tmp_path: Path) -> None:

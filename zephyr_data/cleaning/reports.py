@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from zephyr_core.records import Counts, DatasetContent
+from zephyr_data.engine.audit import spared_table
 from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import CleanOptions
 from zephyr_data.stages import phrases
@@ -18,7 +19,9 @@ def measure(table: pl.DataFrame) -> Counter[str]:
     cuts = changes.filter(pl.col("stage") == phrases.NAME)
     words = changes.filter(pl.col("stage") != phrases.NAME)
     removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
+    spared = spared_table(table)["unless"].value_counts().rows()
     return Counter(
+        {f"spared:{exemption}": hits for exemption, hits in spared},
         cut_rows=cuts.height,
         cut_turns=int(removed),
         rewritten_rows=words["row"].n_unique(),
@@ -34,6 +37,8 @@ def _notice(kept_rows: int, options: CleanOptions) -> str | None:
 
 
 def _lines(counts: Counts) -> Iterator[Line]:
+    for exemption, hits in counts.get("spared", {}).items():
+        yield f"  hits spared: {exemption}", hits, ""
     yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     yield "  of them recased", counts["rewritten_rows"], words

@@ -1,6 +1,7 @@
 """The step `clean-ultrachat`: cleaning UltraChat (paper §4.1, first bullet)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 import pyarrow as pa
@@ -29,7 +30,15 @@ SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
 def ruleset(options: CleanOptions) -> Ruleset:
     """Return the phrase rules that the options ask for."""
-    return rules.load(options.rules).with_action(options.on_hit)
+    loaded = rules.load(options.rules).with_action(options.on_hit)
+    return loaded if options.needs_live_data == "keep" else loaded.without("needs_live_data")
+
+
+def cautions(options: CleanOptions) -> Iterator[str]:
+    """Yield which of the languages to keep no phrase rule is written for."""
+    languages = ", ".join(ruleset(options).uncovered(options.languages))
+    if languages:
+        yield f"no phrase rule is written for {languages}: replies in other languages keep their disclaimers"
 
 
 def _files(source: str) -> list[RawFile]:
@@ -113,7 +122,7 @@ CLEANING = DataStep(
     row_stages=row_stages,
     whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
     writing=Writing(_splits, _rows),
-    reports=REPORTS,
+    reports=replace(REPORTS, cautions=cautions),
     free=("size", "test_share"),
     package=__package__,
 )

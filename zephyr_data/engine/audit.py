@@ -67,7 +67,7 @@ class RowTally:
         own = [pl.col(name).fill_null(pl.col("dropped_rows")) for name in ("hit_rows", "only_hit_rows")]
         return (
             joined.with_columns(own)
-            .with_columns(pl.col("dropped_rows", "hit_turns").fill_null(0))
+            .with_columns(pl.col("dropped_rows", "hit_turns", "spared_rows").fill_null(0))
             .sort("stage", "rule")
         )
 
@@ -91,6 +91,12 @@ def rewritten_table(kept_rows: pl.DataFrame) -> pl.DataFrame:
     return edits_of(kept_rows).select(schemas.REWRITTEN.names)
 
 
+def spared_table(table: pl.DataFrame) -> pl.DataFrame:
+    """Return audit/spared.parquet's rows: one for each hit that an exemption spared, on kept and on dropped rows."""
+    hit = table.filter(pl.col("hits").is_not_null()).select("row_key", "id", *schemas.LOCATION, "hits")
+    return hit.explode("hits").unnest("hits").filter(pl.col("unless").is_not_null())
+
+
 def is_selection(reason: str) -> bool:
     """Return whether a drop says nothing about the row except that it was not drawn."""
     return reason == f"{splits.NAME}/{splits.NOT_DRAWN}"
@@ -101,15 +107,18 @@ def _hits_by_rule(table: pl.DataFrame) -> pl.DataFrame:
     if hit.is_empty():
         return _no_hits()
     fired = hit.explode("hits").unnest("hits")
-    by_row = fired.group_by("row", "stage", "rule").len("turns")
-    alone = by_row.with_columns(is_only=pl.len().over("row") == 1)
+    counts = pl.col("unless").is_null()
+    by_row = fired.group_by("row", "stage", "rule").agg(turns=counts.sum(), is_spared=(~counts).any())
+    is_hit = pl.col("turns") > 0
+    alone = by_row.with_columns(is_only=is_hit & (is_hit.sum().over("row") == 1))
     return alone.group_by("stage", "rule").agg(
-        hit_rows=pl.len().cast(pl.Int64),
+        hit_rows=is_hit.sum().cast(pl.Int64),
         only_hit_rows=pl.col("is_only").sum().cast(pl.Int64),
         hit_turns=pl.col("turns").sum().cast(pl.Int64),
+        spared_rows=pl.col("is_spared").sum().cast(pl.Int64),
     )
 
 
 def _no_hits() -> pl.DataFrame:
-    counts = {"hit_rows": pl.Int64(), "only_hit_rows": pl.Int64(), "hit_turns": pl.Int64()}
+    counts = {"hit_rows": pl.Int64(), "only_hit_rows": pl.Int64(), "hit_turns": pl.Int64(), "spared_rows": pl.Int64()}
     return pl.DataFrame(schema={"stage": pl.String(), "rule": pl.String(), **counts})

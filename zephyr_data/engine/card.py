@@ -7,7 +7,7 @@ import yaml
 from zephyr_core.records import DatasetContent
 from zephyr_data.engine.step import Reports
 
-AUDITS = ("dropped", "rewritten", "rules", "kept")
+AUDITS = ("dropped", "rewritten", "spared", "rules", "kept")
 
 
 def text(content: DatasetContent, reports: Reports[Any]) -> str:
@@ -37,7 +37,8 @@ Made by zephyr {version} with the recipe `{options["recipe"]}`: `zephyr data {co
 
 {counts["rows_read"]:,} rows read, {counts["kept_rows"]:,} kept. {reports.changed(content)}
 Every dropped row is in `audit/dropped.parquet` with its reason, every change in `audit/rewritten.parquet`, every
-rule's hits in `audit/rules.parquet`; `audit/kept.parquet` leads from each kept row back to its source.
+rule's hits in `audit/rules.parquet`, those that an exemption spared in `audit/spared.parquet`;
+`audit/kept.parquet` leads from each kept row back to its source.
 
 | dropped by | rows |
 |---|---|

@@ -59,7 +59,8 @@ def project(
         "projected_rows": rows,
         "options": resolved.record(),
     }
-    return plan, _as_text(plan, total, step.reports.sampled)
+    lines = [_as_text(plan, total, step.reports.sampled), *step.reports.cautions(options)]
+    return plan, "\n".join(lines)
 
 
 def _run_sample(

@@ -36,6 +36,7 @@ class DatasetWriter:
         self.tables = {name: writer(name, name, schema, shard_rows) for name, schema in tables.items()}
         self.dropped = writer("audit", "dropped", schemas.DROPPED)
         self.rewritten = writer("audit", "rewritten", schemas.REWRITTEN)
+        self.spared = writer("audit", "spared", schemas.SPARED)
         self.kept = writer("audit", "kept", schemas.KEPT)
         self.rules = writer("audit", "rules", schemas.RULES)
         self.dropped_rows = writer("dropped_rows", "dropped", schemas.DROPPED_ROWS) if options.keep_dropped else None
@@ -65,9 +66,12 @@ class DatasetWriter:
         """Append rows to one of the step's further tables."""
         self.tables[name].write(to_arrow(rows, self.tables[name].schema))
 
-    def write_audit(self, rewritten: pl.DataFrame, dropped: pl.DataFrame, reasons: pl.DataFrame) -> None:
-        """Write a block's changes, the reasons for its drops and, if asked for, the dropped rows whole."""
+    def write_audit(
+        self, rewritten: pl.DataFrame, spared: pl.DataFrame, dropped: pl.DataFrame, reasons: pl.DataFrame
+    ) -> None:
+        """Write a block's changes, spared hits, the reasons for its drops and, if asked for, the dropped rows whole."""
         self.rewritten.write(to_arrow(rewritten, schemas.REWRITTEN))
+        self.spared.write(to_arrow(spared, schemas.SPARED))
         table = to_arrow(reasons, schemas.DROPPED)
         self.dropped.write(table)
         self.dropped.digests += b"".join(table_digests(table.select(list(DROPPED_CONTENT))))
@@ -98,6 +102,7 @@ class DatasetWriter:
             *self.tables.values(),
             self.dropped,
             self.rewritten,
+            self.spared,
             self.kept,
             self.rules,
             *extra,

@@ -20,7 +20,7 @@ from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
 from zephyr_data.engine import card
-from zephyr_data.engine.audit import RowTally, dropped_table, rewritten_table
+from zephyr_data.engine.audit import RowTally, dropped_table, rewritten_table, spared_table
 from zephyr_data.engine.output import DatasetWriter
 from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.engine.work import Work
@@ -278,7 +278,7 @@ def _write(
                 writer.write_split(part)
             for name, rows in step.writing.table_rows(table):
                 writer.write_table(name, rows)
-            writer.write_audit(rewritten_table(kept_rows), dropped, dropped_table(dropped))
+            writer.write_audit(rewritten_table(kept_rows), spared_table(table), dropped, dropped_table(dropped))
         writer.finish(tally.rules())
     return tally, writer
 

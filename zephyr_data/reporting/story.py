@@ -15,6 +15,7 @@ from zephyr_data.engine.audit import is_selection
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
+_SPARED = ("row_key", "id", "source", "file", "line", "stage", "rule", "turn", "unless", "matched")
 
 
 def rules_table(directory: Path) -> str:
@@ -22,7 +23,10 @@ def rules_table(directory: Path) -> str:
     rules = pl.read_parquet(directory / "audit" / "rules.parquet").sort("dropped_rows", "hit_rows", descending=True)
     dropped = pl.read_parquet(directory / "audit" / "dropped.parquet")
     rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
-    head = ("rule", "hit rows", "only this", "dropped", "hit turns")
+    spared = _spared(directory)
+    head = ("rule", "hit rows", "only this", "dropped", "hit turns", "spared rows")
+    if "spared_rows" not in rules.columns:  # an older dataset
+        rules = rules.with_columns(spared_rows=pl.lit(0))
     body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
     parts = ["\n".join(table([head, *body]))]
     for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
@@ -34,6 +38,9 @@ def rules_table(directory: Path) -> str:
                 [f"{stage}/{rule}: {group.height:,} changes", *map(_change, group.head(EXAMPLES).rows(named=True))]
             )
         )
+    for (unless,), group in spared.group_by("unless", maintain_order=True):
+        shown = [f"  {_at(row)}: {one_line(row['matched'])}" for row in group.head(EXAMPLES).rows(named=True)]
+        parts.append("\n".join([f"spared by {unless}: {group.height:,} hits", *shown]))
     return "\n\n".join(parts)
 
 
@@ -50,6 +57,8 @@ def story(directory: Path, row_name: str) -> str:
     }
     dropped, kept_rows = _matching(tables["dropped"], row_name), _with_places(_matching(tables["kept"], row_name))
     parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept_rows)]
+    spared = _spared(directory)
+    parts += [text for row in (*dropped, *kept_rows) if (text := _spared_story(row, spared))]
     keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept_rows) if row["row_key"])
     parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
     parts += [text for row in (*dropped, *kept_rows) if (text := _raw_row(row, content))]
@@ -58,7 +67,7 @@ def story(directory: Path, row_name: str) -> str:
     return "\n\n".join(parts)
 
 
-_RULE_COLUMNS = ("stage", "rule", "hit_rows", "only_hit_rows", "dropped_rows", "hit_turns")
+_RULE_COLUMNS = ("stage", "rule", "hit_rows", "only_hit_rows", "dropped_rows", "hit_turns", "spared_rows")
 
 
 def _matching(table: pl.DataFrame, row_name: str) -> list[dict[str, Any]]:
@@ -92,6 +101,24 @@ def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:
             *(f"  turn {change['turn']}, {change['stage']}/{change['rule']}:\n{_change(change)}" for change in changes),
         ]
     )
+
+
+def _spared(directory: Path) -> pl.DataFrame:
+    """Return the spared hits; a dataset of an older zephyr has none on record."""
+    file = directory / "audit" / "spared.parquet"
+    return pl.read_parquet(file) if file.is_file() else pl.DataFrame(schema=_SPARED)
+
+
+def _spared_story(row: dict[str, Any], spared: pl.DataFrame) -> str:
+    here = spared.filter(source=row["source"], file=row["file"], line=row["line"]).rows(named=True)
+    return "\n".join(
+        f"spared by {hit['unless']} at turn {hit['turn']}: {hit['stage']}/{hit['rule']}\n  {one_line(hit['matched'])}"
+        for hit in here
+    )
+
+
+def _at(row: dict[str, Any]) -> str:
+    return f"{row['file']}:{row['line']}, turn {row['turn']}, {row['stage']}/{row['rule']}"
 
 
 def _place(row: dict[str, Any]) -> str:

@@ -98,7 +98,9 @@ def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.
     user = dialogues.select(pl.col("turns").list.get(pl.col("turn") - 1)).to_series()
     request = requests_of(user, ruleset.pasted)
     later = dialogues.with_row_index("place").filter(pl.col("turn") > 1)
-    earlier = later.select("place", user=pl.col("turns").list.head(pl.col("turn") - 1).list.gather_every(2)).explode("user")
+    earlier = later.select("place", user=pl.col("turns").list.head(pl.col("turn") - 1).list.gather_every(2)).explode(
+        "user"
+    )
     before = earlier.select("place", request=requests_of(earlier["user"], ruleset.pasted))
     so_far = before.group_by("place", maintain_order=True).agg(pl.col("request").str.join("\n\n"))
     requests = request.clone().scatter(so_far["place"], so_far["request"] + "\n\n" + request.gather(so_far["place"]))

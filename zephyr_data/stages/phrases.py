@@ -18,16 +18,17 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
     """Return a stage that marks each spoilt dialogue with the first rule that spoils it.
 
     A [[drop]] rule spoils it wherever it hits; a [[cut]] rule only in the first exchange, since nothing would remain.
-    If several do, the earliest turn wins, then the first rule.
+    If several do, the earliest turn wins, then the first rule. Spared hits are recorded.
 
     Columns in:  turns
     """
     actions = {rule.id: rule.action for rule in ruleset.rules}
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        hits = find_hits(table.filter(~is_unread()), ruleset)
+        hits = judge_hits(table.filter(~is_unread()), ruleset)
         is_drop = pl.col("rule").replace_strict(actions, return_dtype=pl.String) == "drop"
-        return hits.with_columns(drops=is_drop | (pl.col("turn") == 1)).select(list(schemas.VERDICTS))
+        drops = pl.col("unless").is_null() & (is_drop | (pl.col("turn") == 1))
+        return hits.with_columns(drops=drops).select(list(schemas.SPARED_VERDICTS))
 
     return mark(NAME, find if ruleset.rules else lambda _: nothing_found())
 
@@ -41,7 +42,7 @@ def cut_phrases() -> Stage:
     def edit(table: pl.DataFrame) -> pl.DataFrame:
         hit = table.filter(pl.col("hits").is_not_null()).select("row", "turns", "hits").explode("hits").unnest("hits")
         first = (
-            hit.filter(pl.col("stage") == NAME)
+            hit.filter((pl.col("stage") == NAME) & pl.col("unless").is_null())
             .sort("row", "turn", maintain_order=True)
             .unique("row", keep="first", maintain_order=True)
         )

@@ -16,7 +16,7 @@ import polars as pl
 from zephyr_data import schemas
 
 SLICE = 50_000  # rows judged at a time: a set has many
-Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS
+Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS or SPARED_VERDICTS
 Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
 # rows of a set stage's table, names of columns → the same rows in any order with those columns
 LookUp = Callable[[pl.DataFrame, tuple[str, ...]], pl.DataFrame]
@@ -57,8 +57,10 @@ def mark(name: str, find: Find) -> Stage:
 
 
 def _marked(name: str, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    hits = verdicts.group_by("row", maintain_order=True).agg(
-        pl.struct(pl.lit(name).alias("stage"), "rule", "turn").alias("new_hits"),
+    unless = pl.col("unless") if "unless" in verdicts.columns else pl.lit(None, dtype=pl.String).alias("unless")
+    spared = verdicts.with_columns(unless).with_columns(shown=pl.when(pl.col("unless").is_not_null()).then("matched"))
+    hits = spared.group_by("row", maintain_order=True).agg(
+        pl.struct(pl.lit(name).alias("stage"), "rule", "turn", "unless", matched="shown").alias("new_hits"),
         pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
     )
     free = pl.col("dropped_by").is_null() & pl.col("first_rule").is_not_null()
