@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,31 @@ from zephyr_data.stages import rules
 from zephyr_data.stages.phrases import find_hits
 from zephyr_data.stages.rules import Exemption, Rule, Ruleset
 
+SHOWN = 100  # characters of a class
+_SIGNS = re.compile(r"\(\?:|\\b|[()?*+\\^$]|\{\d[\d,]*\}")
+
 
 def listing(names: Iterable[str]) -> tuple[list[dict[str, Any]], str]:
     """Return the rules as records and as text."""
     ruleset = rules.load(names)
     records = [dataclasses.asdict(rule) for rule in ruleset.rules]
-    lines = []
+    lines = ["classes of words, of which patterns are composed:"]
+    lines += [f"  {name:<10} {_short(piece)}" for name, piece in ruleset.words.items()]
     for rule in ruleset.rules:
         spared = f", unless the user {' or '.join(rule.unless)}" if rule.unless else ""
-        lines.append(f"{rule.id} ({rule.action}, {rule.turn} turn{spared})\n  {rule.why}\n  source: {rule.source}")
+        lines.append(f"{rule.id} ({rule.action}, {rule.turn} turn, {rule.lang}{spared})\n  {rule.why}")
+        lines.append(f"  source: {rule.source}" + (f"; made of {', '.join(rule.classes)}" if rule.classes else ""))
         lines.append(f"  hits, for instance: {rule.hits[0]}" if rule.hits else "  no example")
+    for exemption in ruleset.exemptions:
+        example = f", for instance: {exemption.hits[0]}" if exemption.hits else ""
+        lines.append(f"unless the user {exemption.id} (reads the {exemption.reads}{example})\n  {exemption.why}")
     return records, "\n".join(lines)
+
+
+def _short(piece: str) -> str:
+    """Return a class as words to read: without the signs of a regex, and no more than a line of it."""
+    words = _SIGNS.sub("", piece).replace("|", ", ")
+    return words if len(words) <= SHOWN else f"{words[:SHOWN]} …"
 
 
 def examination(names: Iterable[str], labelled: Path | None) -> tuple[dict[str, Any], str]:
@@ -47,14 +62,17 @@ def examination(names: Iterable[str], labelled: Path | None) -> tuple[dict[str, 
 
 
 def score(ruleset: Ruleset, labelled: Path) -> dict[str, Any]:
-    """Return precision and recall over labelled dialogues, overall and by rule, and the rows judged differently."""
+    """Return precision and recall over labelled dialogues, overall and by rule, and the rows judged differently.
+
+    Labels other than drop and keep, such as arguable, count in neither.
+    """
     table = _read(labelled)
     hits = find_hits(table.with_row_index("row"), ruleset).join(table.with_row_index("row"), on="row")
     is_hit = pl.Series(range(table.height)).is_in(hits["row"].cast(pl.Int64).implode())
     results = table.with_columns(is_hit=is_hit)
     by_rule = {}
     for rule in ruleset.rules:
-        labels = hits.filter(pl.col("rule") == rule.id).unique("row")["label"]
+        labels = hits.filter((pl.col("rule") == rule.id) & pl.col("label").is_in(["drop", "keep"])).unique("row")["label"]
         right = int((labels == "drop").sum())
         by_rule[rule.id] = {
             "hit_rows": len(labels),
