@@ -72,7 +72,9 @@ def score(ruleset: Ruleset, labelled: Path) -> dict[str, Any]:
     results = table.with_columns(is_hit=is_hit)
     by_rule = {}
     for rule in ruleset.rules:
-        labels = hits.filter((pl.col("rule") == rule.id) & pl.col("label").is_in(["drop", "keep"])).unique("row")["label"]
+        labels = hits.filter((pl.col("rule") == rule.id) & pl.col("label").is_in(["drop", "keep"])).unique("row")[
+            "label"
+        ]
         right = int((labels == "drop").sum())
         by_rule[rule.id] = {
             "hit_rows": len(labels),

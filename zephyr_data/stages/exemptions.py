@@ -4,11 +4,13 @@ What a pattern reads: `request`, the request in the user's turn that the reply a
 up to it; `exchange` and `exchanges`, the same with ` ⟶ ` and the reply behind; `turn`, the answered turn as a whole.
 """
 
+import re
+
 import numpy as np
 import polars as pl
 
 from zephyr_data.stages.patterns import of_plain, passes
-from zephyr_data.stages.plain import plain_forms
+from zephyr_data.stages.plain import PARAGRAPH, plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import OWN_PATTERN, Exemption, Rule, Ruleset
 
@@ -20,6 +22,7 @@ _COLUMNS = {
     "exchanges": "requests",
     "turn": "user",
 }
+_LINES = re.compile(r"[\n\x1e]+")
 LONG, SHORT = 500, 250  # a turn of more characters than LONG holds a text; the request is in its first and last ones
 
 
@@ -88,8 +91,8 @@ def _request(text: str, end: int | None) -> str:
     if end is None and len(text) <= LONG:
         return text
     start = text[:SHORT] if end is None else text.encode()[:end].decode()
-    last = text[len(start) :].rstrip().rpartition("\n")
-    return f"{start}\n\n{last[2]}" if last[1] and len(last[2]) <= SHORT else start
+    *others, last = _LINES.split(text[len(start) :].rstrip())
+    return f"{start}{PARAGRAPH}{last}" if others and len(last) <= SHORT else start
 
 
 def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
@@ -102,8 +105,8 @@ def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.
         "user"
     )
     before = earlier.select("place", request=requests_of(earlier["user"], ruleset.pasted))
-    so_far = before.group_by("place", maintain_order=True).agg(pl.col("request").str.join("\n\n"))
-    requests = request.clone().scatter(so_far["place"], so_far["request"] + "\n\n" + request.gather(so_far["place"]))
+    so_far = before.group_by("place", maintain_order=True).agg(pl.col("request").str.join(PARAGRAPH))
+    requests = request.clone().scatter(so_far["place"], so_far["request"] + PARAGRAPH + request.gather(so_far["place"]))
     if ruleset.gate is not None:
         user = user.zip_with(passes(user, ruleset.gate), pl.Series([""]).new_from_index(0, len(user)))
     columns = {"plain": answered["plain"], "user": plain_forms(user), "request": request, "requests": requests}

@@ -15,8 +15,12 @@ _ASCII = {r"\b": r"(?-u:\b)", r"\w": "[0-9A-Za-z_]", r"\W": "[^0-9A-Za-z_]", r"\
 
 @lru_cache(256)
 def of_plain(pattern: str) -> str:
-    """Return a pattern for plain forms as the engine takes it: a space in it also matches a line break."""
-    return _spread(pattern, _ASCII | {" ": r"[ \n]"}, {" ": r"\n"})
+    """Return a pattern for plain forms as the engine takes it.
+
+    A space in it also matches a line break. In a class, `\\n` means the end of a paragraph: `[^.\\n]` matches single
+    line breaks, since a line may be wrapped anywhere.
+    """
+    return _spread(pattern, _ASCII | {" ": r"[ \n]"}, {" ": r"\n", r"\n": r"\x1e"}, {r"\n": r"\x1e"})
 
 
 @lru_cache(256)
@@ -35,13 +39,20 @@ def passes(texts: pl.Series, gate: str) -> pl.Series:
     return texts.str.contains(rf"""(?:{of_any(gate)})|^\s*["“«'‘]""") | is_rare(texts)
 
 
-def _spread(pattern: str, wider: dict[str, str], members: dict[str, str]) -> str:
-    """Return the pattern with some characters replaced, and with further members for a class that holds them."""
+def _spread(
+    pattern: str, wider: dict[str, str], members: dict[str, str], excluded: dict[str, str] | None = None
+) -> str:
+    """Return the pattern with characters replaced, further members for classes, other ones for negated classes."""
 
     def widened(atom: re.Match[str]) -> str:
         if len(atom[0]) < 3:
             return wider.get(atom[0], atom[0])
-        added = [more for character, more in members.items() if character in atom[0] and atom[0][1] != "^"]
+        if atom[0][1] == "^":
+            negated = atom[0]
+            for narrow, other in (excluded or {}).items():
+                negated = negated.replace(narrow, other)
+            return negated
+        added = [more for character, more in members.items() if character in atom[0]]
         return f"{atom[0][:-1]}{''.join(added)}]"
 
     return _ATOM.sub(widened, pattern)

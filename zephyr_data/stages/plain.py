@@ -1,6 +1,6 @@
 """The plain form of a text: as patterns expect it, whatever white space, emphasis or apostrophes its writer used.
 
-Runs of white space become one space, one line break, or two where a paragraph ends; zero-width and format characters
+Runs of white space become one space, one line break, or `PARAGRAPH` where one ends; zero-width and format characters
 and emphasis marks vanish; typographic apostrophes become `'`. A text with none of these is its own plain form, and
 `place_in` leads from each character of a plain form to the one that it stands for.
 """
@@ -13,6 +13,7 @@ import polars as pl
 _WIDE = "{85}{a0}{1680}{2000}-{200a}{2028}{2029}{202f}{205f}{3000}"  # white space, apart from that of ASCII
 _INVISIBLE = "{ad}{34f}{61c}{180b}-{180e}{200b}-{200f}{202a}-{202e}{2060}-{206f}{fe00}-{fe0f}{feff}"
 _APOSTROPHES = "{2019}{2018}{201b}{2bc}{2b9}{2032}{ff07}"
+PARAGRAPH = "\x1e\x1e"  # what ends one, in plain forms
 _BRACED = re.compile(r"\{(\w+)\}")
 
 
@@ -42,6 +43,7 @@ def plain_forms(texts: pl.Series) -> pl.Series:
     """Return the plain form of each text."""
     usual = texts.str.replace_all("’", "'", literal=True).str.replace_all(" \n", "\n", literal=True)
     places = usual.str.contains(_MAY_CHANGE).arg_true()
+    usual = usual.str.replace_all("\n\n", PARAGRAPH, literal=True)
     return usual.scatter(places, list(map(plain, texts.gather(places)))) if len(places) else usual
 
 
@@ -58,7 +60,7 @@ def _plain_easily(text: str) -> str:
     text = text.replace("\n ", "\n").replace(" \n", "\n")
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
-    return text
+    return text.replace("\n\n", PARAGRAPH)
 
 
 def is_rare(texts: pl.Series) -> pl.Series:
@@ -87,7 +89,7 @@ def _plain_run(run: re.Match[str]) -> str:
     if characters in _IN_WORDS:
         return "'"
     if any(character.isspace() for character in characters):
-        return (" ", "\n", "\n\n")[min(2, len(_BREAKS.findall(characters)))]
+        return (" ", "\n", PARAGRAPH)[min(2, len(_BREAKS.findall(characters)))]
     return characters if _joins(run) else ""
 
 
