@@ -19,15 +19,16 @@ def measure(table: pl.DataFrame) -> Counter[str]:
     cuts = changes.filter(pl.col("stage") == phrases.NAME)
     words = changes.filter(pl.col("stage") != phrases.NAME)
     removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
-    spared = spared_table(table)["unless"].value_counts().rows()
-    return Counter(
-        {f"spared:{exemption}": hits for exemption, hits in spared},
+    counts = Counter[str](
         cut_rows=cuts.height,
         cut_turns=int(removed),
         rewritten_rows=words["row"].n_unique(),
         rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
         rewritten_words=words.height,
     )
+    for exemption, hits in spared_table(table)["unless"].value_counts().rows():
+        counts[f"spared:{exemption}"] = hits
+    return counts
 
 
 def _notice(kept_rows: int, options: CleanOptions) -> str | None:

@@ -83,6 +83,10 @@ def _no_lines(_: Counts) -> Iterator[Any]:
     yield from ()
 
 
+def _no_cautions(_: Any) -> Iterator[str]:
+    yield from ()
+
+
 def _nothing(_: Any) -> str:
     return ""
 
@@ -141,7 +145,7 @@ class Reports(Generic[Options]):
     changed: Callable[[DatasetContent], str] = _nothing  # of the card: what was changed in kept rows
     measure: Callable[[pl.DataFrame], Counter[str]] = _nothing_measured  # "group:name" is a count inside a group
     notice: Callable[[int, Options], str | None] = _no_notice  # given the number of rows left
-    cautions: Callable[[Options], Iterator[str]] = _no_lines  # of the plan and below the closing table
+    cautions: Callable[[Options], Iterator[str]] = _no_cautions  # of the plan and below the closing table
     lines: Callable[[Counts], Iterator[Line]] = _no_lines  # of the closing table, below the rows kept
     figures: Callable[[Counts], Iterator[str]] = _no_lines  # below the closing table
     sampled: Mapping[str, str] = field(default_factory=dict, hash=False)  # counts that a dry run shows → their names

@@ -17,10 +17,12 @@ _ASCII = {r"\b": r"(?-u:\b)", r"\w": "[0-9A-Za-z_]", r"\W": "[^0-9A-Za-z_]", r"\
 def of_plain(pattern: str) -> str:
     """Return a pattern for plain forms as the engine takes it.
 
-    A space in it also matches a line break. In a class, `\\n` means the end of a paragraph: `[^.\\n]` matches single
-    line breaks, since a line may be wrapped anywhere.
+    A space in it also matches a line break, since a line may be wrapped anywhere. For the same reason, a class of all
+    but line breaks and some others is taken as all but the ends of paragraphs and those.
     """
-    return _spread(pattern, _ASCII | {" ": r"[ \n]"}, {" ": r"\n", r"\n": r"\x1e"}, {r"\n": r"\x1e"})
+    return _spread(
+        pattern, _ASCII | {" ": r"[ \n]", r"\n": r"[\n\x1e]"}, {" ": r"\n", r"\n": r"\x1e"}, {r"\n": r"\x1e"}
+    )
 
 
 @lru_cache(256)

@@ -131,7 +131,8 @@ def _hits(spoken: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
 
 def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return `hit` and `matched`, the match in its context, of some hits."""
-    numbers, texts = [], []
+    numbers: list[int] = []
+    texts: list[str] = []
     for rule in ruleset.rules:
         here = hits.filter(pl.col("rule") == rule.id)
         pattern, turns = of_plain(rule.pattern), spoken[here["place"]]

@@ -99,7 +99,10 @@ def load(names: Iterable[str]) -> Ruleset:
     """
     rules: dict[str, Rule] = {}
     exemptions: dict[str, Exemption] = {}
-    digests, gates, pasted, words = {}, [], [], {}
+    digests: dict[str, str] = {}
+    gates: list[str | None] = []
+    pasted: list[str | None] = []
+    words: dict[str, str] = {}
     for name in names:
         path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
         content = _parse(path)
@@ -228,7 +231,8 @@ def _exemption(entry: dict[str, Any], path: Path) -> Exemption:
     if entry.get("reads", "request") not in READS:
         raise RuleError(f"{where}: reads is {entry['reads']!r}; it can be {', '.join(READS)}")
     _check_pattern(entry.get("unlike", ""), where)
-    return Exemption(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Exemption(**fields)
 
 
 def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[str], path: Path) -> str:
