@@ -39,8 +39,8 @@ def rules_table(directory: Path) -> str:
             )
         )
     for (unless,), group in spared.group_by("unless", maintain_order=True):
-        shown = [f"  {_at(row)}: {one_line(row['matched'])}" for row in group.head(EXAMPLES).rows(named=True)]
-        parts.append("\n".join([f"spared by {unless}: {group.height:,} hits", *shown]))
+        examples = [f"  {_at(row)}: {one_line(row['matched'])}" for row in group.head(EXAMPLES).rows(named=True)]
+        parts.append("\n".join([f"spared by {unless}: {group.height:,} hits", *examples]))
     return "\n\n".join(parts)
 
 

@@ -33,7 +33,7 @@ def exemptions_of(hits: pl.DataFrame, spoken: pl.DataFrame, table: pl.DataFrame,
     """
     spared = np.full(hits.height, -1)
     places, numbers = np.unique(hits["place"].to_numpy(), return_inverse=True)
-    asked = _asked(spoken.select("row", "turn", "plain")[places], table, ruleset)
+    contexts = _contexts(spoken.select("row", "turn", "plain")[places], table, ruleset)
     orders, order_of = hits["order"].to_numpy(), {rule.id: order for order, rule in enumerate(ruleset.rules)}
     for number, exemption in enumerate(ruleset.exemptions):
         naming = [rule for rule in ruleset.rules if exemption.id in rule.unless]
@@ -45,15 +45,15 @@ def exemptions_of(hits: pl.DataFrame, spoken: pl.DataFrame, table: pl.DataFrame,
             turns = np.unique(numbers[is_open])
             if len(turns):
                 is_spared = np.zeros(len(places), dtype=bool)
-                is_spared[turns] = _spares(exemption, entry, asked[turns])
+                is_spared[turns] = _spares(exemption, entry, contexts[turns])
                 spared[is_open & is_spared[numbers]] = number
     names = [exemption.id for exemption in ruleset.exemptions]
     return pl.Series([names[number] if number >= 0 else None for number in spared], dtype=pl.String)
 
 
-def _spares(exemption: Exemption, entry: Exemption | Rule, asked: pl.DataFrame) -> np.ndarray:
+def _spares(exemption: Exemption, entry: Exemption | Rule, contexts: pl.DataFrame) -> np.ndarray:
     """Return where the user's words match the entry, and the reply is not unlike what the exemption means."""
-    words, reply = asked[_COLUMNS[exemption.reads]], asked["plain"]
+    words, reply = contexts[_COLUMNS[exemption.reads]], contexts["plain"]
     if exemption.reads.startswith("exchange"):
         words = words + ARROW + reply
     is_match = matches(words, entry)
@@ -95,7 +95,7 @@ def _request(text: str, end: int | None) -> str:
     return f"{start}{PARAGRAPH}{last}" if others and len(last) <= SHORT else start
 
 
-def _asked(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+def _contexts(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return plain (the reply), user (the answered turn, empty if no rule can hit it), request and requests so far."""
     dialogues = answered.join(table.select("row", "turns"), on="row", how="left", maintain_order="left")
     user = dialogues.select(pl.col("turns").list.get(pl.col("turn") - 1)).to_series()

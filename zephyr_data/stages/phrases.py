@@ -78,8 +78,8 @@ def judge_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     hits = _hits(spoken, ruleset)
     hits = hits.with_columns(unless=exemptions_of(hits, spoken, table, ruleset))
     is_first = pl.struct("place", "action", pl.col("unless").is_null()).is_first_distinct()
-    shown = hits.with_row_index("hit").filter(is_first | pl.col("unless").is_not_null())
-    matched = _matches(shown, spoken, ruleset)
+    to_show = hits.with_row_index("hit").filter(is_first | pl.col("unless").is_not_null())
+    matched = _matches(to_show, spoken, ruleset)
     lines = hits.with_columns(matched=pl.Series([None], dtype=pl.String).new_from_index(0, hits.height))
     lines = lines.with_columns(lines["matched"].scatter(matched["hit"], matched["matched"]))
     of_turns = spoken.select("row", "turn")[hits["place"]]
