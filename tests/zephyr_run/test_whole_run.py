@@ -31,8 +31,8 @@ def test_a_run_makes_every_step_and_ends_with_the_page(finished: Place) -> None:
 def test_again_everything_is_skipped(finished: Place) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
     done = finished.chain()
-    assert done.stdout.count("nothing to do") == 4
-    assert [line.split()[1] for line in done.stdout.splitlines()[-6:-1]] == ["skipped"] * 5
+    assert done.stdout.count("nothing to do") == 5
+    assert [line.split()[1] for line in done.stdout.splitlines()[-7:-1]] == ["skipped"] * 6
     assert before == {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
@@ -103,13 +103,14 @@ def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(co
     copy.change_recipe("test_prompts = 2", "test_prompts = 6")
     refused = copy.chain(code=2)
     assert "made differently; these differ: test_prompts" in refused.stderr
-    assert "binarize ended with exit code 2; not run: sft, reference, dpo" in refused.stderr
+    assert "binarize ended with exit code 2; not run: student, sft, reference, dpo" in refused.stderr
     assert "`zephyr run --recipe quick.toml --from binarize --fresh` rebuilds it" in refused.stderr
     kept = (copy.run / "recipe" / "quick.toml").read_text()
     assert "test_prompts = 2" in kept, "what is on disk was made with that"
     done = copy.chain("--from", "binarize", "--fresh", "--json")
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
-    assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "done", "dpo": "rebuilt"}
+    skipped = {"student": "skipped", "sft": "skipped"}
+    assert outcomes == {**skipped, "binarize": "rebuilt", "reference": "done", "dpo": "rebuilt"}
     assert "dpo was built from another binarize: rebuilding it with --fresh" in done.stderr
     assert "test_prompts = 6" in (copy.run / "recipe" / "quick.toml").read_text()
     assert copy.weights("dpo") != finished.weights("dpo")
