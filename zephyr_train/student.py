@@ -53,7 +53,7 @@ def answer(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
 def _plan(options: StudentOptions, folder: Path) -> tuple[dict[str, Any], str]:
     _check_vocabulary(options)
     _refuse_foreign(folder)
-    whole, parameters = manifest.is_whole(folder), shape_of(NEW, options).parameters
+    whole, parameters = damage(folder, hashed=False) is None, shape_of(NEW, options).parameters
     lines = [
         f"a Mistral of {parameters:,} random weights: {options.layers} layers of {options.hidden_size}",
         f"a tokenizer of at most {options.vocabulary:,} tokens, learned from the dialogues",
