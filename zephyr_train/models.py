@@ -17,7 +17,7 @@ from zephyr_core.reading import checked, json_file
 from zephyr_core.recipe import Recipe
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import StudentOptions
-from zephyr_train.safetensor_headers import AGAIN, INDEX, WEIGHTS, tensors, unread_weights, weight_files
+from zephyr_train.safetensor_headers import AGAIN, INDEX, WEIGHTS, short, tensors, unread_weights, weight_files
 
 # What every from_pretrained is called with: no code of a model folder runs, and nothing asks. A tokenizer gets no more,
 # since it would save the others with its own settings. Of a model no pickle is opened, and nothing is fetched.
@@ -142,7 +142,7 @@ def checked_config(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(inner, dict):
         raise DataError(f"{file} does not hold the JSON object of a config", AGAIN)
     if not isinstance(inner.get("model_type", ""), str):
-        raise DataError(f"{file}: model_type is {inner['model_type']!r}, not a name", AGAIN)
+        raise DataError(f"{file}: model_type is {short(inner['model_type'])}, not a name", AGAIN)
     for name in SIZES:
         if inner.get(name) is not None:
             size_in(inner, name, file)
@@ -156,9 +156,12 @@ def size_in(config: Mapping[str, Any], name: str, file: object) -> int:
         DataError: there is none, or it is not a whole number above 0; the message names the file.
     """
     value = config.get(name)
+    if value is None:
+        raise DataError(
+            f"{file} does not say {name}", "use a model whose config has it: the plan needs it"
+        )
     if type(value) is not int or value <= 0:
-        what = "is missing" if value is None else f"is {value!r}, not a whole number above 0"
-        raise DataError(f"{file}: {name} {what}", AGAIN)
+        raise DataError(f"{file}: {name} is {short(value)}, not a whole number above 0", AGAIN)
     return value
 
 
@@ -188,14 +191,14 @@ def _foreign(file: Path, config: Mapping[str, Any]) -> Iterator[Fault]:
     kernels = {key: config[key] for key in _KERNELS if any("/" in text for text in _texts(config.get(key)))}
     for key, value in {"auto_map": config.get("auto_map"), **kernels}.items():
         if value:
-            names = ", ".join(repr(text) for text in islice(_texts(value), _MOST))
+            names = ", ".join(short(text) for text in islice(_texts(value), _MOST))
             yield Fault(
                 FOREIGN_CODE,
                 f"{file} names code in {key}: {names}; zephyr never runs code that comes with a model",
                 f"remove {key} if transformers has this type of model itself; if not, the model cannot be trained here",
             )
     if file.name == CONFIG and config.get("transformers_weights"):
-        message = f"{file} names its weights in transformers_weights: {config['transformers_weights']!r}"
+        message = f"{file} names its weights in transformers_weights: {short(config['transformers_weights'])}"
         yield Fault(NO_SAFETENSORS, message, f"name the file {WEIGHTS} and remove transformers_weights")
 
 

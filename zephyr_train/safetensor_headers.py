@@ -7,6 +7,7 @@ is called with `use_safetensors=True`, as everything in zephyr does (`models.LOA
 import json
 import math
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,15 @@ AGAIN = "fetch or save the model again"
 LONGEST_HEADER = 100_000_000  # bytes; safetensors has the same limit
 _FORMATS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf")  # endings of weight files
 _NO_WEIGHTS = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scheduler.bin")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 _WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
            "I8": 1, "U8": 1, "BOOL": 1}  # fmt: skip  # bytes per number
+
+
+def short(value: object) -> str:
+    """Return what a file holds as it would be written in Python, cut to what a message can hold."""
+    return _SHORT.repr(value)
 
 
 def weight_files(model: Path) -> list[Path]:
@@ -55,7 +63,7 @@ def _named_by(index: Path) -> list[str]:
         raise DataError(f"{index} is damaged: its weight_map does not give each tensor the name of a file", AGAIN)
     for name in names:
         if not name.endswith(".safetensors") or "/" in name or "\\" in name or "\0" in name:
-            raise DataError(f"{index} names {name!r}, which is not a safetensors file in the same folder", AGAIN)
+            raise DataError(f"{index} names {short(name)}, which is not a safetensors file in the same folder", AGAIN)
     return sorted(set(names))
 
 
@@ -108,17 +116,17 @@ def _damaged(file: Path, what: str) -> DataError:
 def _misfit(name: str, entry: object) -> str | None:
     """Return what is wrong with a tensor's entry in a header, or None."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("dtype"), str):
-        return f"the entry of the tensor {name!r} has no dtype"
+        return f"the entry of the tensor {short(name)} has no dtype"
     for key, count in (("shape", None), ("data_offsets", 2)):
         values = entry.get(key)
         if not isinstance(values, list) or not all(type(value) is int and value >= 0 for value in values):
-            return f"{key} of the tensor {name!r} is not a list of whole numbers"
+            return f"{key} of the tensor {short(name)} is not a list of whole numbers"
         if count is not None and len(values) != count:
-            return f"{key} of the tensor {name!r} has {len(values)} numbers, not {count}"
+            return f"{key} of the tensor {short(name)} has {len(values)} numbers, not {count}"
     begin, end = entry["data_offsets"]
     expected = math.prod(entry["shape"]) * _WIDTHS.get(entry["dtype"], 0)
     if end < begin or (entry["dtype"] in _WIDTHS and end - begin != expected):
-        return f"the tensor {name!r} does not have as many bytes as its shape says"
+        return f"the tensor {short(name)} does not have as many bytes as its shape says"
     return None
 
 
@@ -127,7 +135,7 @@ def _end(file: Path, header: Mapping[str, Mapping[str, Any]]) -> int:
     end = 0
     for (begin, stop), name in sorted((tuple(entry["data_offsets"]), name) for name, entry in header.items()):
         if begin != end:
-            raise _damaged(file, f"the tensor {name!r} does not begin where the one before it ends")
+            raise _damaged(file, f"the tensor {short(name)} does not begin where the one before it ends")
         end = stop
     return end
 

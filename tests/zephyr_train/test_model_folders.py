@@ -1,7 +1,6 @@
 """Model folders that are damaged, hostile or of another format: a fault by name that names the file, never a trace."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,29 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests import manifests
-from tests.zephyr_train.jobs import job
-from tests.zephyr_train.row_shapes import turn, write_lines
-from zephyr_core import manifest, recipe
+from tests.zephyr_train.model_folder import SMALL, build, look
 from zephyr_core.errors import DATA, DataError
 from zephyr_train import models
-from zephyr_train import student as students
 from zephyr_train.errors import ModelUnreachable, PreflightFailed
-from zephyr_train.models import local_model
-from zephyr_train.options import StudentOptions
 from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.preflight import machine
-from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.examine import examine
-from zephyr_train.request import TrainRequest
 from zephyr_train.safetensor_headers import INDEX, WEIGHTS, tensors, unread_weights, weight_files
-from zephyr_train.train import run
-from zephyr_train.training.weights import damage_faults, model_digest, require_loadable
+from zephyr_train.training.weights import model_digest, require_loadable
 
-SMALL = StudentOptions(
-    source="new", vocabulary=300, hidden_size=16, intermediate_size=24, layers=1, heads=4, kv_heads=2, positions=256
-)
-ROWS = [{"messages": [turn("user", f"Hello, {number}!"), turn("assistant", "Good day.")]} for number in range(4)]
 SHARD = "model-00001-of-00001.safetensors"
 DEEP = "[" * 100_000
 PARENTHESES = "{{ " + "(" * 3_000 + "1" + ")" * 3_000 + " }}"
@@ -40,9 +25,7 @@ RECURSION = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}"
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("folders") / "student"
-    students.build(SMALL, ["Hello", "Good day.", "Which plum is ripe?"], folder)
-    return folder
+    return build(tmp_path_factory.mktemp("folders") / "student")
 
 
 @pytest.fixture(autouse=True)
@@ -61,17 +44,6 @@ def foreign(student: Path, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(student, tmp_path / "foreign"))
     (folder / "manifest.json").unlink()
     return folder
-
-
-def request(model: Path, **changes: Any) -> TrainRequest:
-    data = write_lines(model.parent / "rows.jsonl", ROWS)
-    options = {"max_length": 96, "global_batch_size": 4, "micro_batch_size": 1, "attention": "sdpa", "gpus": 1}
-    fixed = {"precision": "fp32", "zero": 0, "packing": "off", "on_overlong": "cut", "recipe": recipe.load("tiny")}
-    return TrainRequest.typed("sft", options | fixed | {"model": str(model), "data": str(data)} | changes)
-
-
-def look(model: Path, *, dry: bool = True, **changes: Any) -> Examination:
-    return examine(request(model, **changes), dry=dry)
 
 
 def header(content: object, tail: bytes = b"", length: int | None = None) -> bytes:
@@ -257,96 +229,6 @@ def test_a_missing_shard_is_named(foreign: Path) -> None:
         require_loadable(foreign)
 
 
-# ---- models of ours -----------------------------------------------------------------------------
-
-
-def flip(file: Path) -> None:
-    """Change one bit, and the time of change."""
-    content = bytearray(file.read_bytes())
-    content[-9] ^= 1
-    file.write_bytes(content)
-
-
-@pytest.fixture
-def finished(foreign: Path, tmp_path: Path) -> Path:
-    """A finished run of dSFT with that model."""
-    out = tmp_path / "run"
-    shutil.move(foreign, out / "model")
-    job(out, "sft").write(out)
-    return manifests.write(out, "model")
-
-
-def test_an_undamaged_model_of_ours_has_no_fault(finished: Path, student: Path) -> None:
-    for name in (finished, finished / "model", student):
-        assert look(name).faults == look(name, dry=False).faults == []
-        require_loadable(name / "model" if name == finished else name)
-
-
-@pytest.mark.parametrize("file", ["model/config.json", f"model/{WEIGHTS}", "model/tokenizer.json"])
-@pytest.mark.parametrize("below", ["", "model"])
-def test_a_damaged_file_of_a_run_is_named_with_the_command_that_repairs_it(
-    finished: Path, file: str, below: str
-) -> None:
-    flip(finished / file)
-    (fault, *_) = look(finished / below).faults
-    assert fault.name == "broken-model" and f"{finished / file} has changed" in fault.message
-    assert "`zephyr train sft --fresh`" in fault.hint and "`zephyr run`" in fault.hint
-    with pytest.raises(DataError, match="has changed"):
-        require_loadable(finished / "model")
-    (finished / file).unlink()
-    for dry in (True, False):
-        if file != "model/config.json":
-            assert f"{finished / file} is missing" in look(finished / below, dry=dry).faults[0].message
-
-
-@pytest.mark.parametrize("file", ["config.json", WEIGHTS, "tokenizer.json"])
-def test_a_run_compares_every_sha256_though_size_and_time_are_as_recorded(student: Path, here: Path, file: str) -> None:
-    copy = Path(shutil.copytree(student, here / "student"))
-    before = (copy / file).stat()
-    flip(copy / file)
-    os.utime(copy / file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert [*damage_faults(copy)] == [], "a dry run trusts them"
-    with pytest.raises(DataError, match="has changed: another sha256") as refusal:
-        run(request(copy))
-    assert refusal.value.exit_code == DATA and str(copy / file) in str(refusal.value)
-    assert "zephyr train student --fresh" in str(refusal.value) + str(refusal.value.hint)
-
-
-def test_weights_are_read_once_by_a_run(student: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = Path(shutil.copytree(student, here / "student"))
-    digested: list[str] = []
-    digest = manifest.file_digest
-    monkeypatch.setattr(manifest, "file_digest", lambda path: digested.append(path.name) or digest(path))
-    assert look(copy, dry=False).faults == []
-    model_digest(copy)
-    assert digested.count(WEIGHTS) == 1
-
-
-@pytest.mark.parametrize("content", ["{", "", '{"format": 2, "kind": "student"', "\x00"])
-def test_a_manifest_that_is_cut_short_is_named(student: Path, finished: Path, here: Path, content: str) -> None:
-    copy = Path(shutil.copytree(student, here / "student"))
-    for where in (copy, finished):
-        (where / "manifest.json").write_text(content)
-    for where, model in ((copy, copy), (finished, finished), (finished, finished / "model")):
-        for dry in (True, False):
-            (fault,) = look(model, dry=dry).faults
-            assert fault.name == "broken-model" and str(where / "manifest.json") in fault.message
-
-
-def test_a_weight_file_that_takes_precedence_is_found(finished: Path) -> None:
-    (finished / "model" / WEIGHTS).rename(finished / "model" / SHARD)
-    manifests.write(finished, "model")
-    shutil.copy(finished / "model" / SHARD, finished / "model" / WEIGHTS)
-    assert f"{WEIGHTS} is not in the manifest" in look(finished).faults[0].message
-    assert f"{WEIGHTS} is not in the manifest" in look(finished, dry=False).faults[0].message
-
-
-def test_a_foreign_manifest_says_nothing_about_a_model(foreign: Path) -> None:
-    (foreign / "manifest.json").write_text('{"files": ["a"], "format": 7}')
-    assert look(foreign).faults == look(foreign, dry=False).faults == []
-    assert local_model(str(foreign)) is not None
-
-
 # ---- from the Hub -------------------------------------------------------------------------------
 
 
@@ -363,3 +245,9 @@ def test_of_a_hub_model_the_weights_that_are_loaded_are_fetched(names: list[str]
     fetched = models._parts(sorted([*names, "config.json", "tokenizer.json", "x.py"]))
     assert [name for name in fetched if name.endswith(".safetensors")] == weights
     assert fetched[0] == "config.json" and "tokenizer.json" in fetched and "x.py" not in fetched
+
+
+def test_a_message_holds_no_more_of_a_hostile_file_than_a_line(foreign: Path) -> None:
+    (foreign / "config.json").write_text(json.dumps({"model_type": "x", "hidden_size": "\x1b[31m" * 100_000}))
+    (fault,) = look(foreign).faults
+    assert len(str(fault)) < 400 and "\x1b" not in str(fault)

@@ -20,24 +20,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.system import COMMAND
-from tests.zephyr_train.row_shapes import turn, write_lines
-from zephyr_core import recipe
+from tests.zephyr_train.model_folder import ROWS, build, look
+from tests.zephyr_train.row_shapes import write_lines
 from zephyr_core.errors import DataError
-from zephyr_train import student as students
 from zephyr_train.models import LOAD, LOAD_WEIGHTS
-from zephyr_train.options import StudentOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.examine import examine
-from zephyr_train.request import TrainRequest
 from zephyr_train.training.weights import require_loadable, require_whole
 
-SMALL = StudentOptions(
-    source="new", vocabulary=300, hidden_size=16, intermediate_size=24, layers=1, heads=4, kv_heads=2, positions=256
-)
-ROWS = [{"messages": [turn("user", f"Hello, {number}!"), turn("assistant", "Good day.")]} for number in range(4)]
-OPTIONS = {"max_length": 96, "global_batch_size": 4, "micro_batch_size": 1, "attention": "sdpa", "precision": "fp32"}
-OPTIONS |= {"gpus": 1, "zero": 0, "packing": "off", "on_overlong": "cut"}
 CLASSES = {
     "configuration_evil": "from transformers import MistralConfig\nclass EvilConfig(MistralConfig):\n    model_type = 'evil'\n",
     "modeling_evil": "from transformers import MistralForCausalLM\nclass EvilModel(MistralForCausalLM):\n    pass\n",
@@ -95,8 +85,7 @@ class Evil:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sound") / "student"
-    students.build(SMALL, ["Hello", "Good day.", "Which plum is ripe?"], folder)
+    folder = build(tmp_path_factory.mktemp("sound") / "student")
     (folder / "manifest.json").unlink()
     return folder
 
@@ -111,12 +100,6 @@ def plants(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     planted.write_modules()
     yield planted
     assert planted.what_ran() == []
-
-
-def look(model: Path, data: Path | None = None, *, dry: bool = True, **changes: Any) -> Examination:
-    data = data or write_lines(model.parent / "rows.jsonl", ROWS)
-    changes |= {"recipe": recipe.load("tiny"), "model": str(model), "data": str(data)}
-    return examine(TrainRequest.typed("sft", OPTIONS | changes), dry=dry)
 
 
 def names(examination: Examination) -> list[str]:
@@ -246,7 +229,7 @@ def test_a_loading_script_next_to_rows_does_not_run(plants: Plants, tmp_path: Pa
     for name in ("set.py", "__init__.py", "train.py", "dataset.py"):
         (folder / name).write_text(plants.code(f"set-{name}"))
     (folder / "dataset_infos.json").write_text('{"default": {"builder_name": "set"}}')
-    assert names(look(plants.model, folder)) == []
+    assert names(look(plants.model, data=str(folder))) == []
 
 
 def test_a_pickled_type_in_parquet_is_not_unpickled(plants: Plants, tmp_path: Path) -> None:
@@ -258,7 +241,7 @@ def test_a_pickled_type_in_parquet_is_not_unpickled(plants: Plants, tmp_path: Pa
     fields = [field.with_metadata(metadata) for field in table.schema]
     pq.write_table(table.cast(pa.schema(fields)), tmp_path / "rows.parquet")
     with suppress(Exception):  # whether such rows can be read is the reader's affair
-        look(plants.model, tmp_path / "rows.parquet")
+        look(plants.model, data=str(tmp_path / "rows.parquet"))
 
 
 # ---- the command --------------------------------------------------------------------------------
