@@ -157,9 +157,7 @@ def size_in(config: Mapping[str, Any], name: str, file: object) -> int:
     """
     value = config.get(name)
     if value is None:
-        raise DataError(
-            f"{file} does not say {name}", "use a model whose config has it: the plan needs it"
-        )
+        raise DataError(f"{file} does not say {name}", "use a model whose config has it: the plan needs it")
     if type(value) is not int or value <= 0:
         raise DataError(f"{file}: {name} is {short(value)}, not a whole number above 0", AGAIN)
     return value
