@@ -9,13 +9,13 @@ from typing import Any
 from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
 from zephyr_core.disk import clear_disk_errors
-from zephyr_core.errors import PartlyDone, UsageError
-from zephyr_core.folder import discard, lock
+from zephyr_core.errors import DataError, PartlyDone, UsageError
+from zephyr_core.folder import damage, discard, lock
 from zephyr_core.kinds import JOB
 from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.errors import ForeignRun, PreflightFailed
-from zephyr_train.job import Job
+from zephyr_train.job import AGAIN, Job
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
@@ -128,6 +128,7 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
     """With `--fresh`, discard what is in the output folder; without it, refuse to continue another run's work.
 
     Raises:
+        DataError: the finished run in the folder is damaged.
         ForeignRun: the run in the folder, finished or not, was set up differently.
         UsageError: `--resume` was given, and there is nothing to continue.
     """
@@ -137,6 +138,9 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
     if request.fresh and node_rank() == 0:
         for folder in (request.out, job.state):
             discard(folder)
+    what = damage(request.out, hashed=False) if manifest.is_whole(request.out) else None
+    if what:
+        raise DataError(f"{request.out} is damaged: {what}", f"{AGAIN}; `zephyr run` does so by itself")
     if not recorded.is_file():
         if request.resume:
             raise UsageError(f"{request.out} has no run to continue", "leave --resume out to begin one")

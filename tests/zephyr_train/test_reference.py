@@ -13,7 +13,7 @@ import pytest
 
 from tests import manifests
 from tests.zephyr_train.jobs import job
-from zephyr_core import manifest
+from zephyr_core import manifest, sealed
 from zephyr_train import reference
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
@@ -49,7 +49,9 @@ def scorer(calls: list[int], *, leave_out: int = 0, broken: bool = False) -> Cal
                     "rejected": values,
                 }
             )
-            pq.write_table(table, reference.part_file(passes.folder, (split, start, stop)))
+            temporary = passes.folder / "part.tmp"
+            pq.write_table(table, temporary)
+            sealed.seal(temporary, reference.part_file(passes.folder, (split, start, stop)))
 
     return score
 
@@ -115,7 +117,8 @@ def test_ranks_share_the_chunks_without_overlap(tmp_path: Path) -> None:
 def test_a_rank_that_comes_late_does_not_take_other_chunks(tmp_path: Path) -> None:
     first, *rest = list(reference.missing_chunks(tmp_path, ROWS, 0, 2))
     (tmp_path / "parts").mkdir()
-    reference.part_file(tmp_path, first).touch()
+    (tmp_path / "part.tmp").touch()
+    sealed.seal(tmp_path / "part.tmp", reference.part_file(tmp_path, first))
     late = list(reference.missing_chunks(tmp_path, ROWS, 1, 2))
     assert sorted([first, *rest, *late]) == sorted(reference.chunks(ROWS))
 
@@ -146,7 +149,7 @@ def test_a_changed_file_and_another_models_folder_are_refused(pairs: Job, tmp_pa
         reference.check_reference(folder, "0" * 64)
     file = folder / reference.FILE
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(ReferenceBroken, match="not the file"):
+    with pytest.raises(ReferenceBroken, match="reference.parquet has .* bytes, not"):
         ensure(pairs, tmp_path, scorer([]))
 
 
