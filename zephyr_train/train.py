@@ -61,6 +61,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
     Raises:
         ZephyrError: with what to do about it.
     """
+    _refuse_damaged(request)
     examination = examine(request, dry=False)
     examination.refuse()
     with clear_disk_errors(request.out, hint="give another folder with --out"), _output_lock(request.out):
@@ -124,11 +125,22 @@ def _with_reference(job: Job) -> Job:
     return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
 
 
+def _refuse_damaged(request: TrainRequest) -> None:
+    """Refuse a finished run that is not as it was written, unless `--fresh` discards it; large files by their times.
+
+    Raises:
+        DataError: naming the first damaged file.
+    """
+    is_finished = manifest.is_whole(request.out) and (request.out / JOB).is_file()
+    what = damage(request.out, hashed=False) if is_finished and not request.fresh else None
+    if what:
+        raise DataError(f"{request.out} is damaged: {what}", f"{AGAIN}; `zephyr run` does so by itself")
+
+
 def _refuse_other(request: TrainRequest, job: Job) -> None:
     """With `--fresh`, discard what is in the output folder; without it, refuse to continue another run's work.
 
     Raises:
-        DataError: the finished run in the folder is damaged.
         ForeignRun: the run in the folder, finished or not, was set up differently.
         UsageError: `--resume` was given, and there is nothing to continue.
     """
@@ -138,9 +150,6 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
     if request.fresh and node_rank() == 0:
         for folder in (request.out, job.state):
             discard(folder)
-    what = damage(request.out, hashed=False) if manifest.is_whole(request.out) else None
-    if what:
-        raise DataError(f"{request.out} is damaged: {what}", f"{AGAIN}; `zephyr run` does so by itself")
     if not recorded.is_file():
         if request.resume:
             raise UsageError(f"{request.out} has no run to continue", "leave --resume out to begin one")

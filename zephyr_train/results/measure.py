@@ -85,7 +85,7 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def _tokens(run: Path) -> Path:
-    sources.check_run(run, ())
+    sources.check_run(run)
     kinds.refuse(run, kinds.DPO_RUN)
     if not manifest.is_whole(run):
         raise ModelUnreachable(

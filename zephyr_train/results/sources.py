@@ -9,8 +9,13 @@ from zephyr_train.errors import RowsUnfit
 from zephyr_train.job import AGAIN, Job
 
 
-def check_run(run: Path, names: Iterable[str]) -> None:
-    """Compare a finished dDPO run's manifest, job and these files with what was written; an unfinished run passes.
+def check_run(run: Path, names: Iterable[str] = (), *, below: str | None = None) -> None:
+    """Compare a finished dDPO run's manifest, job and files with what was written; an unfinished run passes.
+
+    Args:
+        run: the run directory.
+        names: files that are read.
+        below: a folder of the run, of which every file is compared.
 
     Raises:
         WrongFolder: it is another zephyr folder.
@@ -21,7 +26,9 @@ def check_run(run: Path, names: Iterable[str]) -> None:
     what = damage(run, names=())  # the manifest by itself
     if what is None:
         kinds.refuse(run, kinds.DPO_RUN)
-        what = damage(run, names=[kinds.JOB, *names])
+        folder = f"{below}/"
+        kept = [name for name in manifest.read(run)["files"] if name.startswith(folder)]
+        what = damage(run, names=dict.fromkeys([kinds.JOB, *kept, *names]))
     if what:
         raise RowsUnfit(f"{run} is damaged: {what}", AGAIN)
 

@@ -96,7 +96,7 @@ def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
     epochs = {file: _EPOCH.fullmatch(file.name) for file in (run / "margins").glob("epoch-*.parquet")}
     numbers = {file: int(number[1]) for file, number in epochs.items() if number}
     files = sorted(numbers, key=lambda file: numbers[file])
-    sources.check_run(run, (file.relative_to(run).as_posix() for file in files))
+    sources.check_run(run, (file.relative_to(run).as_posix() for file in files), below="margins")
     if not files:
         kinds.refuse(run, kinds.DPO_RUN)
         raise RowsUnfit(f"{run} kept no margins", "give a run directory of `zephyr train dpo` with an epoch done")
