@@ -11,7 +11,7 @@ from zephyr_core import hub, keys, kinds, manifest
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.rows import column_layouts
-from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of, with_row
+from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, row_faults, splits_of
 
 SPLITS = {
     "dialogues": {"train": ("train_sft", "train"), "test": ("test_sft", "test", "validation", "eval")},
@@ -87,7 +87,7 @@ class Source:
         tables, dropped = [column_layouts.empty(self.kind)], []
         for path in self.files[split]:
             for chunk, origin in chunks(path, column_layouts.COLUMNS[self.kind]):
-                with with_row(path, origin.rows[0] - 1):
+                with row_faults(path, origin.rows[0] - 1):
                     part = column_layouts.normalise(self.kind, chunk, origin)
                 tables.append(part.table)
                 out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
@@ -159,8 +159,9 @@ def _ours(source: str, kind: str, folder: Path) -> Source:
     files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
     states = _states(files)
     for fault in faults(folder, names=[name for _, names in picked.values() for name in names]):
-        again = f"`zephyr data verify {shlex.quote(source)}` lists what is damaged; make the set again with `{{}}`"
-        raise RowsUnfit(f"{fault.name} of {source} {fault.what}", again.format(f"{COMMANDS[kind]} --overwrite"))
+        verify, again = f"`zephyr data verify {shlex.quote(source)}`", f"`{COMMANDS[kind]} --overwrite`"
+        hint = f"{verify} lists what is damaged; make the set again with {again}"
+        raise RowsUnfit(f"{fault.name} of {source} {fault.what}", hint)
     digest = _digest(kind, {side: [counts[split]["rows_digest"]] for side, (split, _) in picked.items()})
     return Source(source, kind, "zephyr", None, files, digest, states)
 

@@ -31,12 +31,13 @@ def dataset(folder: Path) -> Path:
 @pytest.mark.parametrize("split", ["train_prefs", "test_prefs"])
 @pytest.mark.parametrize("change", [flipped, cut, empty, gone])
 def test_no_digest_is_given_to_rows_that_are_not_the_manifests(tmp_path: Path, split: str, change: Change) -> None:
+    tmp_path = tmp_path / "a {b}"
     digest = open_data(str(dataset(tmp_path)), "pairs").digest
     name = f"data/{split}-00000-of-00001.parquet"
     with damaged(tmp_path / name, change, unseen=True), pytest.raises(RowsUnfit, match=name) as fault:
         open_data(str(tmp_path), "pairs")
     assert fault.value.exit_code == 5
-    assert f"zephyr data verify {tmp_path}" in str(fault.value.hint)
+    assert f"zephyr data verify '{tmp_path}'" in str(fault.value.hint)
     assert "zephyr data binarize --overwrite" in str(fault.value.hint)
     assert open_data(str(tmp_path), "pairs").digest == digest
 

@@ -65,7 +65,7 @@ def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOri
     parts = _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
     row = 0
     while True:
-        with with_row(path, row):
+        with row_faults(path, row):
             part = next(parts, None)
         if part is None:
             return
@@ -74,7 +74,7 @@ def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOri
 
 
 @contextmanager
-def with_row(path: Path, row: int) -> Iterator[None]:
+def row_faults(path: Path, row: int) -> Iterator[None]:
     """Turn whatever a library says about a damaged or odd file into one error, with the last row that could be read.
 
     Raises:
