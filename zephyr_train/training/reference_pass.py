@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from zephyr_core import sealed
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD, LOAD_WEIGHTS
 from zephyr_train.reference import missing_chunks, part_file, rows_of
@@ -40,7 +41,7 @@ def score(job: Job) -> None:
         file = part_file(job.folder, (split, start, stop))
         temporary = file.with_name(f"{file.name}.{rank}.tmp")
         pq.write_table(table, temporary)
-        temporary.replace(file)
+        sealed.seal(temporary, file)
 
 
 def _frozen(job: Job) -> tuple[Any, torch.device]:
