@@ -11,12 +11,13 @@ from zephyr_core import manifest
 Damage = Callable[[Path], object]
 
 
-def flip(path: Path, place: float = 0.5) -> None:
-    """Change one bit; the size and the time of change stay."""
+def flip(path: Path, *, keep_time: bool = False) -> None:
+    """Change one bit."""
     status, content = path.stat(), bytearray(path.read_bytes())
-    content[int(len(content) * place)] ^= 1
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if keep_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def cut(path: Path) -> None:
