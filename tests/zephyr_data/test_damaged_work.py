@@ -98,16 +98,14 @@ BLOCKS: dict[str, Damage] = {
 def test_a_block(damage: str, make: Make, stopped: Callable[..., None], tmp_path: Path) -> None:
     stopped()
     blocks = blocks_of(tmp_path / "out")
-    assert len(blocks) > 3
+    assert len(blocks) > 1
     place = blocks[1]
-    stamps = {path: path.stat().st_mtime_ns for path in blocks if path != place}
     BLOCKS[damage](place)
     again = make()
     assert again.code == 0, again.err
     assert "continuing: " in again.err
-    assert (f"{place} is damaged: the block is made again" in again.err) == (damage != "missing")
+    assert again.err.count(f"{place.name} is damaged: the block is made again") == (damage != "missing")
     assert again.err.count("is made again") <= 1
-    assert stamps
     assert not folder.partial_of(tmp_path / "out").exists()
     assert make(out="fresh").code == 0
     assert outcome(tmp_path / "out") == outcome(tmp_path / "fresh")
@@ -138,7 +136,7 @@ def test_the_rest_of_the_work(damage: str, make: Make, stopped: Callable[..., No
 def test_a_block_that_vanishes_during_the_run_is_named(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import zephyr_data.engine.pipeline as pipeline
+    from zephyr_data.engine import pipeline
 
     def judge(*arguments: object) -> object:
         blocks_of(tmp_path / "out")[0].unlink()
@@ -155,7 +153,7 @@ def test_a_block_that_vanishes_during_the_run_is_named(
 def test_work_that_vanishes_during_the_run(
     when: str, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import zephyr_data.engine.pipeline as pipeline
+    from zephyr_data.engine import pipeline
 
     def vanish(*arguments: object, **named: object) -> object:
         shutil.rmtree(folder.partial_of(tmp_path / "out"))
@@ -176,7 +174,7 @@ def test_work_that_vanishes_during_the_run(
 def test_a_raw_file_that_vanishes_while_it_is_read(
     workers: int, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import zephyr_data.engine.pipeline as pipeline
+    from zephyr_data.engine import pipeline
 
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(sample_lines()))

@@ -12,7 +12,21 @@ from tests.conftest import dialogue
 from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.rated import generic
 
-NAMES = ["run[1]", "*?[x]", "samples:x", "a:b", "~", "-d", "two words", "two\nlines", ".hidden", "50%20", "a#b", "ü", "'"]
+NAMES = [
+    "run[1]",
+    "*?[x]",
+    "samples:x",
+    "a:b",
+    "~",
+    "-d",
+    "two words",
+    "two\nlines",
+    ".hidden",
+    "50%20",
+    "a#b",
+    "ü",
+    "'",
+]
 NOT_UTF8 = os.fsdecode(b"r\xff\xfe")
 LINES = [dialogue(f"What is a plum, number {n}?", "A plum is a fruit.", row_id=f"x{n}") for n in range(4)]
 

@@ -149,9 +149,7 @@ def test_a_finished_dataset_needs_no_lock(clean: Clean, monkeypatch: pytest.Monk
     assert clean("--overwrite").refuses(4, "read-only")
 
 
-def test_another_kind_of_folder_that_a_kill_had_moved_away_is_not_replaced(
-    clean: Clean, tmp_path: Path
-) -> None:
+def test_another_kind_of_folder_that_a_kill_had_moved_away_is_not_replaced(clean: Clean, tmp_path: Path) -> None:
     older = folder.older_of(tmp_path / "out")
     older.mkdir()
     (older / "thesis.txt").write_text("years of work")
