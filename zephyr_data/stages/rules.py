@@ -5,21 +5,41 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
 from zephyr_core import paths
-from zephyr_core.errors import OptionError
+from zephyr_core.errors import OptionError, first_line
 from zephyr_core.manifest import file_digest
-from zephyr_core.reading import parsed
+from zephyr_core.reading import checked
+from zephyr_core.shape import misfit
 from zephyr_data.errors import RuleError
 
+_TABLES = "a rule file has [words], [gate], [[drop]], [[cut]], [[unless]]"
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
 _KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate"}
 _PIECE = re.compile(r"\{\{(\w+)\}\}")
 ANY_WORD_BOUNDARY = re.compile(r"(?<!\\)((?:\\\\)*)\\b")
+
+
+class _Entry(TypedDict, total=False):
+    """The keys of a rule or exemption whose types are checked for the whole file; `_check_entry` looks for the rest."""
+
+    unless: list[str]
+    hits: list[str]
+    misses: list[str]
+    family: str
+    gate: str
+
+
+class _RuleFile(TypedDict, total=False):
+    words: dict[str, str]
+    gate: dict[str, object]
+    drop: list[_Entry]
+    cut: list[_Entry]
+    unless: list[_Entry]
 
 
 @dataclass(frozen=True)
@@ -97,10 +117,7 @@ def load(names: Iterable[str]) -> Ruleset:
                 rule = _rule(entry, action, path)
                 rules[rule.id] = rule
         if content:
-            raise RuleError(
-                f"{path}: unknown table {sorted(content)[0]!r}",
-                "a rule file has [words], [gate], [[drop]], [[cut]], [[unless]]",
-            )
+            raise RuleError(f"{path}: unknown table {sorted(content)[0]!r}", _TABLES)
     patterns = [gate for gate in gates if gate is not None]
     gate = "|".join(f"(?:{pattern})" for pattern in patterns) if patterns and len(patterns) == len(gates) else None
     ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate)
@@ -133,14 +150,17 @@ def contradictions(ruleset: Ruleset) -> list[str]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = parsed(path, tomllib.loads)
-        return content
-    except FileNotFoundError:
+    if not path.exists():
         shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
-        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
-    except ValueError as fault:
-        raise RuleError(f"{path} is not valid TOML: {fault}") from None
+        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml")
+    content: dict[str, Any] = checked(path, tomllib.loads, form="TOML", error=RuleError)
+    try:
+        fault = misfit(content, _RuleFile)
+    except ValueError as too_long:  # an integer of more digits than Python prints
+        fault = first_line(too_long)
+    if fault:
+        raise RuleError(f"{path}: {fault}", _TABLES)
+    return content
 
 
 def _gate(entry: dict[str, Any], path: Path) -> str | None:
@@ -199,10 +219,12 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[st
             unknown
         )
         raise RuleError(f"{where}: {' and '.join(faults)}", f"a rule has {', '.join(sorted(names))}")
-    try:
-        pl.select(pl.lit("").str.contains(rust(entry["pattern"])))
-    except pl.exceptions.PolarsError as fault:
-        raise RuleError(f"{where}: not a Rust regex: {fault}", "it has no look-around and no back-references") from None
+    for pattern in (entry[name] for name in ("pattern", "gate") if name in entry):
+        try:
+            pl.select(pl.lit("").str.contains(rust(pattern)))
+        except pl.exceptions.PolarsError as fault:
+            hint = "it has no look-around and no back-references"
+            raise RuleError(f"{where}: not a Rust regex: {fault}", hint) from None
     return where
 
 
