@@ -1,6 +1,7 @@
 """Entry point of `zephyr train`: from the command line to a verified model, or to a plan."""
 
 import shutil
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
     Raises:
         ZephyrError: with what to do about it.
     """
-    _refuse_damaged(request)
+    _refuse_damaged(request, [JOB])  # what says which run it is; the rest once it is known to be this one
     examination = examine(request, dry=False)
     examination.refuse()
     with clear_disk_errors(request.out, hint="give another folder with --out"), _output_lock(request.out):
@@ -69,6 +70,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
         say(examination.text())
         _refuse_other(request, job)
         if manifest.is_whole(request.out):
+            _refuse_damaged(request)
             shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read_as(
                 request.out, ModelManifest
@@ -125,14 +127,16 @@ def _with_reference(job: Job) -> Job:
     return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
 
 
-def _refuse_damaged(request: TrainRequest) -> None:
-    """Refuse a finished run that is not as it was written, unless `--fresh` discards it; large files by their times.
+def _refuse_damaged(request: TrainRequest, names: Iterable[str] | None = None) -> None:
+    """Refuse a finished run that is not as it was written, unless `--fresh` discards it.
+
+    Sizes and times of change are trusted. `names`: compare these files and the manifest only.
 
     Raises:
         DataError: naming the first damaged file.
     """
     is_finished = manifest.is_whole(request.out) and (request.out / JOB).is_file()
-    what = damage(request.out, hashed=False) if is_finished and not request.fresh else None
+    what = damage(request.out, hashed=False, names=names) if is_finished and not request.fresh else None
     if what:
         raise DataError(f"{request.out} is damaged: {what}", f"{AGAIN}; `zephyr run` does so by itself")
 

@@ -117,6 +117,16 @@ def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(co
     assert set(copy.states("--verify").values()) == {"whole"}
 
 
+def test_a_damaged_model_of_other_options_is_the_users_to_decide(copy: Place) -> None:
+    weights = copy.run / "dpo" / "model" / "model.safetensors"
+    flip_byte(weights)
+    damaged = weights.read_bytes()
+    copy.change_recipe("learning_rate = 1e-3", "learning_rate = 2e-3")
+    refused = copy.chain("--from", "dpo", code=2).stderr
+    assert "made differently; these differ: learning_rate" in refused and "--from dpo --fresh" in refused
+    assert weights.read_bytes() == damaged
+
+
 def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> None:
     (copy.folder / "quick.toml").unlink()  # the run has kept what it needs
     done = copy.zephyr("reproduce", "runs/quick", "--to", "sft", ZEPHYR_SFT_EPOCHS="3", ZEPHYR_RUNS="elsewhere")
