@@ -79,7 +79,7 @@ def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
     assert "zephyr run --recipe quick.toml --from student" in refused
     done = copy.chain("--from", "student", "--to", "sft")
     assert "student is damaged: model.safetensors has changed" in done.stderr
-    assert "$ zephyr train student --recipe quick.toml --fresh" in done.stderr
+    assert "$ zephyr train student --recipe quick.toml" in done.stderr
     assert "sft is damaged: model/model.safetensors is missing" in done.stderr
     assert "$ zephyr train sft --recipe quick.toml --fresh" in done.stderr
     assert done.stdout.splitlines()[-2].split()[:2] == ["sft", "rebuilt"]
