@@ -89,7 +89,7 @@ def write(directory: Path, content: Mapping[str, object]) -> None:
 def self_digest(content: Mapping[str, object]) -> str:
     """Return the hex sha256 of a manifest's content but for the digest itself, keys in order of their names."""
     own = {name: value for name, value in content.items() if name != "self_digest"}
-    return keys.text_key(json.dumps(own, ensure_ascii=False, sort_keys=True))
+    return keys.text_key(json.dumps(own, sort_keys=True))  # ASCII: a damaged text may hold half a surrogate pair
 
 
 def is_whole(directory: Path) -> bool:

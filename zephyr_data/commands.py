@@ -73,12 +73,15 @@ def audit(
     """Show every rule's hits, drops and examples, and counts that add up."""
     from zephyr_core import kinds
     from zephyr_data.data_steps import reports_of
+    from zephyr_data.engine.store import odd_manifest
     from zephyr_data.reporting.closing import closing_table
     from zephyr_data.reporting.story import rules_table
 
     place = directory or paths.run_directory(recipe.name, step)
     content = kinds.read_dataset(place)
-    show(content["counts"], f"{closing_table(content, reports_of(content), place)}\n\n{rules_table(place)}", as_json)
+    with odd_manifest(place):
+        closing = closing_table(content, reports_of(content), place)
+    show(content["counts"], f"{closing}\n\n{rules_table(place)}", as_json)
 
 
 @app.command()

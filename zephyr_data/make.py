@@ -1,23 +1,26 @@
 """Entry point of the steps that make a dataset: from the command line to a dataset directory."""
 
 import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeGuard
 
-from zephyr_core import kinds, manifest, paths, recipe
+from zephyr_core import folder, kinds, manifest, paths, recipe
 from zephyr_core.console import progress
 from zephyr_core.disk import require_space
-from zephyr_core.errors import PartlyDone, UsageError
+from zephyr_core.errors import DataError, PartlyDone, UsageError
 from zephyr_core.options import flag_values
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.dry_run import Projection, project
 from zephyr_data.engine.pipeline import make, missing_parts
 from zephyr_data.engine.step import DataStep, Options
+from zephyr_data.engine.store import odd_manifest
+from zephyr_data.engine.work import Work
 from zephyr_data.options import StepOptions
 from zephyr_data.reporting.closing import closing_table
-from zephyr_data.sources.files import RawFile, hub_files, is_local
+from zephyr_data.sources.files import RawFile, hub_files, is_local, is_utf8, raw_faults
 
 WORK_SHARE = 1.6  # disk used while working, relative to the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
 
@@ -76,17 +79,35 @@ def run(step: DataStep[Options], request: DataRequest) -> tuple[DatasetManifest 
         ZephyrError: with a hint on what to do.
     """
     resolved = resolve(step, request)
+    _refuse_odd_names(resolved)
     out = request.out or paths.run_directory(resolved.recipe, step.name)
     files, resolved = collect(step, resolved)
-    if request.dry_run:
-        return project(step, resolved, files, out)
-    kinds.refuse(out, kinds.DATASET)
-    if manifest.is_whole(out) and not request.overwrite:
-        return _existing_dataset(step, resolved, files, out)
+    with raw_faults(files):
+        if request.dry_run:
+            return project(step, resolved, files, out)
+        return _existing_or_new(step, resolved, files, Work(out), request)
+
+
+def _existing_or_new(
+    step: DataStep[Options], resolved: Resolved[Options], files: list[RawFile], work: Work, request: DataRequest
+) -> tuple[DatasetManifest, str]:
+    """Return the dataset that is there, or make it.
+
+    Whether one is there is decided under the lock, once what a killed run left is put in order. Only if no run is at
+    work or has left anything does a look suffice, so a finished dataset may be on a disk that cannot be written.
+    """
+    out = work.out
     _refuse_foreign(out)
-    require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
-    with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
-        content = make(step, resolved, files, out, _workers(request, files), reporter)
+    if work.is_settled() and manifest.is_whole(out) and not request.overwrite:
+        return _existing_dataset(step, resolved, files, out)
+    with work.lock():
+        work.settle()
+        _refuse_foreign(out)
+        if manifest.is_whole(out) and not request.overwrite:
+            return _existing_dataset(step, resolved, files, out)
+        require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
+        with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
+            content = make(step, resolved, files, work, _workers(request, files), reporter)
     return content, "\n".join([closing_table(content, step.reports, out), *step.reports.cautions(resolved.options)])
 
 
@@ -135,6 +156,7 @@ def _existing_dataset(
 
     Raises:
         UsageError: it is a different dataset.
+        DataError: it is damaged.
     """
     content = manifest.read_as(out, DatasetManifest)
     recorded, current = content["options"]["values"], resolved.record()["values"]
@@ -148,7 +170,12 @@ def _existing_dataset(
             f"{out} holds a dataset made differently; these differ: {', '.join(differs)}",
             "give another --out, or replace it with --overwrite",
         )
-    table = closing_table(content, step.reports, out)
+    fault = folder.damage(out, hashed=False)
+    if fault:
+        again = f"`zephyr data {step.name} … --out {shlex.quote(str(out))} --overwrite` makes it again"
+        raise DataError(f"{out} is damaged: {fault}", again)
+    with odd_manifest(out):
+        table = closing_table(content, step.reports, out)
     return content, f"{table}\nnothing to do: it was already whole, from the same inputs and options"
 
 
@@ -156,7 +183,16 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _refuse_odd_names(resolved: Resolved[Options]) -> None:
+    """Raise if a name given for a file cannot be recorded."""
+    for option, setting in vars(resolved.options).items():
+        for text in setting if isinstance(setting, tuple) else (setting,):
+            if isinstance(text, str) and not is_utf8(text):
+                raise UsageError(f"{option} holds {text!r}, which is not UTF-8", "rename the file")
+
+
 def _refuse_foreign(out: Path) -> None:
+    kinds.refuse(out, kinds.DATASET)
     outer = next((parent for parent in out.absolute().parents if manifest.is_whole(parent)), None)
     if outer is not None:
         raise UsageError(f"{out} is inside the dataset {outer}", "give a folder outside of it with --out")

@@ -97,7 +97,10 @@ class Chain:
                 return code
             say(f"{step.name} {stale}: rebuilding it with {step.replaces}")
             return self._run(step, [str(step.replaces)])
-        return self._run(step, flags) if flags and self.output(step).written() == before else code
+        if not flags or self.output(step).written() != before:
+            return code
+        say(f"{step.name} has the same inputs and options as before: rebuilding it with {' '.join(flags)}")
+        return self._run(step, flags)
 
     def _check_inputs(self, step: Step) -> None:
         for name in step.upstream(self.options):

@@ -91,7 +91,7 @@ def find(step: Step, run_directory: Path, record: StepEntry) -> StepOutput:
     if step.folder is not None:
         return StepOutput(step, run_directory / step.folder)
     for name in (record.get("artefact"), _named_by(run_directory, *step.named_by)):
-        if name and manifest.is_whole(artefacts(run_directory) / name):
+        if name and paths.is_name(name) and manifest.is_whole(artefacts(run_directory) / name):
             return StepOutput(step, artefacts(run_directory) / name)
     return StepOutput(step, None)
 

@@ -20,6 +20,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.loss import LogpPair, dpo_loss
+from zephyr_train.models import LOAD, LOAD_WEIGHTS
 from zephyr_train.pairs import scoring
 from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
@@ -39,9 +40,11 @@ NOBODY: dict[str, Any] = {
 
 def config(job: Job) -> DPOConfig:
     """Return TRL's configuration of a dDPO run."""
+    arguments: dict[str, Any] = {**shared(job)}
     return DPOConfig(
         **{
-            **shared(job),
+            **arguments,
+            "model_init_kwargs": {**arguments["model_init_kwargs"], **LOAD_WEIGHTS},
             "beta": job.dpo_options.beta,  # §4.4
             "loss_type": ["sigmoid"],  # Eq. (1)
             "precompute_ref_log_probs": True,  # no reference model in memory; ours are in the rows
@@ -263,7 +266,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
 def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
     """Return the trainer of a run."""
-    tokenizer = AutoTokenizer.from_pretrained(job.tokens)
+    tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
     arguments = config(job)
     pair_trainer = PairTrainer(
         model=job.model,

@@ -32,6 +32,7 @@ COMPARED = (
 # is in `settings`, and only the plan uses gpu_memory.
 NOT_KEPT = ("model", "data", "revision", "gpu_memory", "set")
 FREE = (*NOT_KEPT, "save_every", "tensorboard")
+AGAIN = "train it again with --fresh"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Job:
         """
         file = folder / JOB
         if not file.is_file() and (folder / RECORD).is_file():
-            raise DataError(f"{folder} was made by an older zephyr: it has no {JOB}", "train it again with --fresh")
+            raise DataError(f"{folder} was made by an older zephyr: it has no {JOB}", AGAIN)
         try:
             content = parsed(file)
             wrong = misfit(content, cls)
@@ -88,7 +89,7 @@ class Job:
                 return cls(**content | {"options": from_json(kind, content["options"])})
         except (OSError, ValueError, TypeError, OptionError) as fault:
             wrong = str(fault)
-        raise DataError(f"{file} is damaged, or from another version of zephyr: {wrong}", "train it again with --fresh")
+        raise DataError(f"{file} is damaged, or from another version of zephyr: {wrong}", AGAIN)
 
     def values(self) -> dict[str, object]:
         """Return the options that the job keeps, by name."""

@@ -1,5 +1,6 @@
 """Open rows to train on: our dataset directory, a published set (local or on the Hub), or a file of rows."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from zephyr_core import hub, keys, kinds, manifest
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.rows import column_layouts
-from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, splits_of
+from zephyr_train.rows.row_files import SUFFIXES, chunks, missing_shards, row_faults, splits_of
 
 SPLITS = {
     "dialogues": {"train": ("train_sft", "train"), "test": ("test_sft", "test", "validation", "eval")},
@@ -19,6 +20,7 @@ SPLITS = {
 COMMANDS = {"dialogues": "zephyr data clean-ultrachat", "pairs": "zephyr data binarize"}
 INSTEAD = "give a local copy of the dataset with --data"
 READ_AS = 1  # version of the row normalisation; part of the digest, so a change rebuilds what is derived from rows
+State = tuple[int, int, int]  # of a file: size, time of change, inode
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Source:
     commit: str | None  # of a Hub dataset
     files: dict[str, tuple[Path, ...]]  # "train" and, where there is one, "test"
     digest: str  # hex sha256 that identifies the rows
+    _states: dict[Path, State | None] = field(default_factory=dict, repr=False, compare=False)  # before the digest
     _dropped: dict[str, list[DroppedRow]] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,7 +70,8 @@ class Source:
 
         Raises:
             KeyError: there is no such split.
-            RowsUnfit: the rows are not of this kind, a file is damaged, or no row of "train" can be trained on.
+            RowsUnfit: the rows are not of this kind, a file is damaged or not the one that the digest names, or no row
+                of "train" can be trained on.
         """
         if split not in self._tables:
             self._tables[split] = self._read(split)
@@ -83,10 +87,13 @@ class Source:
         tables, dropped = [column_layouts.empty(self.kind)], []
         for path in self.files[split]:
             for chunk, origin in chunks(path, column_layouts.COLUMNS[self.kind]):
-                part = column_layouts.normalise(self.kind, chunk, origin)
+                with row_faults(path, origin.rows[0] - 1):
+                    part = column_layouts.normalise(self.kind, chunk, origin)
                 tables.append(part.table)
                 out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
                 dropped += [DroppedRow(split, reason, origin.file, origin.rows[row]) for row, reason in out]
+            if path in self._states and _state(path) != self._states[path]:
+                raise RowsUnfit(f"{path} has changed while it was read", "run the command again once it stays as it is")
         self._dropped[split] = dropped
         whole = pa.concat_tables(tables)
         if split == "train" and not whole.num_rows:
@@ -131,9 +138,7 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
     if path.is_file():
         if not path.name.endswith(SUFFIXES):
             raise RowsUnfit(f"{source} is not a file of rows", f"rows are read from {', '.join(SUFFIXES)}")
-        return Source(
-            source, kind, "rows", None, {"train": (path,)}, _digest(kind, {"train": [manifest.file_digest(path)]})
-        )
+        return _of_bytes(source, kind, "rows", None, {"train": (path,)})
     if hub.is_hub_id(source):
         fetched = hub.fetch(
             source, "dataset", revision, lambda names: _split_files(source, kind, names), instead=INSTEAD
@@ -149,22 +154,42 @@ def _ours(source: str, kind: str, folder: Path) -> Source:
     content = kinds.read_dataset(folder)
     counts = content["splits"]
     names = [name for name in content["files"] if name.startswith("data/")]
-    for fault in faults(folder, hashed=False, names=names):
-        hint = f"see `zephyr data verify {source}`, then make the set again"
-        raise RowsUnfit(f"{fault.name} of {source} {fault.what}", hint)
     filled = {split: parts for split, parts in splits_of(names).items() if split in counts and counts[split]["rows"]}
     picked = _pick(source, kind, filled)
     files = {side: tuple(folder / name for name in names) for side, (_, names) in picked.items()}
+    states = _states(files)
+    for fault in faults(folder, names=[name for _, names in picked.values() for name in names]):
+        verify, again = f"`zephyr data verify {shlex.quote(source)}`", f"`{COMMANDS[kind]} --overwrite`"
+        hint = f"{verify} lists what is damaged; make the set again with {again}"
+        raise RowsUnfit(f"{fault.name} of {source} {fault.what}", hint)
     digest = _digest(kind, {side: [counts[split]["rows_digest"]] for side, (split, _) in picked.items()})
-    return Source(source, kind, "zephyr", None, files, digest)
+    return Source(source, kind, "zephyr", None, files, digest, states)
 
 
 def _foreign(source: str, kind: str, commit: str | None, paths: Mapping[str, Path]) -> Source:
     picked = _pick(source, kind, splits_of(paths))
     files = {side: tuple(paths[name] for name in names) for side, (_, names) in picked.items()}
+    return _of_bytes(source, kind, "published" if "_" in picked["train"][0] else "rows", commit, files)
+
+
+def _of_bytes(source: str, kind: str, layout: str, commit: str | None, files: dict[str, tuple[Path, ...]]) -> Source:
+    """Return rows that are identified by the bytes of their files."""
+    states = _states(files)
     digest = _digest(kind, {side: [manifest.file_digest(path) for path in paths] for side, paths in files.items()})
-    layout = "published" if "_" in picked["train"][0] else "rows"
-    return Source(source, kind, layout, commit, files, digest)
+    return Source(source, kind, layout, commit, files, digest, states)
+
+
+def _states(files: Mapping[str, Iterable[Path]]) -> dict[Path, State | None]:
+    return {path: _state(path) for paths in files.values() for path in paths}
+
+
+def _state(path: Path) -> State | None:
+    """Return what changes when a file is written or replaced; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _split_files(source: str, kind: str, names: Iterable[str]) -> list[str]:

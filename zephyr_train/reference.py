@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from zephyr_core import manifest
+from zephyr_core import manifest, sealed
 from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
-from zephyr_core.folder import damage, lock, partial_of, publish
+from zephyr_core.errors import DataError
+from zephyr_core.folder import damage, discard, lock, partial_of, publish
 from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB
+from zephyr_core.reading import table_faults
 from zephyr_core.records import ReferenceManifest, TokensManifest
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
@@ -26,7 +29,7 @@ FORMAT = 1
 FILE = "reference.parquet"
 AWAITED = 600.0  # seconds that one machine waits for the others
 CHUNK_ROWS = 256  # pairs; a stopped pass keeps its finished chunks
-REBUILD = "remove the folder and run `zephyr train reference` again"
+REBUILD = "remove that folder and run the command again, as `zephyr run` does by itself"
 
 
 def reference_digest(job: Job) -> str:
@@ -55,6 +58,11 @@ def chunks(rows: dict[str, int]) -> list[tuple[str, int, int]]:
 def part_file(folder: Path, chunk: tuple[str, int, int]) -> Path:
     """Return the file that keeps a chunk's log-probs until all chunks are done."""
     return folder / "parts" / f"{chunk[0]}-{chunk[1]:09d}.parquet"
+
+
+def is_done(folder: Path, chunk: tuple[str, int, int]) -> bool:
+    """Return whether a chunk's log-probs are there, as they were written."""
+    return sealed.is_sealed(part_file(folder, chunk))
 
 
 def has_parts(folder: Path) -> bool:
@@ -93,26 +101,30 @@ def _compute(whole: Job, folder: Path, start: Callable[[Job], None]) -> None:
     rows = rows_of(whole)
     partial = partial_of(folder)
     if manifest.is_whole(partial):  # killed before the rename
-        publish(partial, folder)
-        return
-    done = sum(part_file(partial, chunk).is_file() for chunk in chunks(rows))
+        what = damage(partial, digest=whole.reference_digest)
+        if what is None:
+            publish(partial, folder)
+            return
+        say(f"{partial} is damaged: {what}; the log-probs are computed again")
+        discard(partial)
+    done = sum(is_done(partial, chunk) for chunk in chunks(rows))
     say(f"reference log-probs: {sum(rows.values()):,} pairs" + (f", continuing after {done} chunks" if done else ""))
     (partial / "parts").mkdir(parents=True, exist_ok=True)
     start(replace(whole, step="reference", out=str(partial)))
     if whole.options.nodes > 1:
-        _await(lambda: all(part_file(partial, chunk).is_file() for chunk in chunks(rows)), partial)
+        _await(lambda: all(is_done(partial, chunk) for chunk in chunks(rows)), partial)
     _join(partial, rows, whole)
     publish(partial, folder)
 
 
-def _await(is_done: Callable[[], bool], folder: Path) -> None:
+def _await(is_finished: Callable[[], bool], folder: Path) -> None:
     """Wait until the other machines are done.
 
     Raises:
         ReferenceBroken: they take too long.
     """
     deadline = time.monotonic() + AWAITED
-    while not is_done():
+    while not is_finished():
         if time.monotonic() > deadline:
             raise ReferenceBroken(f"{folder} was not finished by the other machines", "see their messages")
         time.sleep(1)
@@ -123,14 +135,14 @@ def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(part_file(partial, chunk)) for chunk in chunks(rows) if part_file(partial, chunk).is_file()]
-    table = pa.concat_tables(tables)
-    expected = sum(rows.values())
-    if table.num_rows != expected:
+    parts = [part_file(partial, chunk) for chunk in chunks(rows) if is_done(partial, chunk)]
+    tables = [_read(part) for part in parts]
+    scored, expected = sum(table.num_rows for table in tables), sum(rows.values())
+    if scored != expected:
         raise ReferenceBroken(
-            f"{partial} holds log-probs of {table.num_rows:,} of {expected:,} pairs",
-            "run the command again: it continues",
+            f"{partial} holds log-probs of {scored:,} of {expected:,} pairs", "run the command again: it continues"
         )
+    table = pa.concat_tables(tables)
     _require_finite(table.column("chosen").to_pylist() + table.column("rejected").to_pylist(), partial)
     pq.write_table(table, partial / FILE)
     shutil.rmtree(partial / "parts")
@@ -146,6 +158,13 @@ def _join(partial: Path, rows: dict[str, int], whole: Job) -> None:
     manifest.write(partial, content)
 
 
+def _read(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with table_faults(file, error=ReferenceBroken, hint=REBUILD):
+        return pq.read_table(file)
+
+
 def _require_finite(values: Sequence[float | None], folder: Path) -> None:
     if not all(value is not None and math.isfinite(value) for value in values):
         raise ReferenceBroken(f"{folder} holds a log-prob that is not a number", REBUILD)
@@ -155,13 +174,17 @@ def check_reference(folder: Path, digest: str | None) -> None:
     """Raise unless the folder is whole and holds the log-probs with that digest.
 
     Raises:
-        ReferenceBroken: it comes from other weights, rows or arithmetic, or its file has changed.
+        ReferenceBroken: it comes from other weights, rows or arithmetic, or a file or the manifest is damaged.
     """
-    content = manifest.read_as(folder, ReferenceManifest)
+    try:
+        content = manifest.read_as(folder, ReferenceManifest)
+    except DataError as fault:
+        raise ReferenceBroken(str(fault), REBUILD) from None
     if content["digest"] != digest:
         raise ReferenceBroken(f"{folder} holds log-probs of another model, other rows or other numerics", REBUILD)
-    if damage(folder, names=[FILE]):
-        raise ReferenceBroken(f"{folder / FILE} is not the file that its manifest names", REBUILD)
+    what = damage(folder) if FILE in content["files"] else f"{FILE} is not in the manifest"
+    if what:
+        raise ReferenceBroken(f"{folder} is damaged: {what}", REBUILD)
 
 
 def read_reference(
@@ -173,20 +196,20 @@ def read_reference(
         ReferenceBroken: a row has no log-probs, or the keys differ.
     """
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     check_reference(folder, digest)
-    table = pq.read_table(folder / FILE)
-    table = table.filter(pc.equal(table["split"], split)).sort_by("row")
-    if table["key"].to_pylist() != list(keys):
+    table = _read(folder / FILE)
+    with table_faults(folder / FILE, error=ReferenceBroken, hint=REBUILD):
+        table = table.filter(pc.equal(table["split"], split)).sort_by("row")
+        columns = table.select(["key", "chosen", "rejected"]).to_pydict()
+    if columns["key"] != list(keys):
         raise ReferenceBroken(
             f"{folder} does not hold exactly the {len(keys):,} rows of {split}: it has {table.num_rows:,}", REBUILD
         )
-    chosen, rejected = table["chosen"].to_pylist(), table["rejected"].to_pylist()
-    _require_finite([*chosen, *rejected], folder)
-    return chosen, rejected
+    _require_finite([*columns["chosen"], *columns["rejected"]], folder)
+    return columns["chosen"], columns["rejected"]
 
 
 def missing_chunks(folder: Path, rows: dict[str, int], rank: int, world: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the chunks that this rank has to score: every `world`-th one, unless it is already there."""
-    yield from (chunk for chunk in chunks(rows)[rank::world] if not part_file(folder, chunk).is_file())
+    """Yield the chunks that this rank has to score: every `world`-th one, unless it is done."""
+    yield from (chunk for chunk in chunks(rows)[rank::world] if not is_done(folder, chunk))

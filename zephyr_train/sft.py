@@ -8,15 +8,18 @@ from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 from zephyr_train.job import Job
+from zephyr_train.models import LOAD, LOAD_WEIGHTS
 from zephyr_train.training.arguments import lora_config, shared
 
 
 def config(job: Job) -> SFTConfig:
     """Return TRL's configuration of a dSFT run."""
     packed = job.sft_options.packs
+    arguments: dict[str, Any] = {**shared(job)}
     return SFTConfig(
         **{
-            **shared(job),
+            **arguments,
+            "model_init_kwargs": {**arguments["model_init_kwargs"], **LOAD_WEIGHTS},
             "dataset_kwargs": {"skip_prepare_dataset": True},  # tokenized, labelled and packed by us, once
             "packing": packed,  # TRL then feeds flat rows with positions, so attention stays within documents
             "packing_strategy": "bfd_split",
@@ -37,7 +40,7 @@ def rows(job: Job, split: str) -> Dataset | None:
 
 def trainer(job: Job, callbacks: list[Any]) -> SFTTrainer:
     """Return the trainer of a run."""
-    tokenizer = AutoTokenizer.from_pretrained(job.tokens)
+    tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
     return SFTTrainer(
         model=job.model,
         args=config(job),

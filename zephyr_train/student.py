@@ -10,8 +10,9 @@ from typing import Any
 
 from zephyr_core import keys, kinds, manifest, paths, recipe, this_code
 from zephyr_core.console import say
-from zephyr_core.errors import OptionError, UsageError
-from zephyr_core.folder import build_once, discard, lock
+from zephyr_core.errors import DataError, OptionError, UsageError
+from zephyr_core.folder import build_once, damage, discard, lock
+from zephyr_core.reading import json_file
 from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun, RowsUnfit
 from zephyr_train.models import sizes_of, step_before
@@ -52,7 +53,7 @@ def answer(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
 def _plan(options: StudentOptions, folder: Path) -> tuple[dict[str, Any], str]:
     _check_vocabulary(options)
     _refuse_foreign(folder)
-    whole, parameters = manifest.is_whole(folder), shape_of(NEW, options).parameters
+    whole, parameters = damage(folder, hashed=False) is None, shape_of(NEW, options).parameters
     lines = [
         f"a Mistral of {parameters:,} random weights: {options.layers} layers of {options.hidden_size}",
         f"a tokenizer of at most {options.vocabulary:,} tokens, learned from the dialogues",
@@ -65,7 +66,7 @@ def _ensure(options: StudentOptions, texts: Iterable[str], folder: Path, *, fres
     """Return the manifest of the student of these options and texts, and whether it was built or found."""
     distinct = sorted(set(texts))
     with _alone(folder):
-        _refuse_foreign(folder)
+        _refuse_foreign(folder, fresh=fresh)
         if fresh:
             discard(folder)
         if manifest.is_whole(folder):
@@ -73,7 +74,8 @@ def _ensure(options: StudentOptions, texts: Iterable[str], folder: Path, *, fres
             content = manifest.read_as(folder, StudentManifest)
             if content["texts"]["digest"] != _digest(distinct):
                 raise ForeignRun(f"the student in {folder} was built from other dialogues", REBUILD)
-            return content, "nothing to do: it is whole, from the same dialogues and options"
+            if damage(folder) is None:
+                return content, "nothing to do: it is whole, from the same dialogues and options"
         build(options, distinct, folder)
         return manifest.read_as(folder, StudentManifest), "built"
 
@@ -220,7 +222,11 @@ def _alone(folder: Path) -> AbstractContextManager[int]:
     return lock(folder.with_name(f".{folder.name}.lock"), patience=math.inf, on_wait=lambda: say(waiting))
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: Path, *, fresh: bool = False) -> None:
+    if manifest.is_whole(folder) and not json_file(folder / manifest.NAME):
+        if fresh and (folder / "config.json").is_file():
+            return
+        raise DataError(f"{folder / manifest.NAME} is damaged", REBUILD)
     if folder.exists() and not folder.is_dir():
         raise ForeignRun(f"{folder} is a file", "give another folder or move it away")
     if folder.is_dir() and any(folder.iterdir()) and kinds.kind_of(folder) != "student":

@@ -1,6 +1,7 @@
 """Entry point of `zephyr train`: from the command line to a verified model, or to a plan."""
 
 import shutil
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
 from zephyr_core.disk import clear_disk_errors
-from zephyr_core.errors import PartlyDone, UsageError
-from zephyr_core.folder import discard, lock
+from zephyr_core.errors import DataError, PartlyDone, UsageError
+from zephyr_core.folder import damage, discard, lock
 from zephyr_core.kinds import JOB
 from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.errors import ForeignRun, PreflightFailed
-from zephyr_train.job import Job
+from zephyr_train.job import AGAIN, Job
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
@@ -61,6 +62,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
     Raises:
         ZephyrError: with what to do about it.
     """
+    _refuse_damaged(request, [JOB])  # what says which run it is; the rest once it is known to be this one
     examination = examine(request, dry=False)
     examination.refuse()
     with clear_disk_errors(request.out, hint="give another folder with --out"), _output_lock(request.out):
@@ -68,6 +70,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
         say(examination.text())
         _refuse_other(request, job)
         if manifest.is_whole(request.out):
+            _refuse_damaged(request)
             shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read_as(
                 request.out, ModelManifest
@@ -122,6 +125,20 @@ def _with_reference(job: Job) -> Job:
             run_workers(zero_free, follower, lambda: has_parts(passes.folder))
 
     return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
+
+
+def _refuse_damaged(request: TrainRequest, names: Iterable[str] | None = None) -> None:
+    """Refuse a finished run that is not as it was written, unless `--fresh` discards it.
+
+    Sizes and times of change are trusted. `names`: compare these files and the manifest only.
+
+    Raises:
+        DataError: naming the first damaged file.
+    """
+    is_finished = manifest.is_whole(request.out) and (request.out / JOB).is_file()
+    what = damage(request.out, hashed=False, names=names) if is_finished and not request.fresh else None
+    if what:
+        raise DataError(f"{request.out} is damaged: {what}", f"{AGAIN}; `zephyr run` does so by itself")
 
 
 def _refuse_other(request: TrainRequest, job: Job) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.zephyr_data.damage import reseal
 from tests.zephyr_data.rated import generic, many, same
 from zephyr_core import recipe
 from zephyr_core.errors import OptionError, UsageError
@@ -119,8 +120,7 @@ def test_sums_audit_and_measures(write: Write, binarize: Make, tmp_path: Path) -
 
 def test_verify_counts_pairs(write: Write, binarize: Make, tmp_path: Path) -> None:
     binarize(write([generic("p", [3, 1])]))
-    path = tmp_path / "pairs" / "manifest.json"
-    path.write_text(path.read_text().replace('"pairs": 1,', '"pairs": 2,'))
+    reseal(tmp_path / "pairs", lambda content: content["counts"].update(pairs=2))
     with pytest.raises(ContractBroken, match="2 pairs counted, but 1 in the prefs splits"):
         verify(tmp_path / "pairs")
 

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.zephyr_data.damage import relist
 from tests.zephyr_data.rated import generic, many, same
-from zephyr_core.errors import PartlyDone, WrongFolder
+from zephyr_core.errors import DataError, PartlyDone, WrongFolder
 from zephyr_data.engine.store import verify
 from zephyr_data.errors import SourceError
 
@@ -82,6 +83,9 @@ def test_a_dataset_of_dialogues_is_no_source_of_pairs(binarize: Make, clean: Mak
 def test_a_dataset_of_pairs_without_its_rated_rows_is_no_source(binarize: Make, tmp_path: Path) -> None:
     binarize(out="first")
     shutil.rmtree(tmp_path / "first" / "rated")
+    with pytest.raises(DataError, match=r"first is damaged: rated/rated-00000-of-00001\.parquet is missing"):
+        binarize(tmp_path / "first", out="second")
+    relist(tmp_path / "first")
     with pytest.raises(SourceError, match="holds no rated rows"):
         binarize(tmp_path / "first", out="second")
 

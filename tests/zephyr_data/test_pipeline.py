@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import dialogue, zephyr
 from tests.system import Running
+from tests.zephyr_data.damage import relist, reseal
 from tests.zephyr_data.sample_files import BIG_FILES, SMALL_BLOCKS, digests, sample_lines
 from zephyr_core import manifest
 from zephyr_core.errors import DataError, NoSpace, RunInProgress, UsageError
@@ -190,9 +191,9 @@ def test_a_run_stopped_between_the_two_renames_gives_the_old_dataset_back(
     path = write(sample_lines())
     clean(path)
     work = Work(tmp_path / "out")
-    work.folder.mkdir()
     work.out.rename(older_of(work.out))
-    work.begin({"a": 1})
+    with work.lock():
+        work.settle()
     verify(tmp_path / "out")
 
 
@@ -342,18 +343,11 @@ def test_verify_finds_each_kind_of_damage(clean: Clean, tmp_path: Path) -> None:
     broken(lambda copy: (copy / "data" / shard.name).write_bytes(b"x" + shard.read_bytes()[1:]), "another sha256")
     broken(lambda copy: (copy / "data" / "extra.parquet").write_bytes(b"x"), "not in the manifest")
 
-    def recount(copy: Path) -> None:
-        content = json.loads((copy / manifest.NAME).read_text())
-        content["counts"]["rows_read"] += 1
-        (copy / manifest.NAME).write_text(json.dumps(content))
-
-    broken(recount, "rows read, but")
+    broken(lambda copy: reseal(copy, lambda content: content["counts"].update(rows_read=1)), "rows read, but")
 
     def forge(copy: Path) -> None:  # rows exchanged and every file digest made to fit
         rows = pl.read_parquet(copy / "data" / shard.name)
         pq.write_table(rows.with_columns(prompt=pl.lit("x")).to_arrow().cast(schemas.SFT), copy / "data" / shard.name)
-        content = json.loads((copy / manifest.NAME).read_text())
-        content["files"] = manifest.list_files(copy)
-        (copy / manifest.NAME).write_text(json.dumps(content))
+        relist(copy)
 
     broken(forge, "do not give the digest")

@@ -31,8 +31,8 @@ def test_a_run_makes_every_step_and_ends_with_the_page(finished: Place) -> None:
 def test_again_everything_is_skipped(finished: Place) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
     done = finished.chain()
-    assert done.stdout.count("nothing to do") == 4
-    assert [line.split()[1] for line in done.stdout.splitlines()[-6:-1]] == ["skipped"] * 5
+    assert done.stdout.count("nothing to do") == 5
+    assert [line.split()[1] for line in done.stdout.splitlines()[-7:-1]] == ["skipped"] * 6
     assert before == {path: path.stat().st_mtime_ns for path in finished.run.rglob("manifest.json")}
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
@@ -79,7 +79,7 @@ def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
     assert "zephyr run --recipe quick.toml --from student" in refused
     done = copy.chain("--from", "student", "--to", "sft")
     assert "student is damaged: model.safetensors has changed" in done.stderr
-    assert "$ zephyr train student --recipe quick.toml --fresh" in done.stderr
+    assert "$ zephyr train student --recipe quick.toml" in done.stderr
     assert "sft is damaged: model/model.safetensors is missing" in done.stderr
     assert "$ zephyr train sft --recipe quick.toml --fresh" in done.stderr
     assert done.stdout.splitlines()[-2].split()[:2] == ["sft", "rebuilt"]
@@ -103,17 +103,28 @@ def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(co
     copy.change_recipe("test_prompts = 2", "test_prompts = 6")
     refused = copy.chain(code=2)
     assert "made differently; these differ: test_prompts" in refused.stderr
-    assert "binarize ended with exit code 2; not run: sft, reference, dpo" in refused.stderr
+    assert "binarize ended with exit code 2; not run: student, sft, reference, dpo" in refused.stderr
     assert "`zephyr run --recipe quick.toml --from binarize --fresh` rebuilds it" in refused.stderr
     kept = (copy.run / "recipe" / "quick.toml").read_text()
     assert "test_prompts = 2" in kept, "what is on disk was made with that"
     done = copy.chain("--from", "binarize", "--fresh", "--json")
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
-    assert outcomes == {"binarize": "rebuilt", "sft": "skipped", "reference": "done", "dpo": "rebuilt"}
+    skipped = {"student": "skipped", "sft": "skipped"}
+    assert outcomes == {**skipped, "binarize": "rebuilt", "reference": "done", "dpo": "rebuilt"}
     assert "dpo was built from another binarize: rebuilding it with --fresh" in done.stderr
     assert "test_prompts = 6" in (copy.run / "recipe" / "quick.toml").read_text()
     assert copy.weights("dpo") != finished.weights("dpo")
     assert set(copy.states("--verify").values()) == {"whole"}
+
+
+def test_a_damaged_model_of_other_options_is_the_users_to_decide(copy: Place) -> None:
+    weights = copy.run / "dpo" / "model" / "model.safetensors"
+    flip_byte(weights)
+    damaged = weights.read_bytes()
+    copy.change_recipe("learning_rate = 1e-3", "learning_rate = 2e-3")
+    refused = copy.chain("--from", "dpo", code=2).stderr
+    assert "made differently; these differ: learning_rate" in refused and "--from dpo --fresh" in refused
+    assert weights.read_bytes() == damaged
 
 
 def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> None:

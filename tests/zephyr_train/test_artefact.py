@@ -32,15 +32,29 @@ def damaged(folder: Path, how: str) -> None:
         path.unlink()
     elif how == "other digest":
         content = json.loads((folder / manifest.NAME).read_text())
-        (folder / manifest.NAME).write_text(json.dumps({**content, "digest": "0" * 64}))
+        content["digest"] = "0" * 64
+        manifest.write_json(folder / manifest.NAME, {**content, "self_digest": manifest.self_digest(content)})
+    elif how == "free field":
+        content = json.loads((folder / manifest.NAME).read_text())
+        manifest.write_json(folder / manifest.NAME, {**content, "faults": [], "source": "another"})
+    elif how == "no splits":
+        content = json.loads((folder / manifest.NAME).read_text())
+        del content["splits"]
+        manifest.write_json(folder / manifest.NAME, {**content, "self_digest": manifest.self_digest(content)})
 
 
-@pytest.mark.parametrize("how", ["no manifest", "truncated", "one byte", "absent", "other digest"])
+HOW = ["no manifest", "truncated", "one byte", "absent", "other digest", "free field", "no splits"]
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_what_is_not_whole_is_built_again_and_said(tmp_path, news, how: str):
     first = build(tmp_path)
     damaged(first.path, how)
     again = build(tmp_path)
-    assert again.manifest["files"] == first.manifest["files"] == manifest.list_files(first.path)
+    assert again.manifest["files"] == manifest.list_files(first.path)
+    files = [{name: entry["sha256"] for name, entry in tokens.manifest["files"].items()} for tokens in (first, again)]
+    assert files[0] == files[1]
+    assert {**again.manifest, "files": {}, "self_digest": ""} == {**first.manifest, "files": {}, "self_digest": ""}
     assert any("will be rebuilt" in line for line in news())
     assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
 

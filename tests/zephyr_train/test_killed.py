@@ -1,12 +1,14 @@
 """kill -9 in dSFT, in the reference pass and in dDPO: the same command continues, to the weights of an undisturbed run."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.zephyr_train.conftest import World, weights
+from tests.zephyr_train.damaging import damage_file, flipped
 
 pytestmark = pytest.mark.long
 
@@ -45,6 +47,31 @@ def test_dsft_killed_after_a_checkpoint_ends_with_the_undisturbed_weights_and_me
     assert weights(out) == weights(world.run("sft"))
     assert world.metrics(out) == world.metrics(world.run("sft"))
     assert world.metrics(out, "test") == world.metrics(world.run("sft"), "test")
+
+
+def test_a_damaged_checkpoint_is_skipped_and_the_weights_are_the_undisturbed_ones(world: World) -> None:
+    """The newest is damaged: the one before continues. Both are: training starts over."""
+    killed = world.folder / "killed-at-8"
+    world.kill_when(["train", "sft", "--out", killed], lambda: len(complete(killed)) == 2)
+    assert all_gone(killed)
+    for name, number in (("model.safetensors", 1), ("optimizer.pt", 2)):
+        out = world.folder / f"damaged-{number}"
+        for suffix in ("", ".state"):
+            shutil.copytree(killed.with_name(killed.name + suffix), out.with_name(out.name + suffix))
+        checkpoints = complete(out)[-number:]
+        for checkpoint in checkpoints:
+            damage_file(checkpoint / name, flipped)
+        done = world.zephyr("train", "sft", "--out", out)
+        for checkpoint in checkpoints:
+            assert f"{checkpoint.name} is damaged: {name} has changed" in done.stderr
+        assert weights(out) == weights(world.run("sft"))
+        assert world.metrics(out) == world.metrics(world.run("sft"))
+
+
+def complete(out: Path) -> list[Path]:
+    """Return the checkpoints that were written to their end, the oldest first."""
+    marks = out.with_name(out.name + ".state").glob("checkpoint-*/complete.json")
+    return sorted((mark.parent for mark in marks), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from zephyr_core.errors import DataError
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import DPOOptions, StudentOptions
 from zephyr_train.planning.memory import Setting, breakdown, disk_need, memory_table, verdict
@@ -159,9 +160,10 @@ def test_a_config_without_weights_is_counted_by_the_formula(folder: Path, tmp_pa
 def test_a_missing_or_cut_shard_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:40])
-    with pytest.raises(ModelUnreachable, match=r"model.safetensors is missing or cut short"):
+    with pytest.raises(DataError, match=r"model.safetensors is cut short"):
         shape_of(tmp_path, SMALL)
-    index = {"weight_map": {"a": "model-1.safetensors"}}
+    (tmp_path / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": {"a": "model-1.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelUnreachable, match=r"model-1.safetensors is missing"):
         shape_of(tmp_path, SMALL)

@@ -264,6 +264,7 @@ def test_a_damaged_model_is_found_before_it_is_loaded(look: Look, student: Path,
     (cut / "model.safetensors").write_bytes(whole[:-1])
     assert names(look("dpo", model=str(cut))) == ["broken-model"]
     (cut / "model.safetensors").write_bytes(whole)
+    (cut / "manifest.json").unlink()  # somebody else's model
     (cut / "tokenizer.json").write_text("{")
     assert names(look("dpo", model=str(cut))) == ["no-tokenizer"]
     (cut / "config.json").unlink()

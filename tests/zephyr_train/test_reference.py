@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import manifests
+from tests.conftest import News
+from tests.zephyr_train.damaging import Change, cut, damage_file, damaged, empty, flipped, gone
 from tests.zephyr_train.jobs import job
-from zephyr_core import manifest
+from zephyr_core import manifest, sealed
 from zephyr_train import reference
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
@@ -49,7 +52,9 @@ def scorer(calls: list[int], *, leave_out: int = 0, broken: bool = False) -> Cal
                     "rejected": values,
                 }
             )
-            pq.write_table(table, reference.part_file(passes.folder, (split, start, stop)))
+            temporary = passes.folder / "part.tmp"
+            pq.write_table(table, temporary)
+            sealed.seal(temporary, reference.part_file(passes.folder, (split, start, stop)))
 
     return score
 
@@ -106,6 +111,58 @@ def test_a_stopped_pass_does_only_what_is_missing(pairs: Job, tmp_path: Path) ->
     assert chosen == [-float(row) for row in range(300)]
 
 
+PARTS = [("train", 0, 256), ("train", 256, 300), ("test", 0, 3)]
+
+
+@pytest.mark.parametrize("change", [flipped, cut, empty, gone])
+def test_a_damaged_part_is_computed_again(pairs: Job, tmp_path: Path, change: Change) -> None:
+    """What stands in the parts becomes the reference, under the name of undamaged log-probs."""
+    calls: list[int] = []
+    with pytest.raises(ReferenceBroken, match=r"300 of 303 pairs"):
+        ensure(pairs, tmp_path, scorer(calls, leave_out=1))
+    [partial] = (tmp_path / "artefacts").glob("*.partial")
+    damage_file(reference.part_file(partial, PARTS[0]), change)
+    damage_file(sealed._seal_of(reference.part_file(partial, PARTS[1])), change)
+    whole = ensure(pairs, tmp_path, scorer(calls))
+    assert calls == [3, 3]
+    assert read(whole, "train", 300)[0] == [-float(row) for row in range(300)]
+
+
+@pytest.mark.parametrize("name", [reference.FILE, manifest.NAME])
+@pytest.mark.parametrize("change", [flipped, cut, empty])
+def test_a_reference_killed_before_its_rename_is_compared_first(
+    pairs: Job, tmp_path: Path, name: str, change: Change, news: News
+) -> None:
+    calls: list[int] = []
+    folder = Path(str(ensure(pairs, tmp_path, scorer(calls)).reference))
+    partial = folder.with_name(folder.name + ".partial")
+    folder.rename(partial)
+    ensure(pairs, tmp_path, scorer(calls))
+    assert calls == [3] and not partial.exists(), "a whole one only gets its name"
+    folder.rename(partial)
+    damage_file(partial / name, change)
+    whole = ensure(pairs, tmp_path, scorer(calls))
+    assert calls == [3, 3] and not partial.exists()
+    assert any(f"is damaged: {name}" in line for line in news())
+    assert read(whole, "test", 3)[0] == [0.0, -1.0, -2.0]
+
+
+@pytest.mark.parametrize("name", [reference.FILE, manifest.NAME])
+@pytest.mark.parametrize("change", [flipped, cut, empty])
+def test_a_damaged_reference_is_named_with_what_repairs_it(
+    pairs: Job, tmp_path: Path, name: str, change: Change
+) -> None:
+    calls: list[int] = []
+    folder = Path(str(ensure(pairs, tmp_path, scorer(calls)).reference))
+    with damaged(folder / name, change, unseen=True), pytest.raises(ReferenceBroken, match=name) as fault:
+        ensure(pairs, tmp_path, scorer(calls))
+    assert str(folder) in str(fault.value) and "remove that folder" in str(fault.value.hint)
+    ensure(pairs, tmp_path, scorer(calls))
+    shutil.rmtree(folder)
+    ensure(pairs, tmp_path, scorer(calls))
+    assert calls == [3, 3]
+
+
 def test_ranks_share_the_chunks_without_overlap(tmp_path: Path) -> None:
     shares = [list(reference.missing_chunks(tmp_path, ROWS, rank, 2)) for rank in range(2)]
     assert sorted(shares[0] + shares[1]) == sorted(reference.chunks(ROWS))
@@ -115,7 +172,8 @@ def test_ranks_share_the_chunks_without_overlap(tmp_path: Path) -> None:
 def test_a_rank_that_comes_late_does_not_take_other_chunks(tmp_path: Path) -> None:
     first, *rest = list(reference.missing_chunks(tmp_path, ROWS, 0, 2))
     (tmp_path / "parts").mkdir()
-    reference.part_file(tmp_path, first).touch()
+    (tmp_path / "part.tmp").touch()
+    sealed.seal(tmp_path / "part.tmp", reference.part_file(tmp_path, first))
     late = list(reference.missing_chunks(tmp_path, ROWS, 1, 2))
     assert sorted([first, *rest, *late]) == sorted(reference.chunks(ROWS))
 
@@ -146,7 +204,7 @@ def test_a_changed_file_and_another_models_folder_are_refused(pairs: Job, tmp_pa
         reference.check_reference(folder, "0" * 64)
     file = folder / reference.FILE
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(ReferenceBroken, match="not the file"):
+    with pytest.raises(ReferenceBroken, match=r"reference.parquet has .* bytes, not"):
         ensure(pairs, tmp_path, scorer([]))
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests import manifests
 from tests.conftest import SMALL_STUDENT, News
 from zephyr_core import manifest, recipe
-from zephyr_core.errors import OptionError, UsageError
+from zephyr_core.errors import DataError, OptionError, UsageError
 from zephyr_data.steps import SECTIONS as OF_DATA
 from zephyr_train import student as students
 from zephyr_train.errors import ForeignRun
@@ -190,6 +190,35 @@ def test_a_whole_student_is_left_alone_and_another_is_refused_unless_fresh(comma
     assert _files(folder) == before
     assert ": built: " in command("seed = 7\n", rows=others, fresh=True)[1]
     assert _files(folder)["model.safetensors"] != before["model.safetensors"]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_student_is_built_again(command: Command, tmp_path: Path, file: str) -> None:
+    folder = tmp_path / "runs" / "small" / "student"
+    command()
+    before = _files(folder)
+    content = bytearray((folder / file).read_bytes())
+    content[-9] ^= 1
+    (folder / file).write_bytes(content)
+    assert "to be written" in command(dry_run=True)[1] and _files(folder) != before
+    assert ": built: " in command()[1]
+    assert _files(folder) == before
+    (folder / file).unlink()
+    assert ": built: " in command()[1] and _files(folder) == before
+
+
+def test_a_student_with_a_damaged_manifest_is_only_discarded_by_the_users_word(
+    command: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "small" / "student"
+    command()
+    whole = (folder / "manifest.json").read_text()
+    for content in (whole[:50], "", whole.replace('"seed": 42', '"seed": 43')):
+        (folder / "manifest.json").write_text(content)
+        with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+            command()
+    (folder / "manifest.json").write_text("{")
+    assert ": built: " in command(fresh=True)[1] and "nothing to do" in command()[1]
 
 
 def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import manifests
 from tests.zephyr_train.jobs import job
 from zephyr_core.errors import OptionError
 from zephyr_train.errors import RowsUnfit
@@ -100,13 +102,14 @@ def test_texts_are_those_that_were_trained_on(tmp_path: Path) -> None:
     )
     with pa.OSFile(str(tokens / "train.arrow"), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows)
+    manifests.write(tokens, "tokens", digest="t")
     keep(tmp_path, 1, {"a": 1.0, "b": -1.0})
     job(tmp_path, tokens=str(tokens)).write(tmp_path)
     [row], text = report(tmp_path, 5)
     assert (row["prompt"], row["chosen"], row["rejected"]) == ("w4", "w6 w7", "w9")
     assert "w6 w7" in text
 
-    (tokens / "train.arrow").unlink()
+    shutil.rmtree(tokens)
     assert "prompt" not in report(tmp_path, 5)[0][0]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds, paths
+from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
 from zephyr_data.cleaning.language import mark_language
@@ -15,7 +15,7 @@ from zephyr_data.cleaning.truecase.stage import truecase
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.json_digests import message_digests
 from zephyr_data.options import CleanOptions
-from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.files import RawFile, local_files, place_of
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages import rules
 from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
@@ -42,7 +42,7 @@ def cautions(options: CleanOptions) -> Iterator[str]:
 
 
 def _files(source: str) -> list[RawFile]:
-    kinds.refuse(paths.expanded(source), kinds.RAW_DIALOGUES)
+    kinds.refuse(place_of(source), kinds.RAW_DIALOGUES)
     return local_files(source)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
-from zephyr_core import manifest, paths, this_code
+from zephyr_core import manifest, this_code
 from zephyr_core.console import Advance, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
@@ -27,9 +27,11 @@ from zephyr_data.engine.work import Work
 from zephyr_data.engine.workers import BlockDone, BlockJob, run_blocks
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
-from zephyr_data.sources.files import RawFile
+from zephyr_data.sources.files import RawFile, place_of
+from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
 
+REMADE = "run the command again: the block is made again"
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 # The code that every step's block results depend on; a step's own package is added to it.
@@ -101,7 +103,7 @@ def _earlier_fault(file: RawFile) -> str | None:
     """Return what was missing from the inputs of the dataset that stored rows come from."""
     if file.kind != "rated":
         return None
-    missing = missing_parts(manifest.read_as(paths.expanded(file.source), DatasetManifest)["inputs"])
+    missing = missing_parts(manifest.read_as(place_of(file.source), DatasetManifest)["inputs"])
     return f"lacks what {'; '.join(missing)}" if missing else None
 
 
@@ -118,21 +120,20 @@ def make(
     step: DataStep[Options],
     resolved: Resolved[Options],
     files: list[RawFile],
-    out: Path,
+    work: Work,
     workers: int,
     progress: Advance,
 ) -> DatasetManifest:
-    """Make the dataset directory `out` from raw files and return its manifest.
+    """Make a dataset directory from raw files and return its manifest; the caller holds the lock of its work.
 
     Raises:
-        RunInProgress: another run writes there.
         NoSpace: the disk is full or the folder cannot be written; a later run continues.
         DataError: the input cannot be read, or none of it was kept.
     """
-    started, options, work = time.time(), resolved.options, Work(out)
+    started, options = time.time(), resolved.options
     digests = step.reading.digests(options)
     inputs = Inputs(files, options.limit)
-    with clear_disk_errors(out, hint="give another folder with --out", continues=True), work.lock():
+    with clear_disk_errors(work.out, hint="give another folder with --out", continues=True):
         say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, BlockJob(step, options, work.blocks), workers, progress))
         verdicts = _judge_set(step, done, inputs, options)
@@ -156,7 +157,7 @@ def make(
         (work.dataset / "README.md").write_text(card.text(content, step.reports), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
-    return manifest.read_as(out, DatasetManifest)
+    return manifest.read_as(work.out, DatasetManifest)
 
 
 def stage_names(step: DataStep[Options], options: Options) -> list[str]:
@@ -202,7 +203,7 @@ def _index(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, optio
     """Return the key, place and verdict of each row that set stages look at, without texts."""
     parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.key])
     for number, block in enumerate(done):
-        rows = pl.read_parquet(block.path, columns=list(columns)).with_row_index("row_in_block")
+        rows = read_table(block.path, columns, hint=REMADE).with_row_index("row_in_block")
         visible = rows.filter(pl.col(step.whole_set.key).is_not_null())
         parts.append(visible.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
@@ -219,7 +220,7 @@ def _look_up(done: list[BlockDone]) -> LookUp:
     def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
         parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
         for (number,), part in rows.partition_by("block", as_dict=True).items():
-            values = pl.read_parquet(done[number].path, columns=list(columns))[part["row_in_block"]]
+            values = read_table(done[number].path, columns, hint=REMADE)[part["row_in_block"]]
             copied = pl.DataFrame(
                 values.rows(), schema=values.schema, orient="row"
             )  # else the whole column stays in memory
@@ -235,7 +236,7 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
         return
     verdicts = index.select("block", "row_in_block", late="dropped_by")
     places = [
-        pl.read_parquet(block.path, columns=["dropped_by"])
+        read_table(block.path, ["dropped_by"], hint=REMADE)
         .with_row_index("row_in_block")
         .with_columns(pl.lit(number, pl.UInt32).alias("block"))
         for number, block in enumerate(done)
@@ -269,7 +270,7 @@ def _write(
     tally, ends = RowTally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
     with DatasetWriter(dataset, options, step.writing, in_background) as writer:
         for number, block in enumerate(done):
-            table = pl.read_parquet(block.path)
+            table = read_table(block.path, hint=REMADE)
             start = ends[number - 1] if number else 0
             table = _with_verdicts(table, verdicts.slice(start, ends[number] - start).drop("block"))
             tally.add(table, step.reports.measure(table))

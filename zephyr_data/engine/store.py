@@ -1,12 +1,12 @@
 """A dataset directory: Parquet shards, audit tables, card, and the manifest last."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
@@ -14,13 +14,23 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zephyr_core import folder, kinds
+from zephyr_core import folder, kinds, manifest
+from zephyr_core.errors import DataError, first_line
 from zephyr_core.keys import rows_digest
 from zephyr_core.records import Counts, DatasetManifest
+from zephyr_data import schemas
 from zephyr_data.errors import ContractBroken
 from zephyr_data.json_digests import row_digests_of
+from zephyr_data.sources.tables import REBUILD, read_as, read_batches
 
 ROW_GROUP = 2_000  # small groups keep readers' memory small
+_AUDIT = {
+    "dropped": schemas.DROPPED,
+    "rewritten": schemas.REWRITTEN,
+    "kept": schemas.KEPT,
+    "rules": schemas.RULES,
+    "spared": schemas.SPARED,
+}
 DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the location
 
 
@@ -40,6 +50,7 @@ class ShardWriter:
     rows: int = 0
     _pending: Future[None] | None = None
     _shards: list[Path] = field(default_factory=list)
+    _stream: BinaryIO | None = None
     _writer: pq.ParquetWriter | None = None
     _room: int = 0
 
@@ -86,17 +97,22 @@ class ShardWriter:
             with suppress(OSError):  # a full disk, already reported
                 writer.close()
             writer.is_open = False  # else it tries again when it is freed, and reports that
+        if self._stream is not None:
+            with suppress(OSError):
+                self._stream.close()
 
     def _open(self) -> pq.ParquetWriter:
         path = self.folder / f".{self.stem}-{len(self._shards)}.tmp"
-        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+        self._stream = path.open("wb")  # of a path pyarrow makes a URI
+        self._writer = pq.ParquetWriter(self._stream, self.schema, compression="zstd", compression_level=1)
         self._shards.append(path)
         self._room = self.shard_rows or 0
         return self._writer
 
     def _close(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None and self._stream is not None:
             self._writer.close()
+            self._stream.close()
             self._writer = None
 
 
@@ -124,12 +140,53 @@ def split_files(directory: Path) -> dict[str, list[Path]]:
     return shards
 
 
-def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+def audit_table(directory: Path, name: str) -> pl.DataFrame:
+    """Return an audit table of a finished dataset: dropped, kept, rewritten, spared or rules.
+
+    Raises:
+        DataError: it is not as the manifest says, or damaged.
+    """
+    schema, file = _AUDIT[name], f"audit/{name}.parquet"
+    if "audit/spared.parquet" in kinds.read_dataset(directory)["files"]:
+        require_whole(directory, [file])
+        return read_as(directory / file, schema)
+    if name == "spared":  # a dataset of an older zephyr has none on record
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    require_whole(directory, [file])
+    older = pa.schema([column for column in schema if column.name != "spared_rows"])
+    table = read_as(directory / file, older)
+    return table.with_columns(spared_rows=pl.lit(0, pl.Int64)) if name == "rules" else table
+
+
+def require_whole(directory: Path, names: Iterable[str] | None = None) -> None:
+    """Raise if files of a finished dataset, or some of them, are not as its manifest says; size and time are trusted.
+
+    Raises:
+        DataError: naming the first.
+    """
+    fault = folder.damage(directory, hashed=False, names=names)
+    if fault:
+        raise DataError(f"{directory} is damaged: {fault}", REBUILD)
+
+
+@contextmanager
+def odd_manifest(directory: Path) -> Iterator[None]:
+    """Turn a failure on a manifest that has all its keys, but not what its step records, into an error that says so.
+
+    Raises:
+        DataError: naming the manifest.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
+        what = f"{type(fault).__name__}: {first_line(fault)}"
+        raise DataError(f"{directory / manifest.NAME} is damaged: {what}", REBUILD) from None
+
+
+def _rows(paths: list[Path], columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of Parquet files in batches."""
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
-                yield batch.to_pylist()
+        yield from read_batches(path, ROW_GROUP, columns)
 
 
 def verify(directory: Path) -> DatasetManifest:
@@ -167,17 +224,18 @@ def sum_faults(counts: Counts) -> list[str]:
 def _pair_faults(content: DatasetManifest) -> Iterator[str]:
     """Yield a line if the prefs splits do not hold the number of pairs counted."""
     pairs = sum(entry["rows"] for name, entry in content["splits"].items() if name.endswith("_prefs"))
-    if content["kind"] == "pairs" and pairs != content["counts"]["pairs"]:
-        yield f"{content['counts']['pairs']} pairs counted, but {pairs} in the prefs splits"
+    counted = content["counts"].get("pairs")
+    if content["kind"] == "pairs" and pairs != counted:
+        yield f"{counted} pairs counted, but {pairs} in the prefs splits"
 
 
 def _digest_faults(directory: Path, content: DatasetManifest) -> Iterator[str]:
     shards = split_files(directory)
     for split, entry in content["splits"].items():
-        digests = [digest for batch in read_batches(shards.get(split, [])) for digest in row_digests(batch)]
+        digests = [digest for batch in _rows(shards.get(split, [])) for digest in row_digests(batch)]
         if len(digests) != entry["rows"] or rows_digest(digests) != entry["rows_digest"]:
             yield f"{split}: {len(digests)} rows do not give the digest of {entry['rows']} rows in the manifest"
-    dropped = read_batches([directory / "audit" / "dropped.parquet"], list(DROPPED_CONTENT))
+    dropped = _rows([directory / "audit" / "dropped.parquet"], list(DROPPED_CONTENT))
     digests = [digest for batch in dropped for digest in row_digests(batch)]
     counted = sum(content["counts"]["dropped"].values())
     if len(digests) != counted or rows_digest(digests) != content["dropped_digest"]:

@@ -3,19 +3,24 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from zephyr_core import sealed
+from zephyr_core.console import say
+from zephyr_core.errors import DataError, EnvironmentLack
 from zephyr_core.process import end_with
 from zephyr_data.engine.step import DataStep
+from zephyr_data.engine.work import remove
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import raw_texts
+from zephyr_data.sources.tables import read_notes, write_table
 from zephyr_data.stages.verbs import Stage
 
 
@@ -28,7 +33,7 @@ class BlockJob:
     folder: Path
 
     def result(self, block: Block) -> Path:
-        """Return the path of a block's result; its name depends on the content, and if it exists it is complete."""
+        """Return the path of a block's result; its name depends on the content, and it counts while it is sealed."""
         return self.folder / f"{block.key}.parquet"
 
 
@@ -43,7 +48,11 @@ class BlockDone:
 
 
 def run_blocks(blocks: Iterable[Block], job: BlockJob, workers: int) -> Iterator[BlockDone]:
-    """Yield every block once it is done, in order, running those without a result; few are in memory at a time."""
+    """Yield every block once it is done, in order, running those without a result; few are in memory at a time.
+
+    Raises:
+        EnvironmentLack: a worker was killed.
+    """
     if workers == 1:
         yield from (run_block(block, job) for block in blocks)
         return
@@ -57,28 +66,42 @@ def run_blocks(blocks: Iterable[Block], job: BlockJob, workers: int) -> Iterator
                 while pending and pending[0].done():
                     yield pending.pop(0).result()
             yield from (future.result() for future in pending)
+        except BrokenProcessPool:
+            hint = "use fewer --workers; the same command continues"
+            raise EnvironmentLack("a worker was killed, probably for lack of memory", hint) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def run_block(block: Block, job: BlockJob) -> BlockDone:
-    """Run the row stages over a block and write the result, unless it exists."""
+    """Run the row stages over a block and write the result, unless a whole one is there."""
     path, bare_block = job.result(block), replace(block, data=None)
-    if path.is_file():
-        noted = pl.read_parquet_metadata(path)
-        return BlockDone(bare_block, path, int(noted["rows"]), noted["shape"] or None)
+    notes = _notes(path, block)
+    if notes is not None:
+        return BlockDone(bare_block, path, int(notes["rows"]), notes["shape"] or None)
     table, shape = job.step.reading.parse(block)
     for stage in _stages(job.step, job.options):
         table = stage(table)
     table = job.step.whole_set.keyed(table, job.options)
     if job.options.keep_dropped:
         table = table.with_columns(raw=raw_texts(block, table["line"]))
-    temporary = path.with_suffix(".tmp")
-    notes = {"rows": str(table.height), "shape": shape or ""}
-    table.write_parquet(temporary, compression="uncompressed", statistics=False, row_group_size=5_000, metadata=notes)
-    temporary.replace(path)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    write_table(table, temporary, {"block": block.key, "rows": str(table.height), "shape": shape or ""})
+    sealed.seal(temporary, path)
     return BlockDone(bare_block, path, table.height, shape)
+
+
+def _notes(path: Path, block: Block) -> dict[str, str] | None:
+    """Return what is noted in a block's result; None if there is none, and what is there instead is removed."""
+    with suppress(DataError):
+        if sealed.is_sealed(path) and (notes := read_notes(path)).get("block") == block.key:
+            return notes
+    if path.exists():
+        say(f"{path} is damaged: the block is made again")
+    remove(path)
+    remove(path.with_name(path.name + sealed.SUFFIX))
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from zephyr_core import kinds, manifest, paths
+from zephyr_core import kinds, manifest
 from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
@@ -18,7 +18,7 @@ from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
 from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
-from zephyr_data.sources.files import RawFile, local_files, rated_files
+from zephyr_data.sources.files import RawFile, local_files, place_of, rated_files
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.stages import leakage, rules
 from zephyr_data.stages.rules import Ruleset
@@ -63,7 +63,7 @@ def refusals(options: BinarizeOptions) -> Ruleset:
 
 
 def _files(source: str) -> list[RawFile]:
-    place = paths.expanded(source)
+    place = place_of(source)
     kinds.refuse(place, kinds.RATED_ROWS)
     return rated_files(source) if manifest.is_whole(place) else local_files(source)
 

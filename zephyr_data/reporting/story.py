@@ -12,21 +12,18 @@ from zephyr_core.errors import UsageError
 from zephyr_core.records import DatasetManifest
 from zephyr_data.data_steps import reports_of
 from zephyr_data.engine.audit import is_selection
+from zephyr_data.engine.store import audit_table, odd_manifest
 from zephyr_data.sources.lookup import raw_line
 
 EXAMPLES = 2
-_SPARED = ("row_key", "id", "source", "file", "line", "stage", "rule", "turn", "unless", "matched")
 
 
 def rules_table(directory: Path) -> str:
     """Return the rules with their hits, and for each the first dropped rows with the match marked."""
-    rules = pl.read_parquet(directory / "audit" / "rules.parquet").sort("dropped_rows", "hit_rows", descending=True)
-    dropped = pl.read_parquet(directory / "audit" / "dropped.parquet")
-    rewritten = pl.read_parquet(directory / "audit" / "rewritten.parquet")
-    spared = _spared(directory)
+    rules = audit_table(directory, "rules").sort("dropped_rows", "hit_rows", descending=True)
+    dropped, rewritten = audit_table(directory, "dropped"), audit_table(directory, "rewritten")
+    spared = audit_table(directory, "spared")
     head = ("rule", "hit rows", "only this", "dropped", "hit turns", "spared rows")
-    if "spared_rows" not in rules.columns:  # an older dataset
-        rules = rules.with_columns(spared_rows=pl.lit(0))
     body = [(f"{row[0]}/{row[1]}", *row[2:]) for row in rules.select(_RULE_COLUMNS).rows()]
     parts = ["\n".join(table([head, *body]))]
     for stage, rule in rules.filter(pl.col("dropped_rows") > 0).select("stage", "rule").rows():
@@ -50,17 +47,17 @@ def story(directory: Path, row_name: str) -> str:
     Raises:
         WrongFolder: it is a different kind of folder.
         UsageError: no row has that name.
+        DataError: the dataset is damaged.
     """
     content = kinds.read_dataset(directory)
-    tables = {
-        name: pl.read_parquet(directory / "audit" / f"{name}.parquet") for name in ("dropped", "kept", "rewritten")
-    }
+    tables = {name: audit_table(directory, name) for name in ("dropped", "kept", "rewritten")}
     dropped, kept_rows = _matching(tables["dropped"], row_name), _with_places(_matching(tables["kept"], row_name))
     parts = [*map(_dropped_story, dropped), *(_kept_story(row, tables["rewritten"]) for row in kept_rows)]
-    spared = _spared(directory)
+    spared = audit_table(directory, "spared")
     parts += [text for row in (*dropped, *kept_rows) if (text := _spared_story(row, spared))]
     keys = dict.fromkeys(row["row_key"] for row in (*dropped, *kept_rows) if row["row_key"])
-    parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
+    with odd_manifest(directory):
+        parts += [text for key in keys if (text := reports_of(content).story(directory, content, key))]
     parts += [text for row in (*dropped, *kept_rows) if (text := _raw_row(row, content))]
     if not parts:
         raise UsageError(f"{directory} has no row {row_name!r}", "give a raw id, a row_key, a prompt_id or FILE:LINE")
@@ -101,12 +98,6 @@ def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame) -> str:
             *(f"  turn {change['turn']}, {change['stage']}/{change['rule']}:\n{_change(change)}" for change in changes),
         ]
     )
-
-
-def _spared(directory: Path) -> pl.DataFrame:
-    """Return the spared hits; a dataset of an older zephyr has none on record."""
-    file = directory / "audit" / "spared.parquet"
-    return pl.read_parquet(file) if file.is_file() else pl.DataFrame(schema=_SPARED)
 
 
 def _spared_story(row: dict[str, Any], spared: pl.DataFrame) -> str:

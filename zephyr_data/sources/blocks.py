@@ -10,14 +10,13 @@ import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import zstandard
 
 from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
-from zephyr_data.sources.files import RawFile
+from zephyr_data.sources.files import AGAIN, RawFile
+from zephyr_data.sources.tables import count_rows
 
 BOM = b"\xef\xbb\xbf"
 BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smaller ones more time for patterns
@@ -211,20 +210,14 @@ class _ZstdDecoder:
 
 
 def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
-    digest, rows = file_digest(file.path), _parquet_rows(file.path)
+    rows = count_rows(file.path, error=SourceError, hint=AGAIN)
+    digest = file_digest(file.path)
     size = file.path.stat().st_size
     for start in range(0, rows, BLOCK_ROWS):
         key = _key(file, f"{digest}\n{start}")
         count = min(BLOCK_ROWS, rows - start)
         yield Block(file, key, start + 1, count, start, count, size * (start + count) // rows)
     yield FileRead(file, size, digest, rows)
-
-
-def _parquet_rows(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except Exception as fault:
-        raise SourceError(f"{path} is not a complete Parquet file: {fault}", "fetch or write it again") from None
 
 
 def take(items: Iterator[Block | FileRead], rows: int) -> Iterator[Block | FileRead]:

@@ -1,14 +1,18 @@
 """What the user names → the raw files behind it."""
 
 import glob
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import hub, paths
-from zephyr_core.errors import EnvironmentLack, Unreachable, UsageError
+from zephyr_core import folder, hub, manifest, paths
+from zephyr_core.errors import DataError, EnvironmentLack, Unreachable, UsageError
 from zephyr_data.errors import SourceError
+from zephyr_data.sources.tables import REBUILD
 
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
+AGAIN = "fetch or write it again"
 RATED = "rated"  # the folder of a dataset of pairs that holds all rows as read
 SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
 INSTEAD = "give local files (`zephyr data … FILE.jsonl`), or try the embedded samples with `--recipe tiny`"
@@ -39,19 +43,33 @@ def is_local(source: str) -> bool:
     return not hub.is_hub_id(source)
 
 
+def place_of(source: str) -> Path:
+    """Return the path that a local source names: the file or folder of that name, else with its `~` expanded.
+
+    Raises:
+        UsageError: it is empty, or there is no such home folder.
+    """
+    if not source.strip():
+        raise UsageError(f"a source is {source!r}", "give a file, a folder, a glob or a Hub id")
+    place = Path(source)
+    return place if place.exists() else paths.expanded(source)
+
+
 def local_files(source: str) -> list[RawFile]:
     """Return the raw files of a file, folder, glob or shipped sample, sorted by name.
 
+    A file or folder that has the name of a glob is that file or folder.
+
     Raises:
         UsageError: nothing is there.
-        SourceError: a file has an unsupported suffix.
+        SourceError: a file has an unsupported suffix, or a name that is not UTF-8.
     """
     where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
-    path = paths.expanded(where)
+    path = place_of(where)
     if path.is_dir():
         files, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
         matches = [inner for inner in files if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
-    elif glob.has_magic(where):
+    elif glob.has_magic(where) and not path.exists():
         matches = [Path(match) for match in glob.iglob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207  absolute patterns
         root = Path(glob.escape(where)).parent
     else:
@@ -64,15 +82,38 @@ def local_files(source: str) -> list[RawFile]:
 
 
 def rated_files(source: str) -> list[RawFile]:
-    """Return the stored rated rows of a dataset directory of pairs.
+    """Return the stored rated rows of a dataset directory of pairs, compared with its manifest.
 
     Raises:
         SourceError: it holds none.
+        DataError: they are damaged.
     """
-    matches = sorted((paths.expanded(source) / RATED).glob("*.parquet"))
-    if not matches:
+    place = place_of(source)
+    recorded = (name for name in manifest.read(place)["files"] if name.startswith(f"{RATED}/"))
+    names = sorted({*recorded, *(f"{RATED}/{path.name}" for path in (place / RATED).glob("*.parquet"))})
+    if not names:
         raise SourceError(f"{source} holds no rated rows", "give raw rated rows, or a dataset that `binarize` made")
-    return [RawFile(source, f"{RATED}/{path.name}", path, "rated") for path in matches]
+    fault = folder.damage(place, names=names)
+    if fault:
+        raise DataError(f"{place} is damaged: {fault}", REBUILD)
+    return [RawFile(source, name, place / name, "rated") for name in names]
+
+
+@contextmanager
+def raw_faults(files: Iterable[RawFile]) -> Iterator[None]:
+    """Turn the system's error about a raw file, which may vanish at any time, into one that says so.
+
+    Raises:
+        SourceError: a raw file cannot be read.
+    """
+    names = {str(file.path) for file in files}
+    try:
+        yield
+    except OSError as fault:
+        if fault.filename is None or str(fault.filename) not in names:
+            raise
+        hint = "restore it and run the command again: finished blocks are kept"
+        raise SourceError(f"{fault.filename} cannot be read: {fault.strerror}", hint) from None
 
 
 def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:
@@ -117,7 +158,14 @@ def _raw_file(source: str, path: Path, root: Path) -> RawFile:
     except PermissionError:
         raise EnvironmentLack(f"{path} cannot be read: permission denied", "grant read permission") from None
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    if not is_utf8(name):
+        raise SourceError(f"{str(path)!r} has a name that is not UTF-8", "rename it")
     return RawFile(source, name, path, kind)
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a name of the file system can be written to the audit."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def sample_folder() -> Path:

@@ -13,14 +13,15 @@ import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
-import pyarrow.parquet as pq
 
 from zephyr_data import schemas
 from zephyr_data.errors import SourceError
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.blocks import BOM, Block
+from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import excerpt, read_object
 from zephyr_data.sources.shapes import RAW, SHAPES, refuse_mixed, to_turns
+from zephyr_data.sources.tables import column_names, read_rows
 
 _TURN = pa.struct([(name, pa.string()) for name in ("role", "content", "from", "value")])
 _ARROW = pa.schema(
@@ -61,7 +62,7 @@ def find_shape(raw: pl.DataFrame) -> str | None:
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
     """Return the raw text of those lines, which are the block's rows; for Parquet, the rows as JSON."""
     if block.file.is_table:
-        rows = pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
+        rows = read_rows(block.file.path, block.offset, block.length, error=SourceError, hint=AGAIN)
         texts = [json.dumps(row, ensure_ascii=False, default=str) for row in rows.iter_rows(named=True)]
         return pl.Series(texts, dtype=pl.String)
     texts = [line.decode("utf-8", "replace") for line in block.read().split(b"\n")]
@@ -197,13 +198,14 @@ def _is_turn(turn: Any) -> bool:
 
 def _read_parquet(block: Block) -> pl.DataFrame:
     path = block.file.path
-    columns = [name for name in pq.read_schema(path).names if name in RAW]
+    names = column_names(path, error=SourceError, hint=AGAIN)
+    columns = [name for name in names if name in RAW]
     if not set(columns) & set(SHAPES):
         raise SourceError(
-            f"{path} has no dialogue column; found {', '.join(pq.read_schema(path).names)}",
+            f"{path} has no dialogue column; found {', '.join(names)}",
             f"a dialogue is read from {', '.join(SHAPES)}",
         )
-    frame = pl.scan_parquet(path).select(columns).slice(block.offset, block.length).collect()
+    frame = read_rows(path, block.offset, block.length, columns, error=SourceError, hint=AGAIN)
     try:
         typed = frame.select(_as_raw(frame, name) for name in RAW)
     except pl.exceptions.PolarsError as fault:

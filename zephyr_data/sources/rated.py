@@ -18,9 +18,11 @@ import pyarrow.json
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import excerpt
 from zephyr_data.sources.rated_columns import USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
+from zephyr_data.sources.tables import read_rows
 
 FEW = 64  # lines that are read one by one when Arrow rejects them together
 DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
@@ -40,7 +42,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
         SourceError: the file begins with a row that has no prompt or no answers.
     """
     if block.file.kind == "rated":
-        return with_unfilled(_stored(block).select(_READ)), "rated"
+        return with_unfilled(_stored(block, _READ)), "rated"
     parts = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
     table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
     shape = _one_shape(block, table)
@@ -180,8 +182,5 @@ def _refuse_foreign(block: Block) -> None:
     )
 
 
-def _stored(block: Block) -> pl.DataFrame:
-    try:
-        return pl.scan_parquet(block.file.path).slice(block.offset, block.length).collect()
-    except pl.exceptions.PolarsError as fault:
-        raise SourceError(f"{block.file.path} cannot be read: {fault}", "fetch or write it again") from None
+def _stored(block: Block, columns: list[str] | None = None) -> pl.DataFrame:
+    return read_rows(block.file.path, block.offset, block.length, columns, error=SourceError, hint=AGAIN)

@@ -8,10 +8,13 @@ import polars as pl
 
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
+from zephyr_core.reading import table_faults
 from zephyr_core.template import ROLES
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import SHOWN
+from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.duplicates import text_keys
 from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
@@ -107,10 +110,8 @@ def read_prompts(path: Path) -> list[str]:
     Raises:
         SourceError: the file cannot be read, or no row has such a column.
     """
-    try:
+    with table_faults(path, error=SourceError):
         rows = _rows(path)
-    except (ValueError, pl.exceptions.PolarsError) as fault:
-        raise SourceError(f"{path} cannot be read as benchmark prompts: {fault}") from None
     prompts: list[str] = []
     for number, row in enumerate(rows, start=1):
         texts = [text for text in _texts(row) if text.strip()]
@@ -129,9 +130,10 @@ def read_prompts(path: Path) -> list[str]:
 def _rows(path: Path) -> list[Any]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return pl.read_parquet(path).to_dicts()
+        return read_table(path, error=SourceError, hint=AGAIN).to_dicts()
     if suffix == ".csv":
-        return pl.read_csv(path, infer_schema=False).to_dicts()
+        with path.open("rb") as stream:  # of a path polars makes a glob
+            return pl.read_csv(stream, infer_schema=False).to_dicts()
     text = path.read_text(encoding="utf-8-sig")
     if suffix == ".json":
         rows = orjson.loads(text)

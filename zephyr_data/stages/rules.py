@@ -5,18 +5,20 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
 from zephyr_core import paths
-from zephyr_core.errors import OptionError
+from zephyr_core.errors import OptionError, first_line
 from zephyr_core.manifest import file_digest
-from zephyr_core.reading import parsed
+from zephyr_core.reading import checked
+from zephyr_core.shape import misfit
 from zephyr_data.errors import RuleError
 from zephyr_data.stages.patterns import of_any, of_plain
 from zephyr_data.stages.plain import plain
 
+_TABLES = "a rule file has lang, [words], [gate], [pasted], [[drop]], [[cut]], [[unless]]"
 _TEXT = ("id", "pattern", "why", "source")
 _LISTS = ("unless", "hits", "misses")
 _KNOWN = {*_TEXT, *_LISTS, "role", "turn", "family", "gate", "lang"}
@@ -24,6 +26,26 @@ _OF_EXEMPTIONS = {"id", "pattern", "why", "hits", "misses", "gate", "reads", "un
 READS = ("request", "requests", "exchange", "exchanges", "turn")
 OWN_PATTERN = "{{rule}}"  # an exemption's pattern that stands for that of the rule which hit
 _PIECE = re.compile(r"\{\{(\w+)\}\}")
+
+
+class _Entry(TypedDict, total=False):
+    """The keys of a rule or exemption whose types are checked for the whole file; `_check_entry` looks for the rest."""
+
+    unless: list[str]
+    hits: list[str]
+    misses: list[str]
+    family: str
+    gate: str
+
+
+class _RuleFile(TypedDict, total=False):
+    lang: str
+    words: dict[str, str]
+    gate: dict[str, object]
+    pasted: dict[str, object]
+    drop: list[_Entry]
+    cut: list[_Entry]
+    unless: list[_Entry]
 
 
 @dataclass(frozen=True)
@@ -120,10 +142,7 @@ def load(names: Iterable[str]) -> Ruleset:
                 rule = _rule({"lang": lang, **entry}, action, path)
                 rules[rule.id] = rule
         if content:
-            raise RuleError(
-                f"{path}: unknown table {sorted(content)[0]!r}",
-                "a rule file has lang, [words], [gate], [pasted], [[drop]], [[cut]], [[unless]]",
-            )
+            raise RuleError(f"{path}: unknown table {sorted(content)[0]!r}", _TABLES)
     gate = _any(gates) if None not in gates else None
     ruleset = Ruleset(tuple(rules.values()), tuple(exemptions.values()), digests, gate, _any(pasted), words)
     _check_references(ruleset)
@@ -162,14 +181,17 @@ def _plain(texts: Iterable[str]) -> pl.Series:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = parsed(path, tomllib.loads)
-        return content
-    except FileNotFoundError:
+    if not path.exists():
         shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
-        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml") from None
-    except ValueError as fault:
-        raise RuleError(f"{path} is not valid TOML: {fault}") from None
+        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml")
+    content: dict[str, Any] = checked(path, tomllib.loads, form="TOML", error=RuleError)
+    try:
+        fault = misfit(content, _RuleFile)
+    except ValueError as too_long:  # an integer of more digits than Python prints
+        fault = first_line(too_long)
+    if fault:
+        raise RuleError(f"{path}: {fault}", _TABLES)
+    return content
 
 
 def _gate(entry: dict[str, Any], name: str, path: Path) -> str | None:
@@ -244,8 +266,9 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[st
             unknown
         )
         raise RuleError(f"{where}: {' and '.join(faults)}", f"a rule has {', '.join(sorted(names))}")
-    if entry["pattern"] != OWN_PATTERN:
-        _check_pattern(entry["pattern"], where)
+    for pattern in (entry[name] for name in ("pattern", "gate") if name in entry):
+        if pattern != OWN_PATTERN:
+            _check_pattern(pattern, where)
     return where
 
 

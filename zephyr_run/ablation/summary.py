@@ -66,7 +66,8 @@ def _epochs(run: Path) -> list[dict[str, float]]:
     tests = {round(row["epoch"]): row for row in _rows(run, "test") if abs(row["epoch"] - round(row["epoch"])) < 1e-6}
     epochs = []
     for number in range(1, len(list((run / "margins").glob("epoch-*.parquet"))) + 1):
-        margins = pq.read_table(run / "margins" / f"epoch-{number}.parquet")["margin"].to_pylist()
+        with (run / "margins" / f"epoch-{number}.parquet").open("rb") as stream:
+            margins = pq.read_table(stream, columns=["margin"])["margin"].to_pylist()
         test = tests.get(number, {})
         epochs.append(
             {

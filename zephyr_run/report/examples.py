@@ -65,7 +65,7 @@ def _rows(file: Path, most: int) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     rest = most
-    with pq.ParquetFile(file) as table:
+    with file.open("rb") as stream, pq.ParquetFile(stream) as table:  # a path would be read as a URI
         for batch in table.iter_batches(batch_size=min(most, 1024)):
             yield from batch.slice(0, rest).to_pylist()
             rest -= batch.num_rows

@@ -1,6 +1,5 @@
 """How large a model is: from its files' headers, its config, or the recipe's sizes; no weights are read."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import cached_model, local_model, sizes_of
+from zephyr_train.models import CONFIG, SIZES, cached_model, checked_config, local_model, size_in, sizes_of
 from zephyr_train.options import NEW, StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -41,6 +40,7 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
 
     Raises:
         ModelUnreachable: the sizes cannot be found here.
+        DataError: config or weight files are damaged.
     """
     name = str(model) if model is not None else student.source
     if name == NEW:
@@ -62,8 +62,7 @@ def _of_options(student: StudentOptions) -> Shape:
 
 
 def _of_folder(folder: Path) -> Shape:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
+    config = checked_config(folder)
     tensors = safetensor_headers.shapes(folder)
     if not tensors:
         if config.get("model_type") not in KNOWN_TYPES:
@@ -71,7 +70,9 @@ def _of_folder(folder: Path) -> Shape:
                 f"{folder} has no safetensors files, and its type {config.get('model_type')!r} is not one we can count",
                 "save its weights as safetensors",
             )
+        _check_sizes(config, folder / CONFIG)
         return _of_config(config, f"config of {folder}")
+    layers, hidden, vocabulary = (size_in(config, name, folder / CONFIG) for name in SIZES)
     projections = {
         match.group(1): (sides[0], sides[1])
         for name, sides in tensors.items()
@@ -79,12 +80,20 @@ def _of_folder(folder: Path) -> Shape:
     }
     return Shape(
         sum(math.prod(sides) for sides in tensors.values()),
-        config["num_hidden_layers"],
-        config["hidden_size"],
-        config["vocab_size"],
+        layers,
+        hidden,
+        vocabulary,
         f"weight files of {folder}",
         projections,
     )
+
+
+def _check_sizes(config: Mapping[str, Any], file: Path) -> None:
+    for name in (*SIZES, "intermediate_size", "num_attention_heads"):
+        size_in(config, name, file)
+    for name in ("head_dim", "num_key_value_heads"):
+        if config.get(name) is not None:
+            size_in(config, name, file)
 
 
 def _of_config(config: Mapping[str, Any], source: str) -> Shape:

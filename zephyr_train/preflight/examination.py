@@ -35,6 +35,7 @@ class Examination:
     source: Source | None = None
     rows: int | None = None  # of the train split
     model: Model | None = None
+    has_sound_files: bool = True  # the model, as far as its tokenizer depends on them; if not, that is not loaded
     chat: "Chat | None" = None
     plan: Plan | None = None
 

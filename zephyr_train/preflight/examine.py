@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from zephyr_core.errors import DataError, OptionError, Unreachable, UsageError, WrongFolder
 from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_core.hub import is_hub_id
-from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import STUDENT, config_of
+from zephyr_train.errors import ModelUnreachable, RowsUnfit
+from zephyr_train.models import BROKEN, STUDENT, config_faults, config_of, weight_faults
 from zephyr_train.options import NEW, DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.model_shape import Shape, shape_of
@@ -20,6 +20,7 @@ from zephyr_train.preflight.output_folder import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import settings
 from zephyr_train.request import TrainRequest
+from zephyr_train.training.weights import damage_faults
 
 if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
@@ -36,6 +37,7 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     examination.faults += unusable
     _examine_machine(examination)
     _find_inputs(examination)
+    _examine_model(examination)
     _choose_layout(examination)
     statistics = examine_rows(examination)
     _make_plan(examination, statistics)
@@ -76,8 +78,19 @@ def _find_inputs(examination: Examination) -> None:
     with _input_faults(examination, request.options.data):
         examination.source = find_rows(request)
     model = request.options.model or (request.student.source if request.step == "sft" else None)
-    with _input_faults(examination, model):
+    with _input_faults(examination, model, broken=BROKEN):
         examination.model = find_model(request, examination.source, dry=examination.dry)
+
+
+def _examine_model(examination: Examination) -> None:
+    """Check the model's files before anything loads them: damage, code of others, other formats."""
+    folder = examination.model.folder if examination.model else None
+    if folder is None:
+        return
+    dry = examination.dry
+    of_configs, damage = [*config_faults(folder)], [*damage_faults(folder, dry=dry)]
+    examination.has_sound_files = not (of_configs or damage)
+    examination.add(*(damage or [*of_configs, *weight_faults(folder, needed=not dry)]))
 
 
 def _choose_layout(examination: Examination) -> None:
@@ -101,8 +114,11 @@ def _choose_layout(examination: Examination) -> None:
 
 
 @contextmanager
-def _input_faults(examination: Examination, name: str | None) -> Iterator[None]:
-    """Turn a missing input into a fault, or into a note if a dry run does not need it: unnamed, or on the Hub."""
+def _input_faults(examination: Examination, name: str | None, broken: str | None = None) -> Iterator[None]:
+    """Turn a missing input into a fault, or into a note if a dry run does not need it: unnamed, or on the Hub.
+
+    `broken` names the fault of damaged files; None: that of rows.
+    """
     try:
         yield
     except Unreachable as fault:
@@ -111,7 +127,8 @@ def _input_faults(examination: Examination, name: str | None) -> Iterator[None]:
         else:
             examination.add(Lack("missing-input", str(fault), fault.hint or ""))
     except DataError as fault:
-        examination.add(rows_fault(fault))
+        is_of_rows = broken is None or isinstance(fault, RowsUnfit)
+        examination.add(rows_fault(fault) if is_of_rows else Fault(str(broken), str(fault), fault.hint or ""))
     except WrongFolder as fault:
         examination.add(OptionFault("wrong-folder", str(fault), fault.hint or ""))
     except UsageError as fault:
@@ -153,12 +170,17 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
 def _shape(examination: Examination) -> Shape | None:
     """Return the model's sizes; if it is not here, use those of the recipe's student and add a note."""
     options, student, model = examination.request.options, examination.request.student, examination.model
+    if any(fault.name == BROKEN for fault in examination.faults):
+        return None
     folder = model.folder if model else None
     try:
         return shape_of(folder or options.model, student)
+    except DataError as fault:
+        examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
+        return None
     except (ModelUnreachable, WrongFolder) as fault:
         if folder is not None and model is not None and model.commit is None:
-            examination.add(Fault("broken-model", str(fault), fault.hint or ""))
+            examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
             return None
         examination.notes.append(f"the plan assumes the sizes of the recipe's student: {fault}")
         return shape_of(NEW, student)

@@ -7,7 +7,7 @@ from zephyr_core.errors import ZephyrError, first_line
 from zephyr_core.faults import Fault
 from zephyr_core.reading import json_file
 from zephyr_train.errors import UNFIT, RowsUnfit
-from zephyr_train.models import config_of
+from zephyr_train.models import LOAD, config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
@@ -66,20 +66,46 @@ def _chat(examination: Examination) -> "Chat | None":
     if folder is None:
         examination.notes.append("the tokenizer is not here: tokens, template and lengths are not checked")
         return None
+    if not examination.has_sound_files:
+        return None
     try:
         tokenizer = tokenizer_of(folder)
+        template = examination.request.options.template
+        unfit = chat_fault(tokenizer, template)
+        chat = None if unfit else Chat(tokenizer, template)
     except ImportError as fault:
         examination.lacking(machine.import_fault(fault))
         return None
-    except Exception as fault:  # whatever transformers raises for a damaged file
+    except BaseException as fault:  # whatever transformers raises for a damaged file; tokenizers panics, in Rust
+        if not isinstance(fault, Exception) and type(fault).__module__ != "pyo3_runtime":
+            raise
         message = f"{folder} has no tokenizer that can be loaded: {first_line(fault)}"
         examination.add(Fault("no-tokenizer", message, "copy the tokenizer's files next to the weights"))
         return None
-    unfit = chat_fault(tokenizer, examination.request.options.template)
+    unfit = unfit or (_template_fault(chat, folder) if chat is not None else None)
     if unfit is not None:
         examination.add(unfit)
         return None
-    return Chat(tokenizer, examination.request.options.template)
+    return chat
+
+
+def _template_fault(chat: "Chat", folder: Path) -> Fault | None:
+    """Return why a model's template cannot be used for any dialogue; one that refuses a row is reported with the row.
+
+    Such a template nests or calls itself too deeply for Python, or fails in an operation.
+    """
+    from jinja2 import TemplateError
+
+    dialogue = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    try:
+        chat.render(dialogue[:1], generation=True)
+        chat.render(dialogue, generation=False)
+    except (TemplateError, ValueError):
+        return None
+    except (Exception, MemoryError) as fault:
+        message = f"the chat template of {folder} fails: {type(fault).__name__}: {first_line(fault)}"
+        return Fault("template-refuses", message, 'write `template = "zephyr"` under [sft] and [dpo] of the recipe')
+    return None
 
 
 def tokenizer_of(folder: Path) -> Any:
@@ -92,10 +118,10 @@ def tokenizer_of(folder: Path) -> Any:
     if _has_plain_tokenizer(folder):
         from transformers import PreTrainedTokenizerFast
 
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        return PreTrainedTokenizerFast.from_pretrained(folder, **LOAD)
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, **LOAD)
 
 
 def _has_plain_tokenizer(folder: Path) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zephyr_core import kinds, manifest
 from zephyr_core.console import one_line
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.job import Job
 from zephyr_train.models import local_model
+from zephyr_train.results import sources
 
 if TYPE_CHECKING:
     from zephyr_train.training.held_out import HeldOut
@@ -28,6 +28,7 @@ def report(
     Raises:
         WrongFolder: a zephyr folder is not a model, or not a dDPO run.
         ModelUnreachable: a model or the run is missing, or the run has no held-out pairs.
+        RowsUnfit: the run's record or its token rows are damaged.
     """
     from zephyr_train.training.held_out import look_at
 
@@ -84,12 +85,13 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def _tokens(run: Path) -> Path:
+    sources.check_run(run)
     kinds.refuse(run, kinds.DPO_RUN)
     if not manifest.is_whole(run):
         raise ModelUnreachable(
             f"{run} is not a finished run", "give a run directory of `zephyr train dpo` with --pairs"
         )
-    tokens = Path(Job.read(run).tokens)
+    tokens = sources.token_rows(run)
     if not (tokens / "test.arrow").is_file():
         raise ModelUnreachable(f"{tokens} has no held-out rows", "train on a dataset with a test split")
     return tokens

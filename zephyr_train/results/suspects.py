@@ -6,6 +6,7 @@ similar pairs contradicts a wrong label, until the model memorises that label.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from pathlib import Path
 from zephyr_core import kinds
 from zephyr_core.console import one_line
 from zephyr_core.errors import OptionError
+from zephyr_core.reading import table_faults
 from zephyr_train.errors import RowsUnfit
-from zephyr_train.job import Job
+from zephyr_train.job import AGAIN
+from zephyr_train.results import sources
 
 SHOWN = 160  # characters shown of a text
+_EPOCH = re.compile(r"epoch-(\d+)\.parquet")
 Texts = Callable[[str], Mapping[str, str] | None]  # key → prompt, chosen, rejected; None for an unknown key
 
 
@@ -41,7 +45,7 @@ def suspects(run: Path, top: int) -> list[Suspect]:
 
     Raises:
         WrongFolder: the run is a zephyr folder, but not a dDPO run.
-        RowsUnfit: the run kept no margins, or one that is not a number.
+        RowsUnfit: the run kept no margins, or one that is not a number; or what it kept is damaged.
         OptionError: `top` is below 1.
     """
     return _ranked(_margins(run))[: _at_least_one(top)]
@@ -89,16 +93,20 @@ def _margins(run: Path) -> dict[tuple[str, str], tuple[float | None, ...]]:
     """Return the margins of each (key, prompt_id), by epoch."""
     import pyarrow.parquet as pq
 
-    files = sorted((run / "margins").glob("epoch-*.parquet"), key=lambda file: int(file.stem.removeprefix("epoch-")))
+    epochs = {file: _EPOCH.fullmatch(file.name) for file in (run / "margins").glob("epoch-*.parquet")}
+    numbers = {file: int(number[1]) for file, number in epochs.items() if number}
+    files = sorted(numbers, key=lambda file: numbers[file])
+    sources.check_run(run, (file.relative_to(run).as_posix() for file in files), below="margins")
     if not files:
         kinds.refuse(run, kinds.DPO_RUN)
         raise RowsUnfit(f"{run} kept no margins", "give a run directory of `zephyr train dpo` with an epoch done")
     rows: dict[tuple[str, str], list[float | None]] = {}
     for epoch, file in enumerate(files):
-        columns = pq.read_table(file, columns=["key", "prompt_id", "margin"]).to_pydict()
+        with table_faults(file, error=RowsUnfit, hint=AGAIN):
+            columns = pq.read_table(file).select(["key", "prompt_id", "margin"]).to_pydict()
         for key, prompt_id, margin in zip(*columns.values(), strict=True):
-            if margin is None or not math.isfinite(margin):
-                raise RowsUnfit(f"{file}: the margin of {key} is {margin}", "train it again with --fresh")
+            if not isinstance(margin, float) or not math.isfinite(margin):
+                raise RowsUnfit(f"{file}: the margin of {key} is {margin}", AGAIN)
             rows.setdefault((key, prompt_id), [None] * len(files))[epoch] = margin
     return {name: tuple(margins) for name, margins in rows.items()}
 
@@ -117,7 +125,7 @@ def _ranked(rows: Mapping[tuple[str, str], tuple[float | None, ...]]) -> list[Su
 
 def trained_texts(run: Path, keys: set[str]) -> Texts:
     """Return the texts of those keys, decoded from the run's token rows; none if the token rows are gone."""
-    folder = Path(Job.read(run).tokens) if (run / kinds.JOB).is_file() else run
+    folder = sources.token_rows(run) if (run / kinds.JOB).is_file() else run
     rows, tokenizer = folder / "train.arrow", folder / "tokenizer.json"
     if not (rows.is_file() and tokenizer.is_file()):
         return lambda key: None
@@ -126,8 +134,8 @@ def trained_texts(run: Path, keys: set[str]) -> Texts:
 
     spell = Tokenizer.from_file(str(tokenizer)).decode
     texts: dict[str, Mapping[str, str]] = {}
-    with pa.memory_map(str(rows)) as source:
-        for batch in pa.ipc.open_stream(source):
+    with table_faults(rows, error=RowsUnfit), pa.memory_map(str(rows)) as stream:
+        for batch in pa.ipc.open_stream(stream):
             names = batch.column("key").to_pylist()
             for at in (at for at, name in enumerate(names) if name in keys):
                 texts[names[at]] = {

@@ -7,10 +7,11 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zephyr_core.errors import first_line
+from zephyr_core.errors import ZephyrError, first_line
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.rows.messages import ChunkOrigin
 
@@ -61,7 +62,30 @@ def chunks(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOri
     Raises:
         RowsUnfit: the file is cut short or damaged; the message names it and the row.
     """
-    return _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
+    parts = _parquet(path, columns) if path.name.endswith(".parquet") else _json(path, columns)
+    row = 0
+    while True:
+        with row_faults(path, row):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+        row = part[1].rows[-1]
+
+
+@contextmanager
+def row_faults(path: Path, row: int) -> Iterator[None]:
+    """Turn whatever a library says about a damaged or odd file into one error, with the last row that could be read.
+
+    Raises:
+        RowsUnfit: the message names the file and the row.
+    """
+    try:
+        yield
+    except (ZephyrError, MemoryError, ImportError):
+        raise
+    except Exception as fault:
+        raise RowsUnfit(f"{path} cannot be read past row {row}: {first_line(fault)}", HINT) from None
 
 
 def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOrigin]]:
@@ -69,16 +93,14 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkO
     import pyarrow.parquet as pq
 
     row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = tuple(file.schema_arrow.names)
-            selection = [name for name in columns if name in names]
-            for batch in file.iter_batches(CHUNK_ROWS, columns=selection):
-                numbers = range(row + 1, row + batch.num_rows + 1)
+    with pq.ParquetFile(path) as file:
+        names = tuple(file.schema_arrow.names)
+        selection = [name for name in columns if name in names]
+        for batch in file.iter_batches(CHUNK_ROWS, columns=selection):
+            numbers = range(row + 1, row + batch.num_rows + 1)
+            if numbers:
                 yield pa.Table.from_batches([batch]), ChunkOrigin(path.name, numbers, names)
-                row += batch.num_rows
-    except (OSError, pa.ArrowException) as fault:
-        raise RowsUnfit(f"{path} cannot be read past row {row}: {first_line(fault)}", HINT) from None
+            row += batch.num_rows
 
 
 def _json(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ChunkOrigin]]:
@@ -122,31 +144,29 @@ def _parse(text: bytes, where: str) -> Any:
             return json.loads(text)  # accepts NaN, which tables of scores contain
         except ValueError as fault:
             raise RowsUnfit(f"{where} is not JSON: {first_line(fault)}", HINT) from None
+        except RecursionError:
+            raise RowsUnfit(f"{where} is nested too deeply", HINT) from None
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str], origin: ChunkOrigin) -> Any:
     import pyarrow as pa
+
+    misfits = (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError)
+
+    def is_odd(values: list[Any]) -> bool:
+        try:
+            pa.array(values)
+        except misfits:
+            return True
+        return False
 
     arrays = {}
     for name in columns:
         values = [row.get(name) for row in rows]
         try:
             arrays[name] = pa.array(values)
-        except (pa.ArrowException, ValueError, OverflowError):
-            where = origin.row(_first_odd(values))
-            raise RowsUnfit(f"{where}: column {name!r} has a different type from the rows before it", HINT) from None
+        except misfits:
+            first = bisect.bisect_left(range(len(values)), True, key=lambda index: is_odd(values[: index + 1]))
+            message = f"{origin.row(first)}: column {name!r} has a different type from the rows before it"
+            raise RowsUnfit(message, HINT) from None
     return pa.table(arrays)
-
-
-def _first_odd(values: list[Any]) -> int:
-    """Return the index of the first value that does not fit those before it."""
-    import pyarrow as pa
-
-    def fits(number: int) -> bool:
-        try:
-            pa.array(values[:number])
-        except (pa.ArrowException, ValueError, OverflowError):
-            return False
-        return True
-
-    return bisect.bisect_left(range(len(values)), True, key=lambda index: not fits(index + 1))

@@ -10,11 +10,11 @@ The Arrow files are streams that `datasets.Dataset.from_file` maps into memory.
 """
 
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from zephyr_core import manifest, this_code
 from zephyr_core.console import say
+from zephyr_core.errors import DataError
 from zephyr_core.faults import Fault
 from zephyr_core.folder import build_once, damage
 from zephyr_core.keys import json_key
@@ -81,8 +81,18 @@ def token_set(source: Source, chat: Chat, limits: Limits, folder: Path) -> Token
         dropped = {"dropped_when_read": dict(source.dropped)}
         manifest.write(place, {**record, "splits": splits, **dropped, "faults": faults, "versions": versions})
 
-    path = build_once(folder / f"tokens-{digest[:16]}", build, damaged=partial(damage, digest=digest))
+    path = build_once(folder / f"tokens-{digest[:16]}", build, damaged=lambda place: _damage(place, digest))
     return TokenSet(path, digest, manifest.read_as(path, TokensManifest))
+
+
+def _damage(folder: Path, digest: str) -> str | None:
+    what = damage(folder, digest=digest)
+    if what is None:
+        try:
+            manifest.read_as(folder, TokensManifest)
+        except DataError:
+            what = f"{manifest.NAME} is damaged"
+    return what
 
 
 def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:

@@ -94,20 +94,20 @@ def _spans(text: str | None, heads: list[str | None], ends: list[str | None], eo
 
 def _texts(chat: Chat, dialogues: Sequence[Sequence[Message]], *, generation: bool) -> list[str | None]:
     """Return the text of each dialogue, None for one that the template refuses."""
-    from jinja2 import TemplateError
-
     try:
         return [*chat.render_all(dialogues, generation=generation)]
-    except (TemplateError, ValueError):  # rare: find out which
+    except MemoryError:
+        raise
+    except Exception:  # whatever a foreign template does to these rows; rare: find out which
         return [_text(chat, dialogue, generation=generation) for dialogue in dialogues]
 
 
 def _text(chat: Chat, dialogue: Sequence[Message], *, generation: bool) -> str | None:
-    from jinja2 import TemplateError
-
     try:
         return chat.render(dialogue, generation=generation)
-    except (TemplateError, ValueError):
+    except MemoryError:
+        raise
+    except Exception:
         return None
 
 

@@ -41,15 +41,19 @@ def look_at(model_folder: Path, tokens: Path, *, answers: int, new_tokens: int) 
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    from zephyr_train.models import LOAD, LOAD_WEIGHTS
     from zephyr_train.pairs.layout import PADDED
     from zephyr_train.pairs.scoring import frozen_scorer, pair_logps
+    from zephyr_train.training.weights import require_loadable
 
     logging.disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # small models on shared cores: threads only wait for each other
-    tokenizer = AutoTokenizer.from_pretrained(tokens)
+    require_loadable(model_folder)
+    tokenizer = AutoTokenizer.from_pretrained(tokens, **LOAD)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = frozen_scorer(AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).to(device))
+    loaded = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, **LOAD_WEIGHTS)
+    model = frozen_scorer(loaded.to(device))
     rows = Dataset.from_file(str(tokens / "test.arrow")).to_list()
     scored = [
         pair_logps(model, rows[start : start + BATCH], tokenizer.pad_token_id, PADDED)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from zephyr_core.metrics import is_row
 from zephyr_core.reading import json_lines
 from zephyr_core.records import MetricsRow
 
@@ -37,9 +38,9 @@ def row_of(logs: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def read(folder: Path) -> list[MetricsRow]:
-    """Return the rows of a run; a last line still being written is left out."""
+    """Return the rows of a run; a last line still being written is left out, and so is what is not a row."""
     rows, _ = json_lines(folder / NAME)
-    return cast(list[MetricsRow], rows)
+    return cast(list[MetricsRow], [row for row in rows if is_row(row)])
 
 
 class Writer:

@@ -14,6 +14,7 @@ from zephyr_core import manifest
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
+from zephyr_train.models import LOAD_WEIGHTS
 from zephyr_train.training.arguments import DTYPES
 
 NAME = "probe.json"
@@ -63,7 +64,7 @@ def verify(folder: Path) -> dict[str, float]:
     require_whole(folder / "weights")
     device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
     model = AutoModelForCausalLM.from_pretrained(
-        folder / "weights", dtype="auto", attn_implementation=job.options.attention
+        folder / "weights", dtype="auto", attn_implementation=job.options.attention, **LOAD_WEIGHTS
     )
     model.to(device).eval()
     probe = json.loads((folder / NAME).read_text())
@@ -86,7 +87,7 @@ def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype), **LOAD_WEIGHTS)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     merged.save_pretrained(out)
 

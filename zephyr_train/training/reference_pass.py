@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from zephyr_core import sealed
 from zephyr_train.job import Job
+from zephyr_train.models import LOAD, LOAD_WEIGHTS
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
 
@@ -25,7 +27,7 @@ def score(job: Job) -> None:
     if not todo:
         return
     model, device = _frozen(job)
-    pad = AutoTokenizer.from_pretrained(job.tokens).pad_token_id
+    pad = AutoTokenizer.from_pretrained(job.tokens, **LOAD).pad_token_id
     sets = {split: Dataset.from_file(str(Path(job.tokens) / f"{split}.arrow")) for split in rows}
     for split, start, stop in todo:
         part = sets[split][start:stop]
@@ -39,7 +41,7 @@ def score(job: Job) -> None:
         file = part_file(job.folder, (split, start, stop))
         temporary = file.with_name(f"{file.name}.{rank}.tmp")
         pq.write_table(table, temporary)
-        temporary.replace(file)
+        sealed.seal(temporary, file)
 
 
 def _frozen(job: Job) -> tuple[Any, torch.device]:
@@ -54,6 +56,7 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
         dtype=getattr(torch, DTYPES[job.numerics]),
         attn_implementation=job.options.attention,
         device_map=None if job.cpu else {"": device},  # straight to the GPU, not through every rank's host memory
+        **LOAD_WEIGHTS,
     )
     return frozen_scorer(model.to(device)), device
 

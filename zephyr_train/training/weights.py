@@ -1,12 +1,25 @@
-"""Weight files on disk: their digests, and whether they are whole. Torch is imported only to compare shapes."""
+"""Weight files on disk: their digests, and whether they are whole. Torch is imported only to compare shapes.
 
+The manifest of one of our runs or students says what its model's files must be: `damage_faults`, `model_digest`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 
-from zephyr_core import manifest
+from zephyr_core import kinds, manifest
+from zephyr_core.errors import DataError
+from zephyr_core.faults import Fault
+from zephyr_core.folder import FileFault, file_faults
 from zephyr_core.keys import json_key
+from zephyr_core.reading import json_file, parsed
+from zephyr_core.records import FileEntry
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
-from zephyr_train.safetensor_headers import shapes, weight_files
+from zephyr_train.models import BROKEN, CONFIG, LOAD, config_faults, weight_faults
+from zephyr_train.options import OF_STEP
+from zephyr_train.safetensor_headers import INDEX, WEIGHTS, shapes, weight_files
 
+MOST = 5  # damaged files that are listed
 SAVE_AGAIN = "run the command again: it saves the model again"
 
 
@@ -15,10 +28,11 @@ def model_files(model: Path) -> list[Path]:
 
     Raises:
         ModelUnreachable: there are none, or one that the index names is missing.
+        DataError: the index is damaged.
     """
     files = weight_files(model)
     if not files:
-        raise ModelUnreachable(f"{model} has no *.safetensors file", "give a model folder with --model")
+        raise ModelUnreachable(f"{model} has no {WEIGHTS}", "give a model folder with --model")
     return files
 
 
@@ -26,10 +40,14 @@ def model_digest(model: Path) -> str:
     """Return the hex sha256 that identifies a model's weights, over the sha256 of each weight file and of its config.
 
     It covers files rather than tensors in memory, which ZeRO-3 leaves empty.
+
+    Raises:
+        ModelUnreachable: there are no weights.
+        DataError: it is a model of ours, and a file is not the one that its manifest names.
     """
-    names = {path.name: manifest.file_digest(path) for path in model_files(model)}
-    names["config.json"] = manifest.file_digest(model / "config.json")
-    return json_key(names)
+    digests = {path.name: manifest.file_digest(path) for path in (*model_files(model), model / CONFIG)}
+    _require_recorded(model, digests)
+    return json_key(digests)
 
 
 def require_whole(model: Path) -> int:
@@ -42,12 +60,13 @@ def require_whole(model: Path) -> int:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        expected_model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+        config = AutoConfig.from_pretrained(model, **LOAD)
+        expected_model = AutoModelForCausalLM.from_config(config, **LOAD)
     expected = {name: list(tensor.shape) for name, tensor in expected_model.state_dict().items()}
     tied = set(expected_model._tied_weights_keys or []) if expected_model.config.tie_word_embeddings else set()
     try:
         saved = shapes(model)
-    except ModelUnreachable as fault:
+    except (ModelUnreachable, DataError) as fault:
         raise InvariantBroken(str(fault), SAVE_AGAIN) from None
     faults = [f"{name} is missing" for name in expected if name not in saved and name not in tied]
     faults += [f"{name} is not of this model" for name in saved if name not in expected]
@@ -63,3 +82,100 @@ def require_whole(model: Path) -> int:
             SAVE_AGAIN,
         )
     return len(saved)
+
+
+# ---- a model of ours, and its manifest ----------------------------------------------------------
+
+
+def require_loadable(model: Path) -> None:
+    """Refuse a model folder that is damaged, names code, or has no safetensors files.
+
+    Raises:
+        ModelUnreachable: a weight file is missing.
+        DataError: the first of its faults.
+    """
+    for faults in (damage_faults(model), config_faults(model), weight_faults(model, needed=True)):
+        for fault in faults:
+            raise DataError(str(fault), fault.hint)
+    weight_files(model)
+
+
+def manifest_of(folder: Path) -> tuple[Path, str] | None:
+    """Return the folder whose manifest names a model's files, and what their names begin with; None if it is foreign.
+
+    A run's model is in RUN/model, and the manifest in RUN; a student has its own.
+    """
+    if folder.name == "model" and (folder.parent / kinds.JOB).is_file():
+        return folder.parent, "model/"
+    try:
+        content = parsed(folder / manifest.NAME)
+    except OSError:
+        return None
+    except ValueError:
+        return folder, ""
+    is_ours = isinstance(content, dict) and ("self_digest" in content or content.get("kind") == "student")
+    return (folder, "") if is_ours else None
+
+
+def damage_faults(folder: Path, *, dry: bool = True) -> Iterator[Fault]:
+    """Yield the files of a model of ours that do not match its manifest.
+
+    Args:
+        folder: of the model.
+        dry: trust a file that has the recorded size and time of change. If False, every sha256 is compared, except
+            those of the weights, which `model_digest` compares, so that they are read once.
+    """
+    place = manifest_of(folder)
+    if place is None:
+        return
+    where, prefix = place
+    try:
+        recorded: dict[str, FileEntry] = manifest.read(where)["files"]
+    except DataError as fault:
+        yield Fault(BROKEN, str(fault), _repair(where))
+        return
+    loaded = {prefix + name for name in (WEIGHTS, INDEX, CONFIG) if (folder / name).is_file()}
+    names = sorted(loaded | {name for name in recorded if name.startswith(prefix)})
+    heavy = [name for name in names if name.endswith(".safetensors") and not dry]
+    rest = [name for name in names if name not in heavy]
+    faults = chain(_sizes(where, recorded, heavy), file_faults(where, recorded, hashed=not dry, names=rest))
+    for name, what in islice(faults, MOST):
+        yield Fault(BROKEN, f"{where / name} {what}: {where / manifest.NAME} says otherwise", _repair(where))
+
+
+def _sizes(where: Path, recorded: Mapping[str, FileEntry], names: Iterable[str]) -> Iterator[FileFault]:
+    """Yield the files that are missing or have another size than recorded, without reading them."""
+    for name in names:
+        entry, file = recorded.get(name), where / name
+        if entry is None:
+            yield FileFault(name, "is not in the manifest")
+        elif not file.is_file() or file.stat().st_size != entry["bytes"]:
+            yield FileFault(name, f"is missing or does not have {entry['bytes']:,} bytes")
+
+
+def _require_recorded(folder: Path, digests: Mapping[str, str]) -> None:
+    """Compare the sha256 of files of a model with its manifest, if it is a model of ours.
+
+    Raises:
+        DataError: one differs, or the manifest is damaged; the hint says how to repair it.
+    """
+    place = manifest_of(folder)
+    if place is None:
+        return
+    where, prefix = place
+    recorded = manifest.read(where)["files"]
+    for name, digest in digests.items():
+        entry = recorded.get(prefix + name)
+        if entry is None or entry["sha256"] != digest:
+            what = "is not in the manifest" if entry is None else "has changed: another sha256"
+            raise DataError(f"{folder / name} {what}", _repair(where))
+
+
+def _repair(where: Path) -> str:
+    """Return how a damaged run or student is made again."""
+    step = json_file(where / kinds.JOB).get("step")
+    command = f"zephyr train {step if step in OF_STEP else 'student'} --fresh"
+    return (
+        f"restore it from a copy, or make it again: `{command}`, with its other options; `zephyr run` with its recipe"
+        " does that by itself"
+    )
