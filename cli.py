@@ -9,7 +9,7 @@ import zephyr_core
 from zephyr_core import console, errors, recipe_report
 from zephyr_core.crash import explained
 from zephyr_core.flags import DEFAULT_RECIPE, RecipeArgument
-from zephyr_core.process import sigterm_raises
+from zephyr_core.process import Terminated, sigterm_raises
 from zephyr_data import commands as data
 from zephyr_run import commands as chain
 from zephyr_run.steps import SECTIONS
@@ -81,6 +81,8 @@ def main() -> None:
             _stopped(int(end.code))
         raise
     except Exception as fault:
+        if Terminated.has_come:
+            _stopped(errors.TERMINATED)
         _give_up(explained(fault))
 
 

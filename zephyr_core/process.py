@@ -134,7 +134,12 @@ def _stop(process: "subprocess.Popen[Any]", *, by_ctrl_c: bool, is_command: bool
 
 
 class Terminated(SystemExit):
-    """SIGTERM as an exception, so that what this process started is stopped on the way out."""
+    """SIGTERM as an exception, so that what this process started is stopped on the way out.
+
+    `has_come` is set too: a library that calls Python from its own code may turn the exception into one of its own.
+    """
+
+    has_come = False
 
     def __init__(self) -> None:
         super().__init__(errors.TERMINATED)
@@ -155,6 +160,7 @@ def sigterm_raises() -> Iterator[None]:
 
 
 def _terminate(*_: object) -> None:
+    Terminated.has_come = True
     raise Terminated
 
 

@@ -1,5 +1,6 @@
 """Entry point of `zephyr verify`: every file of a folder of ours against what was recorded when it was made."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def _folders(folder: Path) -> Iterator[Verified]:
     own = [path.parent for pattern in ("*", "*/*") for path in sorted(folder.glob(f"{pattern}/{manifest.NAME}"))]
     entries = record.entries(folder)
     shared = [outputs.find(step, folder, entries.get(step.name, {})).folder for step in CHAIN if step.folder is None]
-    used = [place for step in own for place in _used(step)]
+    used = [place for step in own for place in _used(step, outputs.artefacts(folder))]
     places: dict[Path, Path] = {}  # absolute → as it is named first
     for path in (*own, *filter(None, shared), *used):
         places.setdefault(path.absolute(), path)
@@ -77,11 +78,12 @@ def _folders(folder: Path) -> Iterator[Verified]:
         yield Verified(str(folder), "the run's own files", len(record.kept_files(folder)), tuple(record.faults(folder)))
 
 
-def _used(step: Path) -> Iterator[Path]:
-    """Yield the shared artefacts that a training run names and that are still there."""
+def _used(step: Path, shared: Path) -> Iterator[Path]:
+    """Yield the shared artefacts that a training run names: next to the run if they were moved with it."""
     job = json_file(step / JOB)
-    places = (Path(str(job[key])) for key in SHARED if job.get(key))
-    yield from (place for place in places if manifest.is_whole(place))
+    for place in (Path(str(job[key])) for key in SHARED if job.get(key)):
+        here = (path for path in (shared / place.name, place) if manifest.is_whole(path))
+        yield from itertools.islice(here, 1)
 
 
 def _folder(folder: Path) -> Verified:

@@ -95,6 +95,25 @@ def test_a_stopped_command_says_that_it_continues(number: signal.Signals, code: 
     assert process.returncode == code and stderr.strip() == "stopped; the same command continues"
 
 
+SWALLOWED = """
+import cli, os, signal
+from zephyr_core import recipe_report
+def listing():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.getpid()
+    except BaseException:
+        raise TypeError("as polars does, called by its own code") from None
+recipe_report.listing = listing
+cli.main()
+"""
+
+
+def test_a_sigterm_that_a_library_made_an_error_of_is_still_one() -> None:
+    done = run(SWALLOWED, "recipe", "list")
+    assert done.returncode == 143 and done.stderr == "stopped; the same command continues\n"
+
+
 def test_the_table_of_exit_codes_is_in_the_docs() -> None:
     rows = re.findall(r"^(\d+) +(\S.*)$", errors.__doc__ or "", re.MULTILINE)
     assert [int(code) for code, _ in rows] == [0, 1, 2, 3, 4, 5, 70, 130, 143]

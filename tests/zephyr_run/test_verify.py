@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,14 @@ def test_what_zephyr_did_not_make_is_nothing_to_verify(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UsageError, match="holds nothing finished"):
             verify(folder)
+
+
+def test_a_run_that_was_moved_is_verified_with_the_artefacts_next_to_it(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run.parent, tmp_path / "moved")
+    flip_byte(tmp_path / "moved" / "artefacts" / "tokens-0" / "rows")
+    verify(run)
+    with pytest.raises(DataError, match=r"moved/artefacts/tokens-0: rows has changed"):
+        verify(tmp_path / "moved" / "quick")
 
 
 @pytest.mark.long
