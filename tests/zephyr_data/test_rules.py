@@ -182,7 +182,10 @@ def test_every_rule_s_hits_are_counted_though_one_drops(tmp_path: Path, write: W
     assert matched[0].startswith("⟦As an AI language model, I⟧ don't")
 
 
-@pytest.mark.parametrize(("name", "precision", "recall"), [("phrases", 0.99, 0.90), ("phrases-heldout", 0.98, 0.90)])
+@pytest.mark.parametrize(
+    ("name", "precision", "recall"),
+    [("phrases", 0.99, 0.95), ("phrases-heldout", 0.98, 0.95), ("phrases-probes", 0.98, 0.90)],
+)
 def test_precision_on_rows_labelled_by_eye(name: str, precision: float, recall: float) -> None:
     scored = score(SHIPPED, ROOT / "tests" / "labelled" / f"{name}.jsonl")
     assert scored["precision"] >= precision, scored["wrongly_hit"]
