@@ -69,8 +69,8 @@ def test_the_papers_plan_needs_neither_network_nor_torch(tmp_path: Path) -> None
         group = "train" if name in ("sft", "reference", "dpo") else "data"
         assert f"$ zephyr {group} {name} --recipe zephyr-7b-beta\n" in done.stdout
     for line in (
-        "sources         stingning/ultrachat",
-        "size            230,975",
+        "sources          stingning/ultrachat",
+        "size             230,975",
         "not looked at: openbmb/UltraFeedback is on the Hub",
         "batch   512 = 16/GPU × 16 GPUs × 2",
         "→ 3     none        yes                30.7  fits",
