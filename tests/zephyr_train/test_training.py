@@ -29,8 +29,9 @@ def test_dpo_begins_at_ln_2_with_no_margin_and_learns_the_pairs(aligned: World) 
     rows = aligned.metrics(out)
     assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert rows[0]["margin"] == pytest.approx(0, abs=1e-4)
-    assert rows[-1]["loss"] < 0.66
-    assert rows[-1]["margin"] > 0.05
+    last = rows[-5:]  # the very last step may hold a single pair
+    assert sum(row["loss"] for row in last) / 5 < 0.64
+    assert sum(row["margin"] for row in last) / 5 > 0.1
     assert [row["step"] for row in rows] == list(range(1, manifest.read(out)["plan"]["steps"] + 1))
 
 
