@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from zephyr_core import keys
 from zephyr_core.errors import DataError
-from zephyr_core.reading import parsed
+from zephyr_core.reading import checked
 from zephyr_core.records import (
     AnyManifest,
     DatasetManifest,
@@ -57,10 +57,11 @@ def file_names(directory: Path) -> list[str]:
 def list_files(directory: Path) -> dict[str, FileEntry]:
     """Return every file below `directory` except the manifest: relative path → bytes, sha256 and time of change."""
     paths = {name: directory / name for name in file_names(directory)}
-    return {name: _entry(path) for name, path in paths.items()}
+    return {name: file_entry(path) for name, path in paths.items()}
 
 
-def _entry(path: Path) -> FileEntry:
+def file_entry(path: Path) -> FileEntry:
+    """Return what is recorded of a file: bytes, sha256 and time of change."""
     status = path.stat()
     return {"bytes": status.st_size, "sha256": file_digest(path), "mtime_ns": status.st_mtime_ns}
 
@@ -143,10 +144,7 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
             f"{directory} is not a finished dataset: it has no {NAME}",
             "give a finished one, or run the command that makes it: a stopped one continues",
         )
-    try:
-        content = parsed(path)
-    except ValueError as fault:
-        raise DataError(f"{path} is not valid JSON: {fault}", RESTORE) from None
+    content = checked(path, hint=RESTORE)
     if not isinstance(content, dict):
         raise DataError(f"{path} does not hold a JSON object", RESTORE)
     if content.get("format") not in (UNSEALED, FORMAT):
@@ -158,5 +156,5 @@ def read_as(directory: Path, kind: type[Type]) -> Type:
         wrong = "its content does not have the digest that it records"
     if wrong:
         raise DataError(f"{path} is damaged: {wrong}", RESTORE)
-    checked: Type = content  # type: ignore[assignment]
-    return checked
+    fitted: Type = content  # type: ignore[assignment]
+    return fitted

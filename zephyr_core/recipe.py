@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from zephyr_core import options as declarations
 from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
-from zephyr_core.reading import parsed
+from zephyr_core.reading import checked, parsed
 from zephyr_core.recipe_names import Sections, suggest, variable_of
 from zephyr_core.records import OptionsRecord
 
@@ -158,12 +158,7 @@ def _parse(name_or_file: str) -> tuple[str, dict[str, Any]]:
     names = shipped_names()
     if not (path.is_file() if is_file else name_or_file in names):
         raise RecipeError(f"no recipe {name_or_file!r}", suggest(name_or_file, names, "a file name ends in .toml"))
-    try:
-        content = parsed(path, tomllib.loads)
-    except ValueError as fault:
-        raise RecipeError(f"{path} is not valid TOML: {fault}") from None
-    except OSError as fault:
-        raise RecipeError(f"{path} cannot be read: {fault.strerror}") from None
+    content = checked(path, tomllib.loads, form="TOML", error=RecipeError)
     return (f"file {path}" if is_file else f"recipe {name_or_file}"), content
 
 

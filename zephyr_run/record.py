@@ -10,10 +10,10 @@ from zephyr_core import folder as folders
 from zephyr_core.console import say
 from zephyr_core.errors import NoSpace
 from zephyr_core.kinds import RECORD
-from zephyr_core.manifest import file_digest, self_digest, write_json
+from zephyr_core.manifest import file_entry, self_digest, write_json
 from zephyr_core.reading import json_file
-from zephyr_core.records import StepEntry
-from zephyr_core.shape import fitting
+from zephyr_core.records import FileEntry, StepEntry
+from zephyr_core.shape import fitting, misfit
 
 LOCK = ".run.lock"
 FORMAT = 2  # 1 had neither files nor a digest of itself
@@ -28,7 +28,7 @@ class Record:
     folder: Path
     recipe: str
     steps: dict[str, StepEntry] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)  # what the run keeps next to its steps → sha256
+    files: dict[str, FileEntry] = field(default_factory=dict)  # what the run keeps next to its steps
 
     @classmethod
     def read(cls, folder: Path, recipe: str) -> "Record":
@@ -48,7 +48,7 @@ class Record:
     def seal(self) -> None:
         """Record the digests of the files that the run keeps next to its steps, as they are now."""
         paths = [path for pattern in KEPT for path in sorted(self.folder.glob(pattern))]
-        self.files = {path.relative_to(self.folder).as_posix(): file_digest(path) for path in paths}
+        self.files = {path.relative_to(self.folder).as_posix(): file_entry(path) for path in paths}
         self._write()
 
     def _write(self) -> None:
@@ -63,23 +63,18 @@ def entries(folder: Path) -> dict[str, StepEntry]:
     return {name: fitting(entry, StepEntry) for name, entry in entries_by_name if isinstance(entry, dict)}
 
 
-def kept_files(folder: Path) -> dict[str, str]:
-    """Return the recorded files of a run directory, besides its steps: name → sha256."""
-    files = json_file(folder / RECORD).get("files")
-    return {name: str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
+def kept_files(folder: Path) -> dict[str, FileEntry]:
+    """Return the recorded files of a run directory, besides its steps; none if the record of them is damaged."""
+    files = json_file(folder / RECORD).get("files", {})
+    return files if misfit(files, dict[str, FileEntry]) is None else {}
 
 
-def faults(folder: Path) -> Iterator[str]:
+def faults(folder: Path) -> Iterator[folders.FileFault]:
     """Yield what is not as recorded: run.json itself, and the files that the run keeps next to its steps."""
     content = json_file(folder / RECORD)
     if content.get("format") != 1 and content.get("self_digest") != self_digest(content):
-        yield f"{RECORD} is damaged"
-    for name, digest in kept_files(folder).items():
-        path = folder / name
-        if not path.is_file():
-            yield f"{name} is missing"
-        elif file_digest(path) != digest:
-            yield f"{name} has changed: another sha256"
+        yield folders.FileFault(RECORD, "is damaged")
+    yield from folders.file_faults(folder, kept_files(folder))
 
 
 def run_lock(folder: Path) -> AbstractContextManager[int]:

@@ -75,7 +75,9 @@ def _folders(folder: Path) -> Iterator[Verified]:
         if entry.get("state") == "whole" and place not in own and name in BY_NAME and BY_NAME[name].folder:
             yield Verified(str(place), name, 0, (f"{manifest.NAME} is missing",))
     if (folder / kinds.RECORD).is_file():
-        yield Verified(str(folder), "the run's own files", len(record.kept_files(folder)), tuple(record.faults(folder)))
+        yield Verified(
+            str(folder), "the run's own files", len(record.kept_files(folder)), tuple(map(str, record.faults(folder)))
+        )
 
 
 def _used(step: Path, shared: Path) -> Iterator[Path]:

@@ -34,7 +34,7 @@ class Mark(TypedDict):
 def mark_complete(checkpoint: Path, run: str) -> None:
     """Write which run (`run`, a digest) owns the checkpoint, and its files; without this it is never resumed."""
     names = [name for name in manifest.file_names(checkpoint) if name != MARK]
-    files = dict(zip(names, _at_once(lambda name: _entry(checkpoint / name), names), strict=True))
+    files = dict(zip(names, _at_once(lambda name: manifest.file_entry(checkpoint / name), names), strict=True))
     manifest.write_json(checkpoint / MARK, Mark(run=run, files=files))
 
 
@@ -71,11 +71,6 @@ def _fault(checkpoint: Path, run: str) -> str | None:
     faults = _at_once(lambda name: next(file_faults(checkpoint, files, names=[name]), None), files)
     fault = next(filter(None, faults), None)
     return f"is damaged: {fault}" if fault else None
-
-
-def _entry(file: Path) -> FileEntry:
-    status = file.stat()
-    return {"bytes": status.st_size, "sha256": manifest.file_digest(file), "mtime_ns": status.st_mtime_ns}
 
 
 def _at_once(function: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
