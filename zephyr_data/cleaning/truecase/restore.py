@@ -243,9 +243,9 @@ class _Text:
         following, previous = self._neighbour(at + 1, lower=True), (self._neighbour(at - 1) or "").lower()
         if previous in ("for", "index", "where", "variable", "element", "let", "item", "step", "(", "="):
             return False
-        if not any(self.words.is_english(word) for word in (previous, following or "") if word.isalpha()):
-            return False
-        return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
+        return previous in _BEFORE_I or bool(
+            following and following not in _AFTER_I and self.words.is_english(following)
+        )
 
     def _place(self, start: int, word: str, *, is_name: bool) -> str:
         if self.has_lines and starts_line(self.plain, start):
