@@ -50,7 +50,7 @@ class Queue:
             "Spielen Sie bitte die Rolle von Leonard aus der Serie The Big Bang Theory und reden Sie so wie er, auch wenn es dabei einmal um etwas ganz anderes geht.",
             "de",
         ),
-        (QUEUE, UNDETERMINED),
+        (QUEUE, "en"),
     ],
 )
 def test_detect(text: str, code: str) -> None:

@@ -9,6 +9,8 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.cleaning.detector import guesses, likeliest
+from zephyr_data.cleaning.foreign_words import COMMON_FOREIGN, IN_NAMES
+from zephyr_data.cleaning.prose import WORD, prose_of, without_lists
 from zephyr_data.stages.verbs import Stage, mark, nothing_found
 
 NAME = "language"
@@ -27,20 +29,20 @@ LEAST_ENGLISH = 2  # and at least this many: a single one may be in a title
 PROSE_SHARE = 0.06  # least share of function words for a single turn to count as English
 COMMONEST = ("the", "and", "that", "with", "you", "your", "this", "are")  # the few that settle nearly all texts
 FEW_WORDS = 10
-FEW_FOR_DETECTOR = 5  # with fewer words, langdetect is of no use
+FEW_FOR_DETECTOR = 4  # with fewer words, langdetect is of no use
 SURE = 0.95  # lowest langdetect probability at which a short text is called foreign
+FOREIGN_SHARE = 0.05  # least share of the commonest foreign words in foreign prose in Latin script
+ODD_SHARE = 0.15  # or of words with other letters than those of ASCII
+TOLD_SHARE = 0.2  # and the one from which the detector need not be sure
 TELL_TALE = 20  # if one word in this many is English-only, another verdict by the detector is not believed
 
-_NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
-)
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ'’]+")
 _SCRIPTS = {
     "ja": re.compile(r"[\u3040-\u30ff]"),
     "ko": re.compile(r"[\uac00-\ud7af]"),
     "zh": re.compile(r"[\u4e00-\u9fff]"),
 }
+_ELIDED = re.compile(r"\b(?:l|d|qu|j|c|n)['’](?=\w)")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
 
 
@@ -80,8 +82,8 @@ def detect(text: str) -> str:
 
     Deterministic: the detector's seed is fixed. Chinese is "zh" whatever its script.
     """
-    prose = _NOT_PROSE.sub(" ", text)
-    words = [word.lower() for word in _WORD.findall(prose)]
+    prose = prose_of(text)
+    words = WORD.findall(prose)
     unspaced = len(_UNSPACED.findall(prose))
     spaced = sum(map(len, words)) - unspaced
     if unspaced >= 2 and 2 * unspaced >= spaced:  # such a character carries about as much as two letters
@@ -91,30 +93,42 @@ def detect(text: str) -> str:
     ascii_words = sum(word.replace("’", "'").isascii() for word in words)
     if len(words) >= FEW_WORDS and only_english >= enough and ascii_words >= 0.9 * len(words):
         return "en"
-    telling = sum(word[0].islower() for word in _WORD.findall(prose))
-    if telling < max(FEW_FOR_DETECTOR - 1, 0.3 * len(words)) and all(
-        _LATIN.fullmatch(word) for word in words
-    ):  # greetings, lists of names
+    if not all(map(_LATIN.fullmatch, words)):
+        return _by_detector(prose, words)
+    prose = without_lists(prose)
+    words = WORD.findall(prose)
+    if len(words) < FEW_FOR_DETECTOR:
         return UNDETERMINED
-    return _by_detector(prose, words, only_english)
+    foreign_share = _common_foreign(prose, words) / len(words)
+    code = _by_detector(prose, words, is_told=foreign_share >= TOLD_SHARE)
+    return code if code == "en" or foreign_share >= FOREIGN_SHARE or _is_odd(words) else UNDETERMINED
 
 
-def _by_detector(prose: str, words: list[str], only_english: int) -> str:
+def _common_foreign(prose: str, words: list[str]) -> float:
+    """Return how many of the words are the commonest of foreign languages; those that names have count half."""
+    common = sum(map(COMMON_FOREIGN.__contains__, words)) + len(_ELIDED.findall(prose))
+    return common - 0.5 * sum(map(IN_NAMES.__contains__, words))
+
+
+def _is_odd(words: list[str]) -> bool:
+    """Return whether many words have letters that English lacks, or many words are there and none joins them."""
+    odd_words = sum(not word.replace("’", "'").isascii() for word in words)
+    return odd_words >= ODD_SHARE * len(words) or (len(words) > FEW_WORDS and FUNCTION_WORDS.isdisjoint(words))
+
+
+def _by_detector(prose: str, words: list[str], *, is_told: bool = False) -> str:
+    """Return what langdetect calls prose, or "und"; `is_told` says that common words are clearly foreign."""
     is_few = len(words) <= FEW_WORDS
+    only_english = sum(map(ONLY_ENGLISH.__contains__, words))
     if is_few or prose.isascii():
         odds = dict(guesses(prose))
         name, is_unsure = next(iter(odds), None), "en" in odds or (is_few and max(odds.values(), default=0) < SURE)
     else:
         name, is_unsure = likeliest(prose), False
-    if name is None:
-        return UNDETERMINED
-    code = name.split("-")[0]
-    if code == "en":
-        return code
-    is_doubtful = is_unsure or TELL_TALE * only_english >= len(words)
-    if is_doubtful or (is_few and not FUNCTION_WORDS.isdisjoint(words)):
-        return UNDETERMINED
-    return code
+    if name is None or name == "en":
+        return name or UNDETERMINED
+    is_english = TELL_TALE * only_english >= len(words) or (is_few and not FUNCTION_WORDS.isdisjoint(words))
+    return UNDETERMINED if is_english or (is_unsure and not is_told) else name.split("-")[0]
 
 
 def clearly_english(texts: pl.Series) -> pl.Series:
