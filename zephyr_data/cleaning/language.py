@@ -1,20 +1,16 @@
-"""Which language a dialogue is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
+"""Which language a text is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
-from zephyr_data import schemas
 from zephyr_data.cleaning.detector import guesses, likeliest
 from zephyr_data.cleaning.foreign_words import COMMON_FOREIGN, IN_NAMES
 from zephyr_data.cleaning.prose import WORD, prose_of, without_lists
-from zephyr_data.stages.verbs import Stage, mark, nothing_found
 
-NAME = "language"
-TURNS, CHARACTERS = 4, 500  # how much of a dialogue is read: its first turns, the beginning of each
 FUNCTION_WORDS = frozenset(
     "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
     "will would if we they he his her its which but about there has please an".split()
@@ -44,30 +40,6 @@ _SCRIPTS = {
 }
 _ELIDED = re.compile(r"\b(?:l|d|qu|j|c|n)['’](?=\w)")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
-
-
-def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
-    """Return a stage that marks dialogues in any other language (ISO 639-1) as `detected-xx`.
-
-    Columns in:  turns
-    """
-    codes = {*languages, UNDETERMINED}
-
-    def find(table: pl.DataFrame) -> pl.DataFrame:
-        sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
-        texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
-        clear = texts.with_columns(is_english=clearly_english(texts["text"]))
-        doubtful = clear.filter(~pl.col("is_english")) if "en" in codes else clear
-        if doubtful.is_empty():
-            return nothing_found()
-        verdicts = [
-            (row, f"detected-{label}", None, text[:160], True)
-            for row, text, is_english in doubtful.rows()
-            if (label := "en" if is_english else detect(text)) not in codes
-        ]
-        return pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")
-
-    return mark(NAME, find)
 
 
 def looks_english(words: Sequence[str]) -> bool:
@@ -102,6 +74,11 @@ def detect(text: str) -> str:
     foreign_share = _common_foreign(prose, words) / len(words)
     code = _by_detector(prose, words, is_told=foreign_share >= TOLD_SHARE)
     return code if code == "en" or foreign_share >= FOREIGN_SHARE or _is_odd(words) else UNDETERMINED
+
+
+def is_surely_english(text: str) -> bool:
+    """Return whether a text is English by more than the detector's guess at a few words."""
+    return sum(map(ONLY_ENGLISH.__contains__, WORD.findall(text.lower()))) >= LEAST_ENGLISH and detect(text) == "en"
 
 
 def _common_foreign(prose: str, words: list[str]) -> float:
