@@ -81,6 +81,20 @@ def is_surely_english(text: str) -> bool:
     return sum(map(ONLY_ENGLISH.__contains__, WORD.findall(text.lower()))) >= LEAST_ENGLISH and detect(text) == "en"
 
 
+def is_foreign(text: str) -> bool:
+    """Return whether a text is in another language than English; asks the detector only where words do not tell."""
+    prose = prose_of(text)
+    words = WORD.findall(prose)
+    latin = [word for word in words if _LATIN.fullmatch(word)]
+    if 2 * len("".join(latin)) < len("".join(words)):
+        return True
+    foreign, english = _common_foreign(prose, words), sum(map(FUNCTION_WORDS.__contains__, words))
+    if len(latin) == len(words) and foreign >= max(2, FOREIGN_SHARE * len(words)):
+        return foreign > english
+    has_evidence = len(latin) < len(words) or foreign >= FOREIGN_SHARE * len(words) or _is_odd(words)
+    return has_evidence and detect(text) not in ("en", UNDETERMINED)
+
+
 def _common_foreign(prose: str, words: list[str]) -> float:
     """Return how many of the words are the commonest of foreign languages; those that names have count half."""
     common = sum(map(COMMON_FOREIGN.__contains__, words)) + len(_ELIDED.findall(prose))

@@ -43,8 +43,8 @@ def mark_language(languages: Iterable[str] = ("en",), translation_tasks: str = "
 
     def _translation_tasks(free: pl.DataFrame) -> pl.DataFrame:
         drops = translation_tasks == "drop"
-        first_replies = translations(free, TURNS, CHARACTERS).filter(~pl.col("code").is_in(codes))
-        return first_replies.unique("row", keep="first", maintain_order=True).select(
+        replies = translations(free, TURNS, CHARACTERS, codes).unique("row", keep="first", maintain_order=True)
+        return replies.select(
             "row",
             rule=pl.lit(TRANSLATION),
             turn="turn",
