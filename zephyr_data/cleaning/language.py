@@ -83,6 +83,10 @@ def is_surely_english(text: str) -> bool:
 
 def is_foreign(text: str) -> bool:
     """Return whether a text is in another language than English; asks the detector only where words do not tell."""
+    lowered = text.lower()
+    words = WORD.findall(lowered)
+    if _common_foreign(lowered, words) >= max(2, TOLD_SHARE * len(words)) and ONLY_ENGLISH.isdisjoint(words):
+        return True
     prose = prose_of(text)
     words = WORD.findall(prose)
     latin = [word for word in words if _LATIN.fullmatch(word)]

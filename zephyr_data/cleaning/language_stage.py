@@ -29,13 +29,13 @@ def mark_language(languages: Iterable[str] = ("en",), translation_tasks: str = "
         free = table.filter(pl.col("dropped_by").is_null())
         tasks = _translation_tasks(free) if "en" in codes else _translation_tasks(free.clear())
         beginnings = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS))
-        texts = free.select("row", text=beginnings.list.join("\n"))
-        others = ~clearly_english(texts["text"]) if "en" in codes else pl.repeat(True, len(texts), eager=True)
-        replies = free.select(replies=beginnings.list.gather_every(2, 1).list.join("\n")).filter(others)
-        doubtful = texts.filter(others).with_columns(replies).join(tasks, on="row", how="anti")
+        texts = free.select(beginnings.list.join("\n")).to_series()
+        others = (~clearly_english(texts)).arg_true() if "en" in codes else pl.int_range(len(texts), eager=True)
+        replies = free[others].select("row", reply=beginnings.list.gather_every(2, 1).list.join("\n"))
+        doubtful = replies.with_columns(text=texts.gather(others)).join(tasks, on="row", how="anti")
         verdicts = [
             (row, f"detected-{label}", None, text[:SHOWN], True)
-            for row, text, reply in doubtful.rows()
+            for row, reply, text in doubtful.rows()
             if (label := detect(text)) not in codes and not ("en" in codes and is_surely_english(reply))
         ]
         foreign = pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")

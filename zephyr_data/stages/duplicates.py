@@ -61,7 +61,8 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
     """
     is_ascii = texts.str.len_bytes() == texts.str.len_chars()
     cut = _cut(texts.set(is_ascii, None).str.to_lowercase())
-    changing = cut.str.contains(f"[^{STEADY}]").fill_null(False).arg_true()
+    others = (cut.str.len_bytes() != cut.str.len_chars()).fill_null(False).arg_true()
+    changing = others.filter(cut.gather(others).str.contains(f"[^{STEADY}]"))
     folds = pl.Series(map(folded, cut.gather(changing)), dtype=pl.String)
     cut = cut.scatter(changing, _cut(folds)).cast(pl.Binary)
     for text, other in zip(texts.cast(pl.Binary), cut, strict=True):
