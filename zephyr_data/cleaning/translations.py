@@ -34,7 +34,7 @@ _WANTED = re.compile(rf"\b(?:in|into|to|speak) (?:the )?({'|'.join(LANGUAGES)})\
 _ENDS = ("\n", ". ", "! ", "? ", ": ")
 _REQUEST = ONLY_ENGLISH | FUNCTION_WORDS | set("into say write give answer explain following text phrase word".split())
 ENGLISH_WORDS = 4  # a beginning of a reply with so many of the commonest English words is not looked at
-_IS_ENGLISH = rf"(?:(?is: (?:{'|'.join(COMMONEST)}) .*?)){{{{{ENGLISH_WORDS}}}}}"
+_IS_ENGLISH = rf"(?:(?is: (?:{'|'.join(COMMONEST)}) .*?)){{{ENGLISH_WORDS}}}"
 SURE = 0.5  # lowest langdetect probability at which a few words count as the language asked for
 
 
