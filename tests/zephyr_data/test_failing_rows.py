@@ -13,7 +13,6 @@ from tests.conftest import SHARED, dialogue
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
 ROWS = SHARED / "failing" / "cleaning.jsonl"
-CASING = ("t1", "t2", "t4", "t6", "t7", "n4")  # what truecasing does wrong
 # What becomes of a row: the beginning of its reason; outcomes in other words are spelled out below.
 WANTED = {
     "dropped": "phrases/",
@@ -29,8 +28,7 @@ def cases() -> Iterator[Any]:
         yield pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"real rows are not here: {ROWS}"))
         return
     for row in map(json.loads, ROWS.read_text(encoding="utf-8").splitlines()):
-        marks = [pytest.mark.xfail(reason="casing")] if row["id"] in CASING else []
-        yield pytest.param(row, id=row["id"], marks=marks)
+        yield pytest.param(row, id=row["id"])
 
 
 @pytest.mark.parametrize("row", [*cases()])
