@@ -27,6 +27,7 @@ _BETWEEN = re.compile(r"[ '’&-]{1,3}|\. ")  # words of one name
 _BEFORE_KIND = frozenset("a an any each every no other some such your my our their his her another".split())
 _QUOTES = frozenset("\"“‘'")
 _SEEN_TWICE = 2
+_BLANKS = str.maketrans(dict.fromkeys("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~“”‘’…—–", " "))
 _NO_PARTS = FUNCTION_WORDS | LINKS | INTERJECTIONS
 
 
@@ -54,12 +55,10 @@ class DialogueNames:
         if self._cased[turn]:
             return NO_NAMES
         text = self._turns[turn]
+        words = self._words.intersection(_words_of(text)) - _NO_PARTS
         common = self._statistics.common_words(MOST_LOWER_OF_ALL_LOWER if text.islower() else MOST_LOWER)
-        runs = [run for run in self._runs if any(word in text for word in run.split())]
-        words = {word for run in runs for word in _WORD.findall(run)} - _NO_PARTS - common
-        lone = {word for word in words if word in text and self._is_only_capitalised(word)}
-        pairs = {pair for run in runs for pair in _pairs(run) if pair in text and self._may_be_proper(pair, text)}
-        candidates = lone.union(*map(_WORD.findall, pairs))
+        lone = {word for word in words - common if self._is_only_capitalised(word)}
+        candidates = lone.union(*self._proper_pairs(words, text)) if len(words) > 1 else lone
         if not candidates:
             return NO_NAMES
         evidence = Evidence(self._text, self._lower_text, candidates)
@@ -69,6 +68,19 @@ class DialogueNames:
     def _runs(self) -> set[str]:
         """Return the capitalised words inside sentences, those next to each other together, in lower case."""
         return {run[2:].lower() for run in self._capitals}
+
+    @cached_property
+    def _words(self) -> set[str]:
+        return {*_words_of(" ".join(self._runs))}
+
+    def _proper_pairs(self, words: set[str], text: str) -> Iterator[list[str]]:
+        """Yield each two of the words that are capitalised next to each other as in a name of common words."""
+        for run in self._runs:
+            spans = [match.span() for match in _WORD.finditer(run) if match[0] in words] if " " in run else []
+            for (start, _), (_, end) in pairwise(spans):
+                pair = run[start:end]
+                if pair in text and self._may_be_proper(pair, text):
+                    yield _WORD.findall(pair)
 
     def _may_be_proper(self, pair: str, text: str) -> bool:
         """Return whether words are capitalised together twice and never in lower case, or begin a title in both."""
@@ -89,10 +101,9 @@ class DialogueNames:
         return bool(places) and not any(self._text[at].islower() for at in places)
 
 
-def _pairs(run: str) -> Iterator[str]:
-    """Yield each two words next to each other, links and all."""
-    spans = [match.span() for match in _WORD.finditer(run) if match[0] not in _NO_PARTS]
-    return (run[start:end] for (start, _), (_, end) in pairwise(spans))
+def _words_of(text: str) -> list[str]:
+    """Return the words of a text, quickly; those next to odd signs may hold them."""
+    return text.translate(_BLANKS).split()
 
 
 class _Words:

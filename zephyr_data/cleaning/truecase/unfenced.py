@@ -34,7 +34,9 @@ _PERHAPS = (  # the same, unless a line reads as prose
 _CODE_LINE = re.compile(rf"[ \t]*(?:{'|'.join(_LINES)})[ \t\r]*")
 _MAY_BE_CODE = re.compile(rf"[ \t]*(?:{'|'.join(_PERHAPS)})[ \t\r]*")
 _TAG = re.compile(r"<[^<>]*>")
-_SIGN = re.compile(r"[;{}()=|<>\t\\$,]|:$", re.MULTILINE)  # a text without any has none of these lines
+_SIGN = re.compile(
+    r"[;{}=<>|\t\\$]|,\S|\w\(|[(\[:]\n|^\s*\d+ [A-Z]{3}|^[A-Z]{4,} ", re.MULTILINE
+)  # a text without has no such line
 PROSE = r"(?:(?:[-*•]|\d+[.)]) +)?[\"“'(*]*[A-Za-z][a-z'’]*(?:[ ,:;]+[\"“'(]?[A-Za-z][a-z'’-]*[)\"”’]?){4,}"
 _PROSE = re.compile(PROSE)
 _LONGEST = 160  # characters; longer lines are paragraphs
