@@ -105,13 +105,28 @@ def test_an_empty_source_is_refused(source: str, step: str, tmp_path: Path, comm
     assert not (tmp_path / "out").exists()
 
 
-def test_a_name_that_is_not_utf8_is_refused_before_anything_is_read(tmp_path: Path, command: Command) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / f"{NOT_UTF8}.jsonl").write_text(LINES[0])
-    typed = f"folder/{NOT_UTF8}.jsonl"
-    assert command("data", "clean-ultrachat", typed, "--out=out").refuses(2, repr(typed), "not UTF-8")
-    assert command("data", "clean-ultrachat", "folder", "--out=out").refuses(5, "udcff", "not UTF-8")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_source_whose_name_is_not_utf8_is_read_and_recorded_in_hexadecimal(
+    is_folder: bool, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / NOT_UTF8).mkdir()
+    (tmp_path / NOT_UTF8 / f"{NOT_UTF8}.jsonl").write_text("\n".join(LINES))
+    source = NOT_UTF8 if is_folder else f"{NOT_UTF8}/{NOT_UTF8}.jsonl"
+    made = ("data", "clean-ultrachat", source, "--out=out")
+    assert command(*made).code == 0
+    kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
+    assert set(kept["file"]) == {r"r\xff\xfe.jsonl"} and kept.height == len(LINES)
+    assert "nothing to do" in command(*made).out
+    for words in (("verify", "out"), ("audit", "out"), ("why", "out", kept["row_key"][0])):
+        assert command("data", *words).code == 0, words
+
+
+def test_a_rule_file_whose_name_is_not_utf8_is_refused(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "rows.jsonl").write_text(LINES[0])
+    name = f"{NOT_UTF8}.toml"
+    (tmp_path / name).write_text("")
+    ended = command("data", "clean-ultrachat", "rows.jsonl", "--rules", name, "--out=out")
+    assert ended.refuses(2, repr(name), "not UTF-8"), ended
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "txt"])

@@ -33,7 +33,7 @@ def test_same_rows_same_pairs(write: Write, binarize: Make, tmp_path: Path, monk
     assert same(binarize(write(lines[::-1], "r.jsonl"), out="reversed"), plain)
     parts = [write(part, f"parts/{number}.jsonl") for number, part in enumerate((lines[40:], lines[:40]))]
     assert same(binarize(*parts, out="parts-out", workers=2, shard_rows=7), plain)
-    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", partial(read_blocks, block_bytes=5_000))
+    monkeypatch.setattr("zephyr_data.engine.inputs.read_blocks", partial(read_blocks, block_bytes=5_000))
     assert same(binarize(write(random.Random(1).sample(lines, len(lines)), "s.jsonl"), out="shuffled"), plain)
     verify(tmp_path / "parts-out")
 

@@ -24,7 +24,7 @@ GOOD = raw("Name a plum.", [completion("Damson.", "5", "4"), completion("Pear.",
 
 
 def parsed(path: Path, **options: Any) -> pl.DataFrame:
-    (file,) = local_files(str(path))
+    (file,) = local_files(str(path)).files
     blocks = [item for item in read_blocks(file, **options) if isinstance(item, Block)]
     return pl.concat([parse_rated(block)[0] for block in blocks])
 
@@ -111,16 +111,24 @@ def test_generic_tables(write: Write, tmp_path: Path) -> None:
         ('{"instruction": "p"', "unreadable-line"),
         ("[1]", "not-an-object"),
         ("null", "not-an-object"),
-        (b'{"instruction": "\xff"}', "not-utf8"),
+        (b'{"instruction": "\xff", "completions": [{"response": "a"}]}', "not-utf8"),
+        (b'{"instruction": "p", "completions": [{"response": "\xff"}]}', "not-utf8"),
         ('{"instruction": "p", "instruction": "p", "completions": []}', "duplicate-key"),
-        ('{"instruction": "p", "completions": [{"response": "a", "x": {"k": 1, "k": 2}}]}', "duplicate-key"),
+        ('{"instruction": "p", "completions": [{"response": "a", "response": "a"}]}', "duplicate-key"),
+        ('{"instruction": "p", "completions": [{"response": "a", "ratings": {"k": 1, "k": 2}}]}', "duplicate-key"),
+        (
+            '{"instruction": "p", "completions": [{"response": "a", "annotations": {"k": {"Rating": 1, "Rating": 2}}}]}',
+            "duplicate-key",
+        ),
+        (
+            '{"prompt": [{"role": "user", "content": "p", "content": "q"}], "responses": [{"response": "a"}]}',
+            "duplicate-key",
+        ),
         ('{"instruction": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "\\udc00"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "a", "score": "\\ud800"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "a", "annotations": {"\\ud800": 4}}]}', "lone-surrogate"),
-        ('{"instruction": 7, "id": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
-        ('{"instruction": "p", "id": [1], "completions": [{"response": "a"}]}', "wrong-type"),
-        ('{"instruction": "p", "id": 123456789012345678901234, "completions": [{"response": "a"}]}', "wrong-type"),
+        ('{"instruction": 7, "id": "\\ud800", "completions": [{"response": "a"}]}', "wrong-type"),
         (raw(None, [completion("a", "5")]), "no-prompt"),
         (raw(" \n", [completion("a", "5")]), "empty-turn"),
         (raw("a\0b", [completion("a", "5")]), "nul-in-text"),
@@ -157,7 +165,7 @@ def test_the_turn_and_text_of_a_fault(write: Write) -> None:
 
 def test_a_key_twice_is_seen_whatever_the_texts_hold(write: Write) -> None:
     tricky = raw('say ":" and "a": 1', [completion('{"a": ":", "b" : 2}', "5"), completion(':"', "1")])
-    doubled = tricky.replace('"source": "flan"', '"source" : "flan", "source": "flan"')
+    doubled = tricky.replace('"instruction": ', '"instruction" : "other", "instruction": ')
     assert parsed(write([tricky, doubled]))["dropped_by"].to_list() == [None, "read/duplicate-key"]
 
 

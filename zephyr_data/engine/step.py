@@ -19,7 +19,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, DatasetContent, DatasetManifest
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.files import SourceFiles, local_files
 from zephyr_data.stages.verbs import LookUp, Stage
 
 Options = TypeVar("Options", bound=StepOptions)
@@ -107,7 +107,7 @@ class Reading(Generic[Options]):
     """How raw files become tables."""
 
     parse: Callable[[Block], tuple[pl.DataFrame, str | None]]  # a block's rows, faults marked, and their shape
-    files: Callable[[str], list[RawFile]] = local_files  # the raw files behind a local source
+    files: Callable[[str], SourceFiles] = local_files  # what is behind a local source
     digests: Callable[[Options], dict[str, str]] = _no_digests  # sha256 of other files that results depend on
 
 

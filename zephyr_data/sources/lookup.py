@@ -27,6 +27,6 @@ def _find(source: str, name: str) -> RawFile | None:
     if fetched is not None:
         return fetched
     try:
-        return next((file for file in local_files(source) if file.name == name), None)
+        return next((file for file in local_files(source).files if file.name == name), None)
     except (UsageError, SourceError):
         return None
