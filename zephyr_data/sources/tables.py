@@ -109,10 +109,20 @@ def column_names(path: Path, *, error: type[ZephyrError] = DataError, hint: str 
     """Return the names of a Parquet file's columns.
 
     Raises:
-        error: the file is missing or damaged.
+        error: the file is missing or damaged, or polars cannot read it for the type of a column.
     """
     with _opened(path, error, hint) as stream:
-        return list(pq.read_schema(stream).names)
+        schema = pq.read_schema(stream)
+    odd = next((field for field in schema if _holds_views(field.type)), None)
+    if odd is not None:
+        raise error(f"{path}: the type of column {odd.name!r} cannot be read: {odd.type}", "write it as a list")
+    return list(schema.names)
+
+
+def _holds_views(dtype: pa.DataType) -> bool:
+    """Return whether there is a list view in a type, at which polars panics."""
+    inner = (dtype.field(place).type for place in range(dtype.num_fields))
+    return pa.types.is_list_view(dtype) or pa.types.is_large_list_view(dtype) or any(map(_holds_views, inner))
 
 
 def read_notes(path: Path) -> dict[str, str]:
