@@ -84,7 +84,7 @@ def make(
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        (work.dataset / "README.md").write_text(card.text(content, step.reports), encoding="utf-8")
+        (work.dataset / "README.md").write_text(card.text(content, step.reports, writer.empty()), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
     return manifest.read_as(work.out, DatasetManifest)
