@@ -23,7 +23,7 @@ class Listing:
 
 
 def list_folder(root: Path, is_wanted: Callable[[str], bool]) -> Listing:
-    """Return every entry below a folder; a link is looked at once everything that is no link is known.
+    """Return every entry below a folder; links are looked at last.
 
     Raises:
         OSError: a folder cannot be listed.

@@ -89,15 +89,15 @@ def local_files(source: str) -> SourceFiles:
         listing = _listing(path)
     except OSError as fault:
         raise EnvironmentLack(f"{fault.filename} cannot be listed: {fault.strerror}", "grant read permission") from None
-    shown = paths.readable(source)
-    passed_over = _passed_over(shown, listing.passed_over)
+    recorded = paths.readable(source)
+    passed_over = _passed_over(recorded, listing.passed_over)
     if not listing.files:
         raise UsageError(
             "; ".join([f"no raw file at {source!r}", *remarks({}, {}, passed_over)]),
             f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id",
         )
     files = [
-        RawFile(shown, paths.readable(name), inner, _readable_kind(inner), listing.outside.get(name))
+        RawFile(recorded, paths.readable(name), inner, _readable_kind(inner), listing.outside.get(name))
         for name, inner in listing.files.items()
     ]
     return SourceFiles(files, passed_over)

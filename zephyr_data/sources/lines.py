@@ -1,6 +1,6 @@
 """One line of JSON Lines → its object, or the name of its fault, for lines that a faster reader does not take.
 
-Whatever is wrong inside a column that is not used is no fault: its bytes, keys and numbers are not judged here.
+A column that is not used is not judged: neither its bytes nor its keys and numbers.
 """
 
 import json
