@@ -78,6 +78,7 @@ class Counts(TypedDict):
     rewritten_words: NotRequired[int]
     repaired_scores: NotRequired[int]  # pairs
     tied_rows: NotRequired[int]
+    unreadable_answers: NotRequired[int]  # answers with a rating or score that was not used
     pairs: NotRequired[int]
     longer_chosen_pairs: NotRequired[int]
     equally_long_pairs: NotRequired[int]

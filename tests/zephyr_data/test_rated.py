@@ -1,5 +1,6 @@
 """Reading rated rows: both shapes, ratings of every type, and each fault by its name."""
 
+import decimal
 import json
 import math
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -225,3 +228,44 @@ def test_no_json_object_breaks_the_reader(write: Write, rows: list[dict[str, Any
     assert table.height == len(rows) + 1 and table["dropped_by"][0] is None
     sound = table.filter(pl.col("dropped_by").is_null())
     assert sound["row_key"].null_count() == 0 and (sound["completions"].list.len() > 0).all()
+
+
+@pytest.mark.parametrize(("field", "scale", "is_refused"), [
+    ("annotations", 10, True),
+    ("annotations", 5, False),
+    ("overall_score", 100, True),
+    ("ratings", 10, False),
+    ("score", 100, False),
+])  # fmt: skip
+def test_another_scale_is_refused(field: str, scale: int, is_refused: bool, write: Write) -> None:
+    rows = []
+    for number in range(1, 41):
+        rating = 1 + number * 7 % scale
+        value = {"honesty": rating, "helpfulness": rating} if field in ("annotations", "ratings") else rating
+        rows.append(json.dumps({"prompt": "p", "responses": [{"response": "a", field: value}]}))
+    if is_refused:
+        with pytest.raises(
+            SourceError, match=r"rows\.jsonl: \d+ of \d+ ratings from line 1 on are outside of their scale"
+        ):
+            parsed(write(rows))
+    else:
+        assert parsed(write(rows)).height == 40
+
+
+def test_a_few_slips_are_not_another_scale(write: Write) -> None:
+    rows = [generic(f"p{number}", [1]) for number in range(3)]
+    slip = json.dumps({"prompt": "p", "responses": [{"response": "a", "annotations": {"honesty": 7}}]})
+    completions = parsed(write([*rows, *[slip] * 9]))["completions"].to_list()
+    assert [answers[0]["unreadable"] for answers in completions] == [None] * 3 + ["7"] * 9
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(2, 1), pa.decimal128(38, 4), pa.float32(), pa.uint8(), pa.int64()])
+def test_scores_of_any_numeric_type(kind: pa.DataType, tmp_path: Path, write: Write) -> None:
+    scores = pa.array([decimal.Decimal(number) for number in (3, 1)], pa.decimal128(2, 1)).cast(kind)
+    answers = pa.StructArray.from_arrays([pa.array(["a", "b"]), scores], ["response", "score"])
+    table = pa.table({"prompt": ["p"], "responses": pa.ListArray.from_arrays([0, 2], answers)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    of_json = parsed(write([generic("p", [3, 1])]))["completions"].to_list()[0]
+    assert parsed(tmp_path / "rows.parquet")["completions"].to_list()[0] == [
+        {**answer, "model": None} for answer in of_json
+    ]

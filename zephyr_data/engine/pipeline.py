@@ -121,7 +121,7 @@ def _judge_set(step: DataStep[Options], done: list[BlockDone], missing: list[str
     index = _index(step, done, missing, options)
     for stage in step.whole_set.stages(options, _look_up(done)):
         index = stage(index)
-    _refuse_empty(index, done, missing)
+    _refuse_empty(index, done, missing, step.reports.sought(options))
     notice = step.reports.notice(index["dropped_by"].null_count(), options)
     if notice:
         say(notice)
@@ -159,7 +159,7 @@ def _look_up(done: list[BlockDone]) -> LookUp:
     return look_up
 
 
-def _refuse_empty(index: pl.DataFrame, done: list[BlockDone], missing: list[str]) -> None:
+def _refuse_empty(index: pl.DataFrame, done: list[BlockDone], missing: list[str], sought: str) -> None:
     """Raise, with the reasons, if no row is left."""
     if index["dropped_by"].null_count():
         return
@@ -177,7 +177,7 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone], missing: list[str]
     listed = ", ".join(f"{reason} {rows:,}" for reason, rows in counts)
     raise SourceError(
         "; ".join([f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}", *missing]),
-        "is it the right kind of file? `--dry-run` shows its rows",
+        "; ".join(filter(None, ["is it the right kind of file? `--dry-run` shows its rows", sought])),
     )
 
 

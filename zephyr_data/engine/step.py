@@ -148,6 +148,7 @@ class Reports(Generic[Options]):
     cautions: Callable[[Options], Iterator[str]] = _no_cautions  # of the plan and below the closing table
     lines: Callable[[Counts], Iterator[Line]] = _no_lines  # of the closing table, below the rows kept
     figures: Callable[[Counts], Iterator[str]] = _no_lines  # below the closing table
+    sought: Callable[[Options], str] = _nothing  # what rows must hold, for the hint when none was kept
     sampled: Mapping[str, str] = field(default_factory=dict, hash=False)  # counts that a dry run shows → their names
     story: Callable[[Path, DatasetManifest, str], str] = _no_story  # what else is known about a row, by its row_key
 

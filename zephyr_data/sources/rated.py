@@ -23,6 +23,7 @@ from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
+from zephyr_data.sources.scales import refuse_other_scale
 from zephyr_data.sources.tables import column_names
 
 FEW = 64  # lines that are read one by one when Arrow rejects them together
@@ -40,7 +41,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
 
     Raises:
         MixedShapes: the block has rows of different shapes.
-        SourceError: the file begins with a row that has no prompt or no answers.
+        SourceError: the file begins with a row that has no prompt or no answers, or its ratings have another scale.
     """
     if block.file.kind == "rated":
         return with_unfilled(block.table(_READ)), "rated"
@@ -49,6 +50,7 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
     shape = _one_shape(block, table)
     if shape is None and block.first_line == 1:
         _refuse_foreign(block)
+    refuse_other_scale(block, table)
     return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
 
 
