@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.zephyr_data.conftest import Command
 from zephyr_core.errors import DataError
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.carried import carried, carried_column
@@ -273,3 +274,13 @@ def test_a_type_that_cannot_be_read_is_named(tmp_path: Path, capfd: pytest.Captu
     with pytest.raises(DataError, match=r"rows\.parquet: the type of column 'unused' cannot be read"):
         parsed(tmp_path / "rows.parquet")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["uuid", "struct", "decimal", "date"])
+def test_a_row_with_an_odd_id_is_shown_and_kept_raw(kind: str, tmp_path: Path, command: Command) -> None:
+    written(tmp_path / "rows.parquet", table([*DIALOGUES[:2], {"data": ["Hi"]}], id=IDS[kind][1]))
+    assert command("data", "clean-ultrachat", "rows.parquet", "--keep-dropped", "--out=out").code == 0
+    ended = command("data", "why", "out", "rows.parquet:1")
+    assert ended.code == 0 and "raw row at rows.parquet:1" in ended.out and QUESTIONS[0] in ended.out, ended
+    raw = pl.read_parquet(tmp_path / "out" / "dropped_rows" / "dropped.parquet")["raw"][0]
+    assert json.loads(raw)["data"] == ["Hi"]

@@ -12,7 +12,7 @@ UNNAMED = "(unnamed)"
 
 
 def measure(table: pl.DataFrame) -> Counter[str]:
-    """Return the counts for a block's table after all stages: of kept rows, but of all for unreadable answers and agreement."""
+    """Return the counts of a block's table after all stages; unreadable answers and agreement are those of all rows."""
     kept_rows = table.filter(pl.col("dropped_by").is_null())
     return Counter(
         {

@@ -6,7 +6,6 @@ again line by line, and each bad line becomes a row with its fault. Parquet colu
 """
 
 import io
-import json
 from typing import Any
 
 import orjson
@@ -23,7 +22,7 @@ from zephyr_data.sources.carried import IDENTITY, carried_of, with_carried
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import is_utf8, read_object, repeats
 from zephyr_data.sources.shapes import RAW, SHAPES, find_shape, refuse_mixed, to_turns
-from zephyr_data.sources.tables import column_names
+from zephyr_data.sources.tables import as_json, column_names
 
 _OF_OBJECTS = ("messages", "conversations")
 _TURN_KEYS = ("role", "content", "from", "value")
@@ -54,8 +53,7 @@ def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
     """Return the raw text of those lines, which are the block's rows; for Parquet, the rows as JSON."""
     if block.file.is_table:
-        texts = [json.dumps(row, ensure_ascii=False, default=str) for row in block.table().iter_rows(named=True)]
-        return pl.Series(texts, dtype=pl.String)
+        return pl.Series(as_json(block.table(), block.file.path, error=SourceError), dtype=pl.String)
     texts = [line.decode("utf-8", "replace") for line in block.read().split(b"\n")]
     return pl.Series([texts[line - block.first_line] for line in lines], dtype=pl.String)
 

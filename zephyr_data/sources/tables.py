@@ -3,6 +3,7 @@
 A damaged one is an error that names the file; `error` is its class, and `hint` says what to do.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,16 @@ def read_rows(
     with _opened(path, error, hint) as stream:
         scan = pl.scan_parquet(stream)
         return (scan if columns is None else scan.select(list(columns))).slice(start, rows).collect()
+
+
+def as_json(table: pl.DataFrame, path: Path, *, error: type[ZephyrError] = DataError) -> list[str]:
+    """Return the rows of a Parquet file as JSON; what JSON has no type for is text.
+
+    Raises:
+        error: a value cannot be written, such as a date beyond the year 9999.
+    """
+    with table_faults(path, error=error):
+        return [json.dumps(row, ensure_ascii=False, default=str) for row in table.iter_rows(named=True)]
 
 
 def read_matching(path: Path, column: str, value: str, columns: Iterable[str]) -> pl.DataFrame:
