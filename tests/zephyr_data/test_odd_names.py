@@ -2,13 +2,14 @@
 
 import io
 import os
+import re
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.conftest import dialogue
+from tests.conftest import ROOT, dialogue
 from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.rated import generic
 
@@ -147,3 +148,10 @@ def test_a_benchmark_file_with_the_name_of_a_glob(suffix: str, tmp_path: Path, c
     path.write_bytes(b"\x00\xff")
     ended = command("data", "binarize", "rows.jsonl", "--benchmark", path.name, "--out=other")
     assert ended.refuses(5, "b[1]"), ended
+
+
+def test_parquet_files_are_opened_in_one_module() -> None:
+    """Of a path, polars makes a glob and pyarrow a URI."""
+    reader = re.compile(r"pl\.(read|scan)_parquet|pq\.(ParquetFile|read_)")
+    modules = (ROOT / "zephyr_data").rglob("*.py")
+    assert [path.name for path in modules if reader.search(path.read_text(encoding="utf-8"))] == ["tables.py"]

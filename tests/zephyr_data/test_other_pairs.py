@@ -96,7 +96,9 @@ def test_keep_dropped_on_a_made_dataset_stores_its_rows(write: Write, binarize: 
     binarize(tmp_path / "first", out="again", keep_dropped=True)
     rows = pl.read_parquet(tmp_path / "again" / "dropped_rows" / "dropped.parquet")
     assert rows["line"].to_list() == [3, 4]
-    assert json.loads(rows["raw"][0])["id"] == "x" and json.loads(rows["raw"][1])["matched"] == "broken"
+    assert (
+        json.loads(rows["raw"][0])["id"] == "x" and json.loads(rows["raw"][1])["dropped_by"] == "read/unreadable-line"
+    )
 
 
 def test_what_an_input_lacked_is_not_forgotten(write: Write, binarize: Make, tmp_path: Path) -> None:
