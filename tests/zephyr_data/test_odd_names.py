@@ -113,6 +113,11 @@ def test_a_source_whose_name_is_not_utf8_is_read_and_recorded_in_hexadecimal(
     (tmp_path / NOT_UTF8).mkdir()
     (tmp_path / NOT_UTF8 / f"{NOT_UTF8}.jsonl").write_text("\n".join(LINES))
     source = NOT_UTF8 if is_folder else f"{NOT_UTF8}/{NOT_UTF8}.jsonl"
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / f"{NOT_UTF8}.jsonl").write_text("")
+    for name, target in (("link", "../far"), ("again.jsonl", f"{NOT_UTF8}.jsonl"), (f"gone{NOT_UTF8}.jsonl", NOT_UTF8)):
+        (tmp_path / NOT_UTF8 / name).symlink_to(target)
+    assert command("data", "clean-ultrachat", source, "--dry-run", "--json").code == 0
     made = ("data", "clean-ultrachat", source, "--out=out")
     assert command(*made).code == 0
     kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")

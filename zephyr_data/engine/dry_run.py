@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict, final
 
+from zephyr_core import paths
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, OptionsRecord, PassedOver
 from zephyr_data.engine.audit import RowTally
@@ -52,9 +53,10 @@ def project(
     stages = (*row_stages, *step.whole_set.stages(options, at_hand))
     schema = next(iter(step.writing.splits(options).values()))
     plan: Projection = {
-        "out": str(out),
+        "out": paths.readable(str(out)),
         "files": [
-            {"file": str(file.path), "bytes": file.path.stat().st_size, "shape": shapes.get(file)} for file in files
+            {"file": paths.readable(str(file.path)), "bytes": file.path.stat().st_size, "shape": shapes.get(file)}
+            for file in files
         ],
         "passed_over": sources.passed_over,
         "stages": [f"{stage.verb} {stage.name}" for stage in stages],
@@ -63,7 +65,7 @@ def project(
         "projected_rows": rows,
         "options": resolved.record(),
     }
-    linked = {file.name: str(file.real_path) for file in files if file.real_path}
+    linked = {file.name: file.real_path for file in files if file.real_path}
     lines = [_as_text(plan, total, step.reports.sampled), *remarks(linked, notes, sources.passed_over)]
     lines += step.reports.cautions(options)
     return plan, "\n".join(lines)

@@ -80,7 +80,7 @@ class Inputs:
             "lines": read.lines if read else None,  # None: --limit ended it early
             "fault": fault or _earlier_fault(file),
             "note": note,
-            "real_path": str(file.real_path) if file.real_path else None,
+            "real_path": file.real_path,
         }
 
     def _fault(self, file: RawFile) -> str | None:

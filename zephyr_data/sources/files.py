@@ -29,7 +29,7 @@ class RawFile:
     name: str
     path: Path
     kind: str  # plain | gzip | zstd | parquet | rated
-    real_path: Path | None = None  # where it is, if a link leads out of the source
+    real_path: str | None = None  # where it is, if a link leads out of the source
 
     @property
     def is_table(self) -> bool:
@@ -96,8 +96,9 @@ def local_files(source: str) -> SourceFiles:
             "; ".join([f"no raw file at {source!r}", *remarks({}, {}, passed_over)]),
             f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id",
         )
+    real_paths = {name: paths.readable(str(path)) for name, path in listing.outside.items()}
     files = [
-        RawFile(recorded, paths.readable(name), inner, _readable_kind(inner), listing.outside.get(name))
+        RawFile(recorded, paths.readable(name), inner, _readable_kind(inner), real_paths.get(name))
         for name, inner in listing.files.items()
     ]
     return SourceFiles(files, passed_over)
@@ -122,7 +123,8 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _passed_over(source: str, reasons: dict[str, str]) -> list[PassedOver]:
-    return [{"source": source, "file": paths.readable(name), "why": why} for name, why in reasons.items()]
+    names = {name: (paths.readable(name), paths.readable(why)) for name, why in reasons.items()}
+    return [{"source": source, "file": name, "why": why} for name, why in names.values()]
 
 
 def rated_files(source: str) -> SourceFiles:
