@@ -48,6 +48,7 @@ def long_zstd(window_log: int) -> bytes:
 
 SOUND: dict[str, bytes] = {
     "marks.jsonl": b"".join(BOM + line for line in LINES),
+    "a later mark.jsonl": LINES[0] + BOM + LINES[1] + LINES[2],
     "marks at a joint.jsonl": BOM + LINES[0] + BOM + BOM + LINES[1] + LINES[2],
     "marks, slowly.jsonl": BOM + LINES[0] + BOM + LINES[1].replace(b'"data"', b' "x": NaN, "data"') + BOM + LINES[2],
     "marks.jsonl.gz": b"".join(gzip.compress(BOM + line) for line in LINES),
