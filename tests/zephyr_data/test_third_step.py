@@ -124,7 +124,7 @@ def test_of_the_floor_a_block_s_code_uses_only_what_is_listed_or_changes_no_row(
         if imported.startswith("zephyr_core.")
     }
     listed = {Path(name).stem for name in files if name.startswith("zephyr_core/")}
-    assert listed == {"keys", "template"}
+    assert listed == {"keys", "template", "texts"}
     assert imports <= listed | no_part_of_rows
 
 
