@@ -27,6 +27,11 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9._-]+", text) is not None and text.strip(".") != ""
 
 
+def readable(name: str) -> str:
+    """Return a name of the file system as text that any file can hold, bytes that are not UTF-8 in hexadecimal."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def run_directory(recipe: str, step: str = "") -> Path:
     """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all steps."""
     return Path(os.environ.get(RUNS, "runs")) / recipe / step

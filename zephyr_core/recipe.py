@@ -69,8 +69,16 @@ class Resolved(Generic[Options]):
 
     def record(self) -> OptionsRecord:
         """Return what the manifest keeps: every value and its origin, JSON-ready."""
-        values = dataclasses.asdict(self.options)  # type: ignore[call-overload]
+        options = dataclasses.asdict(self.options)  # type: ignore[call-overload]
+        values = {name: _recordable(value) for name, value in options.items()}
         return {"recipe": self.recipe, "values": values, "origins": self.origins}
+
+
+def _recordable(value: object) -> object:
+    """Return a value with the names of files in it as texts that any file can hold."""
+    if isinstance(value, tuple):
+        return tuple(map(_recordable, value))
+    return paths.readable(value) if isinstance(value, str) else value
 
 
 def shipped_names() -> list[str]:

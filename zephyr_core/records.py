@@ -43,7 +43,17 @@ class InputEntry(TypedDict):
     bytes: int
     sha256: str
     lines: int | None  # None: `limit` ended it early
-    fault: str | None
+    fault: str | None  # why rows of it may be missing
+    note: NotRequired[str | None]  # what else was noticed; no row is missing
+    real_path: NotRequired[str | None]  # where it is, if a link leads out of the source
+
+
+class PassedOver(TypedDict):
+    """An entry of a source that was not read."""
+
+    source: str
+    file: str  # a folder ends with a slash
+    why: str
 
 
 class OptionsRecord(TypedDict):
@@ -68,6 +78,7 @@ class Counts(TypedDict):
     rewritten_words: NotRequired[int]
     repaired_scores: NotRequired[int]  # pairs
     tied_rows: NotRequired[int]
+    unreadable_answers: NotRequired[int]  # answers with a rating or score that was not used
     pairs: NotRequired[int]
     longer_chosen_pairs: NotRequired[int]
     equally_long_pairs: NotRequired[int]
@@ -87,6 +98,7 @@ class DatasetContent(TypedDict):
     step: str
     options: OptionsRecord
     inputs: list[InputEntry]
+    passed_over: NotRequired[list[PassedOver]]
     bytes_read: int
     rules: dict[str, str]  # rule or benchmark file → sha256
     tables: NotRequired[list[str]]  # folders of further tables

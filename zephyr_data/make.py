@@ -14,13 +14,14 @@ from zephyr_core.options import flag_values
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.records import DatasetManifest
 from zephyr_data.engine.dry_run import Projection, project
-from zephyr_data.engine.pipeline import make, missing_parts
+from zephyr_data.engine.inputs import missing_parts
+from zephyr_data.engine.pipeline import make
 from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.engine.store import odd_manifest
 from zephyr_data.engine.work import Work
 from zephyr_data.options import StepOptions
 from zephyr_data.reporting.closing import closing_table
-from zephyr_data.sources.files import RawFile, hub_files, is_local, is_utf8, raw_faults
+from zephyr_data.sources.files import RawFile, SourceFiles, hub_files, is_local, is_utf8, raw_faults
 
 WORK_SHARE = 1.6  # disk used while working, relative to the plain raw bytes: 0.9 for blocks, 0.6 for the dataset
 
@@ -81,22 +82,22 @@ def run(step: DataStep[Options], request: DataRequest) -> tuple[DatasetManifest 
     resolved = resolve(step, request)
     _refuse_odd_names(resolved)
     out = request.out or paths.run_directory(resolved.recipe, step.name)
-    files, resolved = collect(step, resolved)
-    with raw_faults(files):
+    sources, resolved = collect(step, resolved)
+    with raw_faults(sources.files):
         if request.dry_run:
-            return project(step, resolved, files, out)
-        return _existing_or_new(step, resolved, files, Work(out), request)
+            return project(step, resolved, sources, out)
+        return _existing_or_new(step, resolved, sources, Work(out), request)
 
 
 def _existing_or_new(
-    step: DataStep[Options], resolved: Resolved[Options], files: list[RawFile], work: Work, request: DataRequest
+    step: DataStep[Options], resolved: Resolved[Options], sources: SourceFiles, work: Work, request: DataRequest
 ) -> tuple[DatasetManifest, str]:
     """Return the dataset that is there, or make it.
 
     Whether one is there is decided under the lock, once what a killed run left is put in order. Only if no run is at
     work or has left anything does a look suffice, so a finished dataset may be on a disk that cannot be written.
     """
-    out = work.out
+    out, files = work.out, sources.files
     _refuse_foreign(out)
     if work.is_settled() and manifest.is_whole(out) and not request.overwrite:
         return _existing_dataset(step, resolved, files, out)
@@ -107,7 +108,7 @@ def _existing_or_new(
             return _existing_dataset(step, resolved, files, out)
         require_space(out, _needed_bytes(files), "give a folder on another disk with --out")
         with progress(sum(file.path.stat().st_size for file in files), unit="bytes") as reporter:
-            content = make(step, resolved, files, work, _workers(request, files), reporter)
+            content = make(step, resolved, sources, work, _workers(request, files), reporter)
     return content, "\n".join([closing_table(content, step.reports, out), *step.reports.cautions(resolved.options)])
 
 
@@ -131,22 +132,22 @@ def resolve(step: DataStep[Options], request: DataRequest) -> Resolved[Options]:
     return step.implied(recipe.resolve(step.name, step.options, request.recipe, request.flags))
 
 
-def collect(step: DataStep[Options], resolved: Resolved[Options]) -> tuple[list[RawFile], Resolved[Options]]:
-    """Return the raw files of all sources; a Hub source is fetched, and its commit replaces the revision."""
-    files: list[RawFile] = []
+def collect(step: DataStep[Options], resolved: Resolved[Options]) -> tuple[SourceFiles, Resolved[Options]]:
+    """Return what is behind all sources; a Hub source is fetched, and its commit replaces the revision."""
+    sources = SourceFiles()
     for source in resolved.options.sources:
         if is_local(source):
-            files += step.reading.files(source)
+            sources += step.reading.files(source)
         else:
-            hub_raw_files, commit = hub_files(source, resolved.options.revision)
-            files += hub_raw_files
+            of_hub, commit = hub_files(source, resolved.options.revision)
+            sources += of_hub
             origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
             resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)
-    names = [(file.source, file.name) for file in files]
+    names = [(file.source, file.name) for file in sources.files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{twice[1]} of {twice[0]} is named twice", "give each source once")
-    return files, resolved
+    return sources, resolved
 
 
 def _existing_dataset(
@@ -186,6 +187,8 @@ def _plain(value: object) -> object:
 def _refuse_odd_names(resolved: Resolved[Options]) -> None:
     """Raise if a name given for a file cannot be recorded."""
     for option, setting in vars(resolved.options).items():
+        if option == "sources":
+            continue
         for text in setting if isinstance(setting, tuple) else (setting,):
             if isinstance(text, str) and not is_utf8(text):
                 raise UsageError(f"{option} holds {text!r}, which is not UTF-8", "rename the file")

@@ -7,9 +7,9 @@ from tests.conftest import ROOT
 
 SAMPLES = ROOT / "recipes" / "samples"
 SMALL_BLOCKS = """
-import zephyr_data.engine.pipeline as pipeline
+import zephyr_data.engine.inputs as inputs
 from functools import partial
-pipeline.read_blocks = partial(pipeline.read_blocks, block_bytes=500_000)
+inputs.read_blocks = partial(inputs.read_blocks, block_bytes=500_000)
 import cli
 cli.main()
 """  # the command with many blocks, each of which is a place to stop

@@ -1,6 +1,7 @@
 """`zephyr data binarize`: options, refusals, a stopped run, sums and measures."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.damage import reseal
 from tests.zephyr_data.rated import generic, many, same
 from zephyr_core import recipe
@@ -130,3 +132,19 @@ def test_options_resolve_with_their_origins(monkeypatch: pytest.MonkeyPatch) -> 
     resolved = recipe.resolve("binarize", BinarizeOptions, recipe.load("tiny"), {"rejected": "lowest"})
     assert (resolved.options.sources, resolved.options.min_margin) == (("samples:ultrafeedback", "samples:judged"), 0.5)
     assert resolved.explain("rejected") == "binarize.rejected = 'lowest'   (flag --rejected)"
+
+
+@pytest.mark.parametrize(("score", "fields"), [("mean", "annotations and ratings"), ("overall", "overall_score")])
+def test_the_fields_that_were_looked_for_are_named(score: str, fields: str, write: Write, binarize: Make) -> None:
+    answers = [{"response": text, "quality": 3} for text in ("a", "b")]
+    with pytest.raises(SourceError, match="missing-score 1") as caught:
+        binarize(write([json.dumps({"prompt": "p", "responses": answers})]), score=score)
+    assert f"the score {score!r} is read from {fields}, or else from score" in str(caught.value.hint)
+
+
+def test_answers_with_a_rating_that_is_not_used_are_counted(write: Write, command: Command) -> None:
+    path = write([generic("p", [3, 1, "five"]), generic("q", ["?", "?"]), generic("r", [3, 1])])
+    ended = command("data", "binarize", path, "--out=pairs")
+    assert ended.code == 0 and re.search(r"answers with a rating not used +3 +gates/unreadable-rating", ended.out), (
+        ended
+    )

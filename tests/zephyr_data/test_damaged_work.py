@@ -26,7 +26,7 @@ LINES = {"clean-ultrachat": sample_lines()[:40], "binarize": PAIRS}
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", partial(read_blocks, block_bytes=6_000))
+    monkeypatch.setattr("zephyr_data.engine.inputs.read_blocks", partial(read_blocks, block_bytes=6_000))
 
 
 Make = Callable[..., Ended]

@@ -34,6 +34,7 @@ def test_main_is_resolved_once_and_files_are_fetched_once(
     assert content["counts"]["rows_read"] == 40
     assert content["options"]["values"]["revision"] == COMMIT
     assert {entry["source"] for entry in content["inputs"]} == {f"lab/chats@{COMMIT}"}
+    assert [(entry["file"], entry["why"]) for entry in content["passed_over"]] == [("README.md", "another ending")]
     story = zephyr("data", "why", tmp_path / "out", "train_0.jsonl:3", **lab)
     assert "raw row at train_0.jsonl:3" in story.stdout, story.stderr
     again = zephyr(*CLEAN, "--out", tmp_path / "other", **lab)

@@ -2,13 +2,14 @@
 
 import io
 import os
+import re
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.conftest import dialogue
+from tests.conftest import ROOT, dialogue
 from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.rated import generic
 
@@ -105,13 +106,33 @@ def test_an_empty_source_is_refused(source: str, step: str, tmp_path: Path, comm
     assert not (tmp_path / "out").exists()
 
 
-def test_a_name_that_is_not_utf8_is_refused_before_anything_is_read(tmp_path: Path, command: Command) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / f"{NOT_UTF8}.jsonl").write_text(LINES[0])
-    typed = f"folder/{NOT_UTF8}.jsonl"
-    assert command("data", "clean-ultrachat", typed, "--out=out").refuses(2, repr(typed), "not UTF-8")
-    assert command("data", "clean-ultrachat", "folder", "--out=out").refuses(5, "udcff", "not UTF-8")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_source_whose_name_is_not_utf8_is_read_and_recorded_in_hexadecimal(
+    is_folder: bool, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / NOT_UTF8).mkdir()
+    (tmp_path / NOT_UTF8 / f"{NOT_UTF8}.jsonl").write_text("\n".join(LINES))
+    source = NOT_UTF8 if is_folder else f"{NOT_UTF8}/{NOT_UTF8}.jsonl"
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / f"{NOT_UTF8}.jsonl").write_text("")
+    for name, target in (("link", "../far"), ("again.jsonl", f"{NOT_UTF8}.jsonl"), (f"gone{NOT_UTF8}.jsonl", NOT_UTF8)):
+        (tmp_path / NOT_UTF8 / name).symlink_to(target)
+    assert command("data", "clean-ultrachat", source, "--dry-run", "--json").code == 0
+    made = ("data", "clean-ultrachat", source, "--out=out")
+    assert command(*made).code == 0
+    kept = pl.read_parquet(tmp_path / "out" / "audit" / "kept.parquet")
+    assert set(kept["file"]) == {r"r\xff\xfe.jsonl"} and kept.height == len(LINES)
+    assert "nothing to do" in command(*made).out
+    for words in (("verify", "out"), ("audit", "out"), ("why", "out", kept["row_key"][0])):
+        assert command("data", *words).code == 0, words
+
+
+def test_a_rule_file_whose_name_is_not_utf8_is_refused(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "rows.jsonl").write_text(LINES[0])
+    name = f"{NOT_UTF8}.toml"
+    (tmp_path / name).write_text("")
+    ended = command("data", "clean-ultrachat", "rows.jsonl", "--rules", name, "--out=out")
+    assert ended.refuses(2, repr(name), "not UTF-8"), ended
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "txt"])
@@ -132,3 +153,10 @@ def test_a_benchmark_file_with_the_name_of_a_glob(suffix: str, tmp_path: Path, c
     path.write_bytes(b"\x00\xff")
     ended = command("data", "binarize", "rows.jsonl", "--benchmark", path.name, "--out=other")
     assert ended.refuses(5, "b[1]"), ended
+
+
+def test_parquet_files_are_opened_in_one_module() -> None:
+    """Of a path, polars makes a glob and pyarrow a URI."""
+    reader = re.compile(r"pl\.(read|scan)_parquet|pq\.(ParquetFile|read_)")
+    modules = (ROOT / "zephyr_data").rglob("*.py")
+    assert [path.name for path in modules if reader.search(path.read_text(encoding="utf-8"))] == ["tables.py"]

@@ -33,7 +33,7 @@ def test_same_rows_same_pairs(write: Write, binarize: Make, tmp_path: Path, monk
     assert same(binarize(write(lines[::-1], "r.jsonl"), out="reversed"), plain)
     parts = [write(part, f"parts/{number}.jsonl") for number, part in enumerate((lines[40:], lines[:40]))]
     assert same(binarize(*parts, out="parts-out", workers=2, shard_rows=7), plain)
-    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", partial(read_blocks, block_bytes=5_000))
+    monkeypatch.setattr("zephyr_data.engine.inputs.read_blocks", partial(read_blocks, block_bytes=5_000))
     assert same(binarize(write(random.Random(1).sample(lines, len(lines)), "s.jsonl"), out="shuffled"), plain)
     verify(tmp_path / "parts-out")
 
@@ -96,7 +96,9 @@ def test_keep_dropped_on_a_made_dataset_stores_its_rows(write: Write, binarize: 
     binarize(tmp_path / "first", out="again", keep_dropped=True)
     rows = pl.read_parquet(tmp_path / "again" / "dropped_rows" / "dropped.parquet")
     assert rows["line"].to_list() == [3, 4]
-    assert json.loads(rows["raw"][0])["id"] == "x" and json.loads(rows["raw"][1])["matched"] == "broken"
+    assert (
+        json.loads(rows["raw"][0])["id"] == "x" and json.loads(rows["raw"][1])["dropped_by"] == "read/unreadable-line"
+    )
 
 
 def test_what_an_input_lacked_is_not_forgotten(write: Write, binarize: Make, tmp_path: Path) -> None:

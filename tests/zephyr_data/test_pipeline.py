@@ -138,7 +138,7 @@ def test_many_blocks_give_what_one_gives(write: Write, clean: Clean, monkeypatch
 
     path = write(sample_lines())
     plain = digests(clean(path))
-    monkeypatch.setattr("zephyr_data.engine.pipeline.read_blocks", lambda file: read_blocks(file, block_bytes=20_000))
+    monkeypatch.setattr("zephyr_data.engine.inputs.read_blocks", lambda file: read_blocks(file, block_bytes=20_000))
     assert digests(clean(path, out="many")) == plain
 
 

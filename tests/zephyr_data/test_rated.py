@@ -1,5 +1,6 @@
 """Reading rated rows: both shapes, ratings of every type, and each fault by its name."""
 
+import decimal
 import json
 import math
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +27,7 @@ GOOD = raw("Name a plum.", [completion("Damson.", "5", "4"), completion("Pear.",
 
 
 def parsed(path: Path, **options: Any) -> pl.DataFrame:
-    (file,) = local_files(str(path))
+    (file,) = local_files(str(path)).files
     blocks = [item for item in read_blocks(file, **options) if isinstance(item, Block)]
     return pl.concat([parse_rated(block)[0] for block in blocks])
 
@@ -111,16 +114,24 @@ def test_generic_tables(write: Write, tmp_path: Path) -> None:
         ('{"instruction": "p"', "unreadable-line"),
         ("[1]", "not-an-object"),
         ("null", "not-an-object"),
-        (b'{"instruction": "\xff"}', "not-utf8"),
+        (b'{"instruction": "\xff", "completions": [{"response": "a"}]}', "not-utf8"),
+        (b'{"instruction": "p", "completions": [{"response": "\xff"}]}', "not-utf8"),
         ('{"instruction": "p", "instruction": "p", "completions": []}', "duplicate-key"),
-        ('{"instruction": "p", "completions": [{"response": "a", "x": {"k": 1, "k": 2}}]}', "duplicate-key"),
+        ('{"instruction": "p", "completions": [{"response": "a", "response": "a"}]}', "duplicate-key"),
+        ('{"instruction": "p", "completions": [{"response": "a", "ratings": {"k": 1, "k": 2}}]}', "duplicate-key"),
+        (
+            '{"instruction": "p", "completions": [{"response": "a", "annotations": {"k": {"Rating": 1, "Rating": 2}}}]}',
+            "duplicate-key",
+        ),
+        (
+            '{"prompt": [{"role": "user", "content": "p", "content": "q"}], "responses": [{"response": "a"}]}',
+            "duplicate-key",
+        ),
         ('{"instruction": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "\\udc00"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "a", "score": "\\ud800"}]}', "lone-surrogate"),
         ('{"instruction": "p", "completions": [{"response": "a", "annotations": {"\\ud800": 4}}]}', "lone-surrogate"),
-        ('{"instruction": 7, "id": "\\ud800", "completions": [{"response": "a"}]}', "lone-surrogate"),
-        ('{"instruction": "p", "id": [1], "completions": [{"response": "a"}]}', "wrong-type"),
-        ('{"instruction": "p", "id": 123456789012345678901234, "completions": [{"response": "a"}]}', "wrong-type"),
+        ('{"instruction": 7, "id": "\\ud800", "completions": [{"response": "a"}]}', "wrong-type"),
         (raw(None, [completion("a", "5")]), "no-prompt"),
         (raw(" \n", [completion("a", "5")]), "empty-turn"),
         (raw("\u200b\ufeff", [completion("a", "5")]), "empty-turn"),
@@ -158,7 +169,7 @@ def test_the_turn_and_text_of_a_fault(write: Write) -> None:
 
 def test_a_key_twice_is_seen_whatever_the_texts_hold(write: Write) -> None:
     tricky = raw('say ":" and "a": 1', [completion('{"a": ":", "b" : 2}', "5"), completion(':"', "1")])
-    doubled = tricky.replace('"source": "flan"', '"source" : "flan", "source": "flan"')
+    doubled = tricky.replace('"instruction": ', '"instruction" : "other", "instruction": ')
     assert parsed(write([tricky, doubled]))["dropped_by"].to_list() == [None, "read/duplicate-key"]
 
 
@@ -218,3 +229,44 @@ def test_no_json_object_breaks_the_reader(write: Write, rows: list[dict[str, Any
     assert table.height == len(rows) + 1 and table["dropped_by"][0] is None
     sound = table.filter(pl.col("dropped_by").is_null())
     assert sound["row_key"].null_count() == 0 and (sound["completions"].list.len() > 0).all()
+
+
+@pytest.mark.parametrize(("field", "scale", "is_refused"), [
+    ("annotations", 10, True),
+    ("annotations", 5, False),
+    ("overall_score", 100, True),
+    ("ratings", 10, False),
+    ("score", 100, False),
+])  # fmt: skip
+def test_another_scale_is_refused(field: str, scale: int, is_refused: bool, write: Write) -> None:
+    rows = []
+    for number in range(1, 41):
+        rating = 1 + number * 7 % scale
+        value = {"honesty": rating, "helpfulness": rating} if field in ("annotations", "ratings") else rating
+        rows.append(json.dumps({"prompt": "p", "responses": [{"response": "a", field: value}]}))
+    if is_refused:
+        with pytest.raises(
+            SourceError, match=r"rows\.jsonl: \d+ of \d+ ratings from line 1 on are outside of their scale"
+        ):
+            parsed(write(rows))
+    else:
+        assert parsed(write(rows)).height == 40
+
+
+def test_a_few_slips_are_not_another_scale(write: Write) -> None:
+    rows = [generic(f"p{number}", [1]) for number in range(3)]
+    slip = json.dumps({"prompt": "p", "responses": [{"response": "a", "annotations": {"honesty": 7}}]})
+    completions = parsed(write([*rows, *[slip] * 9]))["completions"].to_list()
+    assert [answers[0]["unreadable"] for answers in completions] == [None] * 3 + ["7"] * 9
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(2, 1), pa.decimal128(38, 4), pa.float32(), pa.uint8(), pa.int64()])
+def test_scores_of_any_numeric_type(kind: pa.DataType, tmp_path: Path, write: Write) -> None:
+    scores = pa.array([decimal.Decimal(number) for number in (3, 1)], pa.decimal128(2, 1)).cast(kind)
+    answers = pa.StructArray.from_arrays([pa.array(["a", "b"]), scores], ["response", "score"])
+    table = pa.table({"prompt": ["p"], "responses": pa.ListArray.from_arrays([0, 2], answers)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    of_json = parsed(write([generic("p", [3, 1])]))["completions"].to_list()[0]
+    assert parsed(tmp_path / "rows.parquet")["completions"].to_list()[0] == [
+        {**answer, "model": None} for answer in of_json
+    ]

@@ -24,7 +24,7 @@ Write = Callable[..., Path]
 
 def read(path: Path, monkeypatch: pytest.MonkeyPatch, *, is_fast: bool) -> tuple[list[Any], str]:
     """Return tables and shapes of a file's blocks, or the error."""
-    (file,) = local_files(str(path))
+    (file,) = local_files(str(path)).files
     with monkeypatch.context() as patch:
         if not is_fast:
             patch.setattr(rated, "read_columns", lambda *_, **__: None)
@@ -171,11 +171,13 @@ def test_plain_rows_are_read_by_columns(write: Write, tmp_path: Path, monkeypatc
         ([good, good.replace('"5"', '"six"')], 1),
     ):
         rows.clear()
-        (file,) = local_files(str(write(lines)))
+        (file,) = local_files(str(write(lines))).files
         (block,) = (item for item in read_blocks(file) if isinstance(item, Block))
         rated.parse_rated(block)
         assert len(rows) == count
     pl.DataFrame([json.loads(good)] * 3).write_parquet(tmp_path / "rows.parquet")
-    (block,) = (item for item in read_blocks(local_files(str(tmp_path / "rows.parquet"))[0]) if isinstance(item, Block))
+    (block,) = (
+        item for item in read_blocks(local_files(str(tmp_path / "rows.parquet")).files[0]) if isinstance(item, Block)
+    )
     rows.clear()
     assert rated.parse_rated(block)[0].height == 3 and not rows

@@ -15,7 +15,7 @@ from zephyr_data.cleaning.truecase.stage import truecase
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.json_digests import message_digests
 from zephyr_data.options import CleanOptions
-from zephyr_data.sources.files import RawFile, local_files, place_of
+from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages import rules
 from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
@@ -41,7 +41,7 @@ def cautions(options: CleanOptions) -> Iterator[str]:
         yield f"no phrase rule is written for {languages}: replies in other languages keep their disclaimers"
 
 
-def _files(source: str) -> list[RawFile]:
+def _files(source: str) -> SourceFiles:
     kinds.refuse(place_of(source), kinds.RAW_DIALOGUES)
     return local_files(source)
 

@@ -1,5 +1,6 @@
 """The dataset card: what is in the folder, where it came from, how to check and rebuild it."""
 
+from collections.abc import Container
 from typing import Any
 
 import yaml
@@ -10,8 +11,11 @@ from zephyr_data.engine.step import Reports
 AUDITS = ("dropped", "rewritten", "spared", "rules", "kept")
 
 
-def text(content: DatasetContent, reports: Reports[Any]) -> str:
-    """Return a dataset's README.md, with the metadata that lets `datasets` open splits, audit and further tables."""
+def text(content: DatasetContent, reports: Reports[Any], empty: Container[str] = ()) -> str:
+    """Return a dataset's README.md, with the metadata that lets `datasets` open splits, audit and further tables.
+
+    `empty` names the tables without rows. Of those, and of splits without rows, `datasets` would refuse to open any.
+    """
     options, counts, version = content["options"], content["counts"], content["versions"]["zephyr-toolkit"]
     reasons = "\n".join(f"| {reason} | {rows:,} |" for reason, rows in counts["dropped"].items())
     rows = "\n".join(
@@ -21,7 +25,7 @@ def text(content: DatasetContent, reports: Reports[Any]) -> str:
         f"- `{entry['file']}` of `{entry['source']}`: sha256 `{entry['sha256']}`" for entry in content["inputs"]
     )
     return f"""---
-{yaml.safe_dump(_metadata(content), sort_keys=False).strip()}
+{yaml.safe_dump(_metadata(content, empty), sort_keys=False).strip()}
 ---
 
 # {reports.title}
@@ -55,10 +59,10 @@ rows only: not on their order, the number of files, or the machine.
 """
 
 
-def _metadata(content: DatasetContent) -> dict[str, object]:
-    splits = [{"split": name, "path": f"data/{name}-*"} for name in content["splits"]]
-    others = {f"audit-{name}": f"audit/{name}.parquet" for name in AUDITS}
-    others |= {name: f"{name}/*.parquet" for name in content["tables"]}
+def _metadata(content: DatasetContent, empty: Container[str]) -> dict[str, object]:
+    splits = [{"split": name, "path": f"data/{name}-*"} for name, entry in content["splits"].items() if entry["rows"]]
+    others = {f"audit-{name}": f"audit/{name}.parquet" for name in AUDITS if name not in empty}
+    others |= {name: f"{name}/*.parquet" for name in content["tables"] if name not in empty}
     configs = [
         {"config_name": name, "data_files": [{"split": "train", "path": files}]} for name, files in others.items()
     ]

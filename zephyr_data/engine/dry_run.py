@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict, final
 
+from zephyr_core import paths
 from zephyr_core.recipe import Resolved
-from zephyr_core.records import Counts, OptionsRecord
+from zephyr_core.records import Counts, OptionsRecord, PassedOver
 from zephyr_data.engine.audit import RowTally
 from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
-from zephyr_data.sources.files import RawFile
+from zephyr_data.sources.files import RawFile, SourceFiles
+from zephyr_data.sources.remarks import remarks
+from zephyr_data.sources.signatures import NO_ROW, count_objects, fault_without_rows
 from zephyr_data.stages.verbs import Stage, at_hand
 
 SAMPLE_ROWS = 1_000
@@ -30,6 +33,7 @@ class Projection(TypedDict):
 
     out: str
     files: list[ProjectedFile]
+    passed_over: list[PassedOver]
     stages: list[str]
     columns: dict[str, str]
     sample: Counts
@@ -38,44 +42,53 @@ class Projection(TypedDict):
 
 
 def project(
-    step: DataStep[Options], resolved: Resolved[Options], files: list[RawFile], out: Path
+    step: DataStep[Options], resolved: Resolved[Options], sources: SourceFiles, out: Path
 ) -> tuple[Projection, str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, if its kind allows."""
-    options = resolved.options
+    options, files = resolved.options, sources.files
     row_stages = step.row_stages(options)
-    shapes, tally, bytes_read = _run_sample(step, row_stages, files)
+    shapes, tally, bytes_read, notes = _run_sample(step, row_stages, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
     stages = (*row_stages, *step.whole_set.stages(options, at_hand))
     schema = next(iter(step.writing.splits(options).values()))
     plan: Projection = {
-        "out": str(out),
+        "out": paths.readable(str(out)),
         "files": [
-            {"file": str(file.path), "bytes": file.path.stat().st_size, "shape": shapes.get(file)} for file in files
+            {"file": paths.readable(str(file.path)), "bytes": file.path.stat().st_size, "shape": shapes.get(file)}
+            for file in files
         ],
+        "passed_over": sources.passed_over,
         "stages": [f"{stage.verb} {stage.name}" for stage in stages],
         "columns": {field.name: str(field.type) for field in schema},
         "sample": tally.counts(),
         "projected_rows": rows,
         "options": resolved.record(),
     }
-    lines = [_as_text(plan, total, step.reports.sampled), *step.reports.cautions(options)]
+    linked = {file.name: file.real_path for file in files if file.real_path}
+    lines = [_as_text(plan, total, step.reports.sampled), *remarks(linked, notes, sources.passed_over)]
+    lines += step.reports.cautions(options)
     return plan, "\n".join(lines)
 
 
 def _run_sample(
     step: DataStep[Options], stages: tuple[Stage, ...], files: list[RawFile]
-) -> tuple[dict[RawFile, str | None], RowTally, int]:
+) -> tuple[dict[RawFile, str | None], RowTally, int, dict[str, str]]:
     tally, bytes_read = RowTally(), 0
     shapes: dict[RawFile, str | None] = {}
+    notes: dict[str, str] = {}
     for file in files:
+        read, objects = tally.rows_read, 0
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
             table, shapes[file] = step.reading.parse(block)
+            objects += count_objects(table)
             for stage in stages:
                 table = stage(table)
             tally.add(table, step.reports.measure(table))
             bytes_read += stored
-    return shapes, tally, bytes_read
+        if not objects:
+            notes[file.name] = fault_without_rows(file.path, file.kind) if tally.rows_read > read else NO_ROW
+    return shapes, tally, bytes_read, notes
 
 
 def _sample(file: RawFile, rows: int) -> Iterator[tuple[Block, int]]:

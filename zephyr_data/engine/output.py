@@ -91,6 +91,11 @@ class DatasetWriter:
             for name, writer in self.splits.items()
         }
 
+    def empty(self) -> set[str]:
+        """Return the names of the audit tables and of the step's further tables that have no row."""
+        audits = (self.dropped, self.rewritten, self.spared, self.kept, self.rules)
+        return {writer.stem for writer in (*audits, *self.tables.values()) if not writer.rows}
+
     def dropped_digest(self) -> str:
         """Return the digest of the drops."""
         return packed_rows_digest(self.dropped.digests)

@@ -8,7 +8,6 @@ result files        ─ verdicts ──→ splits, audit, card, manifest   (rena
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -18,16 +17,16 @@ from zephyr_core import manifest, this_code
 from zephyr_core.console import Advance, say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.recipe import Resolved
-from zephyr_core.records import DatasetContent, DatasetManifest, InputEntry
+from zephyr_core.records import DatasetContent, DatasetManifest
 from zephyr_data.engine import card
 from zephyr_data.engine.audit import RowTally, dropped_table, rewritten_table, spared_table
+from zephyr_data.engine.inputs import Inputs, missing_parts
 from zephyr_data.engine.output import DatasetWriter
 from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.engine.work import Work
 from zephyr_data.engine.workers import BlockDone, BlockJob, run_blocks
-from zephyr_data.errors import MixedShapes, SourceError
-from zephyr_data.sources.blocks import Block, FileRead, read_blocks, take
-from zephyr_data.sources.files import RawFile, place_of
+from zephyr_data.errors import SourceError
+from zephyr_data.sources.files import SourceFiles
 from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
 
@@ -46,81 +45,10 @@ OF_BLOCKS = (
 )
 
 
-@dataclass
-class Inputs:
-    """The raw files of a run, and what was learned by reading them."""
-
-    files: list[RawFile]
-    limit: int | None
-    read: list[FileRead] = field(default_factory=list)
-    shapes: dict[str, str] = field(default_factory=dict)
-    stored_ends: dict[RawFile, int] = field(default_factory=dict)  # bytes read of each file so far
-
-    @property
-    def bytes_read(self) -> int:
-        """Return the stored bytes read so far."""
-        return sum(self.stored_ends.values())
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the blocks of all files in order; `read` fills as files end."""
-        items = (item for file in self.files for item in read_blocks(file))
-        for item in items if self.limit is None else take(items, self.limit):
-            if isinstance(item, Block):
-                yield item
-            else:
-                self.read.append(item)
-
-    def check_shape(self, done: BlockDone) -> None:
-        """Refuse a file whose blocks have different shapes.
-
-        Raises:
-            MixedShapes: naming the file and the block's first line.
-        """
-        name = str(done.block.file.path)
-        first = self.shapes.setdefault(name, done.shape) if done.shape else done.shape
-        if first != done.shape:
-            raise MixedShapes(
-                f"{name}: rows from line {done.block.first_line} on hold {done.shape!r}, earlier ones {first!r}",
-                "split the file, one shape per file; one run can take both",
-            )
-
-    def record(self) -> list[InputEntry]:
-        """Return what the manifest records about the inputs."""
-        read = {item.file: item for item in self.read}
-        return [
-            {
-                "source": file.source,
-                "file": file.name,
-                "bytes": file.path.stat().st_size,
-                "sha256": read[file].sha256 if file in read else manifest.file_digest(file.path),
-                "lines": read[file].lines if file in read else None,  # None: --limit ended it early
-                "fault": (read[file].fault if file in read else None) or _earlier_fault(file),
-            }
-            for file in self.files
-        ]
-
-
-def _earlier_fault(file: RawFile) -> str | None:
-    """Return what was missing from the inputs of the dataset that stored rows come from."""
-    if file.kind != "rated":
-        return None
-    missing = missing_parts(manifest.read_as(place_of(file.source), DatasetManifest)["inputs"])
-    return f"lacks what {'; '.join(missing)}" if missing else None
-
-
-def missing_parts(inputs: list[InputEntry]) -> list[str]:
-    """Return a line for each recorded input that ended early."""
-    return [
-        f"{item['file']} of {item['source']} {item['fault']}, after line {item['lines']}"
-        for item in inputs
-        if item["fault"]
-    ]
-
-
 def make(
     step: DataStep[Options],
     resolved: Resolved[Options],
-    files: list[RawFile],
+    sources: SourceFiles,
     work: Work,
     workers: int,
     progress: Advance,
@@ -133,17 +61,19 @@ def make(
     """
     started, options = time.time(), resolved.options
     digests = step.reading.digests(options)
-    inputs = Inputs(files, options.limit)
+    inputs = Inputs(sources.files, options.limit)
     with clear_disk_errors(work.out, hint="give another folder with --out", continues=True):
         say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, BlockJob(step, options, work.blocks), workers, progress))
-        verdicts = _judge_set(step, done, inputs, options)
+        entries = inputs.record()
+        verdicts = _judge_set(step, done, missing_parts(entries), options)
         tally, writer = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
         content: DatasetContent = {
             "kind": step.kind,
             "step": step.name,
             "options": resolved.record(),
-            "inputs": inputs.record(),
+            "inputs": entries,
+            "passed_over": sources.passed_over,
             "bytes_read": inputs.bytes_read,
             "rules": digests,
             "tables": list(step.writing.tables(options)),
@@ -155,7 +85,7 @@ def make(
             "seconds": round(time.time() - started, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        (work.dataset / "README.md").write_text(card.text(content, step.reports), encoding="utf-8")
+        (work.dataset / "README.md").write_text(card.text(content, step.reports, writer.empty()), encoding="utf-8")
         manifest.write(work.dataset, content)
         work.publish()
     return manifest.read_as(work.out, DatasetManifest)
@@ -181,26 +111,25 @@ def _versions() -> dict[str, str]:
 def _run_rows(inputs: Inputs, job: BlockJob, workers: int, progress: Advance) -> Iterator[BlockDone]:
     rows = 0
     for done in run_blocks(inputs.blocks(), job, workers):
-        inputs.check_shape(done)
-        inputs.stored_ends[done.block.file] = done.block.stored_end
+        inputs.add(done)
         rows += done.rows
         progress(inputs.bytes_read, f"{rows:,} rows")
         yield done
 
 
-def _judge_set(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+def _judge_set(step: DataStep[Options], done: list[BlockDone], missing: list[str], options: Options) -> pl.DataFrame:
     """Return the place, set-stage verdict and side of each row that the set stages look at."""
-    index = _index(step, done, inputs, options)
+    index = _index(step, done, missing, options)
     for stage in step.whole_set.stages(options, _look_up(done)):
         index = stage(index)
-    _refuse_empty(index, done)
+    _refuse_empty(index, done, missing, step.reports.sought(options))
     notice = step.reports.notice(index["dropped_by"].null_count(), options)
     if notice:
         say(notice)
     return _with_sides(step, index, options)
 
 
-def _index(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, options: Options) -> pl.DataFrame:
+def _index(step: DataStep[Options], done: list[BlockDone], missing: list[str], options: Options) -> pl.DataFrame:
     """Return the key, place and verdict of each row that set stages look at, without texts."""
     parts, columns = [], dict.fromkeys([*_INDEX, *step.whole_set.index(options), step.whole_set.key])
     for number, block in enumerate(done):
@@ -209,7 +138,7 @@ def _index(step: DataStep[Options], done: list[BlockDone], inputs: Inputs, optio
         parts.append(visible.with_columns(pl.lit(number, pl.UInt32).alias("block")))
     if not parts:
         raise SourceError(
-            "; ".join(["the sources hold no rows", *missing_parts(inputs.record())]),
+            "; ".join(["the sources hold no rows", *missing]),
             "give a file with one row per line",
         )
     return pl.concat(parts)
@@ -231,7 +160,7 @@ def _look_up(done: list[BlockDone]) -> LookUp:
     return look_up
 
 
-def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
+def _refuse_empty(index: pl.DataFrame, done: list[BlockDone], missing: list[str], sought: str) -> None:
     """Raise, with the reasons, if no row is left."""
     if index["dropped_by"].null_count():
         return
@@ -248,8 +177,8 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone]) -> None:
     )
     listed = ", ".join(f"{reason} {rows:,}" for reason, rows in counts)
     raise SourceError(
-        f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}",
-        "is it the right kind of file? `--dry-run` shows its rows",
+        "; ".join([f"nothing was kept: of {reasons.height:,} rows all were dropped, by {listed}", *missing]),
+        "; ".join(filter(None, ["is it the right kind of file? `--dry-run` shows its rows", sought])),
     )
 
 

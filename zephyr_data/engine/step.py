@@ -19,7 +19,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, DatasetContent, DatasetManifest
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.files import RawFile, local_files
+from zephyr_data.sources.files import SourceFiles, local_files
 from zephyr_data.stages.verbs import LookUp, Stage
 
 Options = TypeVar("Options", bound=StepOptions)
@@ -107,7 +107,7 @@ class Reading(Generic[Options]):
     """How raw files become tables."""
 
     parse: Callable[[Block], tuple[pl.DataFrame, str | None]]  # a block's rows, faults marked, and their shape
-    files: Callable[[str], list[RawFile]] = local_files  # the raw files behind a local source
+    files: Callable[[str], SourceFiles] = local_files  # what is behind a local source
     digests: Callable[[Options], dict[str, str]] = _no_digests  # sha256 of other files that results depend on
 
 
@@ -148,6 +148,7 @@ class Reports(Generic[Options]):
     cautions: Callable[[Options], Iterator[str]] = _no_cautions  # of the plan and below the closing table
     lines: Callable[[Counts], Iterator[Line]] = _no_lines  # of the closing table, below the rows kept
     figures: Callable[[Counts], Iterator[str]] = _no_lines  # below the closing table
+    sought: Callable[[Options], str] = _nothing  # what rows must hold, for the hint when none was kept
     sampled: Mapping[str, str] = field(default_factory=dict, hash=False)  # counts that a dry run shows → their names
     story: Callable[[Path, DatasetManifest, str], str] = _no_story  # what else is known about a row, by its row_key
 

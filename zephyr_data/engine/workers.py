@@ -20,6 +20,7 @@ from zephyr_data.engine.work import remove
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import raw_texts
+from zephyr_data.sources.signatures import count_objects
 from zephyr_data.sources.tables import read_notes, write_table
 from zephyr_data.stages.verbs import Stage
 
@@ -44,6 +45,7 @@ class BlockDone:
     block: Block
     path: Path
     rows: int
+    objects: int  # rows that are an object of JSON or a row of a table, sound or not
     shape: str | None
 
 
@@ -79,17 +81,19 @@ def run_block(block: Block, job: BlockJob) -> BlockDone:
     path, bare_block = job.result(block), replace(block, data=None)
     notes = _notes(path, block)
     if notes is not None:
-        return BlockDone(bare_block, path, int(notes["rows"]), notes["shape"] or None)
+        return BlockDone(bare_block, path, int(notes["rows"]), int(notes["objects"]), notes["shape"] or None)
     table, shape = job.step.reading.parse(block)
+    objects = count_objects(table)
     for stage in _stages(job.step, job.options):
         table = stage(table)
     table = job.step.whole_set.keyed(table, job.options)
     if job.options.keep_dropped:
         table = table.with_columns(raw=raw_texts(block, table["line"]))
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    write_table(table, temporary, {"block": block.key, "rows": str(table.height), "shape": shape or ""})
+    counts = {"rows": str(table.height), "objects": str(objects)}
+    write_table(table, temporary, {"block": block.key, **counts, "shape": shape or ""})
     sealed.seal(temporary, path)
-    return BlockDone(bare_block, path, table.height, shape)
+    return BlockDone(bare_block, path, table.height, objects, shape)
 
 
 def _notes(path: Path, block: Block) -> dict[str, str] | None:

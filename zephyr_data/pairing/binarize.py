@@ -18,7 +18,7 @@ from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
 from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
-from zephyr_data.sources.files import RawFile, local_files, place_of, rated_files
+from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.stages import leakage, rules
 from zephyr_data.stages.rules import Ruleset
@@ -62,7 +62,7 @@ def refusals(options: BinarizeOptions) -> Ruleset:
     return rules.load(options.rules)
 
 
-def _files(source: str) -> list[RawFile]:
+def _files(source: str) -> SourceFiles:
     place = place_of(source)
     kinds.refuse(place, kinds.RATED_ROWS)
     return rated_files(source) if manifest.is_whole(place) else local_files(source)

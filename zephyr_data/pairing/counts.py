@@ -12,16 +12,21 @@ UNNAMED = "(unnamed)"
 
 
 def measure(table: pl.DataFrame) -> Counter[str]:
-    """Return the counts for a block's table after all stages; all but the agreement counts cover kept rows only."""
+    """Return the counts of a block's table after all stages; unreadable answers and agreement are those of all rows."""
     kept_rows = table.filter(pl.col("dropped_by").is_null())
     return Counter(
         {
             "repaired_scores": edits_of(kept_rows).height,
+            "unreadable_answers": table.select(_unreadable().sum()).item(),
             "tied_rows": kept_rows.select(_has_hit("gates", "tied-best").sum()).item(),
             **_of_pairs(pair_lines(kept_rows)),
             **_of_agreement(table),
         }
     )
+
+
+def _unreadable() -> pl.Expr:
+    return pl.col("completions").list.eval(pl.element().struct.field("unreadable").is_not_null()).list.sum()
 
 
 def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:

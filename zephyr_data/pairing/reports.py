@@ -20,6 +20,8 @@ def _lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
     if counts["repaired_scores"]:
         yield "  scores repaired", counts["repaired_scores"], "10 → 1"
+    if counts.get("unreadable_answers"):
+        yield "  answers with a rating not used", counts["unreadable_answers"], "gates/unreadable-rating"
     yield "pairs", counts["pairs"], ""
 
 
@@ -46,6 +48,11 @@ def _figures(counts: Counts) -> Iterator[str]:
         [("model", "chosen", "rejected"), *((name, wins.get(name, 0), losses.get(name, 0)) for name in names)]
     )
     yield ""
+
+
+def _sought(options: BinarizeOptions) -> str:
+    fields = {"mean": "annotations and ratings", "overall": "overall_score"}.get(options.score, options.score)
+    return f"the score {options.score!r} is read from {fields}, or else from score"
 
 
 def _quantile(counted: list[tuple[float, int]], part: float, total: int) -> float:
@@ -85,6 +92,7 @@ REPORTS: Reports[BinarizeOptions] = Reports(
     notice=_notice,
     lines=_lines,
     figures=_figures,
+    sought=_sought,
     sampled={"pairs": "pairs", "tied_rows": "tied for the best"},
     story=answers_table,
 )

@@ -6,6 +6,7 @@ from typing import Any
 from zephyr_core.console import share, table
 from zephyr_core.records import DatasetContent
 from zephyr_data.engine.step import Line, Reports
+from zephyr_data.sources.remarks import remarks
 
 
 def closing_table(content: DatasetContent, reports: Reports[Any], out: Path) -> str:
@@ -17,7 +18,15 @@ def closing_table(content: DatasetContent, reports: Reports[Any], out: Path) -> 
     lines += [(f"  {name}", entry["rows"], entry["rows_digest"][:16]) for name, entry in content["splits"].items()]
     megabytes, seconds = content["bytes_read"] / 1e6, content["seconds"]
     speed = f"{megabytes:,.1f} MB in {seconds:.1f} s, {megabytes / max(seconds, 1e-3):,.1f} MB/s"
-    return "\n".join([*table(lines, align="lrl"), *reports.figures(counts), speed, f"written to {out}"])
+    of_sources = _remarks(content)
+    return "\n".join([*table(lines, align="lrl"), *reports.figures(counts), *of_sources, speed, f"written to {out}"])
+
+
+def _remarks(content: DatasetContent) -> list[str]:
+    inputs = content["inputs"]
+    real_paths = {item["file"]: path for item in inputs if (path := item.get("real_path"))}
+    notes = {item["file"]: note for item in inputs if (note := item.get("note"))}
+    return remarks(real_paths, notes, content.get("passed_over", []))
 
 
 def _in_stage_order(content: DatasetContent) -> list[tuple[str, int]]:

@@ -4,21 +4,24 @@ A block is the unit that one worker handles and that a stopped run resumes from.
 and its content up to the end of the block: the same content is never processed twice, whatever the file's dates.
 """
 
-import gzip
 import hashlib
 import itertools
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import zstandard
+import polars as pl
 
 from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
+from zephyr_data.sources import decoders
 from zephyr_data.sources.files import AGAIN, RawFile
-from zephyr_data.sources.tables import count_rows
+from zephyr_data.sources.signatures import ARRAY, what_it_is
+from zephyr_data.sources.tables import count_rows, read_rows
 
 BOM = b"\xef\xbb\xbf"
+_BOMS = re.compile(rb"(?m)^(?:\xef\xbb\xbf)+")
+CHANGED = "run the command again when nothing writes to it: finished blocks are kept"
 BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smaller ones more time for patterns
 BLOCK_ROWS = 5_000  # Parquet
 STORED_BYTES = 2**16  # read of a compressed file at a time: what a damaged spot costs
@@ -27,7 +30,10 @@ LONGEST_LINE = 256 * 2**20
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of a raw file (or rows of a Parquet file). `data` is None when the worker reads it from the file."""
+    """Whole lines of a raw file (or rows of a Parquet file).
+
+    `data` is None when the worker reads it from the file; what it reads must have the `digest`.
+    """
 
     file: RawFile
     key: str
@@ -38,22 +44,43 @@ class Block:
     stored_end: int  # bytes of the stored file read by then, for progress
     data: bytes | None = None
     is_cut_short: bool = False
+    digest: bytes | None = None
 
     def read(self) -> bytes:
-        """Return the block's bytes."""
-        if self.data is not None:
-            return self.data
+        """Return the block's bytes, without byte-order marks at the beginnings of lines.
+
+        Raises:
+            SourceError: the file has changed.
+        """
+        data = self._stored() if self.data is None else self.data
+        has_marks = data.startswith(BOM) or b"\n" + BOM in data
+        return _BOMS.sub(b"", data) if has_marks else data
+
+    def _stored(self) -> bytes:
         with self.file.path.open("rb") as stream:
             stream.seek(self.offset)
-            return stream.read(self.length)
+            data = stream.read(self.length)
+        if self.digest is not None and hashlib.sha256(data).digest() != self.digest:
+            raise SourceError(f"{self.file.path} changed while it was read", CHANGED)
+        return data
+
+    def table(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return columns of the block's rows; the file is Parquet.
+
+        Raises:
+            SourceError: the file is damaged, lacks a column, or does not give the rows that its footer counts.
+        """
+        rows = read_rows(self.file.path, self.offset, self.length, columns, error=SourceError, hint=AGAIN)
+        if rows.height != self.length:
+            place = f"of the {self.length:,} rows from row {self.first_line:,} on"
+            raise SourceError(f"{self.file.path} gives {rows.height:,} {place}", AGAIN)
+        return rows
 
     def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield each non-blank line's number, bytes (without a byte-order mark) and whether it is cut short."""
+        """Yield each non-blank line's number, bytes and whether it is cut short."""
         lines = self.read().split(b"\n")
         if not lines[-1]:
             lines.pop()
-        if self.offset == 0 and lines:
-            lines[0] = lines[0].removeprefix(BOM)
         last = self.first_line + len(lines) - 1
         for number, line in enumerate(lines, start=self.first_line):
             if line.strip():
@@ -69,6 +96,7 @@ class FileRead:
     sha256: str
     lines: int
     fault: str | None = None  # why the file ended early
+    note: str | None = None  # what else was noticed
 
 
 def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block | FileRead]:
@@ -90,16 +118,19 @@ def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
     for data in _whole_lines(stream.chunks(block_bytes), file, block_bytes):
         if offset == 0 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SourceError(f"{file.path} is UTF-16", "convert it: `iconv -f UTF-16 -t UTF-8`")
+        if offset == 0 and data.removeprefix(BOM).lstrip().partition(b"\n")[0].rstrip() == b"[":
+            raise SourceError(f"{file.path} is {ARRAY.what}", ARRAY.hint)
         content.update(data)
         rows = data.count(b"\n") + (not data.endswith(b"\n"))
         cut = stream.fault is not None and not data.endswith(b"\n")
-        block_data = None if file.kind == "plain" else data
         key = _key(file, content.hexdigest())
-        yield Block(file, key, line, rows, offset, len(data), stream.bytes, block_data, cut)
+        block = Block(file, key, line, rows, offset, len(data), stream.bytes, data, cut)
+        yield block if file.kind != "plain" else replace(block, data=None, digest=hashlib.sha256(data).digest())
         line += rows
         offset += len(data)
     digest = content if file.kind == "plain" else stream.digest
-    yield FileRead(file, stream.bytes, digest.hexdigest(), line - 1, stream.fault)
+    fault = stream.fault and f"{stream.fault}, after line {line - 1}"
+    yield FileRead(file, stream.bytes, digest.hexdigest(), line - 1, fault, stream.note)
 
 
 def _key(file: RawFile, content: str) -> str:
@@ -134,21 +165,27 @@ class _Stream:
         self.digest = hashlib.sha256()
         self.bytes = 0
         self.fault: str | None = None
+        self.note: str | None = None
 
     def chunks(self, size: int) -> Iterator[bytes]:
         if self.file.kind == "plain":
             yield from self._stored(size)
         else:
-            decoder = _GzipDecoder() if self.file.kind == "gzip" else _ZstdDecoder()
+            is_gzip = self.file.kind == "gzip"
+            decoder: decoders.Decoder = decoders.GzipDecoder() if is_gzip else decoders.ZstdDecoder(str(self.file.path))
             try:
                 for stored in self._stored(STORED_BYTES):
                     yield from decoder.decode(stored)
                 if not decoder.is_at_end():
                     self.fault = "ends inside a compressed block"
-            except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as fault:
-                self.fault = f"is damaged after {self.bytes:,} bytes: {fault}"
+            except decoders.DAMAGE as fault:
+                other = what_it_is(self.file.path, self.file.kind)
+                self.fault = f"is not {self.file.kind} but {other.what}: {other.hint}" if other else None
+                self.fault = self.fault or f"is damaged after {self.bytes:,} bytes: {fault}"
                 for _ in self._rest:
                     pass  # the digest covers the whole file
+            if decoder.trailing:
+                self.note = f"{decoder.trailing:,} bytes after its last gzip member were ignored"
 
     def _stored(self, size: int) -> Iterator[bytes]:
         self._rest = self._read(size)
@@ -163,54 +200,14 @@ class _Stream:
                 yield stored
 
 
-class _GzipDecoder:
-    """Decodes a gzip file of one or more members, in bounded pieces."""
-
-    PIECE = 8 * 2**20
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-        self._is_fresh = True
-
-    def decode(self, stored: bytes) -> Iterator[bytes]:
-        while stored:
-            if self._member.eof:
-                self._member, self._is_fresh = zlib.decompressobj(wbits=31), True
-            piece = self._member.decompress(stored, self.PIECE)
-            self._is_fresh = False
-            if piece:
-                yield piece
-            stored = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if self._member.eof and not stored.strip(b"\0"):
-                stored = b""  # padding after the last member
-
-    def is_at_end(self) -> bool:
-        return self._member.eof or self._is_fresh
-
-
-class _ZstdDecoder:
-    """Decodes a zstd file of one or more frames."""
-
-    def __init__(self) -> None:
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._is_fresh = True
-
-    def decode(self, stored: bytes) -> Iterator[bytes]:
-        while stored:
-            if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._is_fresh = False
-            piece = self._frame.decompress(stored)
-            if piece:
-                yield piece
-            stored = self._frame.unused_data if self._frame.eof else b""
-
-    def is_at_end(self) -> bool:
-        return self._frame.eof or self._is_fresh
-
-
 def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
-    rows = count_rows(file.path, error=SourceError, hint=AGAIN)
+    try:
+        rows = count_rows(file.path, error=SourceError, hint=AGAIN)
+    except SourceError:
+        other = what_it_is(file.path, file.kind) if file.path.is_file() else None
+        if other is None:
+            raise
+        raise SourceError(f"{file.path} is not Parquet but {other.what}", other.hint) from None
     digest = file_digest(file.path)
     size = file.path.stat().st_size
     for start in range(0, rows, BLOCK_ROWS):

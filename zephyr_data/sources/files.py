@@ -1,14 +1,17 @@
-"""What the user names → the raw files behind it."""
+"""What the user names → the raw files behind it, and what else is there."""
 
 import glob
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zephyr_core import folder, hub, manifest, paths
 from zephyr_core.errors import DataError, EnvironmentLack, Unreachable, UsageError
+from zephyr_core.listing import ENDING, Listing, list_folder, list_matches, why_hidden
+from zephyr_core.records import PassedOver
 from zephyr_data.errors import SourceError
+from zephyr_data.sources.remarks import remarks
 from zephyr_data.sources.tables import REBUILD
 
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
@@ -26,11 +29,26 @@ class RawFile:
     name: str
     path: Path
     kind: str  # plain | gzip | zstd | parquet | rated
+    real_path: str | None = None  # where it is, if a link leads out of the source
 
     @property
     def is_table(self) -> bool:
         """Return whether the file is Parquet, whose blocks are rows rather than lines of bytes."""
         return self.kind in ("parquet", "rated")
+
+
+@dataclass
+class SourceFiles:
+    """The raw files of some sources, and the entries of these sources that are not read."""
+
+    files: list[RawFile] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+
+    def __iadd__(self, other: "SourceFiles") -> "SourceFiles":
+        """Append those of another source."""
+        self.files += other.files
+        self.passed_over += other.passed_over
+        return self
 
 
 def kind_of(path: Path) -> str | None:
@@ -55,33 +73,61 @@ def place_of(source: str) -> Path:
     return place if place.exists() else paths.expanded(source)
 
 
-def local_files(source: str) -> list[RawFile]:
-    """Return the raw files of a file, folder, glob or shipped sample, sorted by name.
+def local_files(source: str) -> SourceFiles:
+    """Return the raw files of a file, folder, glob or shipped sample, sorted by name, and what else is there.
 
     A file or folder that has the name of a glob is that file or folder.
 
     Raises:
         UsageError: nothing is there.
-        SourceError: a file has an unsupported suffix, or a name that is not UTF-8.
+        SourceError: a file has an unsupported suffix.
+        EnvironmentLack: a file or a folder cannot be read.
     """
     where = str(sample_folder() / source.removeprefix(SAMPLES)) if source.startswith(SAMPLES) else source
     path = place_of(where)
-    if path.is_dir():
-        files, root = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner)], path
-        matches = [inner for inner in files if not any(part.startswith(".") for part in inner.relative_to(path).parts)]
-    elif glob.has_magic(where) and not path.exists():
-        matches = [Path(match) for match in glob.iglob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207  absolute patterns
-        root = Path(glob.escape(where)).parent
-    else:
-        matches, root = ([path] if path.exists() else []), path.parent
-    if not matches:
+    try:
+        listing = _listing(path)
+    except OSError as fault:
+        raise EnvironmentLack(f"{fault.filename} cannot be listed: {fault.strerror}", "grant read permission") from None
+    recorded = paths.readable(source)
+    passed_over = _passed_over(recorded, listing.passed_over)
+    if not listing.files:
         raise UsageError(
-            f"no raw file at {source!r}", f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id"
+            "; ".join([f"no raw file at {source!r}", *remarks({}, {}, passed_over)]),
+            f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id",
         )
-    return sorted((_raw_file(source, inner, root) for inner in matches), key=lambda file: file.name)
+    real_paths = {name: paths.readable(str(path)) for name, path in listing.outside.items()}
+    files = [
+        RawFile(recorded, paths.readable(name), inner, _readable_kind(inner), real_paths.get(name))
+        for name, inner in listing.files.items()
+    ]
+    return SourceFiles(files, passed_over)
 
 
-def rated_files(source: str) -> list[RawFile]:
+def _listing(path: Path) -> Listing:
+    if path.is_dir():
+        return list_folder(path, lambda name: kind_of(Path(name)) is not None)
+    if path.exists() or path.is_symlink() or not glob.has_magic(str(path)):
+        entry = {path.name: path} if path.exists() or path.is_symlink() else {}
+        listing = list_matches(path.parent, entry)
+        listing.outside.clear()  # a file that was named may be anywhere
+        return listing
+    root = Path(glob.escape(str(path))).parent
+    plain = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+    matches = [Path(match) for match in glob.iglob(str(path), recursive=True)]  # noqa: PTH207  absolute patterns
+    return list_matches(plain, {_below(root, match): match for match in matches})
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _passed_over(source: str, reasons: dict[str, str]) -> list[PassedOver]:
+    names = {name: (paths.readable(name), paths.readable(why)) for name, why in reasons.items()}
+    return [{"source": source, "file": name, "why": why} for name, why in names.values()]
+
+
+def rated_files(source: str) -> SourceFiles:
     """Return the stored rated rows of a dataset directory of pairs, compared with its manifest.
 
     Raises:
@@ -96,7 +142,7 @@ def rated_files(source: str) -> list[RawFile]:
     fault = folder.damage(place, names=names)
     if fault:
         raise DataError(f"{place} is damaged: {fault}", REBUILD)
-    return [RawFile(source, name, place / name, "rated") for name in names]
+    return SourceFiles([RawFile(paths.readable(source), name, place / name, "rated") for name in names])
 
 
 @contextmanager
@@ -116,20 +162,25 @@ def raw_faults(files: Iterable[RawFile]) -> Iterator[None]:
         raise SourceError(f"{fault.filename} cannot be read: {fault.strerror}", hint) from None
 
 
-def hub_files(repository: str, revision: str) -> tuple[list[RawFile], str]:
-    """Return the raw files of a Hub dataset, fetched if need be, and the commit that they belong to.
+def hub_files(repository: str, revision: str) -> tuple[SourceFiles, str]:
+    """Return the raw files of a Hub dataset, fetched if need be, what else it holds, and the commit of both.
 
     Raises:
         Unreachable: they cannot be fetched, or the dataset has no readable file.
         NoSpace: the disk cannot take the files.
     """
-    snapshot = hub.fetch(repository, "dataset", revision, _readable, instead=INSTEAD)
+    reasons: dict[str, str] = {}
+
+    def choose(names: list[str]) -> list[str]:
+        reasons.update({name: why for name in names if (why := _why_not_read(name)) is not None})
+        return [name for name in names if name not in reasons]
+
+    snapshot = hub.fetch(repository, "dataset", revision, choose, instead=INSTEAD)
     if not snapshot.files:
         raise Unreachable(f"{repository} has no file that can be read", "give files of a local copy instead")
     source = f"{repository}@{snapshot.commit}"
-    return [
-        RawFile(source, name, path, kind_of(path) or "plain") for name, path in snapshot.files.items()
-    ], snapshot.commit
+    files = [RawFile(source, name, path, kind_of(path) or "plain") for name, path in snapshot.files.items()]
+    return SourceFiles(files, _passed_over(source, reasons)), snapshot.commit
 
 
 def cached_hub_file(source: str, name: str) -> RawFile | None:
@@ -139,28 +190,24 @@ def cached_hub_file(source: str, name: str) -> RawFile | None:
     return None if path is None else RawFile(source, name, path, kind_of(path) or "plain")
 
 
-def _readable(names: list[str]) -> list[str]:
-    return [name for name in names if kind_of(Path(name))]
+def _why_not_read(name: str) -> str | None:
+    hidden = (why for part in Path(name).parts if (why := why_hidden(part)) is not None)
+    return next(hidden, None if kind_of(Path(name)) else ENDING)
 
 
-def _raw_file(source: str, path: Path, root: Path) -> RawFile:
+def _readable_kind(path: Path) -> str:
     kind = kind_of(path)
     if kind is None:
         hint = f"supported: {', '.join(SUFFIXES)}"
         if path.suffix == ".json":
             hint += "; write one JSON object per line, for instance with `jq -c '.[]' FILE > FILE.jsonl`"
         raise SourceError(f"{path} has an unsupported suffix", hint)
-    if not path.is_file():
-        raise SourceError(f"{path} is not a file")
     try:
         with path.open("rb"):
             pass
     except PermissionError:
         raise EnvironmentLack(f"{path} cannot be read: permission denied", "grant read permission") from None
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    if not is_utf8(name):
-        raise SourceError(f"{str(path)!r} has a name that is not UTF-8", "rename it")
-    return RawFile(source, name, path, kind)
+    return kind
 
 
 def is_utf8(name: str) -> bool:

@@ -15,14 +15,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
+from zephyr_core.reading import table_faults
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.sources.blocks import Block
+from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN
-from zephyr_data.sources.lines import excerpt
-from zephyr_data.sources.rated_columns import USED, read_columns
+from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
-from zephyr_data.sources.tables import read_rows
+from zephyr_data.sources.scales import refuse_other_scale
+from zephyr_data.sources.tables import column_names
 
 FEW = 64  # lines that are read one by one when Arrow rejects them together
 DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
@@ -39,15 +41,16 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
 
     Raises:
         MixedShapes: the block has rows of different shapes.
-        SourceError: the file begins with a row that has no prompt or no answers.
+        SourceError: the file begins with a row that has no prompt or no answers, or its ratings have another scale.
     """
     if block.file.kind == "rated":
-        return with_unfilled(_stored(block, _READ)), "rated"
+        return with_unfilled(block.table(_READ)), "rated"
     parts = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
     table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
     shape = _one_shape(block, table)
     if shape is None and block.first_line == 1:
         _refuse_foreign(block)
+    refuse_other_scale(block, table)
     return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
 
 
@@ -58,15 +61,20 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read_parquet(block: Block) -> Iterator[pl.DataFrame]:
-    frame = _stored(block).with_row_index("number", offset=block.first_line)
+    names = [name for name in _columns(block) if name in USED]
+    if not names:
+        _refuse_foreign(block)
+    frame = with_carried(block.table(names), CARRIED).with_row_index("number", offset=block.first_line)
     numbers = frame["number"].cast(pl.Int64)
-    result = read_columns(frame.select(name for name in USED if name in frame.columns), has_all_keys=True)
+    result = read_columns(frame.drop("number"), has_all_keys=True)
     if result is not None:
         rows, plain, shape = result
         yield _as_read(rows, numbers.filter(plain), shape)
         frame, numbers = frame.filter(~plain), numbers.filter(~plain)
-    raws = frame.drop("number").iter_rows(named=True)
-    yield _one_by_one((number, raw, None, "") for number, raw in zip(numbers, raws, strict=True))
+    with table_faults(block.file.path, error=SourceError, hint=AGAIN):
+        raws = frame.drop("number").iter_rows(named=True)
+        others = _one_by_one((number, raw, None, b"") for number, raw in zip(numbers, raws, strict=True))
+    yield others
 
 
 def _read_lines(block: Block) -> Iterator[pl.DataFrame]:
@@ -132,18 +140,18 @@ def _as_read(rows: pl.DataFrame, numbers: pl.Series, shape: str) -> pl.DataFrame
     return numbered.with_columns(nothing).select(pl.col(name).cast(dtype) for name, dtype in _ROW.items())
 
 
-def _object(line: Line) -> tuple[int, Row, str | None, str]:
-    """Return number, object, fault and the line's beginning."""
+def _object(line: Line) -> tuple[int, Row, str | None, bytes]:
+    """Return number, object, fault and the line itself."""
     number, text, is_cut_short = line
     raw, fault = ({}, "cut-short") if is_cut_short else read_json(text)
-    return number, raw, fault, excerpt(text)
+    return number, raw, fault, text
 
 
-def _one_by_one(objects: Iterable[tuple[int, Row, str | None, str]]) -> pl.DataFrame:
+def _one_by_one(objects: Iterable[tuple[int, Row, str | None, bytes]]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
-    for number, raw, fault, begins in objects:
+    for number, raw, fault, line in objects:
         shape = shape_of(raw) if fault is None else None
-        rows.append({"line": number, "shape": shape, **read_row(raw, fault, begins)})
+        rows.append({"line": number, "shape": shape, **read_row(raw, fault, line)})
     return pl.DataFrame(rows, schema=_ROW, orient="row")
 
 
@@ -164,23 +172,25 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
 def _refuse_foreign(block: Block) -> None:
     """Raise unless the columns exist, even if null or of a wrong type."""
     if block.file.kind == "parquet":
-        example = next(((1, raw) for raw in _stored(block).head(1).iter_rows(named=True)), None)
+        names, line = _columns(block), 1
+        answer_names = [name for name in names if name in ANSWERS][:1]
+        raw: Row = block.table(answer_names).row(0, named=True) if answer_names else {}
     else:
-        objects = map(_object, block.lines())
-        example = next(((number, raw) for number, raw, fault, _ in objects if fault is None), None)
-    if example is None:
-        return
-    line, raw = example
+        objects = ((number, raw) for number, raw, fault, _ in map(_object, block.lines()) if fault is None)
+        line, raw = next(objects, (0, {}))
+        names = list(raw)
+        if not line:
+            return
     answers = next((raw[name] for name in ANSWERS if name in raw), None)
     first = answers[0] if isinstance(answers, list) and answers else None
     is_foreign = isinstance(first, dict) and "response" not in first
-    if set(raw) & set(PROMPTS) and set(raw) & set(ANSWERS) and not is_foreign:
+    if set(names) & set(PROMPTS) and set(names) & set(ANSWERS) and not is_foreign:
         return
     raise SourceError(
-        f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, raw)) or 'no column'}",
+        f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, names)) or 'no column'}",
         f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`",
     )
 
 
-def _stored(block: Block, columns: list[str] | None = None) -> pl.DataFrame:
-    return read_rows(block.file.path, block.offset, block.length, columns, error=SourceError, hint=AGAIN)
+def _columns(block: Block) -> list[str]:
+    return column_names(block.file.path, error=SourceError, hint=AGAIN)

@@ -12,9 +12,12 @@ from zephyr_core.keys import text_key
 from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
 from zephyr_data.json_digests import list_keys
+from zephyr_data.sources.carried import IDENTITY
 from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, ASPECT_SCALE, LARGEST, OVERALL_SCALE, PROMPTS
 
-USED = ("id", "prompt_id", "source", *PROMPTS, *ANSWERS)
+CARRIED = (*IDENTITY, "source")
+USED = (*CARRIED, *PROMPTS, *ANSWERS)
+EXACT_DIGITS = 15  # of a decimal, which becomes the same double whoever divides
 _TEXT = (pl.String, pl.Null)
 _SHORT_NUMBER = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?$"  # every number parser reads it the same
 
@@ -41,8 +44,8 @@ def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFra
     try:
         completion, is_plain_answer = _completion(_fields(frame, answers), has_all_keys=has_all_keys)
         columns = {
-            "id": _identity(frame),
-            "prompt_source": _text(frame.schema, "source"),
+            "id": pl.coalesce(*(_carried(frame.schema, name) for name in IDENTITY)),
+            "prompt_source": _carried(frame.schema, "source"),
             "turns": _turns(frame, prompt),
         }
     except _OtherType:
@@ -83,15 +86,10 @@ def _turns(frame: pl.DataFrame, prompt: str) -> pl.Expr:
     return pl.concat_list(prompt)
 
 
-def _identity(frame: pl.DataFrame) -> pl.Expr:
-    names = [name for name in ("id", "prompt_id") if name in frame.columns]
-    if not all(frame.schema[name] in _TEXT or frame.schema[name].is_signed_integer() for name in names):
-        raise _OtherType
-    return pl.coalesce(*(pl.col(name).cast(pl.String) for name in names), pl.lit(None, dtype=pl.String))
-
-
-def _text(schema: pl.Schema, name: str, of: pl.Expr | None = None) -> pl.Expr:
-    if schema.get(name, pl.Null()) not in _TEXT:
+def _carried(schema: pl.Schema, name: str, of: pl.Expr | None = None) -> pl.Expr:
+    """Return a column or a field that is carried along; in JSON, a type other than these may be a guess."""
+    dtype = schema.get(name, pl.Null())
+    if dtype not in _TEXT and not dtype.is_signed_integer():
         raise _OtherType
     if name not in schema:
         return pl.lit(None, dtype=pl.String)
@@ -118,7 +116,7 @@ def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.E
         rating = pl.concat_arr(*pairs).arr.to_list().list.filter(pl.element().struct.field("rating").is_not_null())
     completion = pl.struct(
         response=response,
-        model=_text(fields, "model", answer),
+        model=_carried(fields, "model", answer),
         ratings=rating,
         overall=overall[0],
         given=score[0],
@@ -156,7 +154,7 @@ def _number(dtype: pl.DataType, value: pl.Expr, scale: Scale) -> Numbers:
     if dtype == pl.String:
         number = pl.when(value.str.contains(_SHORT_NUMBER)).then(value).cast(pl.Float64, strict=False)
         is_absent = value.is_null() | value.str.to_lowercase().is_in(ABSENT)
-    elif dtype.is_signed_integer() or dtype.is_float():
+    elif dtype.is_numeric() and not (isinstance(dtype, pl.Decimal) and dtype.precision > EXACT_DIGITS):
         number = value.cast(pl.Float64).fill_nan(None)
         is_absent = number.is_null()
     else:

@@ -6,13 +6,15 @@ orjson reads the lines that it accepts; the standard library reads the rest and 
 import hashlib
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from zephyr_core.keys import text_key
 from zephyr_core.template import ROLES
-from zephyr_data.sources.lines import SHOWN, read_object
+from zephyr_data.sources.carried import IDENTITY, carried_of
+from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
 from zephyr_data.sources.shapes import find_fault
 
 PROMPTS = ("instruction", "prompt", "messages")
@@ -27,8 +29,12 @@ _KEY_END = re.compile(rb'"\s*:')
 Row = dict[str, Any]
 
 
-class _WrongType(ValueError):
-    """A used value has a type that cannot be read."""
+class _Unfit(ValueError):
+    """A used value cannot be read: it has the wrong type, or its key is repeated."""
+
+    def __init__(self, fault: str = "wrong-type") -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 def shape_of(raw: Row) -> str | None:
@@ -41,31 +47,28 @@ def shape_of(raw: Row) -> str | None:
     return f"{prompt} + {answers}" if prompt and answers else None
 
 
-def read_row(raw: Row, fault: str | None, begins: str) -> Row:
-    """Return the columns of a rated row, including its fault; `begins` shows the line if no turn is at fault."""
-    row: Row = {"id": None}
+def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
+    """Return the columns of a rated row, including its fault; of `line`, only whether it is UTF-8 is asked."""
+    row: Row = {"id": carried_of(raw, *IDENTITY)}
     if fault is None:
         try:
-            row["id"] = _identity(raw)
-            orjson.dumps(row)
             row |= _columns(raw)
             orjson.dumps(row)
-        except _WrongType:
-            fault = "wrong-type"
+        except _Unfit as unfit:
+            fault = unfit.fault
         except orjson.JSONEncodeError:
-            row, fault = {"id": None}, "lone-surrogate"
-    if fault is not None:
-        row = {"id": row["id"], "dropped_by": f"read/{fault}"}
-    return {**row, "matched": row.get("matched") or (begins if row["dropped_by"] else None)}
+            fault = "lone-surrogate" if is_utf8(line) else "not-utf8"
+    return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
 
 
 def _columns(raw: Row) -> Row:
+    if repeats(raw, *PROMPTS, *ANSWERS):
+        raise _Unfit("duplicate-key")
     turns, roles = _prompt(raw)
     completions = [_completion(answer) for answer in _answers(raw)]
     fault, turn, text = _fault(turns, roles, completions)
-    source = raw.get("source")
     row = {
-        "prompt_source": source if isinstance(source, str) else None,
+        "prompt_source": carried_of(raw, "source"),
         "dropped_by": None if fault is None else f"read/{fault}",
         "dropped_turn": turn,
         "matched": text,
@@ -86,7 +89,7 @@ def read_json(line: bytes) -> tuple[Row, str | None]:
             return row, None
     except orjson.JSONDecodeError:
         pass
-    return read_object(line, constant=float)
+    return read_object(line)
 
 
 def _count_keys(row: Row) -> int:
@@ -101,22 +104,15 @@ def _count_keys(row: Row) -> int:
     return count
 
 
-def _identity(raw: Row) -> str | None:
-    identity = raw.get("id") if raw.get("id") is not None else raw.get("prompt_id")
-    if identity is None or isinstance(identity, str):
-        return identity
-    if type(identity) is not int or not -(2**63) <= identity < 2**63:
-        raise _WrongType
-    return str(identity)
-
-
 def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]:
     """Return the texts and roles of the prompt's turns, up to the last user turn."""
     value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise _WrongType
+        raise _Unfit
+    if any(repeats(turn, "role", "content") for turn in value):
+        raise _Unfit("duplicate-key")
     texts = [_text(turn.get("content")) for turn in value]
     roles = [_text(turn.get("role")) for turn in value]
     canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
@@ -128,17 +124,19 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
 def _answers(raw: Row) -> list[Row]:
     value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
     if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
-        raise _WrongType
+        raise _Unfit
     return value
 
 
 def _completion(answer: Row) -> Row:
+    if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
+        raise _Unfit("duplicate-key")
     unreadable: list[str] = []
     ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
     ratings += _aspects(answer.get("ratings"), unreadable, None)
     completion = {
         "response": _text(answer.get("response")),
-        "model": _text(answer.get("model")),
+        "model": carried_of(answer, "model"),
         "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
         "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
         "given": _number(answer.get("score"), unreadable, None),
@@ -153,6 +151,8 @@ def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | Non
     if isinstance(value, list):
         items = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
+        if repeats(value):
+            raise _Unfit("duplicate-key")
         items = list(value.items())
     else:
         unreadable.append(str(value))
@@ -174,6 +174,8 @@ def _rating(value: Any) -> Any:
     """Return the rating inside an object; any other object is returned whole, to be noted as unreadable."""
     if not isinstance(value, dict):
         return value
+    if repeats(value, "Rating", "rating"):
+        raise _Unfit("duplicate-key")
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
@@ -183,11 +185,11 @@ def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None
         return None
     if isinstance(value, float) and math.isnan(value):
         return None  # a missing value in an exported table
-    is_number = type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
+    is_number = type(value) in (int, float, Decimal) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
     least, most = scale or (-LARGEST, LARGEST)
     try:
         number = float(value) if is_number else math.inf
-    except OverflowError:
+    except (OverflowError, ValueError):  # beyond a float, or a decimal that is no number
         number = math.inf
     if not least <= number <= most:
         unreadable.append(str(value))
@@ -197,7 +199,7 @@ def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None
 
 def _text(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise _WrongType
+        raise _Unfit
     return value
 
 

@@ -29,10 +29,12 @@ TurnFault = tuple[str, int | None, str | None]  # rule, turn, matched text
 def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
     """Return id, turns, dropped_by, dropped_turn and matched for rows of one shape.
 
-    Columns in:  RAW, plus fault and matched (str | null) where a line did not parse
+    Columns in:  RAW, plus fault (str | null) where a line did not parse
     """
     roles, texts = _roles_and_texts(shape)
-    table = raw.select(pl.coalesce("id", "prompt_id").alias("id"), "fault", "matched", roles=roles, turns=texts)
+    is_empty = pl.any_horizontal(pl.col(name).list.len() == 0 for name in SHAPES)
+    texts = pl.when(is_empty & texts.is_null()).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(texts)
+    table = raw.select(pl.coalesce("id", "prompt_id").alias("id"), "fault", roles=roles, turns=texts)
     doubtful = table.select(pl.col("fault").is_null() & ~_is_clean(shape)).to_series()
     faults_by_row: dict[int, TurnFault] = {}
     for row, role_list, turn_list in (
@@ -54,7 +56,7 @@ def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
         turns=pl.when(pl.col("turns").list.eval(pl.element().is_null()).list.any().not_()).then("turns"),
         dropped_by=pl.when(reason.is_not_null()).then(pl.format("read/{}", reason)),
         dropped_turn="dropped_turn",
-        matched=pl.coalesce("matched", "text"),
+        matched="text",
     )
 
 
@@ -90,13 +92,24 @@ def _fault_of_turn(turn: int, text: str | None, roles: Sequence[str | None] | No
     return "nul-in-text" if "\0" in text else None
 
 
+def find_shape(raw: pl.DataFrame) -> str | None:
+    """Return the shape of the first row that has one, or None if no row has one; an empty list is of no shape."""
+    present = [_is_present(name) for name in SHAPES]
+    first = raw.filter(pl.any_horizontal(present)).head(1).select(present)
+    return next((name for name in SHAPES if first.height and first[name][0]), None)
+
+
+def _is_present(name: str) -> pl.Expr:
+    return pl.col(name).list.len() > 0
+
+
 def refuse_mixed(raw: pl.DataFrame, shape: str, file: str) -> None:
     """Raise if a row has a different shape from its file, or two shapes at once."""
-    others = [pl.col(other).is_not_null() for other in SHAPES if other != shape]
+    others = [_is_present(other) for other in SHAPES if other != shape]
     mixed = raw.filter(pl.any_horizontal(others))
     if mixed.height:
         line = mixed["line"][0]
-        shapes = [name for name in SHAPES if mixed[name][0] is not None]
+        shapes = [name for name in SHAPES if mixed[name][0] is not None and len(mixed[name][0])]
         raise MixedShapes(
             f"{file}, line {line}: the row holds {' and '.join(map(repr, shapes))}, the file's shape is {shape!r}",
             "split the file, one shape per file; one run can take both",

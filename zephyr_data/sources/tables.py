@@ -3,6 +3,7 @@
 A damaged one is an error that names the file; `error` is its class, and `hint` says what to do.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,16 @@ def read_rows(
         return (scan if columns is None else scan.select(list(columns))).slice(start, rows).collect()
 
 
+def as_json(table: pl.DataFrame, path: Path, *, error: type[ZephyrError] = DataError) -> list[str]:
+    """Return the rows of a Parquet file as JSON; what JSON has no type for is text.
+
+    Raises:
+        error: a value cannot be written, such as a date beyond the year 9999.
+    """
+    with table_faults(path, error=error):
+        return [json.dumps(row, ensure_ascii=False, default=str) for row in table.iter_rows(named=True)]
+
+
 def read_matching(path: Path, column: str, value: str, columns: Iterable[str]) -> pl.DataFrame:
     """Return the rows that have a value in a column, without keeping the others.
 
@@ -109,10 +120,20 @@ def column_names(path: Path, *, error: type[ZephyrError] = DataError, hint: str 
     """Return the names of a Parquet file's columns.
 
     Raises:
-        error: the file is missing or damaged.
+        error: the file is missing or damaged, or polars cannot read it for the type of a column.
     """
     with _opened(path, error, hint) as stream:
-        return list(pq.read_schema(stream).names)
+        schema = pq.read_schema(stream)
+    odd = next((field for field in schema if _holds_views(field.type)), None)
+    if odd is not None:
+        raise error(f"{path}: the type of column {odd.name!r} cannot be read: {odd.type}", "write it as a list")
+    return list(schema.names)
+
+
+def _holds_views(dtype: pa.DataType) -> bool:
+    """Return whether there is a list view in a type, at which polars panics."""
+    inner = (dtype.field(place).type for place in range(dtype.num_fields))
+    return pa.types.is_list_view(dtype) or pa.types.is_large_list_view(dtype) or any(map(_holds_views, inner))
 
 
 def read_notes(path: Path) -> dict[str, str]:
