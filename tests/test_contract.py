@@ -108,11 +108,20 @@ def test_what_is_said_of_pairs_is_what_is_written() -> None:
 
 def test_every_fault_is_listed() -> None:
     code = "".join(path.read_text() for path in (ROOT / "zephyr_data" / "sources").glob("*.py"))
-    faults = set(re.findall(r'(?:"fault":|return|fault =|raise _Unfit\()\s*f?"([a-z0-9-]+)"', code))
+    faults = set(re.findall(r'(?:"fault":|return|fault =|fault: str =|raise Unfit\()\s*f?"([a-z0-9-]+)"', code))
     faults |= set(re.findall(r'"([a-z0-9-]+)" if is_utf8', code)) | set(
         re.findall(r'else "([a-z0-9]+(?:-[a-z0-9]+)+)"', code)
     )
-    assert {"wrong-type", "no-turns", "duplicate-key", "not-utf8", "lone-surrogate", "cut-short"} <= faults
+    faults |= set(re.findall(r'(?m)^[A-Z_]+(?:: TurnFault)? = \(?"([a-z0-9]+(?:-[a-z0-9]+)+)"', code))
+    assert {
+        "wrong-type",
+        "no-turns",
+        "system-turn",
+        "duplicate-key",
+        "not-utf8",
+        "lone-surrogate",
+        "cut-short",
+    } <= faults
     for fault in faults - {"und"}:
         assert fault in TEXT + PAIRS, fault
 

@@ -72,6 +72,7 @@ class Counts(TypedDict):
     dropped: dict[str, int]  # "stage/reason" → rows
     cut_rows: NotRequired[int]  # dialogues
     cut_turns: NotRequired[int]
+    read_otherwise: NotRequired[dict[str, int]]  # rule of reading → dialogues that it cut or folded
     spared: NotRequired[dict[str, int]]  # exemption → hits of rules
     rewritten_rows: NotRequired[int]
     rewritten_turns: NotRequired[int]

@@ -18,9 +18,9 @@ from zephyr_core.keys import json_key, text_key
 Message = dict[str, str]
 # Roles as rows spell them, in any letter case → as templates know them (docs/dataset.md).
 ROLES = {
-    "system": "system",
+    **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+    **dict.fromkeys(("assistant", "ai", "bard", "bot", "chatgpt", "gpt", "model"), "assistant"),
 }
 
 # One line for a turn's head, one for its text. The markers around a reply and its EOS add no bytes; they let

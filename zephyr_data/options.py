@@ -38,6 +38,13 @@ class CleanOptions(StepOptions):
         is_argument=True,
         is_repeated=True,
     )
+    system_turns: str = value(
+        "drop",
+        "ours; the published columns have no place for them (decision 0043)",
+        "Dialogues with a system turn: drop them, or fold it into the first user turn.",
+        choices=("drop", "fold"),
+        has_flag=True,
+    )
     size: int = value(
         230_975,
         "card of ultrachat_200k; paper §4.1 says ≈200k",

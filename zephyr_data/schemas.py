@@ -42,6 +42,7 @@ _VERDICT: dict[str, pl.DataType] = {
 DIALOGUES: dict[str, pl.DataType] = {
     **_PLACE,
     "turns": pl.List(pl.String),
+    "system": pl.String(),  # the system turns before the first user turn, which are none of `turns`
     **_VERDICT,
 }
 RATING = pl.Struct({"aspect": pl.String, "rating": pl.Float64})

@@ -19,9 +19,9 @@ from zephyr_data.errors import MixedShapes, SourceError
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources import blocks
 from zephyr_data.sources.blocks import Block, read_blocks
+from zephyr_data.sources.dialogue_turns import find_fault
 from zephyr_data.sources.files import RawFile, kind_of, local_files
 from zephyr_data.sources.parse import _read_fast, parse
-from zephyr_data.sources.shapes import find_fault
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -42,7 +42,6 @@ FAULTS = {
     '{"id": "1", "data": null}': "read/no-turns",
     '{"id": "1", "data": []}': "read/no-turns",
     '{"id": "1", "data": ["Hi"]}': "read/ends-with-user-turn",
-    '{"id": "1", "data": ["Hi", "Hello", "Bye"]}': "read/ends-with-user-turn",
     '{"id": "1", "data": ["Hi", ""]}': "read/empty-turn",
     '{"id": "1", "data": ["Hi", " \\n\\t"]}': "read/empty-turn",
     '{"id": "1", "data": ["Hi", "\\u200b"]}': "read/empty-turn",
@@ -88,8 +87,14 @@ def messages(*pairs: tuple[str, str], key: str = "messages", role: str = "role",
         ([("assistant", "Hello"), ("user", "Hi")], "read/starts-with-assistant"),
         ([("user", "Hi"), ("user", "Hi?"), ("assistant", "Hello"), ("assistant", "x")], "read/two-user-turns-in-a-row"),
         ([("user", "Hi"), ("assistant", "a"), ("assistant", "b")], "read/two-assistant-turns-in-a-row"),
-        ([("system", "Be kind"), ("user", "Hi"), ("assistant", "Hello")], "read/system-turn"),
-        ([("user", "Hi"), ("tool", "x")], "read/unknown-role"),
+        ([("user", "Hi"), ("system", "Be kind"), ("assistant", "Hello")], "read/system-turn"),
+        ([("system", "Be kind")], "read/no-turns"),
+        ([("system", "Be\0kind"), ("user", "Hi"), ("assistant", "Hello")], "read/nul-in-text"),
+        ([("user", "Hi"), ("tool", "x")], "read/tool-turn"),
+        ([("user", "Hi"), ("referee", "x")], "read/unknown-role"),
+        ([("assistant", "Hello")], "read/starts-with-assistant"),
+        ([("assistant", " "), ("user", "Hi"), ("assistant", "Hello")], "read/empty-turn"),
+        ([("assistant", "Hello"), ("assistant", "Hi")], "read/starts-with-assistant"),
         ([("user", "Hi"), ("assistant", "")], "read/empty-turn"),
         ([("user", "Hi"), ("assistant", "\u3164\ufe0f")], "read/empty-turn"),
         ([("user", "\u200b."), ("assistant", "❤\ufe0f")], None),
@@ -246,7 +251,7 @@ def test_parquet_with_messages_or_other_columns(tmp_path: Path) -> None:
     ).write_parquet(good)
     pl.DataFrame({"text": ["Hi"]}).write_parquet(bad)
     assert parsed(good)["turns"].to_list() == [["Hi", "Hello"]]
-    with pytest.raises(SourceError, match="no dialogue column; found text"):
+    with pytest.raises(SourceError, match="no dialogue column; found 'text'"):
         parsed(bad)
     pl.DataFrame({"data": [[1, 2]]}).write_parquet(bad)
     assert parsed(bad)["dropped_by"].to_list() == ["read/wrong-type"], "as in JSON"

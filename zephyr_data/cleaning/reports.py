@@ -9,23 +9,35 @@ from zephyr_core.records import Counts, DatasetContent
 from zephyr_data.engine.audit import spared_table
 from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import CleanOptions
+from zephyr_data.sources.dialogue_turns import GREETING, STAGE, SYSTEM, UNANSWERED
 from zephyr_data.stages import phrases
 from zephyr_data.stages.verbs import edits_of
+
+CUT = r"^\(cut: (\d+) turns\)$"
+FOLD = "`--system-turns fold` keeps one before the first user turn as part of it"
+READ_OTHERWISE = {
+    GREETING: "cut at a greeting",
+    UNANSWERED: "cut at an unanswered turn",
+    SYSTEM: "with a folded system turn",
+}
 
 
 def measure(table: pl.DataFrame) -> Counter[str]:
     """Return the counts of changes in kept rows; cuts are counted separately."""
     changes = edits_of(table.filter(pl.col("dropped_by").is_null()))
-    cuts = changes.filter(pl.col("stage") == phrases.NAME)
-    words = changes.filter(pl.col("stage") != phrases.NAME)
-    removed = cuts.select(pl.col("after").str.extract(r"(\d+)").cast(pl.Int64).sum()).item()
+    of_reading = changes.filter(pl.col("stage") == STAGE)
+    cuts = changes.filter(pl.col("after").str.contains(CUT))
+    words = changes.filter(~pl.col("stage").is_in([STAGE, phrases.NAME]))
+    removed = cuts.select(pl.col("after").str.extract(CUT).cast(pl.Int64).sum()).item()
     counts = Counter[str](
-        cut_rows=cuts.height,
+        cut_rows=cuts["row"].n_unique() if cuts.height else 0,
         cut_turns=int(removed),
         rewritten_rows=words["row"].n_unique(),
         rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
         rewritten_words=words.height,
     )
+    for rule, rows in of_reading["rule"].value_counts().rows():
+        counts[f"read_otherwise:{rule}"] = rows
     for exemption, hits in spared_table(table)["unless"].value_counts().rows():
         counts[f"spared:{exemption}"] = hits
     return counts
@@ -41,8 +53,20 @@ def _lines(counts: Counts) -> Iterator[Line]:
     for exemption, hits in counts.get("spared", {}).items():
         yield f"  hits spared: {exemption}", hits, ""
     yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
+    for rule, rows in counts.get("read_otherwise", {}).items():
+        yield f"  of them {READ_OTHERWISE[rule]}", rows, f"read/{rule}"
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     yield "  of them recased", counts["rewritten_rows"], words
+
+
+def _figures(counts: Counts) -> Iterator[str]:
+    rows = counts["dropped"].get(f"{STAGE}/{SYSTEM}", 0)
+    if rows:
+        yield f"{rows:,} dialogues with a system turn were dropped; {FOLD}"
+
+
+def _sought(options: CleanOptions) -> str:
+    return FOLD if options.system_turns == "drop" else ""
 
 
 def _about(_: DatasetContent) -> str:
@@ -67,5 +91,7 @@ REPORTS: Reports[CleanOptions] = Reports(
     measure=measure,
     notice=_notice,
     lines=_lines,
+    figures=_figures,
+    sought=_sought,
     sampled={"cut_rows": "cut short", "rewritten_rows": "recased"},
 )

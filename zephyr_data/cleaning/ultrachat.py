@@ -22,6 +22,7 @@ from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
+from zephyr_data.stages.system_turns import settle_system_turns
 from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import LookUp, Stage, number_rows
 
@@ -54,6 +55,7 @@ def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one dialogue at a time, in the order of the contract."""
     casing = (truecase(options.truecase_roles),) if options.truecase else ()
     return (
+        settle_system_turns(options.system_turns),
         mark_phrases(ruleset(options)),
         cut_phrases(),
         *casing,

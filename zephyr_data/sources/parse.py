@@ -8,7 +8,6 @@ again line by line, and each bad line becomes a row with its fault. Parquet colu
 import io
 from typing import Any
 
-import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
@@ -18,16 +17,17 @@ from zephyr_data import schemas
 from zephyr_data.errors import SourceError
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.carried import IDENTITY, carried_of, with_carried
+from zephyr_data.sources.carried import IDENTITY, with_carried
+from zephyr_data.sources.exchanges import objects, read_exchanges
 from zephyr_data.sources.files import AGAIN
-from zephyr_data.sources.lines import is_utf8, read_object, repeats
-from zephyr_data.sources.shapes import RAW, SHAPES, find_shape, refuse_mixed, to_turns
+from zephyr_data.sources.foreign import hint
+from zephyr_data.sources.lines import read_object
+from zephyr_data.sources.shapes import EXCHANGES, LISTS, OF_OBJECTS, RAW, find_shape, refuse_mixed, to_turns
 from zephyr_data.sources.tables import as_json, column_names
+from zephyr_data.sources.typed_rows import TURN_KEYS, typed_row
 
-_OF_OBJECTS = ("messages", "conversations")
-_TURN_KEYS = ("role", "content", "from", "value")
-_TURN = pa.struct([(name, pa.string()) for name in _TURN_KEYS])
-_ARROW = pa.schema([("data", pa.list_(pa.string())), *((name, pa.list_(_TURN)) for name in _OF_OBJECTS)])
+_TURN = pa.struct([(name, pa.string()) for name in TURN_KEYS])
+_ARROW = pa.schema([("data", pa.list_(pa.string())), *((name, pa.list_(_TURN)) for name in OF_OBJECTS)])
 _ROW = {**RAW, "fault": pl.String(), "line": pl.Int64()}
 _NOTHING = pl.lit(None, dtype=pl.String)
 _TEXT = (pl.String, pl.Null)
@@ -44,10 +44,13 @@ def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
     """
     raw = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
     shape = find_shape(raw)
+    refuse_mixed(raw, shape or "data", str(block.file.path))
+    if shape is not None:
+        return _locate(to_turns(raw, shape), raw["line"], block), shape
+    raw, shape = read_exchanges(raw, block)
     if shape is None and block.first_line == 1:
-        _refuse_shapeless(raw, block)
-    refuse_mixed(raw, shape or SHAPES[0], str(block.file.path))
-    return _locate(to_turns(raw, shape or SHAPES[0]), raw["line"], block), shape
+        _refuse_shapeless(block)
+    return _locate(to_turns(raw, "data"), raw["line"], block), shape
 
 
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
@@ -58,38 +61,40 @@ def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
     return pl.Series([texts[line - block.first_line] for line in lines], dtype=pl.String)
 
 
-def _refuse_shapeless(raw: pl.DataFrame, block: Block) -> None:
-    objects = raw.filter(pl.col("fault").is_null())
-    if objects.is_empty() or block.file.kind == "parquet":  # Parquet columns were checked
+def _refuse_shapeless(block: Block) -> None:
+    """Raise unless the first object has the columns of a shape, even if null."""
+    is_parquet = block.file.kind == "parquet"
+    names = column_names(block.file.path, error=SourceError, hint=AGAIN) if is_parquet else []
+    first = next(objects(block, set(names)), None)
+    if first is None and not names:
         return
-    line = block.read().split(b"\n")[int(objects["line"][0]) - 1]
-    keys = list(read_object(line)[0])
-    if set(keys) & set(SHAPES):
-        return  # the column exists but is null
+    line, row, _ = first or (1, dict.fromkeys(names), b"")
+    if set(row) & set(LISTS) or any({each.prompt, each.answer} <= set(row) for each in EXCHANGES):
+        return
     raise SourceError(
-        f"{block.file.path}, line {objects['line'][0]}: no dialogue column; found {', '.join(map(repr, keys))}",
-        f"a dialogue is read from {', '.join(SHAPES)}",
+        f"{block.file.path}, line {line}: no dialogue column; found {', '.join(map(repr, row)) or 'none'}",
+        hint(row, is_parquet),
     )
 
 
 def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame:
-    empty = [
-        pl.lit(None, dtype=schemas.DIALOGUES["hits"]).alias("hits"),
-        pl.lit(None, dtype=schemas.DIALOGUES["edits"]).alias("edits"),
-    ]
     located = table.with_columns(
         lines.alias("line"),
-        *empty,
+        hits=pl.lit(None, dtype=schemas.DIALOGUES["hits"]),
         source=pl.lit(block.file.source),
         file=pl.lit(block.file.name),
-        row_key=pl.Series(list_keys(table["turns"]), dtype=pl.String),
+        row_key=pl.Series(list_keys(table["as_read"]), dtype=pl.String),
     )
     return located.select(pl.col(name).cast(dtype) for name, dtype in schemas.DIALOGUES.items())
 
 
+def _numbers(block: Block, rows: int) -> pl.Series:
+    return pl.int_range(block.first_line, block.first_line + rows, eager=True)
+
+
 def _read_lines(block: Block) -> pl.DataFrame:
     data = block.read()
-    lines = pl.int_range(block.first_line, block.first_line + block.rows, eager=True)
+    lines = _numbers(block, block.rows)
     table = None if block.is_cut_short else _read_fast(data, block.rows)
     if table is not None:
         return table.with_columns(lines.alias("line"), fault=_NOTHING)
@@ -141,44 +146,7 @@ def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
     if accepted is not None:
         return accepted.row(0, named=True)
     row, fault = read_object(line)
-    return {"fault": fault} if fault else _typed_row(row, line)
-
-
-def _typed_row(row: dict[str, Any], line: bytes = b"") -> dict[str, Any]:
-    """Return the schema's columns of an object, or its fault; the columns that are carried decide nothing."""
-    fields: dict[str, Any] = {name: row.get(name) for name in SHAPES}
-    turns = [turn for name in _OF_OBJECTS if isinstance(fields[name], list) for turn in fields[name]]
-    fault = None
-    if repeats(row, *SHAPES) or any(repeats(turn, *_TURN_KEYS) for turn in turns):
-        fault = "duplicate-key"
-    elif not all(_fits(name, value) for name, value in fields.items()):
-        fault = "wrong-type"
-    else:
-        try:
-            orjson.dumps(fields)
-        except orjson.JSONEncodeError:
-            fault = "lone-surrogate" if is_utf8(line) else "not-utf8"
-    ids = {name: carried_of(row, name) for name in IDENTITY}
-    if fault is not None:
-        return {**ids, "fault": fault}
-    for name in _OF_OBJECTS:
-        if fields[name] is not None:
-            fields[name] = [{key: turn.get(key) for key in _TURN_KEYS} if turn else None for turn in fields[name]]
-    return {**ids, **fields}
-
-
-def _fits(name: str, value: Any) -> bool:
-    if value is None:
-        return True
-    if not isinstance(value, list):
-        return False
-    if name == "data":
-        return all(text is None or isinstance(text, str) for text in value)
-    return all(turn is None or _is_turn(turn) for turn in value)
-
-
-def _is_turn(turn: Any) -> bool:
-    return isinstance(turn, dict) and all(turn.get(key) is None or isinstance(turn[key], str) for key in _TURN_KEYS)
+    return {"fault": fault} if fault else typed_row(row, line)
 
 
 def _read_parquet(block: Block) -> pl.DataFrame:
@@ -186,17 +154,14 @@ def _read_parquet(block: Block) -> pl.DataFrame:
     path = block.file.path
     names = column_names(path, error=SourceError, hint=AGAIN)
     columns = [name for name in names if name in RAW]
-    if not set(columns) & set(SHAPES):
-        raise SourceError(
-            f"{path} has no dialogue column; found {', '.join(names)}",
-            f"a dialogue is read from {', '.join(SHAPES)}",
-        )
+    if not set(columns) & set(LISTS):
+        return pl.DataFrame([{"line": line} for line in _numbers(block, block.length)], schema=_ROW, orient="row")
     frame = with_carried(block.table(columns), IDENTITY)
-    lines = pl.int_range(block.first_line, block.first_line + frame.height, eager=True)
+    lines = _numbers(block, frame.height)
     if all(_is_plain(name, frame.schema[name]) for name in columns):
         return frame.select(_as_raw(frame, name) for name in RAW).with_columns(lines.alias("line"), fault=_NOTHING)
     with table_faults(path, error=SourceError, hint=AGAIN):
-        rows = [_typed_row(row) for row in frame.iter_rows(named=True)]
+        rows = [typed_row(row) for row in frame.iter_rows(named=True)]
     return pl.DataFrame(rows, schema=_ROW, orient="row").with_columns(lines.alias("line"))
 
 
@@ -205,7 +170,7 @@ def _is_plain(name: str, dtype: pl.DataType) -> bool:
     if dtype in (pl.Null, RAW[name]):
         return True
     fields = _fields(dtype)
-    return name in _OF_OBJECTS and bool(fields) and all(fields.get(key, pl.Null()) in _TEXT for key in _TURN_KEYS)
+    return name in OF_OBJECTS and bool(fields) and all(fields.get(key, pl.Null()) in _TEXT for key in TURN_KEYS)
 
 
 def _fields(dtype: pl.DataType) -> pl.Schema:
@@ -220,5 +185,5 @@ def _as_raw(frame: pl.DataFrame, name: str) -> pl.Expr:
         return (pl.col(name) if name in frame.columns else pl.lit(None)).cast(RAW[name]).alias(name)
     present = _fields(dtype)
     element = pl.element().struct
-    fields = [(element.field(key) if key in present else pl.lit(None)).cast(pl.String).alias(key) for key in _TURN_KEYS]
+    fields = [(element.field(key) if key in present else pl.lit(None)).cast(pl.String).alias(key) for key in TURN_KEYS]
     return pl.col(name).list.eval(pl.struct(fields))

@@ -14,8 +14,8 @@ import orjson
 from zephyr_core.keys import text_key
 from zephyr_core.template import ROLES
 from zephyr_data.sources.carried import IDENTITY, carried_of
-from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
-from zephyr_data.sources.shapes import find_fault
+from zephyr_data.sources.dialogue_turns import find_fault
+from zephyr_data.sources.lines import SHOWN, Unfit, is_utf8, read_object, repeats
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
@@ -27,14 +27,6 @@ LARGEST = 1e100  # a score beyond it is an error, and would make margins infinit
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
-
-
-class _Unfit(ValueError):
-    """A used value cannot be read: it has the wrong type, or its key is repeated."""
-
-    def __init__(self, fault: str = "wrong-type") -> None:
-        super().__init__(fault)
-        self.fault = fault
 
 
 def shape_of(raw: Row) -> str | None:
@@ -54,7 +46,7 @@ def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
         try:
             row |= _columns(raw)
             orjson.dumps(row)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             fault = unfit.fault
         except orjson.JSONEncodeError:
             fault = "lone-surrogate" if is_utf8(line) else "not-utf8"
@@ -63,7 +55,7 @@ def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
 
 def _columns(raw: Row) -> Row:
     if repeats(raw, *PROMPTS, *ANSWERS):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     turns, roles = _prompt(raw)
     completions = [_completion(answer) for answer in _answers(raw)]
     fault, turn, text = _fault(turns, roles, completions)
@@ -110,9 +102,9 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise _Unfit
+        raise Unfit
     if any(repeats(turn, "role", "content") for turn in value):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     texts = [_text(turn.get("content")) for turn in value]
     roles = [_text(turn.get("role")) for turn in value]
     canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
@@ -124,13 +116,13 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
 def _answers(raw: Row) -> list[Row]:
     value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
     if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
-        raise _Unfit
+        raise Unfit
     return value
 
 
 def _completion(answer: Row) -> Row:
     if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     unreadable: list[str] = []
     ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
     ratings += _aspects(answer.get("ratings"), unreadable, None)
@@ -152,7 +144,7 @@ def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | Non
         items = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
         if repeats(value):
-            raise _Unfit("duplicate-key")
+            raise Unfit("duplicate-key")
         items = list(value.items())
     else:
         unreadable.append(str(value))
@@ -175,7 +167,7 @@ def _rating(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if repeats(value, "Rating", "rating"):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
@@ -199,7 +191,7 @@ def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None
 
 def _text(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise _Unfit
+        raise Unfit
     return value
 
 

@@ -1,102 +1,115 @@
-"""The three shapes of a raw dialogue, and its possible faults.
+"""The shapes of a raw dialogue: the columns that it is read from.
 
 data            ["Hi", "Hello!", …]                                raw UltraChat; the user begins
-messages        [{"role": "user", "content": "Hi"}, …]             published sets
+messages        [{"role": "user", "content": "Hi"}, …]             published sets, OpenAI
 conversations   [{"from": "human", "value": "Hi"}, …]              ShareGPT
+conversation    [{"role": "user", "content": "Hi"}, …]             LMSYS-Chat-1M, WildChat
+EXCHANGES       {"prompt": "Hi", "completion": "Hello!"}           one exchange; read as data
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from zephyr_core.template import ROLES
-from zephyr_core.texts import VISIBLE, is_empty
+from zephyr_core.texts import VISIBLE
+from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes
+from zephyr_data.sources.dialogue_turns import STAGE, read_dialogue
 
-SHAPES = ("data", "messages", "conversations")
+OF_OBJECTS = ("messages", "conversations", "conversation")
+LISTS = ("data", *OF_OBJECTS)
+
+
+class Exchange(NamedTuple):
+    """Columns of texts that are one exchange."""
+
+    prompt: str
+    answer: str
+    more: str | None = None  # what follows the prompt, where there is any
+
+    @property
+    def name(self) -> str:
+        """Return the name of the shape."""
+        return f"{self.prompt} + {self.answer}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are used."""
+        return (self.prompt, self.answer, *filter(None, [self.more]))
+
+
+EXCHANGES = (
+    Exchange("prompt", "completion"),
+    Exchange("prompt", "response"),
+    Exchange("instruction", "output", "input"),
+)
 _TURN = pl.Struct({"role": pl.String, "content": pl.String, "from": pl.String, "value": pl.String})
 RAW: dict[str, pl.DataType] = {
     "id": pl.String(),
     "prompt_id": pl.String(),
     "data": pl.List(pl.String),
-    "messages": pl.List(_TURN),
-    "conversations": pl.List(_TURN),
+    **dict.fromkeys(OF_OBJECTS, pl.List(_TURN)),
 }
-
-TurnFault = tuple[str, int | None, str | None]  # rule, turn, matched text
+_READ = {
+    "row": pl.UInt32(),
+    "as_read": pl.List(pl.String),
+    "turns": pl.List(pl.String),
+    "system": pl.String(),
+    "rule": pl.String(),
+    "dropped_turn": pl.Int32(),
+    "matched": pl.String(),
+    "edits": schemas.DIALOGUES["edits"],
+}
 
 
 def to_turns(raw: pl.DataFrame, shape: str) -> pl.DataFrame:
-    """Return id, turns, dropped_by, dropped_turn and matched for rows of one shape.
+    """Return id, as_read, turns, system, dropped_by, dropped_turn, matched and edits for rows of one shape.
+
+    `as_read` are the texts that row_key is taken over, null on a row that has no valid list of them.
 
     Columns in:  RAW, plus fault (str | null) where a line did not parse
     """
     roles, texts = _roles_and_texts(shape)
-    is_empty = pl.any_horizontal(pl.col(name).list.len() == 0 for name in SHAPES)
-    texts = pl.when(is_empty & texts.is_null()).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(texts)
+    has_empty = pl.any_horizontal(pl.col(name).list.len() == 0 for name in LISTS)
+    texts = pl.when(has_empty & texts.is_null()).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(texts)
     table = raw.select(pl.coalesce("id", "prompt_id").alias("id"), "fault", roles=roles, turns=texts)
-    doubtful = table.select(pl.col("fault").is_null() & ~_is_clean(shape)).to_series()
-    faults_by_row: dict[int, TurnFault] = {}
-    for row, role_list, turn_list in (
-        table.with_row_index("row").filter(doubtful).select("row", "roles", "turns").rows()
-    ):
-        fault = find_fault(role_list, turn_list)
-        if fault is not None:
-            faults_by_row[row] = fault
-    faults = pl.DataFrame(
-        [(row, *fault) for row, fault in faults_by_row.items()],
-        schema={"row": pl.UInt32, "rule": pl.String, "dropped_turn": pl.Int32, "text": pl.String},
-        orient="row",
-    )
-    joined = table.with_row_index("row").join(faults, on="row", how="left", maintain_order="left")
+    table = table.with_row_index("row")
+    doubtful = table.filter(pl.col("fault").is_null() & ~_is_clean(shape)).select("row", "roles", "turns")
+    read = _read_one_by_one(doubtful)
+    joined = table.select("row", "id", "fault", "turns").join(read, on="row", how="left", maintain_order="left")
+    is_read = pl.col("row").is_in(read["row"].implode())
+    texts_of = {name: pl.col("turns") for name in ("as_read", "turns")}
+    if read.height:
+        own = {"as_read": "as_read", "turns": "turns_right"}
+        texts_of = {name: pl.when(is_read).then(column).otherwise("turns") for name, column in own.items()}
     reason = pl.coalesce("fault", "rule")
     return joined.select(
         "id",
-        # a row without a dialogue has no turns; one with a fault keeps them, so that it still has a key
-        turns=pl.when(pl.col("turns").list.eval(pl.element().is_null()).list.any().not_()).then("turns"),
-        dropped_by=pl.when(reason.is_not_null()).then(pl.format("read/{}", reason)),
-        dropped_turn="dropped_turn",
-        matched="text",
+        "system",
+        "dropped_turn",
+        "matched",
+        "edits",
+        dropped_by=pl.when(reason.is_not_null()).then(pl.format(f"{STAGE}/{{}}", reason)),
+        **texts_of,
     )
 
 
-def find_fault(roles: Sequence[str | None] | None, texts: Sequence[str | None] | None) -> TurnFault | None:
-    """Return the first fault of a dialogue as (rule, turn, text), or None when there is none.
-
-    `roles` is None for the shape `data`, whose turns alternate by position.
-    """
-    if not texts:
-        return "no-turns", None, None
-    for turn, text in enumerate(texts):
-        fault = _fault_of_turn(turn, text, roles)
-        if fault is not None:
-            return fault, turn, _excerpt(text)
-    if len(texts) % 2:
-        return "ends-with-user-turn", len(texts) - 1, _excerpt(texts[-1])
-    return None
-
-
-def _fault_of_turn(turn: int, text: str | None, roles: Sequence[str | None] | None) -> str | None:
-    if text is None:
-        return "null-turn"
-    if roles is not None:
-        role = roles[turn]
-        if role == "system":
-            return "system-turn"
-        if role not in ("user", "assistant"):
-            return "unknown-role"
-        if role != ("user", "assistant")[turn % 2]:
-            return "starts-with-assistant" if turn == 0 else f"two-{role}-turns-in-a-row"
-    if is_empty(text):
-        return "empty-turn"
-    return "nul-in-text" if "\0" in text else None
+def _read_one_by_one(doubtful: pl.DataFrame) -> pl.DataFrame:
+    rows = []
+    for row, roles, texts in doubtful.iter_rows():
+        dialogue = read_dialogue(roles, texts)
+        # a row with a fault keeps its turns, so that it still has a key
+        as_read, turns = (None if part and None in part else part for part in (dialogue.as_read, dialogue.turns))
+        rows.append((row, as_read, turns, dialogue.system, *(dialogue.fault or (None,) * 3), dialogue.cuts or None))
+    return pl.DataFrame(rows, schema=_READ, orient="row")
 
 
 def find_shape(raw: pl.DataFrame) -> str | None:
     """Return the shape of the first row that has one, or None if no row has one; an empty list is of no shape."""
-    present = [_is_present(name) for name in SHAPES]
+    present = [_is_present(name) for name in LISTS]
     first = raw.filter(pl.any_horizontal(present)).head(1).select(present)
-    return next((name for name in SHAPES if first.height and first[name][0]), None)
+    return next((name for name in LISTS if first.height and first[name][0]), None)
 
 
 def _is_present(name: str) -> pl.Expr:
@@ -105,15 +118,19 @@ def _is_present(name: str) -> pl.Expr:
 
 def refuse_mixed(raw: pl.DataFrame, shape: str, file: str) -> None:
     """Raise if a row has a different shape from its file, or two shapes at once."""
-    others = [_is_present(other) for other in SHAPES if other != shape]
+    others = [_is_present(other) for other in LISTS if other != shape]
     mixed = raw.filter(pl.any_horizontal(others))
     if mixed.height:
-        line = mixed["line"][0]
-        shapes = [name for name in SHAPES if mixed[name][0] is not None and len(mixed[name][0])]
-        raise MixedShapes(
-            f"{file}, line {line}: the row holds {' and '.join(map(repr, shapes))}, the file's shape is {shape!r}",
-            "split the file, one shape per file; one run can take both",
-        )
+        names = [name for name in LISTS if mixed[name][0] is not None and len(mixed[name][0])]
+        raise mixed_shapes(file, mixed["line"][0], names, shape)
+
+
+def mixed_shapes(file: str, line: int, names: list[str], shape: str) -> MixedShapes:
+    """Return the error about a row that holds other shapes than its file's."""
+    return MixedShapes(
+        f"{file}, line {line}: the row holds {' and '.join(map(repr, names))}, the file's shape is {shape!r}",
+        "split the file, one shape per file; one run can take both",
+    )
 
 
 def _roles_and_texts(shape: str) -> tuple[pl.Expr, pl.Expr]:
@@ -139,7 +156,3 @@ def _is_clean(shape: str) -> pl.Expr:
     users = roles.list.gather_every(2, 0).list.eval(pl.element() == "user").list.all()
     assistants = roles.list.gather_every(2, 1).list.eval(pl.element() == "assistant").list.all()
     return (clean & users & assistants).fill_null(False)
-
-
-def _excerpt(text: str | None) -> str | None:
-    return None if text is None else text[:160]
