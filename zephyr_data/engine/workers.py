@@ -1,5 +1,6 @@
 """One block through the row stages, in this process or in several."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -89,7 +90,14 @@ def run_block(block: Block, job: BlockJob) -> BlockDone:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     write_table(table, temporary, {"block": block.key, "rows": str(table.height), "shape": shape or ""})
     sealed.seal(temporary, path)
+    _settle()
     return BlockDone(bare_block, path, table.height, shape)
+
+
+@lru_cache(1)
+def _settle() -> None:
+    """Keep what the first block loaded (models, profiles, patterns) out of all later garbage collections."""
+    gc.freeze()
 
 
 def _notes(path: Path, block: Block) -> dict[str, str] | None:
