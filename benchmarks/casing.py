@@ -38,7 +38,7 @@ from benchmarks.casing_texts import (
     turn_starts,
     whole_turns,
 )
-from zephyr_data.cleaning.truecase.names import names_said
+from zephyr_data.cleaning.truecase.dialogue import DialogueNames
 from zephyr_data.cleaning.truecase.restore import restore
 from zephyr_data.cleaning.truecase.stage import FLAG, truecase
 from zephyr_data.cleaning.truecase.statistics import statistics
@@ -65,10 +65,11 @@ def every_turn(dialogues: Dialogues) -> Dialogues:
     """Return the dialogues with each turn restored, flagged or not."""
     restored = []
     for turns in dialogues:
-        known, said = names_said(turns), ["", *turns]
+        names = DialogueNames.of(turns, statistics())
+        said = ["", *turns]
         restored.append(
             [
-                restore(turn, statistics(), said[place] if place % 2 else "", known)[0]
+                restore(turn, statistics(), said[place] if place % 2 else "", names.lost_in(place))[0]
                 for place, turn in enumerate(turns)
             ]
         )

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from benchmarks.casing_texts import Row, damaged, whole_turns
 from zephyr_data.cleaning.language import FUNCTION_WORDS, looks_english
 from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS
+from zephyr_data.cleaning.truecase.dialogue import DialogueNames
 from zephyr_data.cleaning.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.cleaning.truecase.names import CALENDAR, COMMON_TODAY, NAMES_TODAY, PARTS_OF_NAMES, Names, names_said
+from zephyr_data.cleaning.truecase.names import CALENDAR, COMMON_TODAY, NAMES_TODAY, PARTS_OF_NAMES, Names
 from zephyr_data.cleaning.truecase.restore import LOWER_BY_NAME, restore, shouts
 from zephyr_data.cleaning.truecase.stage import FLAG
 from zephyr_data.cleaning.truecase.statistics import statistics
@@ -28,12 +29,16 @@ def decisions(part: list[Row]) -> Counter[str]:
                 seen = damaged(text, list(whole_turns(text, ""))) if is_lowered else text
                 if _FLAG.search(seen):
                     turns = [*row.turns[:turn], seen, *row.turns[turn + 1 :]]
-                    found.update(_reasons(seen, row.turns[turn - 1] if turn % 2 else "", names_said(turns)))
+                    found.update(_reasons(seen, row.turns[turn - 1] if turn % 2 else "", _known(turns, turn)))
     return found
 
 
-def _reasons(text: str, said: str, known: dict[str, str]) -> Iterator[str]:
-    after, changes = restore(text, statistics(), said, known)
+def _known(turns: list[str], turn: int) -> Mapping[int, str]:
+    return DialogueNames.of(turns, statistics()).lost_in(turn)
+
+
+def _reasons(text: str, said: str, lost_names: Mapping[int, str]) -> Iterator[str]:
+    after, changes = restore(text, statistics(), said, lost_names)
     rules = {change.start: change.rule for change in changes}
     free = blank_quotations(blank_protected(text), said)
     words = _WORD.findall(free)
@@ -65,15 +70,15 @@ def _reasons(text: str, said: str, known: dict[str, str]) -> Iterator[str]:
         elif before != word:
             yield "stands with a capital, and only lower case is raised"
         elif own != before:
-            yield _raised(word, rules.get(start, ""), known)
+            yield _raised(word, rules.get(start, ""), is_known=start in lost_names)
         else:
             yield _kept(word, at, free, start, end, best[0], scores, names)
 
 
-def _raised(word: str, rule: str, known: dict[str, str]) -> str:
+def _raised(word: str, rule: str, *, is_known: bool) -> str:
     if rule != "name":
         return rule or "other"
-    if word in known:
+    if is_known:
         return "name of the dialogue"
     if word in NAMES_TODAY:
         return "name of today"

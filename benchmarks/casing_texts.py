@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.corpus import SHARED
-from zephyr_data.cleaning.language import mark_language
+from zephyr_data.cleaning.language_stage import mark_language
 from zephyr_data.schemas import DIALOGUES
 
 SENTENCES = 8  # of an article that make one text of prose

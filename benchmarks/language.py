@@ -20,7 +20,8 @@ from langdetect import detect as package
 from benchmarks.corpus import SHARED
 from benchmarks.prose import found_prose, shared_dialogues
 from zephyr_data.cleaning.detector import SEED
-from zephyr_data.cleaning.language import CHARACTERS, TURNS, UNDETERMINED, detect, mark_language
+from zephyr_data.cleaning.language import UNDETERMINED, detect
+from zephyr_data.cleaning.language_stage import CHARACTERS, TURNS, mark_language
 from zephyr_data.schemas import DIALOGUES
 
 LABELS = Path(__file__).resolve().parent.parent / "tests" / "labelled" / "language.json"

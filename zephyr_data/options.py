@@ -85,6 +85,13 @@ class CleanOptions(StepOptions):
     languages: tuple[str, ...] = value(
         ("en",), "ours; the published set is English", "Languages to keep, such as en or en,de.", has_flag=True
     )
+    translations: str = value(
+        "keep",
+        "ours; the published set holds them (decision 0041)",
+        "Replies in another language that an English request asks for: keep or drop.",
+        choices=("keep", "drop"),
+        has_flag=True,
+    )
     duplicates: str = value(
         "dialogue",
         "ours",

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from zephyr_core.keys import draw, text_key
+from zephyr_core.texts import is_empty
 from zephyr_data import schemas
 
 PREFS = ("train_prefs", "test_prefs")
@@ -69,7 +70,7 @@ def pairs_by_hand(  # noqa: PLR0911  one case after the other
     seed: int,
 ) -> list[tuple[int, int]]:
     """The places of (chosen, rejected) that docs/dataset.md asks for; empty when no pair can be made."""
-    text = [(response or "").strip() for response, _, _ in answers]
+    text = ["" if is_empty(response or "") else (response or "").strip() for response, _, _ in answers]
     score = [value for _, _, value in answers]
     usable = [place for place in range(len(answers)) if text[place] and score[place] is not None]
 

@@ -7,11 +7,15 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langdetect import DetectorFactory, LangDetectException, detector_factory
 
 from tests.conftest import shared
 from zephyr_data.cleaning.detector import SEED, _profiles, guesses, likeliest, ngrams
-from zephyr_data.cleaning.language import ONLY_ENGLISH, UNDETERMINED, clearly_english, detect, mark_language
+from zephyr_data.cleaning.language import ONLY_ENGLISH, UNDETERMINED, clearly_english, detect
+from zephyr_data.cleaning.language_stage import mark_language
+from zephyr_data.cleaning.truecase.stage import truecase
 from zephyr_data.schemas import DIALOGUES
 
 
@@ -50,7 +54,7 @@ class Queue:
             "Spielen Sie bitte die Rolle von Leonard aus der Serie The Big Bang Theory und reden Sie so wie er, auch wenn es dabei einmal um etwas ganz anderes geht.",
             "de",
         ),
-        (QUEUE, UNDETERMINED),
+        (QUEUE, "en"),
     ],
 )
 def test_detect(text: str, code: str) -> None:
@@ -74,6 +78,88 @@ def test_detect(text: str, code: str) -> None:
 )
 def test_short_code_and_emoji_are_not_foreign(turns: tuple[str, ...]) -> None:
     assert verdict(*turns) is None
+
+
+LISTS_DRILLS_AND_CODE = [
+    "Name five French films.\n1. Amélie\n2. La Haine\n3. Les Intouchables\n4. Un prophète\n5. Le Grand Bleu",
+    "List Mexican dishes\n- Mole poblano\n- Tacos al pastor\n- Chiles en nogada\n- Pozole rojo\n- Tamales de elote",
+    "French songs please\n1. Non, je ne regrette rien\n2. Ne me quitte pas\n3. La vie en rose\n4. Je t'aime moi non plus",
+    "Almodóvar films?\nTodo sobre mi madre, Hable con ella, La mala educación, Volver, La piel que habito, Dolor y gloria",
+    "Latin phrases\ncarpe diem, veni vidi vici, cogito ergo sum, alea iacta est, in vino veritas, ad astra",
+    'help me say this line five times, " I eat bread"\nI eat bread.\nI eat bread.\nI eat bread.\nI eat bread.\nI eat bread.',
+    "Repeat: red plum blue plum\nred plum blue plum\nred plum blue plum\nred plum blue plum",
+    "def calculer_moyenne(notes):\n    total = sum(notes)\n    nombre = len(notes)\n    return total / nombre\n\nliste = [1, 2]\nprint(calculer_moyenne(liste))",
+    'Fix it\nnom = input("Quel est votre nom ?")\nage = int(input("Quel age avez vous ?"))\nif age > 18:\n    print("Vous etes majeur", nom)',
+    "SELECT nom, prenom FROM clients WHERE ville = 'Paris' ORDER BY nom;\nINSERT INTO commandes (client, produit) VALUES (3, 'livre');",
+    "Make me 5 sums with times\n1. 2 x 3 = ?\n2. 8 x 7 = ?\n3. 5 x 9 = ?\n4. 11 x 6 = ?",
+    "Design a medium-level sudoku puzzle.",
+    "GOOD MORNING SIR",
+]
+
+
+@pytest.mark.parametrize("text", LISTS_DRILLS_AND_CODE)
+def test_lists_drills_and_code_are_not_foreign(text: str) -> None:
+    assert {detect(form) for form in (text, text.lower(), text.upper())} <= {"en", UNDETERMINED}
+
+
+IN_CAPITALS = {
+    "KÖNNEN SIE MIR BITTE ERKLÄREN WIE DER OFEN ANGEHT\nDREHEN SIE DEN LINKEN KNOPF UND WARTEN SIE EINE MINUTE": "de",
+    "¿QUÉ PUEDO COCINAR HOY CON POCO DINERO?\nPUEDES HACER UNA TORTILLA CON PAPAS, ES FÁCIL Y BARATA.": "es",
+    "DONNEZ-MOI UNE RECETTE DE CREPES\nMELANGEZ LA FARINE ET LES OEUFS, PUIS LAISSEZ REPOSER UNE HEURE.": "fr",
+    "KAKO LAHKO BOLJE SPIM, ČE SEM UTRUJEN OD DELA?\nPOJDITE SPAT PREJ IN NE GLEJTE ZASLONA.": "sl",
+    "КАК МНЕ ЛУЧШЕ СПАТЬ НОЧЬЮ?": "ru",
+    "HOW CAN I SLEEP WELL WHEN THERE IS SO MUCH TO DO?": "en",
+}
+
+
+@pytest.mark.parametrize(("text", "code"), IN_CAPITALS.items())
+def test_capitals_hide_no_language(text: str, code: str) -> None:
+    assert detect(text) == detect(text.lower()) == detect(text.title()) == code
+
+
+PIECES = [
+    "die Straße",
+    "und",
+    "wie geht es dir",
+    "the cat",
+    "Rome",
+    "la vie",
+    "x = 1;",
+    "f(x)",
+    "où",
+    "так",
+    "。你好",
+    "\n",
+    ". ",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12), st.randoms(use_true_random=False))
+def test_no_letter_s_case_matters(pieces: list[str], chance: random.Random) -> None:
+    text = " ".join(pieces)
+    other = "".join(chance.choice((letter, letter.lower(), letter.upper()))[:1] for letter in text)
+    assert detect(other) == detect(text) or other.casefold() != text.casefold()
+
+
+def test_real_dialogues_get_the_same_verdict_truecased_or_not() -> None:
+    shared("ultrachat/chatbot_arena_autoj_rawshape_even480.jsonl")
+    from benchmarks.prose import shared_dialogues
+
+    paths = [*shared("ultrachat").glob("*.jsonl")]
+    rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    dialogues = [row.get("data") or [message["content"] for message in row["messages"]] for row in rows]
+    dialogues += [turns for _, turns in shared_dialogues() if turns][::3]
+    table = pl.DataFrame([{"turns": turns} for turns in dialogues], schema=DIALOGUES)
+    cased = truecase(("assistant", "user"))(table)
+    assert cased["edits"].is_not_null().sum() > 100
+    forms = [table, cased]
+    forms += [table.with_columns(pl.col("turns").list.eval(change)) for change in CASINGS]
+    first, *others = (mark_language(translation_tasks="drop")(form)["dropped_by"].to_list() for form in forms)
+    assert all(other == first for other in others)
+    assert sum(verdict is not None for verdict in first) > 250
+
+
+CASINGS = (pl.element().str.to_lowercase(), pl.element().str.to_uppercase())
 
 
 def test_languages_asked_for_are_kept() -> None:

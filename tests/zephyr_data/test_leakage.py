@@ -76,6 +76,19 @@ def test_a_benchmark_file_exact_and_normalised(write: Write, binarize: Make, tmp
         binarize(write(lines), benchmark=(str(bench),))
 
 
+def test_a_benchmark_s_prompt_is_found_in_any_normal_form(write: Write, binarize: Make, tmp_path: Path) -> None:
+    bench = tmp_path / "b.txt"
+    bench.write_text("Where is the old cafe\u0301?\n\u200b\nWelche Straße ist lang?\n", encoding="utf-8")
+    prompts = (
+        "Where is the old café?",
+        "WELCHE STRASSE IST LANG",
+        "Ｗｈｅｒｅ is the old café",
+        "Where is the old cafe?",
+    )
+    lines = [raw(text, [completion("a", "5"), completion("b", "1")]) for text in prompts]
+    assert binarize(write(lines), benchmark=(str(bench),))["counts"]["dropped"] == {"benchmark/same-words": 3}
+
+
 def test_later_user_turns_are_looked_at_too(write: Write, binarize: Make, tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("Rewrite it.\r\n\n")
     turns = [

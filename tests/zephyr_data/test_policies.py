@@ -114,13 +114,16 @@ def test_gates_name_the_fault() -> None:
     assert outcome([("p", [("x", "m", 4.0), (" x\n", "n", 2.0)])]) == ["gates/identical-texts"]
     assert outcome([("p", [("x", "m", 4.0), (" \n", "n", 2.0)])]) == ["gates/empty-response"]
     assert outcome([("p", [("x", "m", 4.0), (None, "n", 2.0)])]) == ["gates/empty-response"]
+    for unseen in ("\u200b", "\ufeff", "\u2060\u00ad \u200e", "\u2800"):
+        assert outcome([("p", [(unseen, "m", 4.0), ("x", "n", 2.0)])]) == ["gates/empty-response"]
     assert one([4, 4], rejected="random-any") != "gates/no-lower-score"
     assert outcome([("p", [("x", "m", 4.0), ("y", "m", 4.0), ("", "m", 5.0)])]) == ["gates/no-lower-score"]
 
 
 def test_unusable_answers_are_passed_over_where_others_are_left() -> None:
-    answers: Answers = [("", "m", 5.0), ("b", "m", None), ("c", "m", 4.0), ("d", "m", 1.0)]
-    assert outcome([("p", answers)]) == [[(2, 3)]]
+    for empty in ("", "\u200b"):
+        answers: Answers = [(empty, "m", 5.0), ("b", "m", None), ("c", "m", 4.0), ("d", "m", 1.0)]
+        assert outcome([("p", answers)]) == [[(2, 3)]]
 
 
 def test_identical_texts_are_never_paired() -> None:
@@ -156,7 +159,7 @@ def test_a_refusal_is_not_chosen_when_rules_say_so() -> None:
 
 SCORE = st.one_of(st.none(), st.sampled_from([1.0, 2.0, 2.5, 3.0, 3.25, 5.0]))
 ANSWER = st.tuples(
-    st.sampled_from(["", " ", "x", "x ", "y", "é", "zz", None]), st.sampled_from(["m", "n", None]), SCORE
+    st.sampled_from(["", " ", "\u200b", "x", "x ", "y", "é", "zz", None]), st.sampled_from(["m", "n", None]), SCORE
 )
 ROWS = st.lists(
     st.tuples(st.text(st.sampled_from("pqrs"), min_size=1, max_size=4), st.lists(ANSWER, min_size=1, max_size=5)),

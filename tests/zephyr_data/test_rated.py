@@ -123,6 +123,7 @@ def test_generic_tables(write: Write, tmp_path: Path) -> None:
         ('{"instruction": "p", "id": 123456789012345678901234, "completions": [{"response": "a"}]}', "wrong-type"),
         (raw(None, [completion("a", "5")]), "no-prompt"),
         (raw(" \n", [completion("a", "5")]), "empty-turn"),
+        (raw("\u200b\ufeff", [completion("a", "5")]), "empty-turn"),
         (raw("a\0b", [completion("a", "5")]), "nul-in-text"),
         (raw("p", [completion("a\0b", "5")]), "nul-in-text"),
         (raw("p", []), "no-completions"),

@@ -1,6 +1,7 @@
 """Stages over the whole set: duplicates, selection, splits."""
 
 import random
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
+from zephyr_core.texts import folded, is_empty
 from zephyr_data.options import CleanOptions
 from zephyr_data.stages.duplicates import normalised
 from zephyr_data.stages.splits import assign_sides, drawn_first, prompt_draws
@@ -79,6 +81,34 @@ def test_normalising_ignores_case_space_and_marks_and_keeps_symbols_and_turns() 
     assert one("😀") != one("😢")
     assert one("...") == b"..."
     assert one("a\x1eb") != one("ab")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A small café.", "A small cafe\u0301."),
+        ("ＡＢＣ １２３！", "abc 123"),
+        ("DIE STRASSE", "die Straße"),
+        ("ὁ σοφὸς ΣΟΦΟΣ", "Ὁ Σοφὸσ σοφοσ"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("a heart ❤", "A heart ❤\ufe0f"),
+        ("ﬁne “lines”", "fine lines"),
+    ],
+)
+def test_what_is_written_in_two_ways_is_the_same(write: Write, clean: Clean, one: str, other: str) -> None:
+    rows = [dialogue("Say it again.", text) for text in (one, other, f"{one} x")]
+    assert clean(write(rows), languages=("en",))["counts"]["dropped"] == {"duplicates/same-dialogue": 1}
+
+
+def cut(text: str) -> str:
+    is_kept = {letter: unicodedata.category(letter)[0] not in "PZC" and not is_empty(letter) for letter in text}
+    return "".join(letter for letter in text if is_kept[letter] or letter == "\x1e")
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cn"))))
+def test_the_fast_way_is_the_definition(text: str) -> None:
+    form = cut(folded(cut(text.lower())))
+    assert next(iter(normalised(pl.Series([text])))) == (form if form.strip("\x1e") else text).encode()
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))

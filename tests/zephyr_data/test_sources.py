@@ -45,6 +45,8 @@ FAULTS = {
     '{"id": "1", "data": ["Hi", "Hello", "Bye"]}': "read/ends-with-user-turn",
     '{"id": "1", "data": ["Hi", ""]}': "read/empty-turn",
     '{"id": "1", "data": ["Hi", " \\n\\t"]}': "read/empty-turn",
+    '{"id": "1", "data": ["Hi", "\\u200b"]}': "read/empty-turn",
+    '{"id": "1", "data": ["\\ufeff\\u2060 \\u00ad", "Hello"]}': "read/empty-turn",
     '{"id": "1", "data": ["Hi", null]}': "read/null-turn",
     '{"id": "1", "data": ["Hi", 5]}': "read/wrong-type",
     '{"id": "1", "data": ["Hi", {"a": 1}]}': "read/wrong-type",
@@ -90,6 +92,8 @@ def messages(*pairs: tuple[str, str], key: str = "messages", role: str = "role",
         ([("system", "Be kind"), ("user", "Hi"), ("assistant", "Hello")], "read/system-turn"),
         ([("user", "Hi"), ("tool", "x")], "read/unknown-role"),
         ([("user", "Hi"), ("assistant", "")], "read/empty-turn"),
+        ([("user", "Hi"), ("assistant", "\u3164\ufe0f")], "read/empty-turn"),
+        ([("user", "\u200b."), ("assistant", "❤\ufe0f")], None),
     ],
 )
 def test_faults_of_messages(write: Write, pairs: list[tuple[str, str]], reason: str | None) -> None:

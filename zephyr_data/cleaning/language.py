@@ -1,18 +1,16 @@
-"""Which language a dialogue is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
+"""Which language a text is in: clear cases by counting words, the rest by `langdetect` with a fixed seed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
-from zephyr_data import schemas
 from zephyr_data.cleaning.detector import guesses, likeliest
-from zephyr_data.stages.verbs import Stage, mark, nothing_found
+from zephyr_data.cleaning.foreign_words import COMMON_FOREIGN, IN_NAMES
+from zephyr_data.cleaning.prose import WORD, prose_of, without_lists
 
-NAME = "language"
-TURNS, CHARACTERS = 4, 500  # how much of a dialogue is read: its first turns, the beginning of each
 FUNCTION_WORDS = frozenset(
     "the of and to in is that it for you with as this are be on have not or can your what how i do by from my at was "
     "will would if we they he his her its which but about there has please an".split()
@@ -27,45 +25,21 @@ LEAST_ENGLISH = 2  # and at least this many: a single one may be in a title
 PROSE_SHARE = 0.06  # least share of function words for a single turn to count as English
 COMMONEST = ("the", "and", "that", "with", "you", "your", "this", "are")  # the few that settle nearly all texts
 FEW_WORDS = 10
-FEW_FOR_DETECTOR = 5  # with fewer words, langdetect is of no use
+FEW_FOR_DETECTOR = 4  # with fewer words, langdetect is of no use
 SURE = 0.95  # lowest langdetect probability at which a short text is called foreign
+FOREIGN_SHARE = 0.05  # least share of the commonest foreign words in foreign prose in Latin script
+ODD_SHARE = 0.15  # or of words with other letters than those of ASCII
+TOLD_SHARE = 0.2  # and the one from which the detector need not be sure
 TELL_TALE = 20  # if one word in this many is English-only, another verdict by the detector is not believed
 
-_NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*", re.DOTALL
-)
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ'’]+")
 _SCRIPTS = {
     "ja": re.compile(r"[\u3040-\u30ff]"),
     "ko": re.compile(r"[\uac00-\ud7af]"),
     "zh": re.compile(r"[\u4e00-\u9fff]"),
 }
+_ELIDED = re.compile(r"\b(?:l|d|qu|j|c|n)['’](?=\w)")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
-
-
-def mark_language(languages: Iterable[str] = ("en",)) -> Stage:
-    """Return a stage that marks dialogues in any other language (ISO 639-1) as `detected-xx`.
-
-    Columns in:  turns
-    """
-    codes = {*languages, UNDETERMINED}
-
-    def find(table: pl.DataFrame) -> pl.DataFrame:
-        sample = pl.col("turns").list.head(TURNS).list.eval(pl.element().str.slice(0, CHARACTERS)).list.join("\n")
-        texts = table.filter(pl.col("dropped_by").is_null()).select("row", text=sample)
-        clear = texts.with_columns(is_english=clearly_english(texts["text"]))
-        doubtful = clear.filter(~pl.col("is_english")) if "en" in codes else clear
-        if doubtful.is_empty():
-            return nothing_found()
-        verdicts = [
-            (row, f"detected-{label}", None, text[:160], True)
-            for row, text, is_english in doubtful.rows()
-            if (label := "en" if is_english else detect(text)) not in codes
-        ]
-        return pl.DataFrame(verdicts, schema=schemas.VERDICTS, orient="row")
-
-    return mark(NAME, find)
 
 
 def looks_english(words: Sequence[str]) -> bool:
@@ -80,8 +54,8 @@ def detect(text: str) -> str:
 
     Deterministic: the detector's seed is fixed. Chinese is "zh" whatever its script.
     """
-    prose = _NOT_PROSE.sub(" ", text)
-    words = [word.lower() for word in _WORD.findall(prose)]
+    prose = prose_of(text)
+    words = WORD.findall(prose)
     unspaced = len(_UNSPACED.findall(prose))
     spaced = sum(map(len, words)) - unspaced
     if unspaced >= 2 and 2 * unspaced >= spaced:  # such a character carries about as much as two letters
@@ -91,30 +65,65 @@ def detect(text: str) -> str:
     ascii_words = sum(word.replace("’", "'").isascii() for word in words)
     if len(words) >= FEW_WORDS and only_english >= enough and ascii_words >= 0.9 * len(words):
         return "en"
-    telling = sum(word[0].islower() for word in _WORD.findall(prose))
-    if telling < max(FEW_FOR_DETECTOR - 1, 0.3 * len(words)) and all(
-        _LATIN.fullmatch(word) for word in words
-    ):  # greetings, lists of names
+    if not all(map(_LATIN.fullmatch, words)):
+        return _by_detector(prose, words)
+    prose = without_lists(prose)
+    words = WORD.findall(prose)
+    if len(words) < FEW_FOR_DETECTOR:
         return UNDETERMINED
-    return _by_detector(prose, words, only_english)
+    foreign_share = _common_foreign(prose, words) / len(words)
+    code = _by_detector(prose, words, is_told=foreign_share >= TOLD_SHARE)
+    return code if code == "en" or foreign_share >= FOREIGN_SHARE or _is_odd(words) else UNDETERMINED
 
 
-def _by_detector(prose: str, words: list[str], only_english: int) -> str:
+def is_surely_english(text: str) -> bool:
+    """Return whether a text is English by more than the detector's guess at a few words."""
+    return sum(map(ONLY_ENGLISH.__contains__, WORD.findall(text.lower()))) >= LEAST_ENGLISH and detect(text) == "en"
+
+
+def is_foreign(text: str) -> bool:
+    """Return whether a text is in another language than English; asks the detector only where words do not tell."""
+    lowered = text.lower()
+    words = WORD.findall(lowered)
+    if _common_foreign(lowered, words) >= max(2, TOLD_SHARE * len(words)) and ONLY_ENGLISH.isdisjoint(words):
+        return True
+    prose = prose_of(text)
+    words = WORD.findall(prose)
+    latin = [word for word in words if _LATIN.fullmatch(word)]
+    if 2 * len("".join(latin)) < len("".join(words)):
+        return True
+    foreign, english = _common_foreign(prose, words), sum(map(FUNCTION_WORDS.__contains__, words))
+    if len(latin) == len(words) and foreign >= max(2, FOREIGN_SHARE * len(words)):
+        return foreign > english
+    has_evidence = len(latin) < len(words) or foreign >= FOREIGN_SHARE * len(words) or _is_odd(words)
+    return has_evidence and detect(text) not in ("en", UNDETERMINED)
+
+
+def _common_foreign(prose: str, words: list[str]) -> float:
+    """Return how many of the words are the commonest of foreign languages; those that names have count half."""
+    common = sum(map(COMMON_FOREIGN.__contains__, words)) + len(_ELIDED.findall(prose))
+    return common - 0.5 * sum(map(IN_NAMES.__contains__, words))
+
+
+def _is_odd(words: list[str]) -> bool:
+    """Return whether many words have letters that English lacks, or many words are there and none joins them."""
+    odd_words = sum(not word.replace("’", "'").isascii() for word in words)
+    return odd_words >= ODD_SHARE * len(words) or (len(words) > FEW_WORDS and FUNCTION_WORDS.isdisjoint(words))
+
+
+def _by_detector(prose: str, words: list[str], *, is_told: bool = False) -> str:
+    """Return what langdetect calls prose, or "und"; `is_told` says that common words are clearly foreign."""
     is_few = len(words) <= FEW_WORDS
+    only_english = sum(map(ONLY_ENGLISH.__contains__, words))
     if is_few or prose.isascii():
         odds = dict(guesses(prose))
         name, is_unsure = next(iter(odds), None), "en" in odds or (is_few and max(odds.values(), default=0) < SURE)
     else:
         name, is_unsure = likeliest(prose), False
-    if name is None:
-        return UNDETERMINED
-    code = name.split("-")[0]
-    if code == "en":
-        return code
-    is_doubtful = is_unsure or TELL_TALE * only_english >= len(words)
-    if is_doubtful or (is_few and not FUNCTION_WORDS.isdisjoint(words)):
-        return UNDETERMINED
-    return code
+    if name is None or name == "en":
+        return name or UNDETERMINED
+    is_english = TELL_TALE * only_english >= len(words) or (is_few and not FUNCTION_WORDS.isdisjoint(words))
+    return UNDETERMINED if is_english or (is_unsure and not is_told) else name.split("-")[0]
 
 
 def clearly_english(texts: pl.Series) -> pl.Series:

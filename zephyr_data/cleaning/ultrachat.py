@@ -9,7 +9,7 @@ import pyarrow as pa
 from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
-from zephyr_data.cleaning.language import mark_language
+from zephyr_data.cleaning.language_stage import mark_language
 from zephyr_data.cleaning.reports import REPORTS
 from zephyr_data.cleaning.truecase.stage import truecase
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
@@ -53,7 +53,12 @@ def _digests(options: CleanOptions) -> dict[str, str]:
 def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one dialogue at a time, in the order of the contract."""
     casing = (truecase(options.truecase_roles),) if options.truecase else ()
-    return mark_phrases(ruleset(options)), cut_phrases(), *casing, mark_language(options.languages)
+    return (
+        mark_phrases(ruleset(options)),
+        cut_phrases(),
+        *casing,
+        mark_language(options.languages, options.translations),
+    )
 
 
 def _keyed(table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:

@@ -38,6 +38,7 @@ VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 OF_BLOCKS = (
     "zephyr_core/keys.py",
     "zephyr_core/template.py",  # how rows spell roles
+    "zephyr_core/texts.py",
     "zephyr_data/*.py",
     "zephyr_data/sources",
     "zephyr_data/stages",

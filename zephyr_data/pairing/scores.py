@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.stages.verbs import Stage, fill, nothing_found, verdict
@@ -16,8 +17,8 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
     """Return one line per answer of the rows that have any, in file order.
 
     Columns in:  row, prompt_id, completions, scores
-    Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed),
-                 usable (has a text and a score)
+    Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed; ""
+                 where nothing is visible), usable (has a text and a score)
     """
     whole = table.filter(pl.col("completions").list.len() > 0)
     count = pl.col("completions").list.len()
@@ -29,7 +30,8 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
         place=pl.int_ranges(count, dtype=pl.UInt32),
         score=pl.coalesce("scores", unscored),
     ).explode("completions", "place", "score")
-    text = pl.col("response").fill_null("").str.strip_chars()
+    response = pl.col("response")
+    text = pl.when(response.str.contains(VISIBLE)).then(response.str.strip_chars()).otherwise(pl.lit(""))
     return lines.unnest("completions").with_columns(
         text=text, usable=(text.str.len_bytes() > 0) & pl.col("score").is_not_null()
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from zephyr_core.keys import text_key
+from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, ASPECT_SCALE, LARGEST, OVERALL_SCALE, PROMPTS
@@ -16,7 +17,6 @@ from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, ASPECT_SCALE, LARGES
 USED = ("id", "prompt_id", "source", *PROMPTS, *ANSWERS)
 _TEXT = (pl.String, pl.Null)
 _SHORT_NUMBER = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?$"  # every number parser reads it the same
-_NOT_BLANK = r"[^\s\x1c-\x1f]"  # four control characters are whitespace in Python but not in Rust
 
 Scale = tuple[float, float]
 Numbers = tuple[pl.Expr, pl.Expr]  # the number or null, and whether it is plain
@@ -48,7 +48,7 @@ def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFra
     except _OtherType:
         return None
     text, listed = pl.col(prompt), pl.col(answers)
-    is_sound = text.str.contains(_NOT_BLANK) & ~text.str.contains("\0", literal=True) & (listed.list.len() > 0)
+    is_sound = text.str.contains(VISIBLE) & ~text.str.contains("\0", literal=True) & (listed.list.len() > 0)
     is_plain = is_sound & listed.list.eval(is_plain_answer).list.all()
     plain = frame.select(is_plain.fill_null(False)).to_series()
     rows = frame.filter(plain).select(completions=listed.list.eval(completion), **columns)

@@ -5,16 +5,15 @@ messages        [{"role": "user", "content": "Hi"}, …]             published s
 conversations   [{"from": "human", "value": "Hi"}, …]              ShareGPT
 """
 
-import re
 from collections.abc import Sequence
 
 import polars as pl
 
 from zephyr_core.template import ROLES
+from zephyr_core.texts import VISIBLE, is_empty
 from zephyr_data.errors import MixedShapes
 
 SHAPES = ("data", "messages", "conversations")
-_BLANK = re.compile(r"\s*")
 _TURN = pl.Struct({"role": pl.String, "content": pl.String, "from": pl.String, "value": pl.String})
 RAW: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -86,7 +85,7 @@ def _fault_of_turn(turn: int, text: str | None, roles: Sequence[str | None] | No
             return "unknown-role"
         if role != ("user", "assistant")[turn % 2]:
             return "starts-with-assistant" if turn == 0 else f"two-{role}-turns-in-a-row"
-    if _BLANK.fullmatch(text):
+    if is_empty(text):
         return "empty-turn"
     return "nul-in-text" if "\0" in text else None
 
@@ -119,7 +118,7 @@ def _is_clean(shape: str) -> pl.Expr:
     turns = pl.col("turns")
     whole = (turns.list.len() > 0) & (turns.list.len() % 2 == 0)
     text = pl.element()
-    sound = text.is_not_null() & text.str.contains(r"\S") & ~text.str.contains("\0", literal=True)
+    sound = text.is_not_null() & text.str.contains(VISIBLE) & ~text.str.contains("\0", literal=True)
     clean = whole & turns.list.eval(sound.fill_null(False)).list.all()
     if shape == "data":
         return clean.fill_null(False)

@@ -10,6 +10,7 @@ from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
 from zephyr_core.reading import table_faults
 from zephyr_core.template import ROLES
+from zephyr_core.texts import is_empty
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.files import AGAIN
@@ -114,7 +115,7 @@ def read_prompts(path: Path) -> list[str]:
         rows = _rows(path)
     prompts: list[str] = []
     for number, row in enumerate(rows, start=1):
-        texts = [text for text in _texts(row) if text.strip()]
+        texts = [text for text in _texts(row) if not is_empty(text)]
         if not texts:
             names = ", ".join(map(repr, row)) if isinstance(row, dict) else repr(row)
             raise SourceError(
@@ -138,7 +139,7 @@ def _rows(path: Path) -> list[Any]:
     if suffix == ".json":
         rows = orjson.loads(text)
         return rows if isinstance(rows, list) else [rows]
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if not is_empty(line)]
     return [orjson.loads(line) for line in lines] if suffix != ".txt" else lines
 
 

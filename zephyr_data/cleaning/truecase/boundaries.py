@@ -116,6 +116,8 @@ def _is_abbreviation(token: str) -> bool:
 def _after_mark(earlier: str, token: str, word: str, *, is_name: bool) -> bool:
     if token.lower() in MARKED_NAMES or token.isdigit():  # "Pop! figures", "5! permutations"
         return word in ("it", "this", "these", "you", "we", "they", "however") and not token.isdigit()
+    if token.startswith("#"):  # "#VALUE! when"
+        return False
     if not token[:1].isupper():  # "with you! charles"
         return bool(token) or word in STARTERS
     stands_alone = not earlier.strip() or bool(re.search(r"[.!?\n]\s*$", earlier))

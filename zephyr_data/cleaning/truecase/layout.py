@@ -12,7 +12,7 @@ _BEHIND_LABEL = re.compile(
 )
 _SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]\w){12,}[.!?](?:[\s\"”]|\Z)")
 _LETTER_START = re.compile(r"(?:\A|\n)[ \t]*[(\[*-]?\Z")
-_LETTERED = {mark: re.compile(rf"(?:\A|\n)[ \t]*[(\[*-]?[A-Z]\{mark}") for mark in ":.)]"}
+_LETTERED = {mark: re.compile(rf"(?:\A|\n)[ \t]*[(\[*-]?([A-Z])\{mark}") for mark in ":.)]"}
 LONGEST_VERSE = 60  # characters of a line
 _SEEN = 200  # a word's line must begin within this many characters before it
 
@@ -36,11 +36,19 @@ def starts_line(text: str, start: int) -> bool:
 
 
 def continues_letters(text: str, start: int, end: int) -> bool:
-    """Return whether the letter begins a line the way capitals elsewhere do: "a:" after "Q:", "b." after "A."."""
+    """Return whether the letter begins a line the way capitals elsewhere do: "a:" after "Q:", "b." after "A.".
+
+    The letters of one list follow each other; "a." after "A." is of another list.
+    """
     mark = text[end : end + 1]
     if mark not in _LETTERED or not _LETTER_START.search(text[max(0, start - 20) : start]):
         return False
-    return bool(_LETTERED[mark].search(text)) or (mark == ":" and text.islower())
+    letter, letters = text[start].upper(), _LETTERED[mark]
+    if mark == ":":
+        return text.islower() or letters.search(text) is not None
+    before, after = letters.findall(text, 0, start), letters.search(text, end)
+    last, following = before[-1] if before else "", after[1] if after else ""
+    return ord(letter) - 1 in map(ord, last) or (not last and letter < following)
 
 
 def _words(text: str, start: int) -> int:

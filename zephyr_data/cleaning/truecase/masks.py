@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+from zephyr_data.cleaning.truecase.unfenced import PROSE, code_blocks
+
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 # Signs (a text must hold one) → a test for whether it can hold the span → the span. A text's pattern joins only the
 # spans that it can hold, since few texts hold many; the order decides between spans at the same place.
@@ -14,7 +16,7 @@ _SPANS = (
     (("\\(",), "", r"\\\([^\n]+?\\\)"),
     (("$",), "", r"\$[^$\n]{1,80}\$"),
     (("\\",), "", r"\\[A-Za-z]+(?:\{[^{}\n]*\})*"),  # a LaTeX command
-    (("<!--",), "", r"<!--(?s:.*?)-->"),  # markup, and a line of it
+    (("<!",), "", r"<!--(?s:.*?)-->|<![A-Za-z][^<>\n]*>"),  # markup, and a line of it
     (("</",), "", r"(?m:^[ \t]*<\w[^<>\n]*>.*</\w+>[ \t]*$)"),
     (("<",), "", r"</?[A-Za-z][^<>\n]{0,200}>"),  # a tag
     ((">",), "", r"(?m:^[ ]{0,3}>.*$)"),  # a block quotation
@@ -26,15 +28,20 @@ _SPANS = (
     ((":\\",), "", r"\b[A-Za-z]:\\[^\s\"<>|]*"),
     (("$ ", ">>> ", "% ", "> "), "", r"(?m:^[ ]{0,3}(?:\$|>>>|%|C:\\>)[ ]\S.*$)"),  # a command at a prompt
     (("    ", "\t"), "", r"(?m:^(?:[ ]{4,}|\t+)\S.*[;{}()=\[\]<>].*$)"),  # an indented line of code
-    ((";", "{", "}", "):"), r"[;{}:][ ]*(?m:$)", r"(?m:^[ ]*\S.*(?:;|\{|\}|\):)[ ]*$)"),  # a bare line of code
+    (
+        (";", "{", "}", "):"),
+        r"[;{}:][ ]*(?m:$)",
+        rf"(?m:^[ ]*(?!{PROSE})\S.*(?:;|\{{|\}}|\):)[ ]*$)",
+    ),  # a bare line of code
     ((" = ", ' "', " '"), "", r"(?m:^[ ]*(?:\w+[ ]=[ ]\S.*|\w+[ ][\"'].*[\"'][;)]?)$)"),  # an assignment, a bare call
     ((), rf"(?m:^)[ ]*(?:{_CODE_WORDS})[ ]", rf"(?m:^[ ]*(?:{_CODE_WORDS})[ ].*[\w)\]\"']$)"),
-    (("#",), "", r"(?<!\w)\#\w+"),  # hashtags and handles
+    (("#",), "", r"(?<!\w)\#(?:[A-Z/0]+[!?]|\w+)"),  # errors of a spreadsheet, hashtags and handles
     (("@",), "", r"(?<!\w)@\w+"),
     ((), r"[.:]\w", r"\b\w+(?:[.:]{1,2}\w+)+(?:\(\))?"),  # dotted names: os.path, Node.js, a.m
     (("_",), r"_\w", r"\b\w*_\w+"),  # identifiers and calls
     (("(",), r"\((?<=\w\()", r"\b\w+\("),
     (("-",), r"-(?<!\w-)-?[A-Za-z]", r"(?<!\w)--?[A-Za-z][\w-]*=?"),  # flags
+    (("*",), r"\*[a-z]", r"(?<![*\w])\*(?=[a-z])[^*\n]{1,80}\*(?![*\w])"),  # *emotes*
     (("{",), "", r"\{\{?[^{}\n]*\}?\}"),  # placeholders, Markdown links
     (("](",), "", r"\[[^\]\n]*\]\([^)\n]*\)"),
 )
@@ -48,6 +55,8 @@ def blank_protected(text: str) -> str:
     """Return the text with every protected character replaced by HOLE; same length."""
     if "```" in text or "~~~" in text:
         text = _FENCED.sub(_hole, text)
+    for start, end in code_blocks(text):
+        text = text[:start] + HOLE * (end - start) + text[end:]
     possible = tuple(_can_be(text, signs, test) for signs, test in _CAN_BE)
     if any(possible):
         text = _pattern(possible).sub(_hole, text)

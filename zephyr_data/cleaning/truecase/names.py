@@ -49,8 +49,6 @@ NAMES_TODAY = {
     Python Java Pokemon Minecraft Roblox Fortnite Siri Alexa
     """.split()
 }
-SURE_LOWER = 4  # this many times likelier in lower case, and the dialogue's casing is a title's, not a name's
-_SAID = re.compile(r"[A-Z](?<=[a-z] [A-Z])[^\W\d_]+")
 NUMERAL = re.compile(r"i{2,3}|iv|vi{1,3}|ix|xi{1,3}")  # of a war, a pope
 _ADJECTIVE = re.compile(r"(?:an|ese|ish|ic|ch)\Z")
 _ROMAN = re.compile(r"[ivxlcdm]+")
@@ -60,6 +58,7 @@ class Names(Enum):
     """How much likelier than lower case a casing must be, and how often an unopposed one must have been seen."""
 
     CASED = (25, 4)  # the text is cased elsewhere, so lower case is evidence
+    LOST = (4, 3)  # sentences begin with capitals, but names of the dialogue do not
     ALL_LOWER = (4, 1)  # lower case says nothing
 
     @property
@@ -72,12 +71,17 @@ class Names(Enum):
         """Return the minimum count for a word never seen in lower case."""
         return self.value[1]
 
+    @property
+    def are_lost(self) -> bool:
+        """Return whether names in lower case are to be expected."""
+        return self is not Names.CASED
+
 
 def likely_casing(  # noqa: PLR0911  each return is a reason
     word: str,
     previous: str | None,
     scores: dict[str, int],
-    counts: dict[str, int],
+    counts: Mapping[str, int],
     names: Names,
     is_beside_name: Callable[[], bool] = lambda: False,
 ) -> str:
@@ -88,18 +92,18 @@ def likely_casing(  # noqa: PLR0911  each return is a reason
     """
     if word in CALENDAR:
         return word.capitalize()
-    if names is Names.ALL_LOWER and word == "us" and previous in ("the", "The"):
+    if names.are_lost and word == "us" and previous in ("the", "The"):
         return "US"
-    if names is Names.ALL_LOWER and word in PARTS_OF_NAMES and is_beside_name():
+    if names.are_lost and word in PARTS_OF_NAMES and is_beside_name():
         return word.capitalize()
     casing = max(sorted(scores), key=lambda candidate: (scores[candidate], candidate == word), default=word)
-    if names is Names.ALL_LOWER and casing != word and NUMERAL.fullmatch(word) and is_beside_name():
+    if names.are_lost and casing != word and NUMERAL.fullmatch(word) and is_beside_name():
         return word.upper()
     if casing == word or (casing.isupper() and (len(casing) > 5 or _ROMAN.fullmatch(word))):
         return word
     margin = names.margin
     if word in COMMON_TODAY:  # a name only as part of one: "United States"
-        if names is Names.ALL_LOWER:
+        if names.are_lost:
             return word.capitalize() if is_beside_name() else word
         if previous is None or not previous[0].isupper() or casing.isupper():
             return word
@@ -110,16 +114,32 @@ def likely_casing(  # noqa: PLR0911  each return is a reason
     return casing if scores[casing] >= margin * scores[word] or is_slip else word
 
 
-def surname(word: str, previous: str, casings: Mapping[str, Mapping[str, int]]) -> str:
-    """Return an unknown word capitalised if it follows a name that is not an adjective ("Indian"), else as it is."""
-    is_after_name = previous.istitle() and not _ADJECTIVE.search(previous)
-    return word.capitalize() if is_after_name and is_always_name(casings.get(previous.lower(), {})) else word
+def surname(word: str, previous: str, following: str, casings: Mapping[str, Mapping[str, int]]) -> str:
+    """Return an unknown word capitalised if it is part of a name, else as it is.
+
+    It is if it follows a name that is not an adjective ("Indian"), or has an accent and stands before a name.
+    """
+    is_after = (
+        previous.istitle() and not _ADJECTIVE.search(previous) and is_always_name(casings.get(previous.lower(), {}))
+    )
+    is_before = not word.isascii() and _is_rather_name(casings.get(following, {}))
+    return word.capitalize() if is_after or is_before else word
+
+
+def _is_rather_name(counts: Mapping[str, int]) -> bool:
+    return max(counts, key=lambda casing: counts[casing], default="").istitle()
 
 
 def is_always_name(counts: Mapping[str, int]) -> bool:
     """Return whether a word was seen often enough, and hardly ever in lower case."""
     most = max(counts, key=lambda casing: counts[casing], default="")
     return most[:1].isupper() and is_rare_below(most.lower(), most, {most.lower(): 0, **counts})
+
+
+def names_lost(words: Iterable[str], casings: Mapping[str, Mapping[str, int]]) -> int:
+    """Return how many different longer words in lower case are always names."""
+    longer = {word for word in words if len(word) > 3 and word.islower()}
+    return sum(is_always_name(casings.get(word, {})) for word in longer)
 
 
 def is_mostly_name(word: str, casings: Mapping[str, Mapping[str, int]]) -> bool:
@@ -131,40 +151,3 @@ def is_mostly_name(word: str, casings: Mapping[str, Mapping[str, int]]) -> bool:
 def is_rare_below(word: str, casing: str, counts: Mapping[str, int]) -> bool:
     """Return whether the lower-case word is so rare compared with the casing that it is an error in the corpus."""
     return counts[casing] >= SEEN_OFTEN and counts[word] <= RARE_SHARE * counts[casing]
-
-
-def has_names(text: str) -> bool:
-    """Return whether a word has a capital inside a sentence; `names_said` excludes words also seen in lower case."""
-    return _SAID.search(text) is not None
-
-
-def names_said(turns: Iterable[str]) -> dict[str, str]:
-    """Return the words capitalised inside a dialogue's sentences and never in lower case in a cased turn."""
-    casings: dict[str, str] = {}
-    cased = []
-    for turn in turns:
-        names = _SAID.findall(turn)
-        if names:
-            cased.append(turn)
-            for name in names:
-                casings.setdefault(name.lower(), name)
-    return {word: name for word, name in casings.items() if not any(_has_word(turn, word) for turn in cased)}
-
-
-def _has_word(text: str, word: str) -> bool:
-    at = text.find(word)
-    while at >= 0:
-        if not text[at - 1 : at].isalpha() and not text[at + len(word) : at + len(word) + 1].isalpha():
-            return True
-        at = text.find(word, at + 1)
-    return False
-
-
-def known_casing(word: str, counts: Mapping[str, int], dialogue_names: Mapping[str, str], names: Names) -> str | None:
-    """Return the casing that the dialogue or today's names give a word, unless the statistics know it in lower case."""
-    if names is Names.ALL_LOWER and word in NAMES_TODAY:
-        return NAMES_TODAY[word]
-    casing = dialogue_names.get(word)
-    if casing is None or counts.get(word, 0) > (SURE_LOWER * counts.get(casing, 0) if names is Names.ALL_LOWER else 0):
-        return None
-    return casing

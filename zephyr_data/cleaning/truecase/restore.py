@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from zephyr_data.cleaning.language import FUNCTION_WORDS, looks_english
+from zephyr_data.cleaning.language import FEW_WORDS, FUNCTION_WORDS, looks_english
 from zephyr_data.cleaning.truecase.boundaries import ABBREVIATIONS, starts_sentence
+from zephyr_data.cleaning.truecase.dialogue import NO_NAMES
+from zephyr_data.cleaning.truecase.evidence import lost_capitals
 from zephyr_data.cleaning.truecase.layout import LONGEST_VERSE, continues_letters, is_punctuated, starts_line
 from zephyr_data.cleaning.truecase.masks import HOLE, blank_protected, blank_quotations
-from zephyr_data.cleaning.truecase.names import Names
+from zephyr_data.cleaning.truecase.names import Names, names_lost
 from zephyr_data.cleaning.truecase.statistics import Statistics
 from zephyr_data.cleaning.truecase.words import Words, words_at
 
@@ -27,6 +29,7 @@ LOWER_BY_NAME = frozenset(
     "ii iii iv vi vii viii ix xi xii xiii xiv xv xvi".split()
 )
 _WITHOUT_LOWER = dict.fromkeys(range(ord("a"), ord("z") + 1))
+LEAST_LOST = 2  # words that are always names, in lower case: others are lost too
 NEARBY = 12  # tokens on either side, which must include an English word
 _OPENERS = "\"“‘'«([*_ \t\r\n"
 _ENDERS = frozenset(".!?\"”’'»)]*_")
@@ -51,9 +54,6 @@ _SPEAKS_OF_CODE = re.compile(r"\b(?:code|files?|functions?|methods?|class|module
 _AFTER_I = frozenset("in th j k n and or is of for to from".split())
 
 
-NO_NAMES: Mapping[str, str] = {}
-
-
 @dataclass(frozen=True)
 class Recased:
     """A word whose case changed: its span in characters, and why."""
@@ -64,28 +64,35 @@ class Recased:
 
 
 def restore(
-    text: str, statistics: Statistics, user_text: str = "", dialogue_names: Mapping[str, str] = NO_NAMES
+    text: str, statistics: Statistics, user_text: str = "", dialogue_names: Mapping[int, str] = NO_NAMES
 ) -> tuple[str, list[Recased]]:
     """Return the text with its case restored, and the words that changed.
 
     Lower-case words are capitalised at sentence starts, as the pronoun I, and as names; a text all in capitals is
     lowered first. Protected spans, quotations of `user_text` and texts that do not look English stay.
-    `dialogue_names` maps the dialogue's names from lower case to their casing.
+    `dialogue_names` are the text's names by what its dialogue shows: offset in characters → casing.
     """
     free = blank_quotations(blank_protected(text), user_text)
     parts = (_ASCII_TOKEN if text.isascii() else _TOKEN).split(free)  # between, token, between, token, … between
     words = [token for token in parts[1::2] if token[0].isalpha()]
-    if not words or not looks_english([*map(str.lower, words)]):
+    if not words or not _is_english([*map(str.lower, words)], statistics):
         return text, []
     is_all_caps = shouts(free, words)
     plain = text
     if is_all_caps:
         plain, parts = "".join(map(lower_letter, text)), ["".join(map(lower_letter, part)) for part in parts]
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
-    words_of_kind = words_at(statistics, Names.ALL_LOWER if is_all_lower else Names.CASED)
+    is_lost = dialogue_names or (lost_capitals(free) and names_lost(words, statistics.casings) >= LEAST_LOST)
+    names = Names.ALL_LOWER if is_all_lower else Names.LOST if is_lost else Names.CASED
     has_lines = is_all_lower and is_punctuated(plain)
     reason = "all-caps" if is_all_caps else None
-    return _Text(text, plain, parts, words_of_kind, dialogue_names, has_lines).restored(reason)
+    return _Text(text, plain, parts, words_at(statistics, names), dialogue_names, has_lines).restored(reason)
+
+
+def _is_english(words: list[str], statistics: Statistics) -> bool:
+    """Return whether the words of a turn read as English; of a few, half must be known as English words or names."""
+    is_many = len(words) >= FEW_WORDS
+    return looks_english(words) and (is_many or 2 * sum(map(statistics.casings.__contains__, words)) >= len(words))
 
 
 def shouts(text: str, words: list[str]) -> bool:
@@ -117,7 +124,7 @@ class _Text:
     """
 
     def __init__(
-        self, text: str, plain: str, parts: list[str], words: Words, dialogue_names: Mapping[str, str], has_lines: bool
+        self, text: str, plain: str, parts: list[str], words: Words, dialogue_names: Mapping[int, str], has_lines: bool
     ) -> None:
         self.text = text
         self.plain = plain
@@ -125,7 +132,8 @@ class _Text:
         self.cased = parts[1::2]
         self.ends = list(accumulate(map(len, parts)))[1::2]
         self.words = words
-        self.dialogue_names = dialogue_names
+        places = {self.ends[at] - len(token): at for at, token in enumerate(self.cased)} if dialogue_names else {}
+        self.dialogue_names = {places[start]: casing for start, casing in dialogue_names.items() if start in places}
         self.has_lines = has_lines
 
     @cached_property
@@ -160,10 +168,12 @@ class _Text:
 
     def _open_places(self) -> Iterator[int]:
         """Yield the places of lower-case tokens to look at: likely names, and what may begin a sentence or a line."""
-        cased, open_words = self.cased, self.words.open_ones(self.cased, self.dialogue_names)
+        cased, open_words = self.cased, self.words.open_ones(self.cased)
         starts = self._starts()
-        for at in sorted(starts.union([at for at, word in enumerate(cased) if word in open_words])):
-            if at in starts or cased[at] == "i" or self._likely(at) != cased[at]:
+        for at in sorted(
+            starts.union(self.dialogue_names, [at for at, word in enumerate(cased) if word in open_words])
+        ):
+            if at in starts or at in self.dialogue_names or cased[at] == "i" or self._likely(at) != cased[at]:
                 yield at
 
     def _starts(self) -> set[int]:
@@ -181,6 +191,9 @@ class _Text:
         word, (start, end) = self.cased[at], self._span(at)
         if not word.isalpha():
             return ""
+        if at in self.dialogue_names:
+            self.cased[at] = self.dialogue_names[at]
+            return "name"
         casing, rule = self._propose(at, start, end, word)
         if casing != word and not self._is_glued(start, end) and self._is_in_english(at):
             self.cased[at] = casing
@@ -197,15 +210,16 @@ class _Text:
         place = self._place(start, word, is_name=name != word)
         if place and word not in LOWER_BY_NAME:
             return (name if name != word else raise_letter(word[0]) + word[1:]), place
-        return name, "name"
+        is_open = self._follows_end(start) or self.words.may_be_inside(self._neighbour(at - 1), word)
+        return (name if is_open else word), "name"
 
     def _name(self, at: int, word: str) -> str:
-        is_shortened = word in ABBREVIATIONS and self._neighbour(at + 1) == "." and word not in self.dialogue_names
+        is_shortened = word in ABBREVIATIONS and self._neighbour(at + 1) == "."
         return word if is_shortened else self._likely(at)
 
     def _likely(self, at: int) -> str:
         before, after = self._neighbour(at - 1), self._neighbour(at + 1, lower=True)
-        return self.words.name(before, self.cased[at], after, self.dialogue_names)
+        return self.words.name(before, self.cased[at], after)
 
     def _is_glued(self, start: int, end: int) -> bool:
         before, after = self.free[start - 1 : start], self.free[end : end + 2]
@@ -229,19 +243,24 @@ class _Text:
         following, previous = self._neighbour(at + 1, lower=True), (self._neighbour(at - 1) or "").lower()
         if previous in ("for", "index", "where", "variable", "element", "let", "item", "step", "(", "="):
             return False
-        return previous in _BEFORE_I or bool(following and following.isalpha() and following not in _AFTER_I)
+        return previous in _BEFORE_I or bool(
+            following and following not in _AFTER_I and self.words.is_english(following)
+        )
 
     def _place(self, start: int, word: str, *, is_name: bool) -> str:
         if self.has_lines and starts_line(self.plain, start):
             return "line-start"
         if start <= self._begins:
             return "turn-start" if self._reads_as_sentence() else ""
-        near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
-        if (near and near[-1] not in _ENDERS) or self._is_verse(start):
+        if not self._follows_end(start) or self._is_verse(start):
             return ""
-        is_known = is_name or word in self.dialogue_names
-        is_start = starts_sentence(self.plain, start, word, is_name=is_known, is_prose=self._is_prose)
+        is_start = starts_sentence(self.plain, start, word, is_name=is_name, is_prose=self._is_prose)
         return "sentence-start" if is_start else ""
+
+    def _follows_end(self, start: int) -> bool:
+        """Return whether a mark that may end a sentence stands before a word, or no word does."""
+        near = self.plain[max(0, start - 8) : start].rstrip(_OPENERS)
+        return not near or near[-1] in _ENDERS
 
     def _is_in_english(self, at: int) -> bool:
         near = [word.lower() for word in self.cased[max(0, at - NEARBY) : at + NEARBY + 1] if word[0].isalpha()]

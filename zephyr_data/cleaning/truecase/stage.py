@@ -6,8 +6,10 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.cleaning.truecase.names import has_names, names_said
-from zephyr_data.cleaning.truecase.restore import NO_NAMES, Recased, restore
+from zephyr_data.cleaning.truecase.bare import Bare, is_bare
+from zephyr_data.cleaning.truecase.dialogue import DialogueNames
+from zephyr_data.cleaning.truecase.evidence import CAPITALS, INSIDE
+from zephyr_data.cleaning.truecase.restore import Recased, restore
 from zephyr_data.cleaning.truecase.statistics import Statistics, statistics
 from zephyr_data.stages.verbs import Stage, nothing_changed, rewrite
 
@@ -35,16 +37,22 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
     parities = sorted({"user": 0, "assistant": 1}[role] for role in roles)
 
     def edit(table: pl.DataFrame) -> pl.DataFrame:
-        flagged = pl.element().str.contains(FLAG)
-        in_role = {str(parity): pl.col("turns").list.gather_every(2, parity).list.eval(flagged) for parity in parities}
-        suspects = table.select("row", "turns", **in_role).filter(pl.any_horizontal(pl.col(*in_role).list.any()))
+        bad = {str(parity): _of_role(parity).list.eval(pl.element().str.contains(FLAG)) for parity in parities}
+        cased = pl.col("turns").list.eval(pl.element().str.contains(INSIDE))
+        marks = table.select("row", "turns", cased=cased, **bad)
+        lost = pl.any_horizontal(~_of_role(parity, "cased").list.all() for parity in parities)
+        is_suspect = pl.any_horizontal(pl.col(*bad).list.any()) | (pl.col("cased").list.any() & lost)
+        suspects = marks.filter(is_suspect).with_columns(capitals=pl.col("turns").list.eval(_CAPITALS_OF_CASED))
         if suspects.is_empty():
             return nothing_changed()
         counts = statistics()
         turns: list[list[str]] = []
         edits: list[tuple[object, ...]] = []
-        for row, texts, *flags in suspects.rows():
-            changes = _restore_row(texts, dict(zip(parities, flags, strict=True)), counts)
+        for row, texts, cased_turns, capitals, *flags in suspects.select(
+            "row", "turns", "cased", "capitals", *bad
+        ).rows():
+            names = DialogueNames(texts, cased_turns, capitals, counts)
+            changes = _restore_row(texts, dict(zip(parities, flags, strict=True)), names, counts)
             if changes:
                 turns.append(texts)
                 edits += [(row, *change) for change in changes]
@@ -57,18 +65,33 @@ def truecase(roles: Iterable[str] = ("assistant",)) -> Stage:
     return rewrite(NAME, edit)
 
 
-def _restore_row(turns: list[str], flags: dict[int, list[bool]], counts: Statistics) -> list[tuple[object, ...]]:
-    """Restore flagged turns in place; return the edits, each as the values of EDIT_FIELDS."""
+_CAPITALS_OF_CASED = pl.element().filter(pl.element().str.contains(INSIDE)).str.extract_all(CAPITALS).list.explode()
+
+
+def _of_role(parity: int, column: str = "turns") -> pl.Expr:
+    return pl.col(column).list.gather_every(2, parity)
+
+
+def _restore_row(
+    turns: list[str], flags: dict[int, list[bool]], names: DialogueNames, counts: Statistics
+) -> list[tuple[object, ...]]:
+    """Restore flagged turns, and those that lost names of the dialogue; return the edits as values of EDIT_FIELDS."""
     edits: list[tuple[object, ...]] = []
-    as_said = tuple(turns)
-    for turn, text in enumerate(as_said):
-        user_text = turns[turn - 1] if turn % 2 else ""
-        is_flagged = turn % 2 in flags and flags[turn % 2][turn // 2]
-        if is_flagged and not ASKS_FOR_CASE.search(user_text):
-            names = NO_NAMES if has_names(text) else names_said(as_said)  # its own names are capitalised already
-            restored, changes = restore(text, counts, user_text, names)
+    wholes = {turn: Bare(text) for turn, text in enumerate(turns) if not is_bare(text)}
+    bare = [wholes[turn].text if turn in wholes else text for turn, text in enumerate(turns)]
+    if wholes:
+        names = DialogueNames.of(bare, counts)
+    for turn, text in enumerate(bare):
+        if turn % 2 not in flags:
+            continue
+        user_text, lost_names = bare[turn - 1] if turn % 2 else "", names.lost_in(turn)
+        if (lost_names or flags[turn % 2][turn // 2]) and not ASKS_FOR_CASE.search(user_text):
+            restored, changes = restore(text, counts, user_text, lost_names)
+            if turn in wholes:
+                changes = [Recased(*wholes[turn].span(change.start, change.end), change.rule) for change in changes]
+                restored = wholes[turn].recased(restored)
+            edits += [_edit(turn, change, turns[turn], restored) for change in changes]
             turns[turn] = restored
-            edits += [_edit(turn, change, text, restored) for change in changes]
     return edits
 
 

@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,17 +18,28 @@ from zephyr_core.errors import EnvironmentLack
 from zephyr_core.manifest import file_digest
 from zephyr_data.cleaning.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
 
+Casings = Mapping[str, Mapping[str, int]]  # lower case → casing → count
+
 
 class Statistics:
     """Counts of casings. One table on disk, mapped into memory and shared between processes."""
 
     def __init__(self, directory: Path) -> None:
         words = json.loads((directory / "words.json").read_text(encoding="utf-8"))
-        self.casings: dict[str, dict[str, int]] = words["casings"]
+        self.casings: Casings = words["casings"]
         self.needs_context = frozenset(words["needs_context"])
         self._most: dict[str, list[int]] = words["most"]
         self._keys = memoryview(np.load(directory / "keys.npy", mmap_mode="r"))  # sorted; bisect reads a few of them
         self._counts = memoryview(np.load(directory / "counts.npy", mmap_mode="r"))
+
+    @lru_cache(maxsize=4)  # noqa: B019  there is one table
+    def common_words(self, most_lower: float) -> frozenset[str]:
+        """Return the words seen more than `most_lower` times as often in lower case as in their likeliest casing."""
+        return frozenset(
+            word
+            for word, counts in self.casings.items()
+            if counts.get(word, 0) > most_lower * max(counts.values(), default=0)
+        )
 
     def at_most(self, word: str, casing: str) -> int:
         """Return an upper bound on a casing's score between any neighbours, comparable with `at_least` of another."""

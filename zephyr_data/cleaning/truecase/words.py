@@ -16,7 +16,6 @@ from zephyr_data.cleaning.truecase.names import (
     is_always_name,
     is_mostly_name,
     is_rare_below,
-    known_casing,
     likely_casing,
     surname,
 )
@@ -33,12 +32,12 @@ class Words:
         self.names = names
         self.casing = lru_cache(maxsize=20_000)(self._casing)
         self._rivals = lru_cache(maxsize=20_000)(self._find_rivals)
-        only_here = PARTS_OF_NAMES | {"us"} if names is Names.ALL_LOWER else frozenset[str]()
+        only_here = PARTS_OF_NAMES | {"us"} if names.are_lost else frozenset[str]()
         self._contextual = ABBREVIATIONS | COMMON_TODAY | only_here
         self._closed: set[str] = set()
         self._open: set[str] = set()
 
-    def open_ones(self, tokens: Iterable[str], dialogue_names: Mapping[str, str]) -> set[str]:
+    def open_ones(self, tokens: Iterable[str]) -> set[str]:
         """Return the lower-case tokens that may be names."""
         words = set(tokens)
         new = words - self._closed - self._open
@@ -46,21 +45,30 @@ class Words:
         if len(self._closed) < REMEMBERED:
             self._closed |= new - candidates
         self._open |= {word for word in candidates if word in self.statistics.casings}
-        return candidates | (words & self._open) | (words & dialogue_names.keys()) | (words & NAMES_TODAY.keys())
+        return candidates | (words & self._open) | (words & NAMES_TODAY.keys())
 
-    def name(self, previous: str | None, word: str, following: str | None, dialogue_names: Mapping[str, str]) -> str:
+    def name(self, previous: str | None, word: str, following: str | None) -> str:
         """Return the likely casing of a lower-case word after `previous`, cased, and before `following`, lower case."""
-        if word in dialogue_names or word in NAMES_TODAY:
-            casing = known_casing(word, self.statistics.casings.get(word, {}), dialogue_names, self.names)
-            if casing:
-                return casing
+        if self.names.are_lost and word in NAMES_TODAY:
+            return NAMES_TODAY[word]
         return self.casing(previous, word, following)
+
+    def is_english(self, word: str) -> bool:
+        """Return whether the statistics have a word in lower case."""
+        return word in self.statistics.casings.get(word, {})
+
+    def may_be_inside(self, previous: str | None, word: str) -> bool:
+        """Return whether a lower-case word inside a sentence may be a name: in cased texts, only as part of one."""
+        if self.names.are_lost or word in CALENDAR:
+            return True
+        before = previous or ""
+        return before[:1].isupper() and is_mostly_name(before.lower(), self.statistics.casings)
 
     def _casing(self, previous: str | None, word: str, following: str | None) -> str:
         casings = self.statistics.casings
         counts, rivals = casings.get(word, {}), self._rivals(word)
-        if not counts and self.names is Names.ALL_LOWER:
-            return surname(word, previous or "", casings)
+        if not counts and self.names.are_lost:
+            return surname(word, previous or "", following or "", casings)
         if not rivals and word not in CALENDAR:
             return word
         scores = self.statistics.scores(previous, word, following, (word, *rivals) if word in counts else rivals)
@@ -76,7 +84,7 @@ class Words:
         if len(word) == 1:
             return word != "i"
         if word not in self.statistics.casings:
-            return self.names is Names.CASED  # perhaps a recent name: next to another, if case says nothing
+            return not self.names.are_lost  # perhaps a recent name: next to another, if case says nothing
         if word in self._contextual:
             return False
         if word in self.statistics.needs_context:
@@ -99,7 +107,7 @@ class Words:
             return others
         return tuple(casing for casing in others if self._may_win(casing, word, counts))
 
-    def _may_win(self, casing: str, word: str, counts: dict[str, int]) -> bool:
+    def _may_win(self, casing: str, word: str, counts: Mapping[str, int]) -> bool:
         if word in self.statistics.needs_context:
             return self.statistics.at_most(word, casing) >= self.names.margin * self.statistics.at_least(word, word)
         return counts[casing] + PSEUDO_COUNT >= self.names.margin * (counts[word] + PSEUDO_COUNT)

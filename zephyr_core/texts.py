@@ -1,0 +1,34 @@
+"""What of a text can be seen, and the form in which two texts are compared.
+
+Invisible are white space, control and format characters, and those that Unicode lets a font ignore or leaves blank:
+variation selectors, the grapheme joiner, the fillers of Hangul, the empty Braille cell. NUL is a fault of its own.
+"""
+
+import re
+import unicodedata
+
+# A character class of both Python's and Rust's regexes.
+INVISIBLE = (
+    "\x01-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+VISIBLE = f"[^{INVISIBLE}]"  # a pattern
+_HAS_VISIBLE = re.compile(VISIBLE)
+# What texts are compared without, as a Rust regex: punctuation, separators, controls but for that between records.
+IGNORED = rf"[\p{{P}}\p{{Z}}\p{{C}}{INVISIBLE}&&[^\x1e]]+"
+# Characters that folding leaves alone next to each other, also a regex class: most of what texts without capitals have.
+STEADY = (
+    "\x00-\x7f\xa1-\xa7\xa9\xab\xac\xae\xb0\xb1\xb6\xb7\xbb\xbf\xd7\xe0-\xff\u03ac-\u03c1\u03c3-\u03ce\u0430-\u045f"
+    "\u2010\u2012-\u2016\u2018-\u2023\u20ac\u2190-\u21ff\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001f64f"
+)
+
+
+def is_empty(text: str) -> bool:
+    """Return whether a text has no visible character."""
+    return _HAS_VISIBLE.search(text) is None
+
+
+def folded(text: str) -> str:
+    """Return a text after NFKC and casefold: one form of full width, of é in one or two characters, of ß and ss."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

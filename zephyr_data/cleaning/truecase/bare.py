@@ -1,0 +1,42 @@
+"""The bare form of a text: accents in one character and nothing invisible inside words, so that a word is one word."""
+
+import re
+import unicodedata
+
+# Combining marks of Latin, Greek and Cyrillic, and what may stand unseen inside a word.
+_MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_UNSEEN = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+_ODD = re.compile(f"[{_MARKS}{_UNSEEN}]")
+_CLUSTER = re.compile(f"(?s).[{_MARKS}{_UNSEEN}]*")
+
+
+def is_bare(text: str) -> bool:
+    """Return whether a text is its own bare form."""
+    return text.isascii() or _ODD.search(text) is None
+
+
+class Bare:
+    """A text without them, and the way back for its letters."""
+
+    def __init__(self, text: str) -> None:
+        self._whole = text
+        clusters = [match for match in _CLUSTER.finditer(text) if not _ODD.match(match[0])]
+        self._starts = [match.start() for match in clusters]
+        self.text = "".join(unicodedata.normalize("NFC", _ODD.sub(_kept, match[0]))[0] for match in clusters)
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span in the whole text of one in the bare text."""
+        return self._starts[start], self._starts[end] if end < len(self._starts) else len(self._whole)
+
+    def recased(self, restored: str) -> str:
+        """Return the whole text with the case of the bare one after it was restored."""
+        letters = list(self._whole)
+        for index, (before, after) in enumerate(zip(self.text, restored, strict=True)):
+            if before != after:
+                at = self._starts[index]
+                letters[at] = after if letters[at] == before else unicodedata.normalize("NFD", after)[0]
+        return "".join(letters)
+
+
+def _kept(odd: re.Match[str]) -> str:
+    return odd[0] if unicodedata.combining(odd[0]) else ""

@@ -1,0 +1,160 @@
+"""What cased turns show of the names in a dialogue: words capitalised inside sentences, and words that are not.
+
+Capitals that show nothing are left out: those of sentence starts, headings, list entries and lines in capitals. A title
+in quotation marks counts as a whole only.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from zephyr_data.cleaning.language import FUNCTION_WORDS
+
+# A capital inside a sentence, I apart; both engines read it.
+INSIDE = r"[a-z,;'’] [\"“‘'(*_]*(?:[A-HJ-Z]|I[A-Za-z])"
+_LINKS = "of the and de la du von van for in on at y del da di le"  # in lower case inside names
+LINKS = frozenset([*_LINKS.split(), "s"])
+# A name inside a sentence and the two characters before it; both engines read it.
+CAPITALS = (
+    rf"[A-Za-z0-9,;'’] [(*_\"“]*[A-ZÀ-Þ][0-9A-Za-zß-ÿ]*(?:['’]s)?"
+    rf"(?:[ -](?:(?:{'|'.join(_LINKS.split())}) )*[A-ZÀ-Þ][0-9A-Za-zß-ÿ]*(?:['’]s)?)*"
+)
+_INSIDE = re.compile(INSIDE)
+_LONG_LINE = 300  # characters; of longer lines the sentence is enough
+_TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+_ENDS = frozenset('.!?:"“”•|…*#>;(')  # the next word begins something
+_SIGNS = ("://", "www.", "@")  # of addresses
+_ADDRESS = re.compile(r"\bhttps?://\S+|\bwww\.\S+|[\w.+-]+@[\w-]\S*")
+_QUOTES = frozenset('"“”')
+_JOINS = frozenset("-'’&")
+_HEADING_SHARE, _HEADING_WORDS = 0.75, 3  # of the longer words of a line, and how many at least
+
+Run = tuple[str, ...]  # the words of a name, as cased
+
+
+class Evidence:
+    """Evidence for and against some words, in lower case, being names: what the lines that capitalise them say."""
+
+    def __init__(self, text: str, lower: str, words: Iterable[str]) -> None:
+        self.text = text
+        self.runs: Counter[Run] = Counter()  # how often inside sentences
+        self.titles: dict[Run, None] = {}  # in quotation marks, in order
+        self.alone: dict[str, Counter[str]] = {}  # lower case → casings inside sentences
+        for start, end in sorted({_sentence(text, at) for word in words for at in places_of(word, lower)}):
+            self._read(text[start:end].strip())
+
+    @cached_property
+    def runs_with(self) -> dict[str, list[tuple[Run, int]]]:
+        """Return for a word in lower case the runs that have it capitalised, and where; most frequent first."""
+        places: dict[str, list[tuple[Run, int]]] = {}
+        for run, times in sorted(self.runs.items(), key=lambda item: (-item[1], item[0])):
+            words = run
+            if not times and next(places_of(run[0].lower(), self.text), None) is not None:
+                words = run[1:]  # a capital of the sentence
+            for place, word in enumerate(words):
+                if word[0].isupper():
+                    places.setdefault(word.lower(), []).append((words, place))
+        return places
+
+    def casing(self, word: str) -> str:
+        """Return the casing that a word in lower case has most often inside sentences."""
+        casings = self.alone[word]
+        return max(sorted(casings), key=lambda casing: (casings[casing], not casing.isupper()))
+
+    def _read(self, sentence: str) -> None:
+        tokens = _TOKEN.findall(sentence)
+        if _is_heading(sentence, [token for token in tokens if token[0].isalpha()]):
+            return
+        for start, end, is_first, is_title in _runs(tokens):
+            words = tuple(token for token in tokens[start:end] if token[0].isalpha())
+            if is_title:
+                self.titles.setdefault(words)
+                continue
+            self.runs[words] += not is_first
+            names = [word for word in words if word[0].isupper()]
+            is_kind = len(names) == 1 and names[0].istitle() and tokens[start - 1 : start] in (["a"], ["an"])
+            for word in names[is_first or is_kind :]:
+                self.alone.setdefault(word.lower(), Counter())[word] += 1
+
+
+def without_addresses(text: str) -> str:
+    """Return the text with a full stop for every address."""
+    return _ADDRESS.sub(".", text) if any(sign in text for sign in _SIGNS) else text
+
+
+def _sentence(text: str, at: int) -> tuple[int, int]:
+    """Return the span of the line with a character, or of its sentence if the line is long."""
+    start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+    end = end if end >= 0 else len(text)
+    if end - start > _LONG_LINE:
+        first, last = text.rfind(". ", start, at), text.find(". ", at, end)
+        start, end = first + 2 if first >= 0 else start, last + 1 if last >= 0 else end
+    return start, end
+
+
+def places_of(word: str, text: str) -> Iterator[int]:
+    """Yield where a word stands in a text, cased so."""
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not text[at - 1 : at].isalpha() and not text[end : end + 1].isalpha():
+            yield at
+        at = text.find(word, end)
+
+
+def lost_capitals(turn: str) -> bool:
+    """Return whether no word inside a sentence has a capital."""
+    return _INSIDE.search(turn) is None
+
+
+def _is_heading(line: str, words: list[str]) -> bool:
+    """Return whether a line is in capitals, or not a sentence and nearly all its longer words begin with one."""
+    longer = [word for word in words if len(word) > 1 and word.lower() not in FUNCTION_WORDS | LINKS]
+    if len(longer) < _HEADING_WORDS:
+        return False
+    upper = sum(word.isupper() for word in longer)
+    begun = sum(word[0].isupper() for word in longer)
+    is_sentence = line.rstrip()[-1:] in ".!?"
+    return 2 * upper > len(longer) or (begun >= _HEADING_SHARE * len(longer) and not is_sentence)
+
+
+def _runs(tokens: list[str]) -> Iterator[tuple[int, int, bool, bool]]:
+    """Yield start and end of each run of capitalised words, whether it begins a sentence, and whether it is a title."""
+    at, begins = 0, True
+    while at < len(tokens):
+        token = tokens[at]
+        if not _is_name(token):
+            begins = token in _ENDS or (begins and not token.isalpha())
+            at += 1
+            continue
+        end = _end_of_run(tokens, at)
+        is_quoted = at > 0 and tokens[at - 1] in _QUOTES
+        is_title = is_quoted and _closes(tokens[end : end + 2])
+        is_entry = begins and (end == len(tokens) or tokens[end] in ":-–—") and _opens_line(tokens[:at])
+        if is_title or not (is_quoted or is_entry):
+            yield at, end, begins, is_title
+        at, begins = end, False
+
+
+def _closes(tokens: list[str]) -> bool:
+    return bool(tokens) and (tokens[0] in _QUOTES or (tokens[0] in ".,!?" and tokens[-1] in _QUOTES))
+
+
+def _is_name(token: str) -> bool:
+    return token[0].isupper() and token != "I"
+
+
+def _opens_line(before: list[str]) -> bool:
+    return not any(token.isalpha() for token in before)
+
+
+def _end_of_run(tokens: list[str], start: int) -> int:
+    end = at = start + 1
+    while at < len(tokens):
+        if _is_name(tokens[at]):
+            end = at + 1
+        elif not (tokens[at] in LINKS or tokens[at] in _JOINS or (tokens[at] == "." and len(tokens[at - 1]) == 1)):
+            break
+        at += 1
+    return end
