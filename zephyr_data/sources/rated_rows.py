@@ -15,15 +15,13 @@ from zephyr_core.keys import text_key
 from zephyr_core.template import ROLES
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
+from zephyr_data.sources.scales import Scale, Scales
 from zephyr_data.sources.shapes import find_fault
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
-ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
-OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
 ABSENT = ("", "n/a", "none", "null", "nan")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-LARGEST = 1e100  # a score beyond it is an error, and would make margins infinite
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
@@ -47,12 +45,12 @@ def shape_of(raw: Row) -> str | None:
     return f"{prompt} + {answers}" if prompt and answers else None
 
 
-def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
+def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
     """Return the columns of a rated row, including its fault; of `line`, only whether it is UTF-8 is asked."""
     row: Row = {"id": carried_of(raw, *IDENTITY)}
     if fault is None:
         try:
-            row |= _columns(raw)
+            row |= _columns(raw, scales)
             orjson.dumps(row)
         except _Unfit as unfit:
             fault = unfit.fault
@@ -61,11 +59,11 @@ def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
     return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
 
 
-def _columns(raw: Row) -> Row:
+def _columns(raw: Row, scales: Scales) -> Row:
     if repeats(raw, *PROMPTS, *ANSWERS):
         raise _Unfit("duplicate-key")
     turns, roles = _prompt(raw)
-    completions = [_completion(answer) for answer in _answers(raw)]
+    completions = [_completion(answer, scales) for answer in _answers(raw)]
     fault, turn, text = _fault(turns, roles, completions)
     row = {
         "prompt_source": carried_of(raw, "source"),
@@ -128,23 +126,23 @@ def _answers(raw: Row) -> list[Row]:
     return value
 
 
-def _completion(answer: Row) -> Row:
+def _completion(answer: Row, scales: Scales) -> Row:
     if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
         raise _Unfit("duplicate-key")
     unreadable: list[str] = []
-    ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
-    ratings += _aspects(answer.get("ratings"), unreadable, None)
+    ratings = [*_aspects(answer.get("annotations"), unreadable, scales.annotations)]
+    ratings += _aspects(answer.get("ratings"), unreadable, scales.others)
     completion = {
         "response": _text(answer.get("response")),
         "model": carried_of(answer, "model"),
         "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
-        "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
-        "given": _number(answer.get("score"), unreadable, None),
+        "overall": _number(answer.get("overall_score"), unreadable, scales.overall),
+        "given": _number(answer.get("score"), unreadable, scales.others),
     }
     return {**completion, "unreadable": ", ".join(unreadable)[:SHOWN] or None}
 
 
-def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
+def _aspects(value: Any, unreadable: list[str], scale: Scale) -> list[Row]:
     """Return the ratings present in {aspect: rating}, a plain list, or a list of {aspect, rating}."""
     if value is None:
         return []
@@ -179,14 +177,14 @@ def _rating(value: Any) -> Any:
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
-def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
+def _number(value: Any, unreadable: list[str], scale: Scale) -> float | None:
     """Return the number, or None if it is absent (as "N/A" is) or unreadable, which is noted."""
     if value is None or (isinstance(value, str) and value.strip().lower() in ABSENT):
         return None
     if isinstance(value, float) and math.isnan(value):
         return None  # a missing value in an exported table
     is_number = type(value) in (int, float, Decimal) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
-    least, most = scale or (-LARGEST, LARGEST)
+    least, most = scale
     try:
         number = float(value) if is_number else math.inf
     except (OverflowError, ValueError):  # beyond a float, or a decimal that is no number
