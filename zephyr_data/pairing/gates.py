@@ -16,9 +16,9 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
 
     Rules in order: too-few-completions, empty-response, missing-score, no-lower-score, identical-texts,
     tied-best, unreadable-rating. An answer that is empty or lacks a score drops its row only if fewer than two
-    others are left; every such answer is counted.
+    others are left; every such answer is counted. A pair that was given needs no lower score.
 
-    Columns in:  completions, scores
+    Columns in:  completions, sides, scores
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
@@ -76,7 +76,7 @@ def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
             first.filter(any_tie),
             "no-lower-score",
             matched=pl.when(usable_tie).then(of_usable).otherwise(of_scored),
-            drops=usable_tie & lower,
+            drops=usable_tie & lower & ~pl.col("is_given"),
         ),
         verdict(
             lines.filter("is_repeated"),

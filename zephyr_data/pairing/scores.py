@@ -16,9 +16,9 @@ RIGHT_ABOVE = 4.0  # above it the repair keeps a ten; between the two, answers w
 def answers(table: pl.DataFrame) -> pl.DataFrame:
     """Return one line per answer of the rows that have any, in file order.
 
-    Columns in:  row, prompt_id, completions, scores
-    Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed; ""
-                 where nothing is visible), usable (has a text and a score)
+    Columns in:  row, prompt_id, completions, sides, scores
+    Columns out: row, prompt_id, is_given (a pair that was given), place, response, model, ratings, overall,
+                 given, unreadable, score, text (trimmed; "" where nothing is visible), usable (has a text and a score)
     """
     whole = table.filter(pl.col("completions").list.len() > 0)
     count = pl.col("completions").list.len()
@@ -27,6 +27,7 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
         "row",
         "prompt_id",
         "completions",
+        is_given=pl.col("sides").is_not_null(),
         place=pl.int_ranges(count, dtype=pl.UInt32),
         score=pl.coalesce("scores", unscored),
     ).explode("completions", "place", "score")

@@ -18,6 +18,7 @@ import pyarrow.json
 from zephyr_core.reading import table_faults
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.sources import given_pairs
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN
@@ -47,7 +48,8 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
     if block.file.kind == "rated":
         if scales != DEFAULT:
             raise SourceError(f"{block.file.path}: these ratings were read before, on their scale", RAW_FILE)
-        return with_unfilled(block.table(_READ)), "rated"
+        stored = [name for name in _READ if name in _columns(block)]  # older datasets have no sides
+        return with_unfilled(block.table(stored)), "rated"
     parts = _read_parquet(block, scales) if block.file.kind == "parquet" else _read_lines(block, scales)
     table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
     shape = _one_shape(block, table)
@@ -58,13 +60,16 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
-    """Return stored or read rows as schemas.RATED, with null in the columns that stages fill."""
-    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
+    """Return stored or read rows as schemas.RATED, with null in the columns that are missing or that stages fill."""
+    missing = [name for name in schemas.RATED if name in schemas.RATED_FILLED or name not in table.columns]
+    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in missing]
     return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
 
 
 def _read_parquet(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
-    names = [name for name in _columns(block) if name in USED]
+    present = _columns(block)
+    has_pairs = any(name in given_pairs.ANSWERS for name in present)
+    names = [name for name in present if name in USED or (has_pairs and name in given_pairs.COLUMNS)]
     if not names:
         _refuse_foreign(block)
     frame = with_carried(block.table(names), CARRIED).with_row_index("number", offset=block.first_line)
@@ -191,9 +196,13 @@ def _refuse_foreign(block: Block) -> None:
     is_foreign = isinstance(first, dict) and "response" not in first
     if set(names) & set(PROMPTS) and set(names) & set(ANSWERS) and not is_foreign:
         return
+    if set(names) & set(given_pairs.ANSWERS):
+        return
+    columns = ", ".join(map(repr, names)) or "no column"
     raise SourceError(
-        f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, names)) or 'no column'}",
-        f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`",
+        f"{block.file.path}, line {line}: no prompt with answers and no pair; found {columns}",
+        f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
+        f"pairs from {given_pairs.KNOWN}",
     )
 
 

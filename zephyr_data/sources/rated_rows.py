@@ -13,10 +13,12 @@ import orjson
 
 from zephyr_core.keys import text_key
 from zephyr_core.template import ROLES
+from zephyr_data.sources import given_pairs
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
 from zephyr_data.sources.scales import Scale, Scales
 from zephyr_data.sources.shapes import find_fault
+from zephyr_data.sources.values import Unfit, text_of
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
@@ -27,16 +29,12 @@ _KEY_END = re.compile(rb'"\s*:')
 Row = dict[str, Any]
 
 
-class _Unfit(ValueError):
-    """A used value cannot be read: it has the wrong type, or its key is repeated."""
-
-    def __init__(self, fault: str = "wrong-type") -> None:
-        super().__init__(fault)
-        self.fault = fault
-
-
 def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions"; None unless both exist."""
+    """Return the columns of prompt and answers, such as "instruction + completions", or of a given pair, or None."""
+    return _rated_shape(raw) or given_pairs.shape_of(raw)
+
+
+def _rated_shape(raw: Row) -> str | None:
     prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
     answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
     first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
@@ -52,7 +50,7 @@ def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
         try:
             row |= _columns(raw, scales)
             orjson.dumps(row)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             fault = unfit.fault
         except orjson.JSONEncodeError:
             fault = "lone-surrogate" if is_utf8(line) else "not-utf8"
@@ -60,10 +58,16 @@ def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
 
 
 def _columns(raw: Row, scales: Scales) -> Row:
-    if repeats(raw, *PROMPTS, *ANSWERS):
-        raise _Unfit("duplicate-key")
-    turns, roles = _prompt(raw)
-    completions = [_completion(answer, scales) for answer in _answers(raw)]
+    if _rated_shape(raw) is None and given_pairs.shape_of(raw) is not None:
+        rated, sides = given_pairs.as_rated(raw)
+    else:
+        rated, sides = raw, None
+    if repeats(rated, *PROMPTS, *ANSWERS):
+        raise Unfit("duplicate-key")
+    turns, roles = _prompt(rated)
+    completions = [_completion(answer, scales) for answer in _answers(rated)]
+    if sides is not None:
+        completions = _ordered(completions, sides["chosen"])
     fault, turn, text = _fault(turns, roles, completions)
     row = {
         "prompt_source": carried_of(raw, "source"),
@@ -75,7 +79,21 @@ def _columns(raw: Row, scales: Scales) -> Row:
         return row
     texts = [*turns, *(answer["response"] or "" for answer in completions)]
     key = hashlib.sha256(orjson.dumps(texts)).hexdigest()
-    return {**row, "turns": turns, "completions": completions, "row_key": key, "prompt_id": text_key(str(turns[0]))}
+    return {
+        **row,
+        "turns": turns,
+        "completions": completions,
+        "sides": sides,
+        "row_key": key,
+        "prompt_id": text_key(str(turns[0])),
+    }
+
+
+def _ordered(completions: list[Row], chosen: int) -> list[Row]:
+    """Return the answers of a given pair; without scores, the chosen one gets 1 and the other 0, which is an order."""
+    if any(answer["given"] is not None or answer["unreadable"] for answer in completions):
+        return completions
+    return [{**answer, "given": float(place == chosen)} for place, answer in enumerate(completions)]
 
 
 def read_json(line: bytes) -> tuple[Row, str | None]:
@@ -108,11 +126,11 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise _Unfit
+        raise Unfit
     if any(repeats(turn, "role", "content") for turn in value):
-        raise _Unfit("duplicate-key")
-    texts = [_text(turn.get("content")) for turn in value]
-    roles = [_text(turn.get("role")) for turn in value]
+        raise Unfit("duplicate-key")
+    texts = [text_of(turn.get("content")) for turn in value]
+    roles = [text_of(turn.get("role")) for turn in value]
     canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
     while canonical and canonical[-1] == "assistant":
         canonical.pop(), texts.pop()
@@ -122,18 +140,18 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
 def _answers(raw: Row) -> list[Row]:
     value: Any = next((raw[name] for name in ANSWERS if raw.get(name) is not None), [])
     if not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
-        raise _Unfit
+        raise Unfit
     return value
 
 
 def _completion(answer: Row, scales: Scales) -> Row:
     if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     unreadable: list[str] = []
     ratings = [*_aspects(answer.get("annotations"), unreadable, scales.annotations)]
     ratings += _aspects(answer.get("ratings"), unreadable, scales.others)
     completion = {
-        "response": _text(answer.get("response")),
+        "response": text_of(answer.get("response")),
         "model": carried_of(answer, "model"),
         "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
         "overall": _number(answer.get("overall_score"), unreadable, scales.overall),
@@ -150,7 +168,7 @@ def _aspects(value: Any, unreadable: list[str], scale: Scale) -> list[Row]:
         items = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
         if repeats(value):
-            raise _Unfit("duplicate-key")
+            raise Unfit("duplicate-key")
         items = list(value.items())
     else:
         unreadable.append(str(value))
@@ -173,7 +191,7 @@ def _rating(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if repeats(value, "Rating", "rating"):
-        raise _Unfit("duplicate-key")
+        raise Unfit("duplicate-key")
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
@@ -193,12 +211,6 @@ def _number(value: Any, unreadable: list[str], scale: Scale) -> float | None:
         unreadable.append(str(value))
         return None
     return number
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise _Unfit
-    return value
 
 
 def _fault(
