@@ -79,7 +79,7 @@ def as_rated(raw: Row) -> tuple[Row, dict[str, int]]:
     shape = _shape(raw)
     if shape is None:
         raise Unfit("no-completions")
-    if repeats(raw, *shape.columns, _SYSTEM):
+    if repeats(raw, *COLUMNS):
         raise Unfit("duplicate-key")
     prompt = _prompt(raw, shape)
     sides = [_dialogue(raw.get(name), prompt) for name in shape.answers]
@@ -124,17 +124,36 @@ def _detail(raw: Row, columns: tuple[tuple[str, str], ...], place: int) -> Any:
 
 def _prompt(raw: Row, shape: _Shape) -> list[Message] | str | None:
     """Return the prompt as messages; as a text if it is a transcript that the answers continue."""
-    value = next((raw[name] for name in shape.prompts if raw.get(name) is not None), None)
-    if value is None:
+    name = next((name for name in shape.prompts if raw.get(name) is not None), None)
+    if name is None:
         return None
+    value, system = raw[name], text_of(raw.get(_SYSTEM))
     if isinstance(value, str) and _is_transcript(value):
         return value
-    task = raw.get("input") if "instruction" in shape.prompts and value is raw.get("instruction") else None
-    if isinstance(value, str) and isinstance(task, str) and not is_empty(task):
-        value = f"{value}\n{task}"
-    messages = [{"role": "user", "content": value}] if isinstance(value, str) else _messages(value)
-    system = text_of(raw.get(_SYSTEM))
+    if name == "instruction":
+        messages = [*_history(raw.get("history")), _user(_joined(text_of(value), text_of(raw.get("input"))))]
+    else:
+        messages = [_user(value)] if isinstance(value, str) else _messages(value)
     return messages if system is None or is_empty(system) else [{"role": "system", "content": system}, *messages]
+
+
+def _user(text: str | None) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _joined(task: str | None, material: str | None) -> str | None:
+    return task if material is None or is_empty(material) else f"{task}\n{material}"
+
+
+def _history(value: Any) -> list[Message]:
+    """Return the earlier turns of a LLaMA-Factory row, a list of questions with their replies."""
+    rounds = [] if value is None else value
+    if not isinstance(rounds, list) or not all(isinstance(texts, list) and len(texts) == 2 for texts in rounds):
+        raise Unfit
+    roles = ("user", "assistant")
+    return [
+        {"role": role, "content": text_of(text)} for texts in rounds for role, text in zip(roles, texts, strict=True)
+    ]
 
 
 def _dialogue(side: Any, prompt: list[Message] | str | None) -> list[Message] | None:
@@ -152,7 +171,7 @@ def _dialogue(side: Any, prompt: list[Message] | str | None) -> list[Message] | 
         if turns[0]["role"] == "assistant":
             turns = [*_needed(prompt), *turns]
     if turns[-1]["role"] != "assistant":
-        raise Unfit("ends-with-user-turn")
+        raise Unfit("ends-with-user-turn" if turns[-1]["role"] == "user" else "unknown-role")
     if len(turns) > 1 and turns[-2]["role"] == "assistant":
         raise Unfit("two-assistant-turns-in-a-row")
     return turns
