@@ -1,6 +1,7 @@
 """Pairs that exist already, in each published shape: the given pair comes out, whatever the policy and the container."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.damage import relist
 from tests.zephyr_data.rated import completion, raw, same
+from tests.zephyr_data.test_rated import parsed
 from zephyr_data.options import POLICIES
+from zephyr_data.sources import given_pairs
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -158,6 +163,35 @@ def test_the_given_side_is_on_record(write: Write, binarize: Make, tmp_path: Pat
     assert chosen == [pair[1] for pair in SINGLE]
     binarize(write([raw("p", [completion("a", "5"), completion("b", "1")])]), out="rated")
     assert pl.read_parquet(tmp_path / "rated" / "rated")["sides"].null_count() == 1
+
+
+def test_sides_that_alone_begin_with_white_space_are_reported(write: Write, command: Command, tmp_path: Path) -> None:
+    texts = [("a", " b"), ("a", "\u00a0b"), ("\n a", "b"), (" a", " b"), ("a", "b")]
+    rows = [{"prompt": f"p{n}", "chosen": good, "rejected": bad} for n, (good, bad) in enumerate(texts)]
+    ended = command("data", "binarize", write([json.dumps(row) for row in rows]), "--out=pairs")
+    assert "begins with white space, on one side only: 1 chosen, 2 rejected" in ended.out
+    assert re.search(r"given as pairs +5 +100\.00 %", ended.out)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "from", "value", "score_chosen"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.dictionaries(st.sampled_from(given_pairs.COLUMNS), JSON, max_size=5), max_size=4))
+def test_no_json_object_breaks_the_reader_of_pairs(write: Write, rows: list[Row]) -> None:
+    lines = [json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"})]
+    lines += [json.dumps({**row, "human_ref_A": None, "response_0": None, "response_1": None}) for row in rows]
+    table = parsed(write([line.replace('"human_ref_B"', '"other"') for line in lines]))
+    assert table.height == len(lines) and table["dropped_by"][0] is None
+    sound = table.filter(pl.col("dropped_by").is_null())
+    assert sound["row_key"].null_count() == 0 and (sound["completions"].list.len() == 2).all()
 
 
 def test_an_older_directory_without_sides_is_read(write: Write, binarize: Make, tmp_path: Path) -> None:

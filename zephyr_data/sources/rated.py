@@ -200,7 +200,7 @@ def _refuse_foreign(block: Block) -> None:
         return
     columns = ", ".join(map(repr, names)) or "no column"
     raise SourceError(
-        f"{block.file.path}, line {line}: no prompt with answers and no pair; found {columns}",
+        f"{block.file.path}, line {line}: no pair and no prompt with answers; found {columns}",
         f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
         f"pairs from {given_pairs.KNOWN}",
     )
