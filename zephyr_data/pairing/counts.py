@@ -33,7 +33,7 @@ def _unreadable() -> pl.Expr:
 def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
     text = {name: pl.col(name).struct.field("response") for name in ("chosen", "rejected")}
     model = {name: pl.col(name).struct.field("model").fill_null(UNNAMED) for name in ("chosen", "rejected")}
-    starts = {name: value.str.contains(r"^\s") for name, value in text.items()}
+    starts = {name: value.str.head(1).str.contains(r"\s") for name, value in text.items()}
     lines = pairs.select(
         is_chosen_indented=starts["chosen"] & ~starts["rejected"],
         is_rejected_indented=starts["rejected"] & ~starts["chosen"],

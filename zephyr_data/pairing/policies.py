@@ -16,7 +16,7 @@ import polars as pl
 from zephyr_core.keys import draws
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pairing.scores import answers, in_canonical_order
+from zephyr_data.pairing.scores import answers, given_rows, in_canonical_order
 from zephyr_data.stages import phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import Stage, fill, verdict
@@ -39,13 +39,15 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
 
     def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         lines = in_canonical_order(answers(table)).with_columns(rank=pl.int_range(pl.len()).over("row"))
-        rated = lines.filter(~pl.col("is_given"))
+        given = given_rows(table)
+        rated = lines.filter(~pl.col("row").is_in(given.implode())) if len(given) else lines
         if options.rejected == "h4-v1":
             pairs = _fixed_pairs(rated)
         else:
             usable = _with_best(rated.filter("usable"), options)
             pairs = _candidates(usable, options)
-        pairs = pl.concat([pairs, _given_pairs(table, lines.filter("is_given"))])
+        if len(given):
+            pairs = pl.concat([pairs, _given_pairs(table, lines.join(given.to_frame(), on="row", how="semi"))])
         pairs = _with_faults(pairs, _refusing(table, pairs, refusals), options)
         allowed = pairs.filter(pl.col("fault").is_null())
         picks = _draw_pairs(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed

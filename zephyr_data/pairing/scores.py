@@ -16,9 +16,9 @@ RIGHT_ABOVE = 4.0  # above it the repair keeps a ten; between the two, answers w
 def answers(table: pl.DataFrame) -> pl.DataFrame:
     """Return one line per answer of the rows that have any, in file order.
 
-    Columns in:  row, prompt_id, completions, sides, scores
-    Columns out: row, prompt_id, is_given (a pair that was given), place, response, model, ratings, overall,
-                 given, unreadable, score, text (trimmed; "" where nothing is visible), usable (has a text and a score)
+    Columns in:  row, prompt_id, completions, scores
+    Columns out: row, prompt_id, place, response, model, ratings, overall, given, unreadable, score, text (trimmed; ""
+                 where nothing is visible), usable (has a text and a score)
     """
     whole = table.filter(pl.col("completions").list.len() > 0)
     count = pl.col("completions").list.len()
@@ -27,7 +27,6 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
         "row",
         "prompt_id",
         "completions",
-        is_given=pl.col("sides").is_not_null(),
         place=pl.int_ranges(count, dtype=pl.UInt32),
         score=pl.coalesce("scores", unscored),
     ).explode("completions", "place", "score")
@@ -36,6 +35,14 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
     return lines.unnest("completions").with_columns(
         text=text, usable=(text.str.len_bytes() > 0) & pl.col("score").is_not_null()
     )
+
+
+def given_rows(table: pl.DataFrame) -> pl.Series:
+    """Return the numbers of the rows that were given as pairs.
+
+    Columns in:  row, sides
+    """
+    return table["row"].filter(table["sides"].is_not_null())
 
 
 def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
