@@ -93,7 +93,10 @@ class DialogueNames:
 
     @cached_property
     def _lower_text(self) -> str:
-        return self._text.lower()
+        lower = self._text.lower()
+        if len(lower) == len(self._text):
+            return lower
+        return "".join(letter.lower()[0] for letter in self._text)  # of İ, two characters
 
     def _is_only_capitalised(self, word: str) -> bool:
         """Return whether a word is in the cased turns, and never in lower case."""
