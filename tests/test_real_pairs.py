@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import shared
 from tests.zephyr_data.rated import completion, generic, raw
+from zephyr_core.texts import is_empty
 from zephyr_data.engine.store import verify
 from zephyr_data.errors import SourceError
 from zephyr_data.options import POLICIES
@@ -87,7 +88,7 @@ def test_published_pairs_hold_ties_equal_texts_and_empty_sides(write: Write, bin
     path, rows = published(write)
     ties = sum(high == low for *_, high, low in rows)
     equal = sum(good.strip() == bad.strip() != "" for _, good, bad, *_ in rows)
-    empty = sum(not good.strip() or not bad.strip() for _, good, bad, *_ in rows)
+    empty = sum(is_empty(good) or is_empty(bad) for _, good, bad, *_ in rows)
     lower = sum(high < low for *_, high, low in rows)
     assert len(rows) == 716 and 0.10 < ties / 716 < 0.13 and equal and empty and not lower
     content = binarize(path)
@@ -98,7 +99,7 @@ def test_published_pairs_hold_ties_equal_texts_and_empty_sides(write: Write, bin
     pairs = {
         (prompt, good, bad)
         for prompt, good, bad, high, low in rows
-        if high > low and good.strip() and bad.strip() and good.strip() != bad.strip()
+        if high > low and not is_empty(good) and not is_empty(bad) and good.strip() != bad.strip()
     }
     made = prefs(tmp_path / "pairs")
     assert content["counts"]["kept_rows"] == made.height
