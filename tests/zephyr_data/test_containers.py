@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ Write = Callable[..., Path]
 BOM = b"\xef\xbb\xbf"
 LINES = [dialogue(f"What is a plum, number {number}?", "A plum is a fruit.").encode() + b"\n" for number in range(3)]
 PLAIN = b"".join(LINES)
+compressed = partial(gzip.compress, mtime=0)
 
 
 def items(path: Path) -> list[Block | FileRead]:
@@ -51,14 +53,14 @@ SOUND: dict[str, bytes] = {
     "a later mark.jsonl": LINES[0] + BOM + LINES[1] + LINES[2],
     "marks at a joint.jsonl": BOM + LINES[0] + BOM + BOM + LINES[1] + LINES[2],
     "marks, slowly.jsonl": BOM + LINES[0] + BOM + LINES[1].replace(b'"data"', b' "x": NaN, "data"') + BOM + LINES[2],
-    "marks.jsonl.gz": b"".join(gzip.compress(BOM + line) for line in LINES),
+    "marks.jsonl.gz": b"".join(compressed(BOM + line) for line in LINES),
     "marks.jsonl.zst": b"".join(zstandard.compress(BOM + line) for line in LINES),
     "window.jsonl.zst": long_zstd(29),
-    "line end.jsonl.gz": gzip.compress(PLAIN) + b"\n",
-    "trailing.jsonl.gz": gzip.compress(PLAIN) + b"signature",
-    "one byte.jsonl.gz": gzip.compress(PLAIN) + b"\x1f",
-    "padding.jsonl.gz": gzip.compress(PLAIN) + bytes(512),
-    "padding between.jsonl.gz": gzip.compress(LINES[0]) + bytes(70_000) + gzip.compress(LINES[1] + LINES[2]),
+    "line end.jsonl.gz": compressed(PLAIN) + b"\n",
+    "trailing.jsonl.gz": compressed(PLAIN) + b"signature",
+    "one byte.jsonl.gz": compressed(PLAIN) + b"\x1f",
+    "padding.jsonl.gz": compressed(PLAIN) + bytes(512),
+    "padding between.jsonl.gz": compressed(LINES[0]) + bytes(70_000) + compressed(LINES[1] + LINES[2]),
 }
 
 
@@ -89,8 +91,8 @@ def test_a_limit_is_named_and_is_not_damage(log: int, size: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.jsonl.gz", gzip.compress(LINES[0]) + b"xx" + gzip.compress(LINES[1])),
-        ("a.jsonl.gz", gzip.compress(LINES[0]) + gzip.compress(LINES[1])[:-9]),
+        ("a.jsonl.gz", compressed(LINES[0]) + b"xx" + compressed(LINES[1])),
+        ("a.jsonl.gz", compressed(LINES[0]) + compressed(LINES[1])[:-9]),
         ("a.jsonl.zst", zstandard.compress(LINES[0]) + b"trailing bytes"),
     ],
 )
@@ -109,7 +111,7 @@ FOREIGN: dict[str, tuple[str, bytes, str]] = {
     "lfs": (".jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS"),
     "html": (".jsonl", b"<!DOCTYPE html>\n<html><body>secret token 123</body></html>\n", "an HTML page"),
     "xml": (".ndjson", b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>\n', "XML"),
-    "gzip": (".jsonl", gzip.compress(PLAIN), "gzip"),
+    "gzip": (".jsonl", compressed(PLAIN), "gzip"),
     "zstd": (".jsonl", zstandard.compress(PLAIN), "zstd"),
     "one object": (".jsonl", json.dumps(json.loads(LINES[0]), indent=2).encode(), "not one object per line"),
     "utf16": (".jsonl", PLAIN.decode().encode("utf-16-le"), "UTF-16"),
@@ -143,7 +145,7 @@ def test_an_array_is_refused(content: bytes, tmp_path: Path, clean: Clean) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "what"), [(FOREIGN["lfs"][1], "Git LFS"), (PLAIN, "JSON"), (gzip.compress(b"x"), "gzip")]
+    ("content", "what"), [(FOREIGN["lfs"][1], "Git LFS"), (PLAIN, "JSON"), (compressed(b"x"), "gzip")]
 )
 def test_a_parquet_file_that_is_something_else(content: bytes, what: str, tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(content)
@@ -206,7 +208,7 @@ def test_a_file_that_changes_while_it_is_read(
     if suffix == ".parquet":
         pl.DataFrame({"data": [json.loads(line)["data"] for line in LINES]}).write_parquet(path)
     else:
-        path.write_bytes(gzip.compress(PLAIN) if suffix.endswith("gz") else PLAIN)
+        path.write_bytes(compressed(PLAIN) if suffix.endswith("gz") else PLAIN)
 
     def blocks_and_change(file: Any) -> Iterator[Block | FileRead]:
         yield from read_blocks(file)

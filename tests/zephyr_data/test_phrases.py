@@ -191,8 +191,8 @@ def test_a_role_stays_given() -> None:
 
 def test_without_the_option_s_exemption_a_needed_denial_is_hit() -> None:
     turns = ("Is it repaired yet?", "I do not have access to real-time information.")
-    assert [hit["unless"] for hit in judged(*turns)] == ["needs-live-data"]
-    assert [hit["unless"] for hit in judged(*turns, ruleset=SHIPPED.without("needs_live_data"))] == [None]
+    assert {hit["unless"] for hit in judged(*turns)} == {"needs-live-data"}
+    assert {hit["unless"] for hit in judged(*turns, ruleset=SHIPPED.without("needs_live_data"))} == {None}
 
 
 def test_a_spared_hit_is_on_record(tmp_path: Path, write: Write, clean: Clean) -> None:

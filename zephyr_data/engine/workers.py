@@ -1,5 +1,6 @@
 """One block through the row stages, in this process or in several."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -93,7 +94,14 @@ def run_block(block: Block, job: BlockJob) -> BlockDone:
     counts = {"rows": str(table.height), "objects": str(objects)}
     write_table(table, temporary, {"block": block.key, **counts, "shape": shape or ""})
     sealed.seal(temporary, path)
+    _settle()
     return BlockDone(bare_block, path, table.height, objects, shape)
+
+
+@lru_cache(1)
+def _settle() -> None:
+    """Keep what the first block loaded (models, profiles, patterns) out of all later garbage collections."""
+    gc.freeze()
 
 
 def _notes(path: Path, block: Block) -> dict[str, str] | None:

@@ -4,12 +4,10 @@ What a pattern reads: `request`, the request in the user's turn that the reply a
 up to it; `exchange` and `exchanges`, the same with ` ⟶ ` and the reply behind; `turn`, the answered turn as a whole.
 """
 
-import re
-
 import numpy as np
 import polars as pl
 
-from zephyr_data.stages.patterns import of_plain, passes
+from zephyr_data.stages.patterns import of_plain
 from zephyr_data.stages.plain import PARAGRAPH, plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import OWN_PATTERN, Exemption, Rule, Ruleset
@@ -22,7 +20,6 @@ _COLUMNS = {
     "exchanges": "requests",
     "turn": "user",
 }
-_LINES = re.compile(r"[\n\x1e]+")
 LONG, SHORT = 500, 250  # a turn of more characters than LONG holds a text; the request is in its first and last ones
 
 
@@ -54,22 +51,21 @@ def exemptions_of(hits: pl.DataFrame, spoken: pl.DataFrame, table: pl.DataFrame,
 def _spares(exemption: Exemption, entry: Exemption | Rule, contexts: pl.DataFrame) -> np.ndarray:
     """Return where the user's words match the entry, and the reply is not unlike what the exemption means."""
     words, reply = contexts[_COLUMNS[exemption.reads]], contexts["plain"]
-    if exemption.reads.startswith("exchange"):
-        words = words + ARROW + reply
-    is_match = matches(words, entry)
+    is_match = matches(words, entry, reply if exemption.reads.startswith("exchange") else None)
     if exemption.unlike is not None and is_match.any():
         places = is_match.arg_true()
         is_match = is_match.scatter(places, ~reply.gather(places).str.contains(of_plain(exemption.unlike)))
     return is_match.to_numpy()
 
 
-def matches(texts: pl.Series, entry: Rule | Exemption) -> pl.Series:
-    """Return whether an entry's gate and pattern match each of the texts, plain forms."""
-    if entry.gate is None:
-        return texts.str.contains(of_plain(entry.pattern))
-    is_match = texts.str.contains(of_plain(entry.gate))
+def matches(words: pl.Series, entry: Rule | Exemption, replies: pl.Series | None = None) -> pl.Series:
+    """Return whether an entry's gate matches each of the words and its pattern the words with their reply, if given."""
+    is_match = pl.repeat(True, len(words), dtype=pl.Boolean, eager=True)
+    if entry.gate is not None:
+        is_match = words.str.contains(of_plain(entry.gate))
     places = is_match.arg_true()
-    return is_match.scatter(places, texts.gather(places).str.contains(of_plain(entry.pattern)))
+    texts = words.gather(places) if replies is None else words.gather(places) + ARROW + replies.gather(places)
+    return is_match.scatter(places, texts.str.contains(of_plain(entry.pattern)))
 
 
 def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
@@ -91,12 +87,14 @@ def _request(text: str, end: int | None) -> str:
     if end is None and len(text) <= LONG:
         return text
     start = text[:SHORT] if end is None else text.encode()[:end].decode()
-    *others, last = _LINES.split(text[len(start) :].rstrip())
-    return f"{start}{PARAGRAPH}{last}" if others and len(last) <= SHORT else start
+    rest = text[len(start) :].rstrip()
+    last_line = max(rest.rfind("\n"), rest.rfind(PARAGRAPH[0])) + 1
+    is_short = last_line > 0 and len(rest) - last_line <= SHORT
+    return f"{start}{PARAGRAPH}{rest[last_line:]}" if is_short else start
 
 
 def _contexts(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Return plain (the reply), user (the answered turn, empty if no rule can hit it), request and requests so far."""
+    """Return plain (the reply), user (the answered turn), request and requests so far."""
     dialogues = answered.join(table.select("row", "turns"), on="row", how="left", maintain_order="left")
     user = dialogues.select(pl.col("turns").list.get(pl.col("turn") - 1)).to_series()
     request = requests_of(user, ruleset.pasted)
@@ -107,7 +105,5 @@ def _contexts(answered: pl.DataFrame, table: pl.DataFrame, ruleset: Ruleset) -> 
     before = earlier.select("place", request=requests_of(earlier["user"], ruleset.pasted))
     so_far = before.group_by("place", maintain_order=True).agg(pl.col("request").str.join(PARAGRAPH))
     requests = request.clone().scatter(so_far["place"], so_far["request"] + PARAGRAPH + request.gather(so_far["place"]))
-    if ruleset.gate is not None:
-        user = user.zip_with(passes(user, ruleset.gate), pl.Series([""]).new_from_index(0, len(user)))
     columns = {"plain": answered["plain"], "user": plain_forms(user), "request": request, "requests": requests}
     return pl.DataFrame(columns)

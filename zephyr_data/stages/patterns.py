@@ -8,7 +8,7 @@ import polars as pl
 from zephyr_data.stages.plain import is_rare
 
 _MARKS = r"\n\t\r*_"
-_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|.", re.DOTALL)
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|[ ']", re.DOTALL)  # what may be replaced
 # Of ASCII: on other text, Unicode boundaries take the engine's slow path, and Unicode classes are large.
 _ASCII = {r"\b": r"(?-u:\b)", r"\w": "[0-9A-Za-z_]", r"\W": "[^0-9A-Za-z_]", r"\d": "[0-9]"}
 

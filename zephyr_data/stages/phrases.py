@@ -136,7 +136,7 @@ def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.D
     for rule in ruleset.rules:
         here = hits.filter(pl.col("rule") == rule.id)
         pattern, turns = of_plain(rule.pattern), spoken[here["place"]]
-        words = turns["plain"].str.extract_all(pattern).list.first()  # without captures, which cost more
+        words = turns["plain"].str.extract(pattern, 0)
         columns = (turns["assistant"], turns["unquoted"], turns["plain"], words)
         numbers += here["hit"].to_list()
         texts += map(_in_context, *(column.to_list() for column in columns))
@@ -146,7 +146,8 @@ def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.D
 def _in_context(reply: str, unquoted: str, form: str, text: str) -> str:
     start = form.index(text)
     end = start + len(text)
-    if form != unquoted:
+    is_shorter = len(form) < len(unquoted)  # else each character stands where it stood
+    if is_shorter or "\x1e" in (text[:1], text[-1:]):
         start, end = place_in(unquoted, start), place_in(unquoted, end - 1) + 1
     if unquoted != reply:  # blanked letters count as bytes
         start, end = (_characters(reply, len(unquoted[:place].encode())) for place in (start, end))

@@ -33,7 +33,8 @@ _CHANGED = re.compile(  # not the single spaces and line breaks that most texts 
 RARE = _WIDE + _INVISIBLE + _APOSTROPHES.removeprefix("{2019}")  # characters that no gate allows for
 _IN_WORDS = _python(_APOSTROPHES)
 _MAY_CHANGE = rf"[*_\t\r\v\f\x1c-\x1f]|  | \n|\n |\n\n\n|{rust_class(RARE)}"
-_IS_HARD = re.compile(rf"[_\t\r\v\f\x1c-\x1f{_python(RARE)}]")
+_EASY = dict.fromkeys("*\ufe0f", "") | dict.fromkeys("’‘", "'")  # common marks, each a step of its own
+_IS_HARD = re.compile(rf"(?![\ufe0f‘])[_\t\r\v\f\x1c-\x1f{_python(RARE)}]")
 _SPAN = re.compile(r"\{(\w+)\}(?:-\{(\w+)\})?")
 _RARE_ONES = [chr(n) for a, b in _SPAN.findall(RARE) for n in range(int(a, 16), int(b or a, 16) + 1)]
 _BREAKS = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
@@ -53,8 +54,9 @@ def plain(text: str) -> str:
 
 
 def _plain_easily(text: str) -> str:
-    """Return the plain form of a text that has stars, spaces, line breaks and ’ at most."""
-    text = text.replace("*", "").replace("’", "'")
+    """Return the plain form of a text that has spaces, line breaks and the marks of `_EASY` at most."""
+    for mark, replacement in _EASY.items():
+        text = text.replace(mark, replacement)
     while "  " in text:
         text = text.replace("  ", " ")
     text = text.replace("\n ", "\n").replace(" \n", "\n")

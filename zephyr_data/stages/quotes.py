@@ -5,10 +5,10 @@ import re
 import polars as pl
 
 _QUOTED = re.compile(
-    r"""["][^"\n]{1,400}["]|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
+    r""""[^"\n]{1,400}"|“[^”\n]{1,400}”|«[^»\n]{1,400}»"""
     r"""|['‘](?<![^\s(]['‘])[A-Z][^\n]{1,300}?[,.!?]['’](?!\w)"""  # 'Single marks,' around speech, after a space
 )
-_IN_DOUBLE_MARKS = re.compile(r"""["][^"\n]{1,400}["]""")
+_IN_DOUBLE_MARKS = re.compile(r'"[^"\n]{1,400}"')
 _MAY_SPEAK = re.compile("['‘][A-Z]")
 # What any of these needs: few texts have it, and to look for them is cheap.
 _TELLING = ['"', "“", "«", *(mark + chr(letter) for mark in "'‘" for letter in range(ord("A"), ord("Z") + 1))]

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -119,16 +120,28 @@ def load(names: Iterable[str]) -> Ruleset:
         OptionError: a file is missing.
         RuleError: a file is not TOML, or a rule breaks the schema or its own examples.
     """
+    files = [(name, _file(name)) for name in names]
+    return _load(tuple((name, path, checked(path, str, form="TOML", error=RuleError)) for name, path in files))
+
+
+def _file(name: str) -> Path:
+    path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
+    if not path.exists():
+        shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
+        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml")
+    return path
+
+
+@lru_cache(4)  # a run asks for its rules several times, and their patterns take long to compile
+def _load(files: tuple[tuple[str, Path, str], ...]) -> Ruleset:  # name, path, text
     rules: dict[str, Rule] = {}
     exemptions: dict[str, Exemption] = {}
-    digests: dict[str, str] = {}
     gates: list[str | None] = []
     pasted: list[str | None] = []
     words: dict[str, str] = {}
-    for name in names:
-        path = Path(name) if name.endswith(".toml") else paths.shipped("rules") / f"{name}.toml"
+    digests = {name: file_digest(path) for name, path, _ in files}
+    for _, path, _ in files:
         content = _parse(path)
-        digests[name] = file_digest(path)
         words |= content.get("words", {})
         lang = content.pop("lang", "en")
         _expand(content, path)
@@ -181,9 +194,6 @@ def _plain(texts: Iterable[str]) -> pl.Series:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        shipped = ", ".join(sorted(file.stem for file in paths.shipped("rules").glob("*.toml")))
-        raise OptionError(f"no rule file {path}", f"shipped sets: {shipped}; a file name ends in .toml")
     content: dict[str, Any] = checked(path, tomllib.loads, form="TOML", error=RuleError)
     try:
         fault = misfit(content, _RuleFile)
