@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import shared
 from tests.zephyr_data.rated import completion, generic, raw
+from zephyr_core.texts import is_empty
 from zephyr_data.engine.store import verify
 from zephyr_data.errors import SourceError
 from zephyr_data.options import POLICIES
@@ -87,7 +88,7 @@ def test_published_pairs_hold_ties_equal_texts_and_empty_sides(write: Write, bin
     path, rows = published(write)
     ties = sum(high == low for *_, high, low in rows)
     equal = sum(good.strip() == bad.strip() != "" for _, good, bad, *_ in rows)
-    empty = sum(not good.strip() or not bad.strip() for _, good, bad, *_ in rows)
+    empty = sum(is_empty(good) or is_empty(bad) for _, good, bad, *_ in rows)
     lower = sum(high < low for *_, high, low in rows)
     assert len(rows) == 716 and 0.10 < ties / 716 < 0.13 and equal and empty and not lower
     content = binarize(path)
@@ -98,7 +99,7 @@ def test_published_pairs_hold_ties_equal_texts_and_empty_sides(write: Write, bin
     pairs = {
         (prompt, good, bad)
         for prompt, good, bad, high, low in rows
-        if high > low and good.strip() and bad.strip() and good.strip() != bad.strip()
+        if high > low and not is_empty(good) and not is_empty(bad) and good.strip() != bad.strip()
     }
     made = prefs(tmp_path / "pairs")
     assert content["counts"]["kept_rows"] == made.height
@@ -108,22 +109,39 @@ def test_published_pairs_hold_ties_equal_texts_and_empty_sides(write: Write, bin
     } == pairs
 
 
-def test_published_layout(write: Write, binarize: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "rows", "drops"), [
+    ("ultrafeedback/uf_binarized_trl_000-699.jsonl", 700, {"gates/empty-response": 2, "gates/identical-texts": 2}),
+    ("ultrafeedback/h4_ultrafeedback_binarized_16.jsonl", 16, {}),
+    ("prefs/llamafactory_dpo_en_demo.json", 300, {"read/system-turn": 80}),
+])  # fmt: skip
+def test_published_pairs_come_out(
+    name: str, rows: int, drops: dict[str, int], write: Write, binarize: Make, tmp_path: Path
+) -> None:
+    def text(side: Any) -> str:
+        return side if isinstance(side, str) else side["value"] if isinstance(side, dict) else side[-1]["content"]
+
+    path = shared(name)
+    given = (
+        json.loads(path.read_text()) if path.suffix == ".json" else list(map(json.loads, path.read_text().splitlines()))
+    )
+    content = binarize(write([json.dumps(row) for row in given]))
+    assert content["counts"]["rows_read"] == rows and content["counts"]["dropped"] == drops
+    made = Counter(
+        (row["chosen"][0]["content"], row["rejected"][0]["content"])
+        for row in prefs(tmp_path / "pairs").rows(named=True)
+    )
+    theirs = Counter((text(row["chosen"]), text(row["rejected"])) for row in given)
+    assert made <= theirs and (theirs - made).total() == sum(drops.values())
+
+
+def test_published_layout(binarize: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import load_dataset
 
     path = shared("ultrafeedback/h4_ultrafeedback_binarized_16.jsonl")
     cache = str(tmp_path / "cache")
     theirs = load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
-    lines = [
-        generic(
-            row["prompt"],
-            [row["score_chosen"], row["score_rejected"]],
-            [row[side][-1]["content"] for side in ("chosen", "rejected")],
-        )
-        for row in theirs
-    ]
-    content = binarize(write(lines), layout="h4", rejected="random-any", ties="first", test_prompts=4)
+    content = binarize(path, layout="h4", test_prompts=4)
     ours = load_dataset(str(tmp_path / "pairs"), cache_dir=cache)
     assert content["counts"]["kept_rows"] == 16
     published = {row["prompt_id"]: row for row in theirs}

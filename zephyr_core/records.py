@@ -80,9 +80,12 @@ class Counts(TypedDict):
     repaired_scores: NotRequired[int]  # pairs
     tied_rows: NotRequired[int]
     unreadable_answers: NotRequired[int]  # answers with a rating or score that was not used
+    given_rows: NotRequired[int]  # kept rows that were pairs already
     pairs: NotRequired[int]
     longer_chosen_pairs: NotRequired[int]
     equally_long_pairs: NotRequired[int]
+    indented_chosen_pairs: NotRequired[int]  # only the chosen answer begins with white space
+    indented_rejected_pairs: NotRequired[int]
     chosen_characters: NotRequired[int]
     rejected_characters: NotRequired[int]
     compared_rows: NotRequired[int]

@@ -133,6 +133,12 @@ class BinarizeOptions(StepOptions):
     score: str = value(
         "mean", "paper §4.1, the highest mean score", "Score to compare: mean, overall, or aspect:NAME.", has_flag=True
     )
+    scale: str | None = value(
+        None,
+        "ours; UltraFeedback's: annotations 1..5, overall_score 1..10, other numbers any",
+        "Scale of all ratings and scores that are read, as MIN..MAX.",
+        has_flag=True,
+    )
     suspicious_tens: str = value(
         "drop",
         "ours",
@@ -186,3 +192,14 @@ class BinarizeOptions(StepOptions):
             raise OptionError("keep_benchmarks and benchmark contradict each other", "leave one of them out")
         if self.score not in ("mean", "overall") and not re.fullmatch("aspect:.+", self.score):
             raise OptionError(f"score is {self.score!r}; it can be mean, overall, or aspect:NAME")
+        if self.scale is not None and self.bounds is None:
+            raise OptionError(f"scale is {self.scale!r}, not MIN..MAX", "such as `--scale 1..10`")
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Return least and most of the scale; None without one, or if it is not MIN..MAX."""
+        number = r"([+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?)"
+        match = re.fullmatch(rf"{number}\.\.{number}", self.scale or "")
+        if match is None or float(match[1]) >= float(match[2]):
+            return None
+        return float(match[1]), float(match[2])

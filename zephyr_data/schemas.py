@@ -56,6 +56,7 @@ COMPLETION = pl.Struct(
         "unreadable": pl.String,  # a rating or score that is neither absent nor a number on its scale
     }
 )
+PAIR = pl.Struct({"chosen": pl.UInt32, "rejected": pl.UInt32})  # places of completions
 # A rated row as a stage sees it. `turns` end with a user turn; `completions` are in file order.
 RATED: dict[str, pl.DataType] = {
     **_PLACE,
@@ -63,9 +64,10 @@ RATED: dict[str, pl.DataType] = {
     "prompt_source": pl.String(),  # the raw column `source`
     "turns": pl.List(pl.String),
     "completions": pl.List(COMPLETION),
+    "sides": PAIR,  # of a pair that was given: the places of its answers; null for rated rows
     **_VERDICT,
     "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
-    "pairs": pl.List(pl.Struct({"chosen": pl.UInt32, "rejected": pl.UInt32})),  # places of completions, by `policy`
+    "pairs": pl.List(PAIR),  # places of completions, by `policy`
 }
 RATED_FILLED = ("hits", "edits", "scores", "pairs")  # filled by stages; null when read
 # What a stage's `find` returns: one line per rule that fires on a row; the first that drops is the reason.
@@ -140,6 +142,7 @@ RATED_ROWS = pa.schema(
                 )
             ),
         ),
+        ("sides", pa.struct([("chosen", pa.uint32()), ("rejected", pa.uint32())])),
         ("dropped_by", pa.string()),
         ("dropped_turn", pa.int32()),
         ("matched", pa.string()),

@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import shared
 from zephyr_data.cleaning.truecase.stage import truecase
@@ -94,6 +96,19 @@ def test_capitals_that_say_nothing(kind: str) -> None:
 def test_who_asks_for_lower_case_gets_it() -> None:
     dialogue = ["Write of Zopalia in lower case, please.", "It is told that zopalia was far away."]
     assert replies([dialogue]) == [dialogue]
+
+
+WORDS = 'İstanbul met Zopalia zopalia the Of of "Salt salt Path" ß ẞ ŉ ǅ Σίσυφος i I. a New-Fenmoor \'s e\u0301 \u00ad \n . ! 😀 @x http://Zop.x'.split(
+    " "
+)
+
+
+@settings(deadline=None)  # the first reads the table
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), min_size=2, max_size=4))
+def test_law_only_case_changes_whatever_the_other_turns_say(turns: list[str]) -> None:
+    (changed,) = replies([turns])
+    assert [len(turn) for turn in changed] == [len(turn) for turn in turns]
+    assert [turn.casefold() for turn in changed] == [turn.casefold() for turn in turns]
 
 
 def test_names_of_real_replies() -> None:

@@ -4,7 +4,7 @@ import unicodedata
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.zephyr_data.test_dialogue_names import replies
@@ -76,6 +76,7 @@ def test_a_word_with_an_odd_character_is_one_word(odd: str) -> None:
     assert changed[0].startswith("She is in the us") and ". It has" in changed[0]
 
 
+@settings(deadline=None)  # the first reads the table
 @given(
     st.lists(st.sampled_from("she sees são paulo bogotá josé i am in may. it élan! café the École".split()), min_size=4)
 )
@@ -88,6 +89,7 @@ def test_law_composed_or_not_the_same_letters_change(words: list[str]) -> None:
     assert unicodedata.normalize("NFC", apart) == composed
 
 
+@settings(deadline=None)  # the first reads the table
 @given(st.text())
 def test_law_the_bare_form_leads_back(text: str) -> None:
     bare = Bare(text)

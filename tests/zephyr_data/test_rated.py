@@ -231,35 +231,6 @@ def test_no_json_object_breaks_the_reader(write: Write, rows: list[dict[str, Any
     assert sound["row_key"].null_count() == 0 and (sound["completions"].list.len() > 0).all()
 
 
-@pytest.mark.parametrize(("field", "scale", "is_refused"), [
-    ("annotations", 10, True),
-    ("annotations", 5, False),
-    ("overall_score", 100, True),
-    ("ratings", 10, False),
-    ("score", 100, False),
-])  # fmt: skip
-def test_another_scale_is_refused(field: str, scale: int, is_refused: bool, write: Write) -> None:
-    rows = []
-    for number in range(1, 41):
-        rating = 1 + number * 7 % scale
-        value = {"honesty": rating, "helpfulness": rating} if field in ("annotations", "ratings") else rating
-        rows.append(json.dumps({"prompt": "p", "responses": [{"response": "a", field: value}]}))
-    if is_refused:
-        with pytest.raises(
-            SourceError, match=r"rows\.jsonl: \d+ of \d+ ratings from line 1 on are outside of their scale"
-        ):
-            parsed(write(rows))
-    else:
-        assert parsed(write(rows)).height == 40
-
-
-def test_a_few_slips_are_not_another_scale(write: Write) -> None:
-    rows = [generic(f"p{number}", [1]) for number in range(3)]
-    slip = json.dumps({"prompt": "p", "responses": [{"response": "a", "annotations": {"honesty": 7}}]})
-    completions = parsed(write([*rows, *[slip] * 9]))["completions"].to_list()
-    assert [answers[0]["unreadable"] for answers in completions] == [None] * 3 + ["7"] * 9
-
-
 @pytest.mark.parametrize("kind", [pa.decimal128(2, 1), pa.decimal128(38, 4), pa.float32(), pa.uint8(), pa.int64()])
 def test_scores_of_any_numeric_type(kind: pa.DataType, tmp_path: Path, write: Write) -> None:
     scores = pa.array([decimal.Decimal(number) for number in (3, 1)], pa.decimal128(2, 1)).cast(kind)

@@ -14,6 +14,7 @@ from zephyr_core.options import value
 from zephyr_data import schemas
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, Writing
 from zephyr_data.options import StepOptions
+from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import Stage, mark
@@ -45,4 +46,8 @@ def _rows(kept_rows: pl.DataFrame, _: ToyOptions) -> Iterator[SplitRows]:
     yield SplitRows("train_sft", rows.with_columns(messages=messages("turns")), rows)
 
 
-TOY = DataStep("toy", "dialogues", ToyOptions, Reading(parse), _stages, Writing(_splits, _rows))
+def _parse(block: Block, _: ToyOptions) -> tuple[pl.DataFrame, str | None]:
+    return parse(block)
+
+
+TOY = DataStep("toy", "dialogues", ToyOptions, Reading(_parse), _stages, Writing(_splits, _rows))

@@ -15,6 +15,7 @@ from zephyr_data.cleaning.truecase.stage import truecase
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.json_digests import message_digests
 from zephyr_data.options import CleanOptions
+from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages import rules
@@ -40,6 +41,10 @@ def cautions(options: CleanOptions) -> Iterator[str]:
     languages = ", ".join(ruleset(options).uncovered(options.languages))
     if languages:
         yield f"no phrase rule is written for {languages}: replies in other languages keep their disclaimers"
+
+
+def _parse(block: Block, _: CleanOptions) -> tuple[pl.DataFrame, str | None]:
+    return parse(block)
 
 
 def _files(source: str) -> SourceFiles:
@@ -125,7 +130,7 @@ CLEANING = DataStep(
     name="clean-ultrachat",
     kind="dialogues",
     options=CleanOptions,
-    reading=Reading(parse, _files, _digests),
+    reading=Reading(_parse, _files, _digests),
     row_stages=row_stages,
     whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
     writing=Writing(_splits, _rows),

@@ -47,7 +47,7 @@ def project(
     """Return the plan as a record and as text. Rows come from places spread over each file, if its kind allows."""
     options, files = resolved.options, sources.files
     row_stages = step.row_stages(options)
-    shapes, tally, bytes_read, notes = _run_sample(step, row_stages, files)
+    shapes, tally, bytes_read, notes = _run_sample(step, options, row_stages, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
     stages = (*row_stages, *step.whole_set.stages(options, at_hand))
@@ -72,7 +72,7 @@ def project(
 
 
 def _run_sample(
-    step: DataStep[Options], stages: tuple[Stage, ...], files: list[RawFile]
+    step: DataStep[Options], options: Options, stages: tuple[Stage, ...], files: list[RawFile]
 ) -> tuple[dict[RawFile, str | None], RowTally, int, dict[str, str]]:
     tally, bytes_read = RowTally(), 0
     shapes: dict[RawFile, str | None] = {}
@@ -80,7 +80,7 @@ def _run_sample(
     for file in files:
         read, objects = tally.rows_read, 0
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
-            table, shapes[file] = step.reading.parse(block)
+            table, shapes[file] = step.reading.parse(block, options)
             objects += count_objects(table)
             for stage in stages:
                 table = stage(table)

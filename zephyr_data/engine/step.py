@@ -106,7 +106,7 @@ def _unchanged(resolved: Resolved[Any]) -> Resolved[Any]:
 class Reading(Generic[Options]):
     """How raw files become tables."""
 
-    parse: Callable[[Block], tuple[pl.DataFrame, str | None]]  # a block's rows, faults marked, and their shape
+    parse: Callable[[Block, Options], tuple[pl.DataFrame, str | None]]  # a block's rows, faults marked, and their shape
     files: Callable[[str], SourceFiles] = local_files  # what is behind a local source
     digests: Callable[[Options], dict[str, str]] = _no_digests  # sha256 of other files that results depend on
 

@@ -18,8 +18,10 @@ from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
 from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
+from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
 from zephyr_data.sources.rated import parse_rated
+from zephyr_data.sources.scales import scales_of
 from zephyr_data.stages import leakage, rules
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_pair_sides
@@ -27,10 +29,12 @@ from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
 # What the first public version did, apart from its choice of places.
 H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
+# On another scale than UltraFeedback's, a ten is no sign of a one.
+SCALE_IMPLIES: dict[str, Any] = {"suspicious_tens": "as-read"}
 
 
 def _implied(resolved: Resolved[BinarizeOptions]) -> Resolved[BinarizeOptions]:
-    """Return the options with those that h4-v1 implies.
+    """Return the options with those that h4-v1 or a scale implies.
 
     Raises:
         OptionError: one of them was set to something else, or an option would have no effect.
@@ -41,25 +45,35 @@ def _implied(resolved: Resolved[BinarizeOptions]) -> Resolved[BinarizeOptions]:
             f"suspicious_tens has no effect on the score {options.score!r}",
             "add `--score overall`, or leave it out",
         )
-    if options.rejected != "h4-v1":
-        return resolved
-    for key, value in H4_V1_IMPLIES.items():
+    implied, reason = _implications(options)
+    for key, value in implied.items():
         if getattr(options, key) != value and _is_asked(origins[key]):
             raise OptionError(
-                f"h4-v1 means {key} {value!r}, but {origins[key]} asks for {getattr(options, key)!r}",
-                "leave it out, or choose another policy with --rejected",
+                f"{reason} means {key} {value!r}, but {origins[key]} asks for {getattr(options, key)!r}",
+                f"leave it out, or leave out {reason}",
             )
-        origins[key] = "policy h4-v1"
-    return replace(resolved, options=replace(options, **H4_V1_IMPLIES), origins=origins)
+        origins[key] = reason
+    return replace(resolved, options=replace(options, **implied), origins=origins)
+
+
+def _implications(options: BinarizeOptions) -> tuple[dict[str, Any], str]:
+    """Return the values that options imply for others, and what implies them."""
+    if options.rejected == "h4-v1":
+        return H4_V1_IMPLIES, "policy h4-v1"
+    return (SCALE_IMPLIES, "a scale") if options.scale and options.score == "overall" else ({}, "")
 
 
 def _is_asked(origin: str) -> bool:
-    return not origin.startswith(("default", "policy"))
+    return not origin.startswith(("default", "policy", "a scale"))
 
 
 def refusals(options: BinarizeOptions) -> Ruleset:
     """Return the phrase rules whose hit in a chosen answer drops the pair."""
     return rules.load(options.rules)
+
+
+def _parse(block: Block, options: BinarizeOptions) -> tuple[pl.DataFrame, str | None]:
+    return parse_rated(block, scales_of(options.bounds))
 
 
 def _files(source: str) -> SourceFiles:
@@ -114,7 +128,7 @@ BINARIZING = DataStep(
     name="binarize",
     kind="pairs",
     options=BinarizeOptions,
-    reading=Reading(parse_rated, _files, _digests),
+    reading=Reading(_parse, _files, _digests),
     row_stages=row_stages,
     whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
     writing=Writing(_splits, _rows, _tables, _table_rows),

@@ -18,6 +18,7 @@ def measure(table: pl.DataFrame) -> Counter[str]:
         {
             "repaired_scores": edits_of(kept_rows).height,
             "unreadable_answers": table.select(_unreadable().sum()).item(),
+            "given_rows": kept_rows["sides"].count(),
             "tied_rows": kept_rows.select(_has_hit("gates", "tied-best").sum()).item(),
             **_of_pairs(pair_lines(kept_rows)),
             **_of_agreement(table),
@@ -32,7 +33,10 @@ def _unreadable() -> pl.Expr:
 def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
     text = {name: pl.col(name).struct.field("response") for name in ("chosen", "rejected")}
     model = {name: pl.col(name).struct.field("model").fill_null(UNNAMED) for name in ("chosen", "rejected")}
+    starts = {name: value.str.head(1).str.contains(r"\s") for name, value in text.items()}
     lines = pairs.select(
+        is_chosen_indented=starts["chosen"] & ~starts["rejected"],
+        is_rejected_indented=starts["rejected"] & ~starts["chosen"],
         chosen_characters=text["chosen"].str.len_chars(),
         rejected_characters=text["rejected"].str.len_chars(),
         margin=(pl.col("score_chosen") - pl.col("score_rejected")).round(4).cast(pl.String),
@@ -44,6 +48,8 @@ def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
         pairs=pl.len(),
         longer_chosen_pairs=(longer > shorter).sum(),
         equally_long_pairs=(longer == shorter).sum(),
+        indented_chosen_pairs=pl.col("is_chosen_indented").sum(),
+        indented_rejected_pairs=pl.col("is_rejected_indented").sum(),
         chosen_characters=longer.sum(),
         rejected_characters=shorter.sum(),
     ).row(0, named=True)

@@ -3,7 +3,7 @@
 import polars as pl
 
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pairing.scores import answers
+from zephyr_data.pairing.scores import answers, given_rows
 from zephyr_data.sources.lines import SHOWN
 from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
@@ -16,14 +16,15 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
 
     Rules in order: too-few-completions, empty-response, missing-score, no-lower-score, identical-texts,
     tied-best, unreadable-rating. An answer that is empty or lacks a score drops its row only if fewer than two
-    others are left; every such answer is counted.
+    others are left; every such answer is counted. A pair that was given needs no lower score.
 
-    Columns in:  completions, scores
+    Columns in:  completions, sides, scores
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        lines = _with_counts(answers(table.filter(~is_unread())))
-        verdicts = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(_rules(lines, options))]
+        rows = table.filter(~is_unread())
+        rules = _rules(_with_counts(answers(rows)), given_rows(rows), options)
+        verdicts = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(rules)]
         return pl.concat(verdicts).sort("row", "order", "turn", maintain_order=True).drop("order")
 
     return mark(NAME, find)
@@ -52,7 +53,7 @@ def _with_counts(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
+def _rules(lines: pl.DataFrame, given: pl.Series, options: BinarizeOptions) -> list[pl.DataFrame]:
     first = lines.unique("row", keep="first", maintain_order=True)
     lower = options.rejected in NEEDS_LOWER
     usable_tie = (pl.col("usables") >= 2) & pl.col("usable_tie")
@@ -76,7 +77,7 @@ def _rules(lines: pl.DataFrame, options: BinarizeOptions) -> list[pl.DataFrame]:
             first.filter(any_tie),
             "no-lower-score",
             matched=pl.when(usable_tie).then(of_usable).otherwise(of_scored),
-            drops=usable_tie & lower,
+            drops=usable_tie & lower & ~pl.col("row").is_in(given.implode()),
         ),
         verdict(
             lines.filter("is_repeated"),

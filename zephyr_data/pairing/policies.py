@@ -7,6 +7,7 @@ all-lower    the best against each strictly lower one
 all-pairs    each answer against each strictly lower one
 h4-v1        the first maximum against a fixed place: what the first public version did
 
+A pair that was given is taken as it is, under every policy (decision 0044).
 Every draw depends only on the prompt and is made over answers in canonical order (decision 0009, docs/pairs.md).
 """
 
@@ -15,7 +16,7 @@ import polars as pl
 from zephyr_core.keys import draws
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.pairing.scores import answers, in_canonical_order
+from zephyr_data.pairing.scores import answers, given_rows, in_canonical_order
 from zephyr_data.stages import phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import Stage, fill, verdict
@@ -33,16 +34,20 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
     Rows without a pair get the reason: no-lower-score, identical-texts, margin-too-small, refusal-in-chosen, and for
     h4-v1 unusable-side or undefined-for-so-many.
 
-    Columns in:  prompt_id, turns, completions, scores
+    Columns in:  prompt_id, turns, completions, sides, scores
     """
 
     def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         lines = in_canonical_order(answers(table)).with_columns(rank=pl.int_range(pl.len()).over("row"))
+        given = given_rows(table)
+        rated = lines.filter(~pl.col("row").is_in(given.implode())) if len(given) else lines
         if options.rejected == "h4-v1":
-            pairs = _fixed_pairs(lines)
+            pairs = _fixed_pairs(rated)
         else:
-            usable = _with_best(lines.filter("usable"), options)
+            usable = _with_best(rated.filter("usable"), options)
             pairs = _candidates(usable, options)
+        if len(given):
+            pairs = pl.concat([pairs, _given_pairs(table, lines.join(given.to_frame(), on="row", how="semi"))])
         pairs = _with_faults(pairs, _refusing(table, pairs, refusals), options)
         allowed = pairs.filter(pl.col("fault").is_null())
         picks = _draw_pairs(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
@@ -103,8 +108,24 @@ def _fixed_pairs(lines: pl.DataFrame) -> pl.DataFrame:
         orient="row",
     )
     with_rejected = chosen.with_columns(pl.col("total").cast(pl.UInt32)).join(table, on=["total", "place"], how="left")
-    others = by_place.rename({name: f"{name}_rejected" for name in by_place.columns if name != "row"})
-    return _as_pairs(with_rejected.join(others, on=["row", "place_rejected"], how="left", maintain_order="left"))
+    return _against(with_rejected, by_place)
+
+
+def _given_pairs(table: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs that were given, unusable answers included."""
+    sides = table.select("row", place=_side("chosen"), place_rejected=_side("rejected"))
+    chosen = lines.join(sides, on=["row", "place"], maintain_order="left")
+    return _against(chosen.with_columns(chosen_rank=pl.lit(0, dtype=pl.Int64)), lines)
+
+
+def _side(name: str) -> pl.Expr:
+    return pl.col("sides").struct.field(name)
+
+
+def _against(chosen: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs of chosen answers and the answers at their `place_rejected`."""
+    others = lines.rename({name: f"{name}_rejected" for name in lines.columns if name != "row"})
+    return _as_pairs(chosen.join(others, on=["row", "place_rejected"], how="left", maintain_order="left"))
 
 
 def _as_pairs(pairs: pl.DataFrame) -> pl.DataFrame:

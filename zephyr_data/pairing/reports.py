@@ -18,6 +18,8 @@ def _notice(_: int, options: BinarizeOptions) -> str | None:
 
 def _lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
+    if counts.get("given_rows"):
+        yield "  given as pairs", counts["given_rows"], share(counts["given_rows"], counts["kept_rows"])
     if counts["repaired_scores"]:
         yield "  scores repaired", counts["repaired_scores"], "10 → 1"
     if counts.get("unreadable_answers"):
@@ -37,6 +39,9 @@ def _figures(counts: Counts) -> Iterator[str]:
     longer = share(counts["longer_chosen_pairs"], pairs - counts["equally_long_pairs"])
     yield f"mean length: chosen {chosen:,.0f} characters, rejected {rejected:,.0f}"
     yield f"the longer answer was chosen in {longer or 'none'} of the pairs of different length"
+    indented = [counts.get(f"indented_{side}_pairs", 0) for side in ("chosen", "rejected")]
+    if any(indented):
+        yield f"begins with white space, on one side only: {indented[0]:,} chosen, {indented[1]:,} rejected"
     compared, apart = counts["compared_rows"], counts["disagreeing_rows"]
     if compared:
         part = share(apart, compared)

@@ -37,6 +37,14 @@ def answers(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def given_rows(table: pl.DataFrame) -> pl.Series:
+    """Return the numbers of the rows that were given as pairs.
+
+    Columns in:  row, sides
+    """
+    return table["row"].filter(table["sides"].is_not_null())
+
+
 def in_canonical_order(lines: pl.DataFrame) -> pl.DataFrame:
     """Return the lines sorted by row, response and model: the order of every draw, whatever the file's order."""
     return lines.sort("row", "response", "model", "score", "place", nulls_last=False)

@@ -42,7 +42,7 @@ def answers_table(directory: Path, content: DatasetManifest, row_key: str) -> st
 def _stored(directory: Path, content: DatasetManifest, row_key: str) -> pl.DataFrame:
     """Return the rated row as it was read; none if no row has the key."""
     files = _files(directory, content, f"{RATED}/")
-    parts = (read_matching(path, "row_key", row_key, schemas.RATED_ROWS.names) for path in files)
+    parts = (read_matching(path, "row_key", row_key) for path in files)
     return next((part.head(1) for part in parts if part.height), pl.DataFrame(schemas.RATED_ROWS.empty_table()))
 
 

@@ -17,14 +17,6 @@ class Object(dict[str, Any]):
     repeated: frozenset[str] = frozenset()
 
 
-class Unfit(ValueError):
-    """A used value cannot be read: it has the wrong type, or its key is repeated."""
-
-    def __init__(self, fault: str = "wrong-type") -> None:
-        super().__init__(fault)
-        self.fault = fault
-
-
 def read_object(line: bytes) -> tuple[dict[str, Any], str | None]:
     """Return (object, None), or ({}, fault). Bytes that are not UTF-8 become lone surrogates in its texts."""
     try:

@@ -18,14 +18,16 @@ import pyarrow.json
 from zephyr_core.reading import table_faults
 from zephyr_data import schemas
 from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.sources import given_pairs
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
-from zephyr_data.sources.scales import refuse_other_scale
+from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
 from zephyr_data.sources.tables import column_names
 
+RAW_FILE = "leave out --scale, or give it with the raw file"
 FEW = 64  # lines that are read one by one when Arrow rejects them together
 DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
@@ -34,7 +36,7 @@ _ROW = {name: schemas.RATED[name] for name in _READ if name not in ("source", "f
 Line = tuple[int, bytes, bool]  # number, text, whether it is cut short
 
 
-def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
+def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, str | None]:
     """Return the block's rows as a table of rated rows, faults marked, and their shape.
 
     Columns out: schemas.RATED; those of RATED_FILLED are null
@@ -44,63 +46,71 @@ def parse_rated(block: Block) -> tuple[pl.DataFrame, str | None]:
         SourceError: the file begins with a row that has no prompt or no answers, or its ratings have another scale.
     """
     if block.file.kind == "rated":
-        return with_unfilled(block.table(_READ)), "rated"
-    parts = _read_parquet(block) if block.file.kind == "parquet" else _read_lines(block)
+        if scales != DEFAULT:
+            raise SourceError(f"{block.file.path}: these ratings were read before, on their scale", RAW_FILE)
+        stored = [name for name in _READ if name in _columns(block)]  # older datasets have no sides
+        return with_unfilled(block.table(stored)), "rated"
+    parts = _read_parquet(block, scales) if block.file.kind == "parquet" else _read_lines(block, scales)
     table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
     shape = _one_shape(block, table)
     if shape is None and block.first_line == 1:
         _refuse_foreign(block)
-    refuse_other_scale(block, table)
+    refuse_other_scale(block, table, scales)
     return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
-    """Return stored or read rows as schemas.RATED, with null in the columns that stages fill."""
-    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in schemas.RATED_FILLED]
+    """Return stored or read rows as schemas.RATED, with null in the columns that are missing or that stages fill."""
+    missing = [name for name in schemas.RATED if name in schemas.RATED_FILLED or name not in table.columns]
+    empty = [pl.lit(None, dtype=schemas.RATED[name]).alias(name) for name in missing]
     return table.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in schemas.RATED.items())
 
 
-def _read_parquet(block: Block) -> Iterator[pl.DataFrame]:
-    names = [name for name in _columns(block) if name in USED]
+def _read_parquet(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
+    present = _columns(block)
+    has_pairs = any(name in given_pairs.ANSWERS for name in present)
+    names = [name for name in present if name in USED or (has_pairs and name in given_pairs.COLUMNS)]
     if not names:
         _refuse_foreign(block)
     frame = with_carried(block.table(names), CARRIED).with_row_index("number", offset=block.first_line)
     numbers = frame["number"].cast(pl.Int64)
-    result = read_columns(frame.drop("number"), has_all_keys=True)
+    result = read_columns(frame.drop("number"), scales, has_all_keys=True)
     if result is not None:
         rows, plain, shape = result
         yield _as_read(rows, numbers.filter(plain), shape)
         frame, numbers = frame.filter(~plain), numbers.filter(~plain)
     with table_faults(block.file.path, error=SourceError, hint=AGAIN):
         raws = frame.drop("number").iter_rows(named=True)
-        others = _one_by_one((number, raw, None, b"") for number, raw in zip(numbers, raws, strict=True))
+        objects = ((number, raw, None, b"") for number, raw in zip(numbers, raws, strict=True))
+        others = _one_by_one(objects, scales)
     yield others
 
 
-def _read_lines(block: Block) -> Iterator[pl.DataFrame]:
+def _read_lines(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
     objects: list[Line] = []
     others: list[Line] = []
     for line in block.lines():
         (objects if _is_object(line) else others).append(line)
-    yield _one_by_one(map(_object, others))
-    yield from _together(objects)
+    yield _one_by_one(map(_object, others), scales)
+    yield from _together(objects, scales)
 
 
-def _together(lines: list[Line]) -> Iterator[pl.DataFrame]:
+def _together(lines: list[Line], scales: Scales) -> Iterator[pl.DataFrame]:
     """Yield the rows of lines with one object each; if Arrow rejects some, the others give the same rows."""
     frame = _frame(lines)
     if frame is None and len(lines) > FEW:
         half = len(lines) // 2
-        yield from _together(lines[:half])
-        yield from _together(lines[half:])
+        yield from _together(lines[:half], scales)
+        yield from _together(lines[half:], scales)
         return
-    result = None if frame is None else read_columns(frame, has_all_keys=False)
+    result = None if frame is None else read_columns(frame, scales, has_all_keys=False)
     if result is None:
-        yield _one_by_one(map(_object, lines))
+        yield _one_by_one(map(_object, lines), scales)
         return
     rows, plain, shape = result
     yield _as_read(rows, pl.Series([line[0] for line in lines], dtype=pl.Int64).filter(plain), shape)
-    yield _one_by_one(_object(line) for line, is_plain in zip(lines, plain, strict=True) if not is_plain)
+    others = (_object(line) for line, is_plain in zip(lines, plain, strict=True) if not is_plain)
+    yield _one_by_one(others, scales)
 
 
 def _is_object(line: Line) -> bool:
@@ -147,11 +157,11 @@ def _object(line: Line) -> tuple[int, Row, str | None, bytes]:
     return number, raw, fault, text
 
 
-def _one_by_one(objects: Iterable[tuple[int, Row, str | None, bytes]]) -> pl.DataFrame:
+def _one_by_one(objects: Iterable[tuple[int, Row, str | None, bytes]], scales: Scales) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for number, raw, fault, line in objects:
         shape = shape_of(raw) if fault is None else None
-        rows.append({"line": number, "shape": shape, **read_row(raw, fault, line)})
+        rows.append({"line": number, "shape": shape, **read_row(raw, fault, line, scales)})
     return pl.DataFrame(rows, schema=_ROW, orient="row")
 
 
@@ -186,9 +196,13 @@ def _refuse_foreign(block: Block) -> None:
     is_foreign = isinstance(first, dict) and "response" not in first
     if set(names) & set(PROMPTS) and set(names) & set(ANSWERS) and not is_foreign:
         return
+    if set(names) & set(given_pairs.ANSWERS):
+        return
+    columns = ", ".join(map(repr, names)) or "no column"
     raise SourceError(
-        f"{block.file.path}, line {line}: no prompt with answers; found {', '.join(map(repr, names)) or 'no column'}",
-        f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`",
+        f"{block.file.path}, line {line}: no pair and no prompt with answers; found {columns}",
+        f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
+        f"pairs from {given_pairs.KNOWN}",
     )
 
 

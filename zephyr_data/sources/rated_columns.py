@@ -13,7 +13,8 @@ from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.carried import IDENTITY
-from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, ASPECT_SCALE, LARGEST, OVERALL_SCALE, PROMPTS
+from zephyr_data.sources.rated_rows import ABSENT, ANSWERS, PROMPTS
+from zephyr_data.sources.scales import Scale, Scales
 
 CARRIED = (*IDENTITY, "source")
 USED = (*CARRIED, *PROMPTS, *ANSWERS)
@@ -21,7 +22,6 @@ EXACT_DIGITS = 15  # of a decimal, which becomes the same double whoever divides
 _TEXT = (pl.String, pl.Null)
 _SHORT_NUMBER = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?$"  # every number parser reads it the same
 
-Scale = tuple[float, float]
 Numbers = tuple[pl.Expr, pl.Expr]  # the number or null, and whether it is plain
 
 
@@ -29,20 +29,23 @@ class _OtherType(TypeError):
     """A used column has a type that only the slow reader knows."""
 
 
-def read_columns(frame: pl.DataFrame, *, has_all_keys: bool) -> tuple[pl.DataFrame, pl.Series, str] | None:
+def read_columns(
+    frame: pl.DataFrame, scales: Scales, *, has_all_keys: bool
+) -> tuple[pl.DataFrame, pl.Series, str] | None:
     """Return the plain rows, which rows they are, and their shape; None if no row can be read this way.
 
     Columns out: id, prompt_source, turns, completions, row_key, prompt_id
 
     Args:
         frame: the rows; only the `USED` columns are read.
+        scales: which numbers are plain.
         has_all_keys: whether null is a value, as in Parquet, rather than possibly an absent key, as in JSON.
     """
     prompt, answers = (_only(frame, names) for names in (PROMPTS, ANSWERS))
     if prompt is None or answers is None:
         return None
     try:
-        completion, is_plain_answer = _completion(_fields(frame, answers), has_all_keys=has_all_keys)
+        completion, is_plain_answer = _completion(_fields(frame, answers), scales, has_all_keys=has_all_keys)
         columns = {
             "id": pl.coalesce(*(_carried(frame.schema, name) for name in IDENTITY)),
             "prompt_source": _carried(frame.schema, "source"),
@@ -96,7 +99,7 @@ def _carried(schema: pl.Schema, name: str, of: pl.Expr | None = None) -> pl.Expr
     return (pl.col(name) if of is None else of.struct.field(name)).cast(pl.String)
 
 
-def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.Expr]:
+def _completion(fields: pl.Schema, scales: Scales, *, has_all_keys: bool) -> tuple[pl.Expr, pl.Expr]:
     """Return an answer as schemas.COMPLETION, and whether it is plain."""
     answer = pl.element()
     if fields.get("response") != pl.String:
@@ -104,10 +107,10 @@ def _completion(fields: pl.Schema, *, has_all_keys: bool) -> tuple[pl.Expr, pl.E
     response = answer.struct.field("response")
     overall, score = (
         _number(fields.get(name, pl.Null()), answer.struct.field(name) if name in fields else pl.lit(None), scale)
-        for name, scale in (("overall_score", OVERALL_SCALE), ("score", (-LARGEST, LARGEST)))
+        for name, scale in (("overall_score", scales.overall), ("score", scales.others))
     )
-    ratings = [*_ratings(fields, "annotations", ASPECT_SCALE, has_all_keys)]
-    ratings += _ratings(fields, "ratings", (-LARGEST, LARGEST), has_all_keys)
+    ratings = [*_ratings(fields, "annotations", scales.annotations, has_all_keys)]
+    ratings += _ratings(fields, "ratings", scales.others, has_all_keys)
     ratings.sort(key=lambda rating: rating[0])
     rating = pl.lit([], dtype=pl.List(schemas.RATING))
     if ratings:

@@ -13,24 +13,28 @@ import orjson
 
 from zephyr_core.keys import text_key
 from zephyr_core.template import ROLES
+from zephyr_data.sources import given_pairs
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
-from zephyr_data.sources.lines import SHOWN, Unfit, is_utf8, read_object, repeats
+from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
+from zephyr_data.sources.scales import Scale, Scales
+from zephyr_data.sources.values import Unfit, text_of
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
-ASPECT_SCALE = (1.0, 5.0)  # of UltraFeedback's annotations
-OVERALL_SCALE = (1.0, 10.0)  # of its overall_score
 ABSENT = ("", "n/a", "none", "null", "nan")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-LARGEST = 1e100  # a score beyond it is an error, and would make margins infinite
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
 
 
 def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions"; None unless both exist."""
+    """Return the columns of prompt and answers, such as "instruction + completions", or of a given pair, or None."""
+    return _rated_shape(raw) or given_pairs.shape_of(raw)
+
+
+def _rated_shape(raw: Row) -> str | None:
     prompt = next((name for name in PROMPTS if raw.get(name) is not None), None)
     answers = next((name for name in ANSWERS if raw.get(name) is not None), None)
     first = next(iter(raw[answers]), None) if answers and isinstance(raw[answers], list) else None
@@ -39,12 +43,12 @@ def shape_of(raw: Row) -> str | None:
     return f"{prompt} + {answers}" if prompt and answers else None
 
 
-def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
+def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
     """Return the columns of a rated row, including its fault; of `line`, only whether it is UTF-8 is asked."""
     row: Row = {"id": carried_of(raw, *IDENTITY)}
     if fault is None:
         try:
-            row |= _columns(raw)
+            row |= _columns(raw, scales)
             orjson.dumps(row)
         except Unfit as unfit:
             fault = unfit.fault
@@ -53,11 +57,17 @@ def read_row(raw: Row, fault: str | None, line: bytes) -> Row:
     return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
 
 
-def _columns(raw: Row) -> Row:
-    if repeats(raw, *PROMPTS, *ANSWERS):
+def _columns(raw: Row, scales: Scales) -> Row:
+    if _rated_shape(raw) is None and given_pairs.shape_of(raw) is not None:
+        rated, sides = given_pairs.as_rated(raw)
+    else:
+        rated, sides = raw, None
+    if repeats(rated, *PROMPTS, *ANSWERS):
         raise Unfit("duplicate-key")
-    turns, roles = _prompt(raw)
-    completions = [_completion(answer) for answer in _answers(raw)]
+    turns, roles = _prompt(rated)
+    completions = [_completion(answer, scales) for answer in _answers(rated)]
+    if sides is not None:
+        completions = _ordered(completions, sides["chosen"])
     fault, turn, text = _fault(turns, roles, completions)
     row = {
         "prompt_source": carried_of(raw, "source"),
@@ -69,7 +79,21 @@ def _columns(raw: Row) -> Row:
         return row
     texts = [*turns, *(answer["response"] or "" for answer in completions)]
     key = hashlib.sha256(orjson.dumps(texts)).hexdigest()
-    return {**row, "turns": turns, "completions": completions, "row_key": key, "prompt_id": text_key(str(turns[0]))}
+    return {
+        **row,
+        "turns": turns,
+        "completions": completions,
+        "sides": sides,
+        "row_key": key,
+        "prompt_id": text_key(str(turns[0])),
+    }
+
+
+def _ordered(completions: list[Row], chosen: int) -> list[Row]:
+    """Return the answers of a given pair; without scores, the chosen one gets 1 and the other 0, which is an order."""
+    if any(answer["given"] is not None or answer["unreadable"] for answer in completions):
+        return completions
+    return [{**answer, "given": float(place == chosen)} for place, answer in enumerate(completions)]
 
 
 def read_json(line: bytes) -> tuple[Row, str | None]:
@@ -105,8 +129,8 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
         raise Unfit
     if any(repeats(turn, "role", "content") for turn in value):
         raise Unfit("duplicate-key")
-    texts = [_text(turn.get("content")) for turn in value]
-    roles = [_text(turn.get("role")) for turn in value]
+    texts = [text_of(turn.get("content")) for turn in value]
+    roles = [text_of(turn.get("role")) for turn in value]
     canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
     while canonical and canonical[-1] == "assistant":
         canonical.pop(), texts.pop()
@@ -120,23 +144,23 @@ def _answers(raw: Row) -> list[Row]:
     return value
 
 
-def _completion(answer: Row) -> Row:
+def _completion(answer: Row, scales: Scales) -> Row:
     if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
         raise Unfit("duplicate-key")
     unreadable: list[str] = []
-    ratings = [*_aspects(answer.get("annotations"), unreadable, ASPECT_SCALE)]
-    ratings += _aspects(answer.get("ratings"), unreadable, None)
+    ratings = [*_aspects(answer.get("annotations"), unreadable, scales.annotations)]
+    ratings += _aspects(answer.get("ratings"), unreadable, scales.others)
     completion = {
-        "response": _text(answer.get("response")),
+        "response": text_of(answer.get("response")),
         "model": carried_of(answer, "model"),
         "ratings": sorted(ratings, key=lambda rating: rating["aspect"]),
-        "overall": _number(answer.get("overall_score"), unreadable, OVERALL_SCALE),
-        "given": _number(answer.get("score"), unreadable, None),
+        "overall": _number(answer.get("overall_score"), unreadable, scales.overall),
+        "given": _number(answer.get("score"), unreadable, scales.others),
     }
     return {**completion, "unreadable": ", ".join(unreadable)[:SHOWN] or None}
 
 
-def _aspects(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> list[Row]:
+def _aspects(value: Any, unreadable: list[str], scale: Scale) -> list[Row]:
     """Return the ratings present in {aspect: rating}, a plain list, or a list of {aspect, rating}."""
     if value is None:
         return []
@@ -171,14 +195,14 @@ def _rating(value: Any) -> Any:
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 
-def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None) -> float | None:
+def _number(value: Any, unreadable: list[str], scale: Scale) -> float | None:
     """Return the number, or None if it is absent (as "N/A" is) or unreadable, which is noted."""
     if value is None or (isinstance(value, str) and value.strip().lower() in ABSENT):
         return None
     if isinstance(value, float) and math.isnan(value):
         return None  # a missing value in an exported table
     is_number = type(value) in (int, float, Decimal) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()))
-    least, most = scale or (-LARGEST, LARGEST)
+    least, most = scale
     try:
         number = float(value) if is_number else math.inf
     except (OverflowError, ValueError):  # beyond a float, or a decimal that is no number
@@ -187,12 +211,6 @@ def _number(value: Any, unreadable: list[str], scale: tuple[float, float] | None
         unreadable.append(str(value))
         return None
     return number
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise Unfit
-    return value
 
 
 def _fault(

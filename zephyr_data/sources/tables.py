@@ -85,14 +85,14 @@ def as_json(table: pl.DataFrame, path: Path, *, error: type[ZephyrError] = DataE
         return [json.dumps(row, ensure_ascii=False, default=str) for row in table.iter_rows(named=True)]
 
 
-def read_matching(path: Path, column: str, value: str, columns: Iterable[str]) -> pl.DataFrame:
+def read_matching(path: Path, column: str, value: str) -> pl.DataFrame:
     """Return the rows that have a value in a column, without keeping the others.
 
     Raises:
         DataError: the file is missing or damaged, or lacks a column.
     """
     with _opened(path, DataError, REBUILD) as stream:
-        return pl.scan_parquet(stream).filter(pl.col(column) == value).select(list(columns)).collect()
+        return pl.scan_parquet(stream).filter(pl.col(column) == value).collect()
 
 
 def read_batches(path: Path, rows: int, columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:

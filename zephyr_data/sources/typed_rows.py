@@ -10,8 +10,9 @@ import orjson
 from zephyr_core.texts import is_empty
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import BETWEEN
-from zephyr_data.sources.lines import Unfit, is_utf8, repeats
+from zephyr_data.sources.lines import is_utf8, repeats
 from zephyr_data.sources.shapes import LISTS, OF_OBJECTS, Exchange
+from zephyr_data.sources.values import Unfit, text_of
 
 TURN_KEYS = ("role", "content", "from", "value")
 _TEXT_PARTS = ("text", "input_text", "output_text")  # values of `type`
@@ -36,7 +37,7 @@ def exchange_row(row: Row, exchange: Exchange, line: bytes = b"") -> Row:
     ids = {name: carried_of(row, name) for name in IDENTITY}
     try:
         _refuse_repeats(row, *exchange.columns)
-        texts = {name: _text(row.get(name)) for name in exchange.columns}
+        texts = {name: text_of(row.get(name)) for name in exchange.columns}
         _refuse_surrogates(texts, line)
     except Unfit as unfit:
         return {**ids, "fault": unfit.fault}
@@ -53,7 +54,7 @@ def _list_of(name: str, value: Any) -> Any:
         return None
     if not isinstance(value, list):
         raise Unfit
-    return [_turn(turn) if name in OF_OBJECTS else _text(turn) for turn in value]
+    return [_turn(turn) if name in OF_OBJECTS else text_of(turn) for turn in value]
 
 
 def _turn(turn: Any) -> Row | None:
@@ -62,12 +63,14 @@ def _turn(turn: Any) -> Row | None:
     if not isinstance(turn, dict):
         raise Unfit
     _refuse_repeats(turn, *TURN_KEYS)
-    return {key: _content(turn.get(key)) if key in ("content", "value") else _text(turn.get(key)) for key in TURN_KEYS}
+    return {
+        key: _content(turn.get(key)) if key in ("content", "value") else text_of(turn.get(key)) for key in TURN_KEYS
+    }
 
 
 def _content(value: Any) -> str | None:
     """Return a content's text, or its text parts joined with a line break."""
-    return "\n".join(map(_part, value)) if isinstance(value, list) else _text(value)
+    return "\n".join(map(_part, value)) if isinstance(value, list) else text_of(value)
 
 
 def _part(part: Any) -> str:
@@ -81,12 +84,6 @@ def _part(part: Any) -> str:
     if not isinstance(part, str):
         raise Unfit
     return part
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise Unfit
-    return value
 
 
 def _refuse_repeats(row: Row, *names: str) -> None:

@@ -20,7 +20,8 @@ from zephyr_data.cleaning.truecase.evidence import (
 from zephyr_data.cleaning.truecase.statistics import Casings, Statistics
 
 NO_NAMES: Mapping[int, str] = {}
-# A word is a name by itself unless the statistics have it in lower case this many times as often as with a capital.
+# A word is a name by itself unless the statistics have it in lower case this many times as often as with a capital; in
+# a turn all in lower case, a word that was also said apart from other names, unless they have it so much more often.
 MOST_LOWER, MOST_LOWER_OF_ALL_LOWER = 0.25, 4
 _WORD = re.compile(r"[^\W\d_]+")
 _BETWEEN = re.compile(r"[ '’&-]{1,3}|\. ")  # words of one name
@@ -62,6 +63,8 @@ class DialogueNames:
         if not candidates:
             return NO_NAMES
         evidence = Evidence(self._text, self._lower_text, candidates)
+        sure = lone - self._statistics.common_words(MOST_LOWER)
+        lone = {word for word in lone if word in sure or evidence.stands_alone(word)}
         return dict(_Finder(evidence, self._statistics.casings, lone, _Words(text)).names())
 
     @cached_property
@@ -93,7 +96,10 @@ class DialogueNames:
 
     @cached_property
     def _lower_text(self) -> str:
-        return self._text.lower()
+        lower = self._text.lower()
+        if len(lower) == len(self._text):
+            return lower
+        return "".join(letter.lower()[0] for letter in self._text)  # of İ, two characters
 
     def _is_only_capitalised(self, word: str) -> bool:
         """Return whether a word is in the cased turns, and never in lower case."""

@@ -57,6 +57,10 @@ class Evidence:
                     places.setdefault(word.lower(), []).append((words, place))
         return places
 
+    def stands_alone(self, word: str) -> bool:
+        """Return whether a word in lower case is once capitalised with no other next to it."""
+        return any((casing,) in self.runs for casing in self.alone.get(word, ()))
+
     def casing(self, word: str) -> str:
         """Return the casing that a word in lower case has most often inside sentences."""
         casings = self.alone[word]

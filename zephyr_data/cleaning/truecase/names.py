@@ -58,6 +58,7 @@ class Names(Enum):
     """How much likelier than lower case a casing must be, and how often an unopposed one must have been seen."""
 
     CASED = (25, 4)  # the text is cased elsewhere, so lower case is evidence
+    MIXED = (25, 5)  # some names have their capitals, others do not
     LOST = (4, 3)  # sentences begin with capitals, but names of the dialogue do not
     ALL_LOWER = (4, 1)  # lower case says nothing
 

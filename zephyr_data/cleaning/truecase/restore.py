@@ -82,8 +82,9 @@ def restore(
     if is_all_caps:
         plain, parts = "".join(map(lower_letter, text)), ["".join(map(lower_letter, part)) for part in parts]
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
-    is_lost = dialogue_names or (lost_capitals(free) and names_lost(words, statistics.casings) >= LEAST_LOST)
-    names = Names.ALL_LOWER if is_all_lower else Names.LOST if is_lost else Names.CASED
+    names = Names.ALL_LOWER if is_all_lower else Names.LOST if dialogue_names else Names.CASED
+    if names is Names.CASED and names_lost(words, statistics.casings) >= LEAST_LOST:
+        names = Names.LOST if lost_capitals(free) else Names.MIXED
     has_lines = is_all_lower and is_punctuated(plain)
     reason = "all-caps" if is_all_caps else None
     return _Text(text, plain, parts, words_at(statistics, names), dialogue_names, has_lines).restored(reason)
@@ -244,7 +245,7 @@ class _Text:
         if previous in ("for", "index", "where", "variable", "element", "let", "item", "step", "(", "="):
             return False
         return previous in _BEFORE_I or bool(
-            following and following not in _AFTER_I and self.words.is_english(following)
+            following and following.isalpha() and following not in _AFTER_I and self.words.is_english(following)
         )
 
     def _place(self, start: int, word: str, *, is_name: bool) -> str:

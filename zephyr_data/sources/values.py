@@ -1,0 +1,22 @@
+"""Values of a row that are used: what cannot be used is a fault of the row."""
+
+from typing import Any
+
+
+class Unfit(ValueError):
+    """A used value cannot be read: it has the wrong type, or its key is repeated; `fault` names it."""
+
+    def __init__(self, fault: str = "wrong-type") -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+def text_of(value: Any) -> str | None:
+    """Return a text or None.
+
+    Raises:
+        Unfit: the value is neither.
+    """
+    if value is not None and not isinstance(value, str):
+        raise Unfit
+    return value
