@@ -293,7 +293,7 @@ def test_a_full_disk_says_so_and_a_later_run_continues(
 ) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
-    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=356k", "tmpfs", mount]
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=368k", "tmpfs", mount]
     if os.geteuid() or subprocess.run(tmpfs, capture_output=True, check=False).returncode:
         pytest.skip("a small tmpfs cannot be mounted here")
     try:
