@@ -243,7 +243,8 @@ def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path, grammar
     true = {
         name: share for file in (folder / "seed-43").glob("held-out-*.json") for name, share in truth(file, grammar)
     }
-    assert true["ddpo"] > 0.4 and true["ddpo"] > true["dsft-2"] + ABOVE
+    half_missing = 1 - (1 - true["dsft-2"]) / 2  # where the margin would exceed 1: half of what was missing
+    assert true["ddpo"] > 0.4 and true["ddpo"] > min(true["dsft-2"] + ABOVE, half_missing) - 1e-9
     assert true["dsft-1"] < 0.1, "it evades as its teacher does"
     assert true["ddpo-alone"] < 0.1, "it tells answers apart and writes none"
 
