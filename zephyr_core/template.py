@@ -52,6 +52,11 @@ class Cleaned:
     stripped_turns: int = 0
 
 
+def role_of(role: str) -> str:
+    """Return a role as templates know it, or in lower case if they do not."""
+    return ROLES.get(role.lower(), role.lower())
+
+
 def chat_fault(tokenizer: Any, template: str) -> Fault | None:
     """Return why `tokenizer` cannot render and tokenize chats with that template, or None."""
     if template == "model" and not tokenizer.chat_template:

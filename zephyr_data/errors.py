@@ -14,6 +14,9 @@ class SourceError(DataError):
     """A file cannot be read as dialogues."""
 
 
+ONE_SHAPE = "split the file, one shape per file; one run can take both"  # what to do about MixedShapes
+
+
 class MixedShapes(DataError):
     """One file holds rows of different shapes."""
 

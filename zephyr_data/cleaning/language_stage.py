@@ -7,11 +7,11 @@ import polars as pl
 from zephyr_data import schemas
 from zephyr_data.cleaning.language import UNDETERMINED, clearly_english, detect, is_surely_english
 from zephyr_data.cleaning.translations import translations
+from zephyr_data.sources.lines import SHOWN
 from zephyr_data.stages.verbs import Stage, mark
 
 NAME = "language"
 TURNS, CHARACTERS = 4, 500  # how much of a dialogue is read: its first turns, the beginning of each
-SHOWN = 160  # characters of a text that a verdict shows
 TRANSLATION, SPARED_BY = "translation", "translations"  # the rule, and the option that spares its hits
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from zephyr_core import manifest
 from zephyr_core.records import DatasetManifest, InputEntry
 from zephyr_data.engine.workers import BlockDone
-from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.errors import ONE_SHAPE, MixedShapes, SourceError
 from zephyr_data.sources.blocks import CHANGED, Block, FileRead, read_blocks, take
 from zephyr_data.sources.files import RawFile, place_of
 from zephyr_data.sources.signatures import NO_ROW, fault_without_rows
@@ -52,7 +52,7 @@ class Inputs:
         if first != done.shape:
             raise MixedShapes(
                 f"{file.path}: rows from line {done.block.first_line} on hold {done.shape!r}, earlier ones {first!r}",
-                "split the file, one shape per file; one run can take both",
+                ONE_SHAPE,
             )
 
     def record(self) -> list[InputEntry]:

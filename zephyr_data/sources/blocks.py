@@ -17,7 +17,7 @@ from zephyr_data.errors import SourceError
 from zephyr_data.sources import decoders
 from zephyr_data.sources.files import AGAIN, RawFile
 from zephyr_data.sources.signatures import ARRAY, what_it_is
-from zephyr_data.sources.tables import count_rows, read_rows
+from zephyr_data.sources.tables import column_names, count_rows, read_rows
 
 BOM = b"\xef\xbb\xbf"
 _BOMS = re.compile(rb"(?m)^(?:\xef\xbb\xbf)+")
@@ -63,6 +63,14 @@ class Block:
         if self.digest is not None and hashlib.sha256(data).digest() != self.digest:
             raise SourceError(f"{self.file.path} changed while it was read", CHANGED)
         return data
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns; the file is Parquet.
+
+        Raises:
+            SourceError: the file is damaged, or the type of a column cannot be read.
+        """
+        return column_names(self.file.path, error=SourceError, hint=AGAIN)
 
     def table(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Return columns of the block's rows; the file is Parquet.

@@ -12,7 +12,6 @@ from zephyr_data.sources.carried import IDENTITY
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import read_object
 from zephyr_data.sources.shapes import EXCHANGES, Exchange, mixed_shapes
-from zephyr_data.sources.tables import column_names
 from zephyr_data.sources.typed_rows import exchange_row
 
 Numbered = tuple[int, dict[str, Any], bytes]  # line, object, its text
@@ -47,11 +46,9 @@ def read_exchanges(raw: pl.DataFrame, block: Block) -> tuple[pl.DataFrame, str |
 def objects(block: Block, columns: set[str]) -> Iterator[Numbered]:
     """Yield the block's objects; of Parquet only these columns and those that are carried."""
     if block.file.kind == "parquet":
-        path = block.file.path
-        names = column_names(path, error=SourceError, hint=AGAIN)
-        used = [name for name in names if name in columns or name in IDENTITY]
+        used = [name for name in block.columns() if name in columns or name in IDENTITY]
         if used:
-            with table_faults(path, error=SourceError, hint=AGAIN):
+            with table_faults(block.file.path, error=SourceError, hint=AGAIN):
                 for line, row in enumerate(block.table(used).iter_rows(named=True), start=block.first_line):
                     yield line, row, b""
         return

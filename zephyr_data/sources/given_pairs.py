@@ -9,11 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from zephyr_core.template import ROLES
+from zephyr_core.template import role_of
 from zephyr_core.texts import is_empty
 from zephyr_data.sources.carried import carried
-from zephyr_data.sources.lines import repeats
-from zephyr_data.sources.values import Unfit, text_of
+from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
 Row = dict[str, Any]
 Message = dict[str, Any]  # role, content
@@ -79,8 +78,7 @@ def as_rated(raw: Row) -> tuple[Row, dict[str, int]]:
     shape = _shape(raw)
     if shape is None:
         raise Unfit("no-completions")
-    if repeats(raw, *COLUMNS):
-        raise Unfit("duplicate-key")
+    refuse_repeats(raw, *COLUMNS)
     prompt = _prompt(raw, shape)
     sides = [_dialogue(raw.get(name), prompt) for name in shape.answers]
     prompts = [side[:-1] for side in sides if side is not None]
@@ -192,13 +190,12 @@ def _messages(value: Any) -> list[Message]:
 
 
 def _message(turn: Row) -> Message:
-    if repeats(turn, "role", "content", "from", "value"):
-        raise Unfit("duplicate-key")
+    refuse_repeats(turn, "role", "content", "from", "value")
     role, content = (
         text_of(next((turn[name] for name in names if turn.get(name) is not None), None))
         for names in (("role", "from"), ("content", "value"))
     )
-    return {"role": role and ROLES.get(role.lower(), role.lower()), "content": content}
+    return {"role": role and role_of(role), "content": content}
 
 
 def _is_transcript(text: str) -> bool:

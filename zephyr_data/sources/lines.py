@@ -35,6 +35,11 @@ def is_utf8(line: bytes) -> bool:
     return True
 
 
+def encoding_fault(line: bytes) -> str:
+    """Return the fault of a line whose texts hold lone surrogates: written so, or bytes that are not UTF-8."""
+    return "lone-surrogate" if is_utf8(line) else "not-utf8"
+
+
 def repeats(row: dict[str, Any], *names: str) -> bool:
     """Return whether one of these keys of an object is repeated; without names, whether any is."""
     repeated = row.repeated if isinstance(row, Object) else frozenset[str]()

@@ -23,7 +23,7 @@ from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.foreign import hint
 from zephyr_data.sources.lines import read_object
 from zephyr_data.sources.shapes import EXCHANGES, LISTS, OF_OBJECTS, RAW, find_shape, refuse_mixed, to_turns
-from zephyr_data.sources.tables import as_json, column_names
+from zephyr_data.sources.tables import as_json
 from zephyr_data.sources.typed_rows import TURN_KEYS, typed_row
 
 _TURN = pa.struct([(name, pa.string()) for name in TURN_KEYS])
@@ -64,7 +64,7 @@ def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
 def _refuse_shapeless(block: Block) -> None:
     """Raise unless the first object has the columns of a shape, even if null."""
     is_parquet = block.file.kind == "parquet"
-    names = column_names(block.file.path, error=SourceError, hint=AGAIN) if is_parquet else []
+    names = block.columns() if is_parquet else []
     first = next(objects(block, set(names)), None)
     if first is None and not names:
         return
@@ -152,7 +152,7 @@ def _read_line(line: bytes, is_cut_short: bool) -> dict[str, Any]:
 def _read_parquet(block: Block) -> pl.DataFrame:
     """Return the rows of the schema's types at once; those of other types one by one, as if they were JSON."""
     path = block.file.path
-    names = column_names(path, error=SourceError, hint=AGAIN)
+    names = block.columns()
     columns = [name for name in names if name in RAW]
     if not set(columns) & set(LISTS):
         return pl.DataFrame([{"line": line} for line in _numbers(block, block.length)], schema=_ROW, orient="row")

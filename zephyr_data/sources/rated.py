@@ -17,7 +17,7 @@ import pyarrow.json
 
 from zephyr_core.reading import table_faults
 from zephyr_data import schemas
-from zephyr_data.errors import MixedShapes, SourceError
+from zephyr_data.errors import ONE_SHAPE, MixedShapes, SourceError
 from zephyr_data.sources import given_pairs
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.carried import with_carried
@@ -25,7 +25,6 @@ from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
 from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
-from zephyr_data.sources.tables import column_names
 
 RAW_FILE = "leave out --scale, or give it with the raw file"
 FEW = 64  # lines that are read one by one when Arrow rejects them together
@@ -48,7 +47,7 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
     if block.file.kind == "rated":
         if scales != DEFAULT:
             raise SourceError(f"{block.file.path}: these ratings were read before, on their scale", RAW_FILE)
-        stored = [name for name in _READ if name in _columns(block)]  # older datasets have no sides
+        stored = [name for name in _READ if name in block.columns()]  # older datasets have no sides
         return with_unfilled(block.table(stored)), "rated"
     parts = _read_parquet(block, scales) if block.file.kind == "parquet" else _read_lines(block, scales)
     table = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=_ROW)]).sort("line")
@@ -67,7 +66,7 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read_parquet(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
-    present = _columns(block)
+    present = block.columns()
     has_pairs = any(name in given_pairs.ANSWERS for name in present)
     names = [name for name in present if name in USED or (has_pairs and name in given_pairs.COLUMNS)]
     if not names:
@@ -174,7 +173,7 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
     for line, other in shaped.filter(pl.col("shape") != first).head(1).rows():
         raise MixedShapes(
             f"{block.file.path}, line {line}: the row holds {other!r}, earlier ones {first!r}",
-            "split the file, one shape per file; one run can take both",
+            ONE_SHAPE,
         )
     return first
 
@@ -182,7 +181,7 @@ def _one_shape(block: Block, table: pl.DataFrame) -> str | None:
 def _refuse_foreign(block: Block) -> None:
     """Raise unless the columns exist, even if null or of a wrong type."""
     if block.file.kind == "parquet":
-        names, line = _columns(block), 1
+        names, line = block.columns(), 1
         answer_names = [name for name in names if name in ANSWERS][:1]
         raw: Row = block.table(answer_names).row(0, named=True) if answer_names else {}
     else:
@@ -204,7 +203,3 @@ def _refuse_foreign(block: Block) -> None:
         f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
         f"pairs from {given_pairs.KNOWN}",
     )
-
-
-def _columns(block: Block) -> list[str]:
-    return column_names(block.file.path, error=SourceError, hint=AGAIN)

@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 
 from zephyr_core.keys import text_key
-from zephyr_core.template import ROLES
+from zephyr_core.template import role_of
 from zephyr_data.sources import given_pairs
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
-from zephyr_data.sources.lines import SHOWN, is_utf8, read_object, repeats
+from zephyr_data.sources.lines import SHOWN, encoding_fault, read_object
 from zephyr_data.sources.scales import Scale, Scales
-from zephyr_data.sources.values import Unfit, text_of
+from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
 PROMPTS = ("instruction", "prompt", "messages")
 ANSWERS = ("completions", "candidates", "responses")
@@ -53,7 +53,7 @@ def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
         except Unfit as unfit:
             fault = unfit.fault
         except orjson.JSONEncodeError:
-            fault = "lone-surrogate" if is_utf8(line) else "not-utf8"
+            fault = encoding_fault(line)
     return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
 
 
@@ -62,8 +62,7 @@ def _columns(raw: Row, scales: Scales) -> Row:
         rated, sides = given_pairs.as_rated(raw)
     else:
         rated, sides = raw, None
-    if repeats(rated, *PROMPTS, *ANSWERS):
-        raise Unfit("duplicate-key")
+    refuse_repeats(rated, *PROMPTS, *ANSWERS)
     turns, roles = _prompt(rated)
     completions = [_completion(answer, scales) for answer in _answers(rated)]
     if sides is not None:
@@ -127,11 +126,11 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
         return ([value] if value is not None else None), ["user"]
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
         raise Unfit
-    if any(repeats(turn, "role", "content") for turn in value):
-        raise Unfit("duplicate-key")
+    for turn in value:
+        refuse_repeats(turn, "role", "content")
     texts = [text_of(turn.get("content")) for turn in value]
     roles = [text_of(turn.get("role")) for turn in value]
-    canonical = [ROLES.get(role.lower(), role.lower()) if role is not None else None for role in roles]
+    canonical = [role and role_of(role) for role in roles]
     while canonical and canonical[-1] == "assistant":
         canonical.pop(), texts.pop()
     return texts, canonical
@@ -145,8 +144,7 @@ def _answers(raw: Row) -> list[Row]:
 
 
 def _completion(answer: Row, scales: Scales) -> Row:
-    if repeats(answer, "response", "annotations", "ratings", "overall_score", "score"):
-        raise Unfit("duplicate-key")
+    refuse_repeats(answer, "response", "annotations", "ratings", "overall_score", "score")
     unreadable: list[str] = []
     ratings = [*_aspects(answer.get("annotations"), unreadable, scales.annotations)]
     ratings += _aspects(answer.get("ratings"), unreadable, scales.others)
@@ -167,8 +165,7 @@ def _aspects(value: Any, unreadable: list[str], scale: Scale) -> list[Row]:
     if isinstance(value, list):
         items = [(_aspect(item, place), item) for place, item in enumerate(value)]
     elif isinstance(value, dict):
-        if repeats(value):
-            raise Unfit("duplicate-key")
+        refuse_repeats(value)
         items = list(value.items())
     else:
         unreadable.append(str(value))
@@ -190,8 +187,7 @@ def _rating(value: Any) -> Any:
     """Return the rating inside an object; any other object is returned whole, to be noted as unreadable."""
     if not isinstance(value, dict):
         return value
-    if repeats(value, "Rating", "rating"):
-        raise Unfit("duplicate-key")
+    refuse_repeats(value, "Rating", "rating")
     return next((value[name] for name in ("Rating", "rating") if name in value), value or None)
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from zephyr_core.template import ROLES
 from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
-from zephyr_data.errors import MixedShapes
+from zephyr_data.errors import ONE_SHAPE, MixedShapes
 from zephyr_data.sources.dialogue_turns import STAGE, read_dialogue
 
 OF_OBJECTS = ("messages", "conversations", "conversation")
@@ -129,7 +129,7 @@ def mixed_shapes(file: str, line: int, names: list[str], shape: str) -> MixedSha
     """Return the error about a row that holds other shapes than its file's."""
     return MixedShapes(
         f"{file}, line {line}: the row holds {' and '.join(map(repr, names))}, the file's shape is {shape!r}",
-        "split the file, one shape per file; one run can take both",
+        ONE_SHAPE,
     )
 
 

@@ -10,9 +10,9 @@ import orjson
 from zephyr_core.texts import is_empty
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import BETWEEN
-from zephyr_data.sources.lines import is_utf8, repeats
+from zephyr_data.sources.lines import encoding_fault
 from zephyr_data.sources.shapes import LISTS, OF_OBJECTS, Exchange
-from zephyr_data.sources.values import Unfit, text_of
+from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
 TURN_KEYS = ("role", "content", "from", "value")
 _TEXT_PARTS = ("text", "input_text", "output_text")  # values of `type`
@@ -24,7 +24,7 @@ def typed_row(row: Row, line: bytes = b"") -> Row:
     """Return the columns of shapes.RAW, or the fault; the columns that are carried decide nothing."""
     ids = {name: carried_of(row, name) for name in IDENTITY}
     try:
-        _refuse_repeats(row, *LISTS)
+        refuse_repeats(row, *LISTS)
         fields = {name: _list_of(name, row.get(name)) for name in LISTS}
         _refuse_surrogates(fields, line)
     except Unfit as unfit:
@@ -36,7 +36,7 @@ def exchange_row(row: Row, exchange: Exchange, line: bytes = b"") -> Row:
     """Return an exchange as the columns of shapes.RAW, its two texts as `data`, or the fault."""
     ids = {name: carried_of(row, name) for name in IDENTITY}
     try:
-        _refuse_repeats(row, *exchange.columns)
+        refuse_repeats(row, *exchange.columns)
         texts = {name: text_of(row.get(name)) for name in exchange.columns}
         _refuse_surrogates(texts, line)
     except Unfit as unfit:
@@ -62,7 +62,7 @@ def _turn(turn: Any) -> Row | None:
         return None
     if not isinstance(turn, dict):
         raise Unfit
-    _refuse_repeats(turn, *TURN_KEYS)
+    refuse_repeats(turn, *TURN_KEYS)
     return {
         key: _content(turn.get(key)) if key in ("content", "value") else text_of(turn.get(key)) for key in TURN_KEYS
     }
@@ -75,7 +75,7 @@ def _content(value: Any) -> str | None:
 
 def _part(part: Any) -> str:
     if isinstance(part, dict):
-        _refuse_repeats(part, "type", "text")
+        refuse_repeats(part, "type", "text")
         if not isinstance(part.get("type"), str):
             raise Unfit
         if part["type"] not in _TEXT_PARTS:
@@ -86,13 +86,8 @@ def _part(part: Any) -> str:
     return part
 
 
-def _refuse_repeats(row: Row, *names: str) -> None:
-    if repeats(row, *names):
-        raise Unfit("duplicate-key")
-
-
 def _refuse_surrogates(fields: Row, line: bytes) -> None:
     try:
         orjson.dumps(fields)
     except orjson.JSONEncodeError:
-        raise Unfit("lone-surrogate" if is_utf8(line) else "not-utf8") from None
+        raise Unfit(encoding_fault(line)) from None

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from zephyr_data.sources.lines import repeats
+
 
 class Unfit(ValueError):
     """A used value cannot be read: it has the wrong type, or its key is repeated; `fault` names it."""
@@ -20,3 +22,13 @@ def text_of(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Unfit
     return value
+
+
+def refuse_repeats(row: dict[str, Any], *names: str) -> None:
+    """Raise if one of these keys of an object is repeated; without names, if any is.
+
+    Raises:
+        Unfit: as `duplicate-key`.
+    """
+    if repeats(row, *names):
+        raise Unfit("duplicate-key")

@@ -9,7 +9,7 @@ import polars as pl
 from zephyr_core.errors import UsageError
 from zephyr_core.manifest import file_digest
 from zephyr_core.reading import table_faults
-from zephyr_core.template import ROLES
+from zephyr_core.template import role_of
 from zephyr_core.texts import is_empty
 from zephyr_data.errors import SourceError
 from zephyr_data.options import BinarizeOptions
@@ -154,4 +154,4 @@ def _texts(row: Any) -> list[str]:
 
 
 def _is_user(message: dict[str, Any]) -> bool:
-    return ROLES.get(str(message.get("role")).lower()) == "user"
+    return role_of(str(message.get("role"))) == "user"

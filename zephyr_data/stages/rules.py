@@ -140,8 +140,8 @@ def _load(files: tuple[tuple[str, Path, str], ...]) -> Ruleset:  # name, path, t
     pasted: list[str | None] = []
     words: dict[str, str] = {}
     digests = {name: file_digest(path) for name, path, _ in files}
-    for _, path, _ in files:
-        content = _parse(path)
+    for _, path, text in files:
+        content = _parse(path, text)
         words |= content.get("words", {})
         lang = content.pop("lang", "en")
         _expand(content, path)
@@ -193,8 +193,8 @@ def _plain(texts: Iterable[str]) -> pl.Series:
     return pl.Series([plain(text) for text in texts], dtype=pl.String)
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = checked(path, tomllib.loads, form="TOML", error=RuleError)
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    content: dict[str, Any] = checked(path, lambda _: tomllib.loads(text), form="TOML", error=RuleError)
     try:
         fault = misfit(content, _RuleFile)
     except ValueError as too_long:  # an integer of more digits than Python prints

@@ -123,17 +123,17 @@ def surname(word: str, previous: str, following: str, casings: Mapping[str, Mapp
     is_after = (
         previous.istitle() and not _ADJECTIVE.search(previous) and is_always_name(casings.get(previous.lower(), {}))
     )
-    is_before = not word.isascii() and _is_rather_name(casings.get(following, {}))
+    is_before = not word.isascii() and _likeliest(casings.get(following, {})).istitle()
     return word.capitalize() if is_after or is_before else word
 
 
-def _is_rather_name(counts: Mapping[str, int]) -> bool:
-    return max(counts, key=lambda casing: counts[casing], default="").istitle()
+def _likeliest(counts: Mapping[str, int]) -> str:
+    return max(counts, key=lambda casing: counts[casing], default="")
 
 
 def is_always_name(counts: Mapping[str, int]) -> bool:
     """Return whether a word was seen often enough, and hardly ever in lower case."""
-    most = max(counts, key=lambda casing: counts[casing], default="")
+    most = _likeliest(counts)
     return most[:1].isupper() and is_rare_below(most.lower(), most, {most.lower(): 0, **counts})
 
 
@@ -145,8 +145,7 @@ def names_lost(words: Iterable[str], casings: Mapping[str, Mapping[str, int]]) -
 
 def is_mostly_name(word: str, casings: Mapping[str, Mapping[str, int]]) -> bool:
     """Return whether a lower-case word is usually a name, or ends names, or is unknown and so capitalised."""
-    counts = casings.get(word, {})
-    return word in PARTS_OF_NAMES or not max(counts, key=lambda casing: counts[casing], default="X").islower()
+    return word in PARTS_OF_NAMES or not _likeliest(casings.get(word, {})).islower()
 
 
 def is_rare_below(word: str, casing: str, counts: Mapping[str, int]) -> bool:

@@ -61,7 +61,9 @@ class Words:
         """Return whether a lower-case word inside a sentence may be a name: in cased texts, only as part of one."""
         if self.names.are_lost or word in CALENDAR:
             return True
-        before = previous or ""
+        return self._is_name(previous or "")
+
+    def _is_name(self, before: str) -> bool:
         return before[:1].isupper() and is_mostly_name(before.lower(), self.statistics.casings)
 
     def _casing(self, previous: str | None, word: str, following: str | None) -> str:
@@ -74,8 +76,7 @@ class Words:
         scores = self.statistics.scores(previous, word, following, (word, *rivals) if word in counts else rivals)
 
         def is_beside_name() -> bool:
-            is_after = (previous or "")[:1].isupper() and is_mostly_name((previous or "").lower(), casings)
-            return is_after or is_always_name(casings.get(following or "", {}))
+            return self._is_name(previous or "") or is_always_name(casings.get(following or "", {}))
 
         return likely_casing(word, previous, scores, counts, self.names, is_beside_name)
 
