@@ -7,7 +7,7 @@ up to it; `exchange` and `exchanges`, the same with ` ⟶ ` and the reply behind
 import numpy as np
 import polars as pl
 
-from zephyr_data.stages.patterns import of_plain
+from zephyr_data.stages.patterns import contains, found_places
 from zephyr_data.stages.plain import PARAGRAPH, plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import OWN_PATTERN, Exemption, Rule, Ruleset
@@ -54,7 +54,7 @@ def _spares(exemption: Exemption, entry: Exemption | Rule, contexts: pl.DataFram
     is_match = matches(words, entry, reply if exemption.reads.startswith("exchange") else None)
     if exemption.unlike is not None and is_match.any():
         places = is_match.arg_true()
-        is_match = is_match.scatter(places, ~reply.gather(places).str.contains(of_plain(exemption.unlike)))
+        is_match = is_match.scatter(places, ~contains(reply.gather(places), exemption.unlike))
     return is_match.to_numpy()
 
 
@@ -62,10 +62,10 @@ def matches(words: pl.Series, entry: Rule | Exemption, replies: pl.Series | None
     """Return whether an entry's gate matches each of the words and its pattern the words with their reply, if given."""
     is_match = pl.repeat(True, len(words), dtype=pl.Boolean, eager=True)
     if entry.gate is not None:
-        is_match = words.str.contains(of_plain(entry.gate))
+        is_match = contains(words, entry.gate)
     places = is_match.arg_true()
     texts = words.gather(places) if replies is None else words.gather(places) + ARROW + replies.gather(places)
-    return is_match.scatter(places, texts.str.contains(of_plain(entry.pattern)))
+    return is_match.scatter(places, contains(texts, entry.pattern))
 
 
 def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
@@ -77,7 +77,7 @@ def requests_of(turns: pl.Series, pasted: str | None) -> pl.Series:
     texts = plain_forms(without_quotes(turns))
     ends = pl.repeat(None, len(texts), dtype=pl.UInt32, eager=True)
     if pasted is not None:
-        ends = texts.str.find(of_plain(pasted))
+        ends = found_places(texts, pasted)
     places = (ends.is_not_null() | (texts.str.len_bytes() > LONG)).arg_true()
     return texts.clone().scatter(places, list(map(_request, texts.gather(places), ends.gather(places))))
 

@@ -4,7 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.stages.exemptions import exemptions_of
-from zephyr_data.stages.patterns import of_plain, passes
+from zephyr_data.stages.patterns import contains, found_words, passes
 from zephyr_data.stages.plain import place_in, plain_forms
 from zephyr_data.stages.quotes import without_quotes
 from zephyr_data.stages.rules import Ruleset
@@ -117,10 +117,10 @@ def _hits(spoken: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
         key = (rule.turn, rule.gate)
         if key not in open_to:
             places = turns.filter(reads[rule.turn])["place"]
-            is_open = None if rule.gate is None else replies.gather(places).str.contains(of_plain(rule.gate))
+            is_open = None if rule.gate is None else contains(replies.gather(places), rule.gate)
             open_to[key] = places if is_open is None else places.filter(is_open)
         places = open_to[key]
-        hit = places.filter(replies.gather(places).str.contains(of_plain(rule.pattern)))
+        hit = places.filter(contains(replies.gather(places), rule.pattern))
         parts.append(
             pl.DataFrame({"place": hit}).with_columns(
                 rule=pl.lit(rule.id), order=pl.lit(order), action=pl.lit(rule.action)
@@ -135,8 +135,8 @@ def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.D
     texts: list[str] = []
     for rule in ruleset.rules:
         here = hits.filter(pl.col("rule") == rule.id)
-        pattern, turns = of_plain(rule.pattern), spoken[here["place"]]
-        words = turns["plain"].str.extract(pattern, 0)
+        turns = spoken[here["place"]]
+        words = found_words(turns["plain"], rule.pattern)
         columns = (turns["assistant"], turns["unquoted"], turns["plain"], words)
         numbers += here["hit"].to_list()
         texts += map(_in_context, *(column.to_list() for column in columns))

@@ -16,7 +16,7 @@ from zephyr_core.manifest import file_digest
 from zephyr_core.reading import checked
 from zephyr_core.shape import misfit
 from zephyr_data.errors import RuleError
-from zephyr_data.stages.patterns import of_any, of_plain
+from zephyr_data.stages.patterns import admits, contains
 from zephyr_data.stages.plain import plain
 
 _TABLES = "a rule file has lang, [words], [gate], [pasted], [[drop]], [[cut]], [[unless]]"
@@ -175,17 +175,15 @@ def contradictions(ruleset: Ruleset) -> list[str]:
         if entry.pattern == OWN_PATTERN:
             continue
         for examples, is_hit in ((entry.hits, True), (entry.misses, False)):
-            results = _plain(examples).str.contains(of_plain(entry.pattern)).to_list()
+            results = contains(_plain(examples), entry.pattern).to_list()
             verb = "does not hit" if is_hit else "hits"
             faults += [
                 f"{entry.id} {verb} {text!r}" for text, hit in zip(examples, results, strict=True) if hit is not is_hit
             ]
-        for gate, hits in (
-            (ruleset.gate and of_any(ruleset.gate) if isinstance(entry, Rule) else None, pl.Series(entry.hits)),
-            (entry.gate and of_plain(entry.gate), _plain(entry.hits)),
-        ):
-            if gate is not None and entry.hits:
-                faults += [f"a gate keeps {text!r} from {entry.id}" for text in hits.filter(~hits.str.contains(gate))]
+        hits, whole_gate = pl.Series(entry.hits, dtype=pl.String), ruleset.gate if isinstance(entry, Rule) else None
+        kept_out = [hits.filter(~admits(hits, whole_gate))] if whole_gate else []
+        kept_out += [hits.filter(~contains(_plain(hits), entry.gate))] if entry.gate else []
+        faults += [f"a gate keeps {text!r} from {entry.id}" for texts in kept_out for text in texts]
     return faults
 
 
@@ -284,7 +282,7 @@ def _check_entry(entry: dict[str, Any], required: tuple[str, ...], names: set[st
 
 def _check_pattern(pattern: str, where: str) -> None:
     try:
-        pl.select(pl.lit("").str.contains(of_plain(pattern)))
+        contains(pl.Series([""]), pattern)
     except pl.exceptions.PolarsError as fault:
         raise RuleError(f"{where}: not a Rust regex: {fault}", "it has no look-around and no back-references") from None
 

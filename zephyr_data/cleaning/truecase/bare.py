@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from functools import cached_property
 
 # Combining marks of Latin, Greek and Cyrillic, and what may stand unseen inside a word.
 _MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _UNSEEN = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
 _ODD = re.compile(f"[{_MARKS}{_UNSEEN}]")
+_ODD_CLUSTER = re.compile(f"(?s)[^{_MARKS}{_UNSEEN}]?[{_MARKS}{_UNSEEN}]+")
 _CLUSTER = re.compile(f"(?s).[{_MARKS}{_UNSEEN}]*")
 
 
@@ -20,9 +22,12 @@ class Bare:
 
     def __init__(self, text: str) -> None:
         self._whole = text
-        clusters = [match for match in _CLUSTER.finditer(text) if not _ODD.match(match[0])]
-        self._starts = [match.start() for match in clusters]
-        self.text = "".join(unicodedata.normalize("NFC", _ODD.sub(_kept, match[0]))[0] for match in clusters)
+        self.text = _ODD_CLUSTER.sub(_bare_letter, text)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        clusters = [match for match in _CLUSTER.finditer(self._whole) if not _ODD.match(match[0])]
+        return [match.start() for match in clusters]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span in the whole text of one in the bare text."""
@@ -36,6 +41,12 @@ class Bare:
                 at = self._starts[index]
                 letters[at] = after if letters[at] == before else unicodedata.normalize("NFD", after)[0]
         return "".join(letters)
+
+
+def _bare_letter(cluster: re.Match[str]) -> str:
+    """Return the letter of a cluster with its marks; none if it has none."""
+    first = cluster[0][0]
+    return "" if _ODD.match(first) else unicodedata.normalize("NFC", _ODD.sub(_kept, cluster[0]))[0]
 
 
 def _kept(odd: re.Match[str]) -> str:

@@ -56,8 +56,10 @@ class DialogueNames:
         if self._cased[turn]:
             return NO_NAMES
         text = self._turns[turn]
-        words = self._words.intersection(_words_of(text)) - _NO_PARTS
         common = self._statistics.common_words(MOST_LOWER_OF_ALL_LOWER if text.islower() else MOST_LOWER)
+        if not self._may_be_lost(text, common):
+            return NO_NAMES
+        words = self._words.intersection(_words_of(text))
         lone = {word for word in words - common if self._is_only_capitalised(word)}
         candidates = lone.union(*self._proper_pairs(words, text)) if len(words) > 1 else lone
         if not candidates:
@@ -74,7 +76,21 @@ class DialogueNames:
 
     @cached_property
     def _words(self) -> set[str]:
-        return {*_words_of(" ".join(self._runs))}
+        return {*_words_of(" ".join(self._runs))} - _NO_PARTS
+
+    @cached_property
+    def _long_runs(self) -> list[list[str]]:
+        """Return the words of the runs that have several."""
+        runs = [[*filter(self._words.__contains__, _WORD.findall(run))] for run in self._runs if " " in run]
+        return [run for run in runs if len(run) > 1]
+
+    def _may_be_lost(self, text: str, common: frozenset[str]) -> bool:
+        """Return whether a text has a word that is not common or two words of one run, as such or inside longer ones.
+
+        That is sooner known than the words of a text.
+        """
+        words = {word for word in self._words if word in text}
+        return not words <= common or any(sum(map(words.__contains__, run)) > 1 for run in self._long_runs)
 
     def _proper_pairs(self, words: set[str], text: str) -> Iterator[list[str]]:
         """Yield each two of the words that are capitalised next to each other as in a name of common words."""

@@ -5,9 +5,9 @@ in quotation marks counts as a whole only.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from zephyr_data.cleaning.language import FUNCTION_WORDS
 
@@ -22,7 +22,8 @@ CAPITALS = (
 )
 _INSIDE = re.compile(INSIDE)
 _LONG_LINE = 300  # characters; of longer lines the sentence is enough
-_TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+# Words in lower case that a space parts are one token: most of a sentence.
+_TOKEN = re.compile(r"[a-z]+(?: [a-z]+)*(?![^\W\d_])|[^\W\d_]+|\d+|[^\w\s]")
 _ENDS = frozenset('.!?:"“”•|…*#>;(')  # the next word begins something
 _SIGNS = ("://", "www.", "@")  # of addresses
 _ADDRESS = re.compile(r"\bhttps?://\S+|\bwww\.\S+|[\w.+-]+@[\w-]\S*")
@@ -30,7 +31,10 @@ _QUOTES = frozenset('"“”')
 _JOINS = frozenset("-'’&")
 _HEADING_SHARE, _HEADING_WORDS = 0.75, 3  # of the longer words of a line, and how many at least
 
+_SMALL_WORDS = FUNCTION_WORDS | LINKS
+
 Run = tuple[str, ...]  # the words of a name, as cased
+_Phrase = tuple[Run, bool, bool, bool]  # and whether it begins a sentence, is a title, and is one of a kind
 
 
 class Evidence:
@@ -40,9 +44,9 @@ class Evidence:
         self.text = text
         self.runs: Counter[Run] = Counter()  # how often inside sentences
         self.titles: dict[Run, None] = {}  # in quotation marks, in order
-        self.alone: dict[str, Counter[str]] = {}  # lower case → casings inside sentences
+        self.alone: defaultdict[str, Counter[str]] = defaultdict(Counter)  # lower case → casings inside sentences
         for start, end in sorted({_sentence(text, at) for word in words for at in places_of(word, lower)}):
-            self._read(text[start:end].strip())
+            self._read(_phrases(text[start:end].strip()))
 
     @cached_property
     def runs_with(self) -> dict[str, list[tuple[Run, int]]]:
@@ -66,20 +70,15 @@ class Evidence:
         casings = self.alone[word]
         return max(sorted(casings), key=lambda casing: (casings[casing], not casing.isupper()))
 
-    def _read(self, sentence: str) -> None:
-        tokens = _TOKEN.findall(sentence)
-        if _is_heading(sentence, [token for token in tokens if token[0].isalpha()]):
-            return
-        for start, end, is_first, is_title in _runs(tokens):
-            words = tuple(token for token in tokens[start:end] if token[0].isalpha())
+    def _read(self, phrases: tuple[_Phrase, ...]) -> None:
+        for words, is_first, is_title, is_kind in phrases:
             if is_title:
                 self.titles.setdefault(words)
                 continue
             self.runs[words] += not is_first
             names = [word for word in words if word[0].isupper()]
-            is_kind = len(names) == 1 and names[0].istitle() and tokens[start - 1 : start] in (["a"], ["an"])
             for word in names[is_first or is_kind :]:
-                self.alone.setdefault(word.lower(), Counter())[word] += 1
+                self.alone[word.lower()][word] += 1
 
 
 def without_addresses(text: str) -> str:
@@ -112,33 +111,65 @@ def lost_capitals(turn: str) -> bool:
     return _INSIDE.search(turn) is None
 
 
-def _is_heading(line: str, words: list[str]) -> bool:
+@lru_cache(maxsize=256)  # each turn of a dialogue asks for the same sentences
+def _phrases(sentence: str) -> tuple[_Phrase, ...]:
+    """Return the runs of capitalised words of a line or sentence; of a heading none."""
+    tokens = _TOKEN.findall(sentence)
+    if _is_heading(sentence, tokens):
+        return ()
+    phrases = []
+    for start, end, is_first, is_title in _runs(tokens):
+        words = _words_of(tokens[start:end])
+        names = [word for word in words if word[0].isupper()]
+        is_kind = len(names) == 1 and names[0].istitle() and start > 0 and _last_word(tokens[start - 1]) in ("a", "an")
+        phrases.append((words, is_first, is_title, is_kind))
+    return tuple(phrases)
+
+
+def _words_of(tokens: Iterable[str]) -> Run:
+    return tuple(word for token in tokens if token[0].isalpha() for word in token.split(" "))
+
+
+def _last_word(token: str) -> str:
+    return token.rpartition(" ")[2]
+
+
+def _is_heading(line: str, tokens: list[str]) -> bool:
     """Return whether a line is in capitals, or not a sentence and nearly all its longer words begin with one."""
-    longer = [word for word in words if len(word) > 1 and word.lower() not in FUNCTION_WORDS | LINKS]
+    is_sentence = line.rstrip()[-1:] in ".!?"
+    if is_sentence and not any(len(token) > 1 and token.isupper() for token in tokens):
+        return False
+    longer = [word for word in _words_of(tokens) if len(word) > 1 and word.lower() not in _SMALL_WORDS]
     if len(longer) < _HEADING_WORDS:
         return False
     upper = sum(word.isupper() for word in longer)
     begun = sum(word[0].isupper() for word in longer)
-    is_sentence = line.rstrip()[-1:] in ".!?"
     return 2 * upper > len(longer) or (begun >= _HEADING_SHARE * len(longer) and not is_sentence)
 
 
 def _runs(tokens: list[str]) -> Iterator[tuple[int, int, bool, bool]]:
     """Yield start and end of each run of capitalised words, whether it begins a sentence, and whether it is a title."""
-    at, begins = 0, True
-    while at < len(tokens):
-        token = tokens[at]
-        if not _is_name(token):
-            begins = token in _ENDS or (begins and not token.isalpha())
-            at += 1
+    end = 0
+    for at in [at for at, token in enumerate(tokens) if _is_name(token)]:
+        if at < end:
             continue
+        begins = _begins(tokens, end, at)
         end = _end_of_run(tokens, at)
         is_quoted = at > 0 and tokens[at - 1] in _QUOTES
         is_title = is_quoted and _closes(tokens[end : end + 2])
         is_entry = begins and (end == len(tokens) or tokens[end] in ":-–—") and _opens_line(tokens[:at])
         if is_title or not (is_quoted or is_entry):
             yield at, end, begins, is_title
-        at, begins = end, False
+
+
+def _begins(tokens: list[str], last: int, at: int) -> bool:
+    """Return whether a word begins a sentence, by the tokens between it and the end of the last run, 0 if none."""
+    for token in reversed(tokens[last:at]):
+        if token in _ENDS:
+            return True
+        if token[0].isalpha():
+            return False
+    return last == 0
 
 
 def _closes(tokens: list[str]) -> bool:
@@ -150,15 +181,20 @@ def _is_name(token: str) -> bool:
 
 
 def _opens_line(before: list[str]) -> bool:
-    return not any(token.isalpha() for token in before)
+    return not any(token[0].isalpha() for token in before)
 
 
 def _end_of_run(tokens: list[str], start: int) -> int:
     end = at = start + 1
     while at < len(tokens):
-        if _is_name(tokens[at]):
+        token = tokens[at]
+        if _is_name(token):
             end = at + 1
-        elif not (tokens[at] in LINKS or tokens[at] in _JOINS or (tokens[at] == "." and len(tokens[at - 1]) == 1)):
+        elif not (token in _JOINS or (token == "." and len(_last_word(tokens[at - 1])) == 1) or _are_links(token)):
             break
         at += 1
     return end
+
+
+def _are_links(token: str) -> bool:
+    return token in LINKS or (" " in token and LINKS.issuperset(token.split(" ")))
