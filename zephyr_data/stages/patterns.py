@@ -58,7 +58,7 @@ def _matched(match: Callable[..., pl.Series], pattern: str, *arguments: int) -> 
 
 
 @lru_cache(256)
-def _thread_of(pattern: str) -> ThreadPoolExecutor:  # noqa: ARG001  it holds the compiled pattern
+def _thread_of(pattern: str) -> ThreadPoolExecutor:
     return _thread(next(_numbers) // _PATTERNS % _THREADS)
 
 

@@ -17,12 +17,12 @@ from zephyr_data.cleaning.truecase.evidence import (
     places_of,
     without_addresses,
 )
-from zephyr_data.cleaning.truecase.statistics import Casings, Statistics
+from zephyr_data.cleaning.truecase.statistics import MOST_LOWER, Casings, Statistics
 
 NO_NAMES: Mapping[int, str] = {}
-# A word is a name by itself unless the statistics have it in lower case this many times as often as with a capital; in
-# a turn all in lower case, a word that was also said apart from other names, unless they have it so much more often.
-MOST_LOWER, MOST_LOWER_OF_ALL_LOWER = 0.25, 4
+# A word of a turn all in lower case that was also said apart from other names is a name by itself unless the statistics
+# have it in lower case this many times as often as with a capital; of other turns, and otherwise, MOST_LOWER times.
+MOST_LOWER_OF_ALL_LOWER = 4
 _WORD = re.compile(r"[^\W\d_]+")
 _BETWEEN = re.compile(r"[ '’&-]{1,3}|\. ")  # words of one name
 _BEFORE_KIND = frozenset("a an any each every no other some such your my our their his her another".split())
@@ -90,7 +90,9 @@ class DialogueNames:
         That is sooner known than the words of a text.
         """
         words = {word for word in self._words if word in text}
-        return not words <= common or any(sum(map(words.__contains__, run)) > 1 for run in self._long_runs)
+        if not words <= common:
+            return True
+        return len(words) > 1 and any(sum(map(words.__contains__, run)) > 1 for run in self._long_runs)
 
     def _proper_pairs(self, words: set[str], text: str) -> Iterator[list[str]]:
         """Yield each two of the words that are capitalised next to each other as in a name of common words."""

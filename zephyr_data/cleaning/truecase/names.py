@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
+from zephyr_data.cleaning.truecase.statistics import MOST_LOWER, Statistics
+
 # Today's common nouns that the statistics, from older news and official texts, treat as names or titles.
 COMMON_TODAY = frozenset(
     """
@@ -137,10 +139,11 @@ def is_always_name(counts: Mapping[str, int]) -> bool:
     return most[:1].isupper() and is_rare_below(most.lower(), most, {most.lower(): 0, **counts})
 
 
-def names_lost(words: Iterable[str], casings: Mapping[str, Mapping[str, int]]) -> int:
+def names_lost(words: Iterable[str], statistics: Statistics) -> int:
     """Return how many different longer words in lower case are always names."""
-    longer = {word for word in words if len(word) > 3 and word.islower()}
-    return sum(is_always_name(casings.get(word, {})) for word in longer)
+    uncommon = set(words) - statistics.common_words(MOST_LOWER)  # these are none
+    longer = (word for word in uncommon if len(word) > 3 and word.islower())
+    return sum(is_always_name(statistics.casings.get(word, {})) for word in longer)
 
 
 def is_mostly_name(word: str, casings: Mapping[str, Mapping[str, int]]) -> bool:

@@ -83,7 +83,7 @@ def restore(
         plain, parts = "".join(map(lower_letter, text)), ["".join(map(lower_letter, part)) for part in parts]
     is_all_lower = is_all_caps or (len(words) >= 3 and all(word == word.lower() for word in words))
     names = Names.ALL_LOWER if is_all_lower else Names.LOST if dialogue_names else Names.CASED
-    if names is Names.CASED and names_lost(words, statistics.casings) >= LEAST_LOST:
+    if names is Names.CASED and names_lost(words, statistics) >= LEAST_LOST:
         names = Names.LOST if lost_capitals(free) else Names.MIXED
     has_lines = is_all_lower and is_punctuated(plain)
     reason = "all-caps" if is_all_caps else None

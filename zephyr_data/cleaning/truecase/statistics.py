@@ -18,6 +18,8 @@ from zephyr_core.errors import EnvironmentLack
 from zephyr_core.manifest import file_digest
 from zephyr_data.cleaning.truecase.build import FORMAT, PSEUDO_COUNT, ngram_key, package_file
 
+# A word that is this many times as often in lower case as with a capital is no name by itself.
+MOST_LOWER = 0.25
 Casings = Mapping[str, Mapping[str, int]]  # lower case → casing → count
 
 
