@@ -1,6 +1,7 @@
 """Duplicates: dialogues of the same normal form, which differ in case, whitespace or punctuation, if at all."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
 _SEPARATOR = b"\x1e"
+_QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")  # – — ‘ ’ “ ” • …
 _ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
 _ASCII_IGNORED = bytes(
     code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and bytes([code]) != _SEPARATOR
@@ -56,24 +58,31 @@ def text_keys(texts: pl.Series) -> list[bytes | None]:
 def normalised(texts: pl.Series) -> Iterable[bytes | None]:
     """Yield the normal form of each text: folded, without what is ignored; a text that would be empty stays as it is.
 
-    ASCII texts are handled as bytes, many times faster than the few others; most of these are ASCII once their quotes
+    ASCII texts are handled as bytes, many times faster than others, and so are those that are ASCII once their quotes
     and dashes are gone.
     """
-    is_ascii = texts.str.len_bytes() == texts.str.len_chars()
-    cut = _cut(texts.set(is_ascii, None).str.to_lowercase())
-    others = (cut.str.len_bytes() != cut.str.len_chars()).fill_null(False).arg_true()
-    changing = others.filter(cut.gather(others).str.contains(f"[^{STEADY}]"))
-    folds = pl.Series(map(folded, cut.gather(changing)), dtype=pl.String)
-    cut = cut.scatter(changing, _cut(folds)).cast(pl.Binary)
-    for text, other in zip(texts.cast(pl.Binary), cut, strict=True):
-        if text is None:
+    whole = texts.cast(pl.Binary).to_list()
+    cut = [text if text is None or text.isascii() else _QUOTES_AND_DASHES.sub(b"", text) for text in whole]
+    places = [place for place, text in enumerate(cut) if text is not None and not text.isascii()]
+    folds = dict(zip(places, _folded(texts.gather(places)), strict=True))
+    for place, (text, ascii_text) in enumerate(zip(whole, cut, strict=True)):
+        if text is None or ascii_text is None:
             yield None
         else:
-            words = text.translate(_ASCII_LOWER, _ASCII_IGNORED) if other is None else other
+            words = folds[place] if place in folds else ascii_text.translate(_ASCII_LOWER, _ASCII_IGNORED)
             yield words if words.strip(_SEPARATOR) else text
+
+
+def _folded(texts: pl.Series) -> pl.Series:
+    """Return the texts, as bytes, folded and without what is ignored."""
+    cut = _cut(texts.str.to_lowercase())
+    others = (cut.str.len_bytes() != cut.str.len_chars()).arg_true()
+    changing = others.filter(cut.gather(others).str.contains(f"[^{STEADY}]"))
+    folds = pl.Series(map(folded, cut.gather(changing)), dtype=pl.String)
+    return cut.scatter(changing, _cut(folds)).cast(pl.Binary)
 
 
 def _cut(texts: pl.Series) -> pl.Series:
     """Return the texts without what is ignored."""
-    cut = [text and text.translate(None, _ASCII_IGNORED) for text in texts.cast(pl.Binary)]
+    cut = [text.translate(None, _ASCII_IGNORED) for text in texts.cast(pl.Binary)]
     return pl.Series(cut, dtype=pl.Binary).cast(pl.String).str.replace_all(IGNORED, "")
