@@ -14,6 +14,8 @@ INVISIBLE = (
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 VISIBLE = f"[^{INVISIBLE}]"  # a pattern
+# Format characters that may stand inside a word and do not part it; a class too.
+UNSEEN = "\xad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
 _HAS_VISIBLE = re.compile(VISIBLE)
 # What texts are compared without, as a Rust regex: punctuation, separators, controls but for that between records.
 IGNORED = rf"[\p{{P}}\p{{Z}}\p{{C}}{INVISIBLE}&&[^\x1e]]+"

@@ -6,7 +6,7 @@ from collections import Counter
 _NOT_PROSE = re.compile(
     r"`[^`\n]*`|https?://\S+|\S+@\S+|<[^>\n]{1,200}>|[!-~]*[_\\{}=;|<>/$\d][!-~]*|(?<![^\W\d_])[a-z](?:\.[a-z])+\b"
 )
-_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _STATEMENT = re.compile(
     r"\s*(?:[\w.]+\(.*[](){},;:]\s*$|[\w.]+\s*[-+*/|]?=\s*\S.*[^.!?]$|[\w]+(?:\.\w+)+\s*$"
     r"|(?:def|class|if|elif|else|for|while|try|except|with|switch|case|do|function)\b.*[:{]\s*$"
@@ -27,7 +27,7 @@ DRILL = 3  # a sentence that stands so often is one
 
 def prose_of(text: str) -> str:
     """Return the prose of a text, one sentence to a line; the case of a letter makes no difference."""
-    lines = [line for line in _FENCED.sub(" ", text.lower()).split("\n") if not _is_code(line)]
+    lines = [line for line in FENCED.sub(" ", text.lower()).split("\n") if not _is_code(line)]
     sentences = [
         (" ".join(WORD.findall(part)), part) for part in _SENTENCE.split(_NOT_PROSE.sub(" ", "\n".join(lines)))
     ]

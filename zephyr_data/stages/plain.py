@@ -9,34 +9,21 @@ import re
 
 import polars as pl
 
-# Code points as both engines spell them, `{XX}` for `\x{XX}` or `\uXXXX`.
-_WIDE = "{85}{a0}{1680}{2000}-{200a}{2028}{2029}{202f}{205f}{3000}"  # white space, apart from that of ASCII
-_INVISIBLE = "{ad}{34f}{61c}{180b}-{180e}{200b}-{200f}{202a}-{202e}{2060}-{206f}{fe00}-{fe0f}{feff}"
-_APOSTROPHES = "{2019}{2018}{201b}{2bc}{2b9}{2032}{ff07}"
+from zephyr_core.texts import UNSEEN
+
+# Character classes of both Python's and Rust's regexes.
+_WIDE = "\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # white space, apart from that of ASCII
+_APOSTROPHES = "\u2019\u2018\u201b\u02bc\u02b9\u2032\uff07"
 PARAGRAPH = "\x1e\x1e"  # what ends one, in plain forms
-_BRACED = re.compile(r"\{(\w+)\}")
-
-
-def rust_class(points: str) -> str:
-    """Return a class of code points as a Rust regex has it."""
-    return f"[{_BRACED.sub(chr(92) * 2 + 'x{' + chr(92) + '1}', points)}]"
-
-
-def _python(points: str) -> str:
-    return _BRACED.sub(lambda point: chr(int(point[1], 16)), points)
-
-
-_BETWEEN = rf"\s{_python(_WIDE + _INVISIBLE)}*_"
+_BETWEEN = rf"\s{_WIDE}{UNSEEN}*_"
 _CHANGED = re.compile(  # not the single spaces and line breaks that most texts are full of
-    rf"[{_BETWEEN}]{{2,}}|[\t\r\v\f\x1c-\x1f*_{_python(_WIDE + _INVISIBLE + _APOSTROPHES)}]"
+    rf"[{_BETWEEN}]{{2,}}|[\t\r\v\f\x1c-\x1f*_{_WIDE}{UNSEEN}{_APOSTROPHES}]"
 )
-RARE = _WIDE + _INVISIBLE + _APOSTROPHES.removeprefix("{2019}")  # characters that no gate allows for
-_IN_WORDS = _python(_APOSTROPHES)
-_MAY_CHANGE = rf"[*_\t\r\v\f\x1c-\x1f]|  | \n|\n |\n\n\n|{rust_class(RARE)}"
+_RARE = _WIDE + UNSEEN + _APOSTROPHES.removeprefix("\u2019")  # characters that no gate allows for
+_MAY_CHANGE = rf"[*_\t\r\v\f\x1c-\x1f]|  | \n|\n |\n\n\n|[{_RARE}]"
 _EASY = dict.fromkeys("*\ufe0f", "") | dict.fromkeys("’‘", "'")  # common marks, each a step of its own
-_IS_HARD = re.compile(rf"(?![\ufe0f‘])[_\t\r\v\f\x1c-\x1f{_python(RARE)}]")
-_SPAN = re.compile(r"\{(\w+)\}(?:-\{(\w+)\})?")
-_RARE_ONES = [chr(n) for a, b in _SPAN.findall(RARE) for n in range(int(a, 16), int(b or a, 16) + 1)]
+_IS_HARD = re.compile(rf"(?![\ufe0f‘])[_\t\r\v\f\x1c-\x1f{_RARE}]")
+_RARE_ONES = [chr(code) for a, b in re.findall("(.)(?:-(.))?", _RARE) for code in range(ord(a), ord(b or a) + 1)]
 _BREAKS = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 
@@ -88,7 +75,7 @@ def place_in(text: str, index: int) -> int:
 
 def _plain_run(run: re.Match[str]) -> str:
     characters = run[0]
-    if characters in _IN_WORDS:
+    if characters in _APOSTROPHES:
         return "'"
     if any(character.isspace() for character in characters):
         return (" ", "\n", PARAGRAPH)[min(2, len(_BREAKS.findall(characters)))]

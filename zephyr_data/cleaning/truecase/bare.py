@@ -4,12 +4,12 @@ import re
 import unicodedata
 from functools import cached_property
 
-# Combining marks of Latin, Greek and Cyrillic, and what may stand unseen inside a word.
-_MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-_UNSEEN = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
-_ODD = re.compile(f"[{_MARKS}{_UNSEEN}]")
-_ODD_CLUSTER = re.compile(f"(?s)[^{_MARKS}{_UNSEEN}]?[{_MARKS}{_UNSEEN}]+")
-_CLUSTER = re.compile(f"(?s).[{_MARKS}{_UNSEEN}]*")
+from zephyr_core.texts import UNSEEN
+
+_MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"  # combining ones
+_ODD = re.compile(f"[{_MARKS}{UNSEEN}]")
+_ODD_CLUSTER = re.compile(f"(?s)[^{_MARKS}{UNSEEN}]?[{_MARKS}{UNSEEN}]+")
+_CLUSTER = re.compile(f"(?s).[{_MARKS}{UNSEEN}]*")
 
 
 def is_bare(text: str) -> bool:

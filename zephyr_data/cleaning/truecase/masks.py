@@ -3,9 +3,9 @@
 import re
 from functools import lru_cache
 
+from zephyr_data.cleaning.prose import FENCED
 from zephyr_data.cleaning.truecase.unfenced import PROSE, code_blocks
 
-_FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 # Signs (a text must hold one) → a test for whether it can hold the span → the span. A text's pattern joins only the
 # spans that it can hold, since few texts hold many; the order decides between spans at the same place.
 _CODE_WORDS = "import|from|def|for|if|elif|while|return|print|puts|select|sudo|pip|npm|git"
@@ -54,7 +54,7 @@ HOLE = "\ue000"  # replaces a protected character: private use, neither letter n
 def blank_protected(text: str) -> str:
     """Return the text with every protected character replaced by HOLE; same length."""
     if "```" in text or "~~~" in text:
-        text = _FENCED.sub(_hole, text)
+        text = FENCED.sub(_hole, text)
     for start, end in code_blocks(text):
         text = text[:start] + HOLE * (end - start) + text[end:]
     possible = tuple(_can_be(text, signs, test) for signs, test in _CAN_BE)
