@@ -18,7 +18,7 @@ from zephyr_core.process import Ended
 from zephyr_run import invocation, record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
-from zephyr_run.ablation.claims import ABOVE, claims
+from zephyr_run.ablation.claims import claims
 from zephyr_run.errors import DamagedInput
 from zephyr_run.steps import of_kind
 
@@ -243,8 +243,8 @@ def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path, grammar
     true = {
         name: share for file in (folder / "seed-43").glob("held-out-*.json") for name, share in truth(file, grammar)
     }
-    half_missing = 1 - (1 - true["dsft-2"]) / 2  # where the margin would exceed 1: half of what was missing
-    assert true["ddpo"] > 0.4 and true["ddpo"] > min(true["dsft-2"] + ABOVE, half_missing) - 1e-9
+    # dSFT-2 evades with one seed and answers with another (2 and 34 of 38 true answers with 42 and 43); dDPO answers.
+    assert true["ddpo"] > 0.9 and true["ddpo"] >= true["dsft-2"]
     assert true["dsft-1"] < 0.1, "it evades as its teacher does"
     assert true["ddpo-alone"] < 0.1, "it tells answers apart and writes none"
 
