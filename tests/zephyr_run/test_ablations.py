@@ -243,8 +243,8 @@ def test_the_claims_of_the_page_hold_for_the_tiny_recipe(tmp_path: Path, grammar
     true = {
         name: share for file in (folder / "seed-43").glob("held-out-*.json") for name, share in truth(file, grammar)
     }
-    # dSFT-2 evades with one seed and answers with another (2 and 34 of 38 true answers with 42 and 43); dDPO answers.
-    assert true["ddpo"] > 0.9 and true["ddpo"] >= true["dsft-2"]
+    # How much more depends on the seed: dSFT-2 says 2 of 38 true things with 42, and 34 with 43 (docs/training.md).
+    assert true["ddpo"] > 0.4 and true["ddpo"] > true["dsft-2"]
     assert true["dsft-1"] < 0.1, "it evades as its teacher does"
     assert true["ddpo-alone"] < 0.1, "it tells answers apart and writes none"
 
