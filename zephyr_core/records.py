@@ -73,7 +73,8 @@ class Counts(TypedDict):
     cut_rows: NotRequired[int]  # dialogues
     cut_turns: NotRequired[int]
     read_otherwise: NotRequired[dict[str, int]]  # rule of reading → dialogues that it cut or folded
-    spared: NotRequired[dict[str, int]]  # exemption → hits of rules
+    spared: NotRequired[dict[str, int]]  # exemption, or option that overrules → hits of rules
+    named_rows: NotRequired[dict[str, int]]  # of the rows to spare: "kept", or "stage/reason" → rows
     rewritten_rows: NotRequired[int]
     rewritten_turns: NotRequired[int]
     rewritten_words: NotRequired[int]

@@ -21,6 +21,20 @@ class StepOptions:
     keep_dropped: bool = value(False, "ours", "Also store dropped rows whole, in dropped_rows/.", has_flag=True)
     limit: int | None = value(None, "ours", "Read at most this many rows.", least=1, has_flag=True)
     shard_rows: int = value(100_000, "ours", "Rows per Parquet file.", least=1, has_flag=True)
+    spare: tuple[str, ...] = value(
+        (),
+        "ours; a rule can be wrong about a row (decision 0047)",
+        "A row that no rule may drop or cut: raw id, row_key, FILE:LINE, or @FILE with one a line; may be repeated.",
+        has_flag=True,
+        is_repeated=True,
+    )
+    without: tuple[str, ...] = value(
+        (),
+        "ours; a rule can be wrong about a set (decision 0047)",
+        "A rule that drops and cuts nothing, by its name in the audit; may be repeated.",
+        has_flag=True,
+        is_repeated=True,
+    )
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import polars as pl
 
 from zephyr_core.records import Counts, DatasetContent
-from zephyr_data.engine.audit import spared_table
 from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.dialogue_turns import GREETING, STAGE, SYSTEM, UNANSWERED
@@ -38,8 +37,6 @@ def measure(table: pl.DataFrame) -> Counter[str]:
     )
     for rule, rows in of_reading["rule"].value_counts().rows():
         counts[f"read_otherwise:{rule}"] = rows
-    for exemption, hits in spared_table(table)["unless"].value_counts().rows():
-        counts[f"spared:{exemption}"] = hits
     return counts
 
 
@@ -50,8 +47,6 @@ def _notice(kept_rows: int, options: CleanOptions) -> str | None:
 
 
 def _lines(counts: Counts) -> Iterator[Line]:
-    for exemption, hits in counts.get("spared", {}).items():
-        yield f"  hits spared: {exemption}", hits, ""
     yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
     for rule, rows in counts.get("read_otherwise", {}).items():
         yield f"  of them {READ_OTHERWISE[rule]}", rows, f"read/{rule}"

@@ -9,6 +9,7 @@ import pyarrow as pa
 from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
+from zephyr_data.cleaning import language_stage
 from zephyr_data.cleaning.language_stage import mark_language
 from zephyr_data.cleaning.reports import REPORTS
 from zephyr_data.cleaning.truecase.stage import truecase
@@ -18,8 +19,9 @@ from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
-from zephyr_data.stages import rules
+from zephyr_data.stages import duplicates, phrases, rules, splits
 from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
@@ -54,6 +56,12 @@ def _files(source: str) -> SourceFiles:
 
 def _digests(options: CleanOptions) -> dict[str, str]:
     return ruleset(options).digests
+
+
+def reasons(options: CleanOptions) -> Reasons:
+    """Return the rules that can be overruled, with their reasons."""
+    of_set = {**duplicates.REASONS, **splits.REASONS}
+    return {**phrases.reasons(ruleset(options)), **language_stage.REASONS, **of_set}
 
 
 def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
@@ -132,6 +140,7 @@ CLEANING = DataStep(
     options=CleanOptions,
     reading=Reading(_parse, _files, _digests),
     row_stages=row_stages,
+    rules=reasons,
     whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
     writing=Writing(_splits, _rows),
     reports=replace(REPORTS, cautions=cautions),

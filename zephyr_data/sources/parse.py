@@ -80,7 +80,7 @@ def _refuse_shapeless(block: Block) -> None:
 def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame:
     located = table.with_columns(
         lines.alias("line"),
-        hits=pl.lit(None, dtype=schemas.DIALOGUES["hits"]),
+        **{name: pl.lit(None, dtype=schemas.DIALOGUES[name]) for name in ("hits", "spare_names")},
         source=pl.lit(block.file.source),
         file=pl.lit(block.file.name),
         row_key=pl.Series(list_keys(table["as_read"]), dtype=pl.String),

@@ -8,10 +8,15 @@ import polars as pl
 
 from zephyr_core.texts import IGNORED, STEADY, folded
 from zephyr_data import schemas
+from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
+REASONS = {
+    f"{NAME}/same-dialogue": Reason("its turns agree, in normal form, with those of a dialogue that is kept"),
+    f"{NAME}/same-prompt": Reason("its first turn agrees, in normal form, with that of a dialogue that is kept"),
+}
 _SEPARATOR = b"\x1e"
 _ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
 _ASCII_IGNORED = bytes(

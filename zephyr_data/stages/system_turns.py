@@ -14,7 +14,7 @@ def settle_system_turns(way: str) -> Stage:
 
     Columns in:  turns, system
     """
-    stage = mark(STAGE, _find) if way == "drop" else rewrite(STAGE, _fold)
+    stage = mark(STAGE, _find, is_final=True) if way == "drop" else rewrite(STAGE, _fold)
     return replace(stage, name="system-turns")
 
 
