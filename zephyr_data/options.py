@@ -54,9 +54,9 @@ class CleanOptions(StepOptions):
     )
     system_turns: str = value(
         "drop",
-        "ours; the published columns have no place for them (decision 0043)",
-        "Dialogues with a system turn: drop them, or fold it into the first user turn.",
-        choices=("drop", "fold"),
+        "ours; the published set has none (decisions 0043, 0049)",
+        "Dialogues with a system turn: drop them, fold it into the first user turn, or keep it as a message.",
+        choices=("drop", "fold", "keep"),
         has_flag=True,
     )
     size: int = value(

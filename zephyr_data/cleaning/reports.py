@@ -15,7 +15,7 @@ from zephyr_data.stages.verbs import edits_of
 
 CUT = r"^\(cut: (\d+) turns\)$"
 ON_OTHER_PATHS = r"^\(on other paths: (\d+) messages\)$"
-FOLD = "`--system-turns fold` keeps one before the first user turn as part of it"
+FOLD = "`--system-turns fold` keeps one before the first user turn as part of it, `keep` as a message of its own"
 READ_OTHERWISE = {
     GREETING: "cut at a greeting",
     UNANSWERED: "cut at an unanswered turn",
@@ -37,6 +37,10 @@ def measure(table: pl.DataFrame) -> Counter[str]:
         rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
         rewritten_words=words.height,
     )
+    system_rows = table.filter(pl.col("dropped_by").is_null())["system"].count()
+    system_rows -= of_reading.filter(pl.col("rule") == SYSTEM).height
+    if system_rows:
+        counts["system_turn_rows"] = system_rows
     for rule, rows in of_reading["rule"].value_counts().rows():
         counts[f"read_otherwise:{rule}"] = rows
         if rule == OTHER_PATHS:
@@ -60,6 +64,8 @@ def _lines(counts: Counts) -> Iterator[Line]:
     for rule, rows in counts.get("read_otherwise", {}).items():
         others = f", {counts['other_messages']:,} messages are on others" if rule == OTHER_PATHS else ""
         yield f"  of them {READ_OTHERWISE[rule]}", rows, f"read/{rule}{others}"
+    if counts.get("system_turn_rows"):
+        yield "  of them with a system turn", counts["system_turn_rows"], ""
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     yield "  of them recased", counts["rewritten_rows"], words
 
