@@ -106,3 +106,10 @@ def test_rated_rows_with_one_are_dropped_and_that_is_said(write: Write, command:
     ended = command("data", "binarize", write(lines), "--out", "pairs")
     assert "1 rows with a system turn were dropped: pairs have no place for one" in ended.out
     assert command("data", "binarize", write(lines), "--system-turns", "keep").code == 2
+
+
+def test_a_row_to_spare_is_not_kept_without_its_system_turn(write: Write, command: Command) -> None:
+    lines = [line(RULE, *SHORT, id="one"), line(*LONG, roles=SYSTEM[1:])]
+    ended = command("data", "clean-ultrachat", write(lines), "--spare", "one", "--out", "out")
+    assert "named by --spare: read/system-turn 1 not a row of the result" in " ".join(ended.out.split())
+    assert "`keep` as a message of its own" in ended.out

@@ -97,9 +97,9 @@ def with_spare_names(table: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 
 
 def overrule(stage: str, verdicts: pl.DataFrame, table: pl.DataFrame, rules: frozenset[str]) -> pl.DataFrame:
-    """Return the verdicts of a stage with those on named rows, and those of named rules, spared.
+    """Return the verdicts of a stage with those on named rows, and those of named rules, spared: they only count.
 
-    Columns in:  verdicts: row, rule, drops, acts, unless; table: spare_names
+    Columns in:  verdicts: row, rule, drops, unless; table: spare_names
     """
     rows = table[SPARE_NAMES].is_not_null().arg_true()
     if not rules and rows.is_empty():
@@ -107,5 +107,5 @@ def overrule(stage: str, verdicts: pl.DataFrame, table: pl.DataFrame, rules: fro
     by_rule = pl.format("{}/{}", pl.lit(stage), "rule").is_in(list(rules))
     by_row = pl.col("row").is_in(rows.implode())
     option = pl.when(by_rule).then(pl.lit(WITHOUT)).when(by_row).then(pl.lit(SPARE))
-    unless = pl.when(pl.col("unless").is_null() & pl.col("acts")).then(option).otherwise("unless")
+    unless = pl.coalesce("unless", option)
     return verdicts.with_columns(unless=unless).with_columns(drops=pl.col("drops") & pl.col("unless").is_null())

@@ -31,7 +31,7 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
         drops = pl.col("unless").is_null() & (is_drop | (pl.col("turn") == 1))
         return hits.with_columns(drops=drops).select(list(schemas.SPARED_VERDICTS))
 
-    return mark(NAME, find if ruleset.rules else lambda _: nothing_found(), cuts=True)
+    return mark(NAME, find if ruleset.rules else lambda _: nothing_found())
 
 
 def reasons(ruleset: Ruleset) -> Reasons:

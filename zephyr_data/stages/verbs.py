@@ -38,11 +38,11 @@ class Stage:
         return self.apply(table, self.without)
 
 
-def mark(name: str, find: Find, *, is_final: bool = False, cuts: bool = False) -> Stage:
+def mark(name: str, find: Find, *, is_final: bool = False) -> Stage:
     """Return a stage that marks each row not yet dropped with the first rule that `find` reports for it.
 
     A verdict that the user overruled drops nothing and is recorded as spared, unless the stage `is_final`: what it
-    drops cannot be a row of the result. If it `cuts`, a hit that drops no row cuts one later, and is overruled too.
+    drops cannot be a row of the result.
 
     Columns in:  what `find` reads; spare_names
     Columns out: dropped_by, dropped_turn, matched where dropped_by was null; hits gains every reported rule
@@ -55,8 +55,7 @@ def mark(name: str, find: Find, *, is_final: bool = False, cuts: bool = False) -
         if "unless" not in verdicts.columns:
             verdicts = verdicts.with_columns(unless=pl.lit(None, dtype=pl.String))
         if not is_final:
-            acting = verdicts.with_columns(acts=pl.lit(True) if cuts else pl.col("drops"))
-            verdicts = overrule(name, acting, table, without).drop("acts")
+            verdicts = overrule(name, verdicts, table, without)
         parts = []
         for start in range(0, table.height, SLICE):
             here = verdicts.filter(pl.col("row").is_between(start, start + SLICE - 1))
