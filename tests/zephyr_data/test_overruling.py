@@ -88,8 +88,11 @@ def test_why_and_audit_give_the_reason_of_the_rule(rows: Path, command: Command)
     for name, reason in reasons.items():
         assert reason in command("data", "why", "out", name).out, name
         assert reason in audit, name
+    told = command("data", "why", "out", "plum").out
+    assert "\n  to overrule it: --spare plum, or --without phrases/plum\n" in told
+    assert "to overrule it" not in command("data", "why", "out", "empty").out
     Path("rules.toml").unlink()
-    assert reasons["plum"] in command("data", "why", "out", "plum").out, "the dataset holds it"
+    assert command("data", "why", "out", "plum").out == told, "the dataset holds the reason"
 
 
 def test_a_dataset_from_before_there_were_reasons(rows: Path, command: Command, clean: Make) -> None:

@@ -1,5 +1,6 @@
 """A dataset's audit as plain text, read from its files: rules with examples, and the story of a row."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from zephyr_data.data_steps import reports_of
 from zephyr_data.engine.audit import is_selection
 from zephyr_data.engine.store import audit_table, odd_manifest
 from zephyr_data.sources.lookup import raw_line
-from zephyr_data.stages.overruling import LEAST_KEY, Reason, Reasons
+from zephyr_data.stages.overruling import LEAST_KEY, SPARE, WITHOUT, Reason, Reasons
 
 EXAMPLES = 2
 
@@ -98,7 +99,12 @@ def _why(stage: str, rule: str, reasons: Reasons) -> Iterator[str]:
 
 def _dropped_story(row: dict[str, Any], reasons: Reasons) -> str:
     head = f"dropped by {row['stage']}/{row['rule']}{_turn(row, ' at turn ')}{_excerpt(row)}"
-    return "\n".join([_place(row), head, *_why(row["stage"], row["rule"], reasons)])
+    lines = [_place(row), head, *_why(row["stage"], row["rule"], reasons)]
+    rule = f"{row['stage']}/{row['rule']}"
+    if rule in reasons:
+        name = shlex.quote(row["id"] or f"{row['file']}:{row['line']}")
+        lines.append(f"  to overrule it: {SPARE} {name}, or {WITHOUT} {rule}")
+    return "\n".join(lines)
 
 
 def _kept_story(row: dict[str, Any], rewritten: pl.DataFrame, reasons: Reasons) -> str:
