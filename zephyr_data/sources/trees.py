@@ -35,6 +35,8 @@ def tree_row(row: Row, line: bytes = b"") -> Row:
     ids = {"id": carried_of(row, *IDENTITY, "message_tree_id")}
     try:
         refuse_repeats(row, *COLUMNS)
+        if row.get("prompt") is None:
+            return ids
         if text_of(row.get("tree_state")) not in (None, READY):
             raise Unfit("unfinished-tree")
         path, branch = _best_path(row["prompt"])
