@@ -20,6 +20,7 @@ from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.rated import parse_rated
+from zephyr_data.stages.phrases import cut_phrases
 from zephyr_data.stages.verbs import Stage, at_hand, split_verdict
 
 DEFAULT = CleanOptions()
@@ -92,6 +93,18 @@ def test_every_stage_keeps_the_laws(stage: Stage, rows: list[list[str]], dropped
         assert [[text.casefold() for text in turns] for turns in after["turns"].to_list()] == folded, "case only"
     kept, dropped_rows = split_verdict(after)
     assert kept.height + dropped_rows.height == before.height
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"{stage.verb}-{stage.name}")
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=TABLES)
+def test_no_stage_drops_or_cuts_a_row_to_spare(stage: Stage, rows: list[list[str]]) -> None:
+    before = table_of(rows).with_columns(spare_names=pl.lit(["x"]))
+    after = stage(before)
+    assert after["dropped_by"].null_count() == after.height
+    hits = after.explode("hits")["hits"].drop_nulls().struct.unnest()
+    assert hits["unless"].null_count() == 0, "and every hit is on record"
+    assert cut_phrases()(after)["turns"].equals(after["turns"])
 
 
 SCORES = st.sampled_from(["1", "3", "5", "N/A", "broken"])

@@ -72,8 +72,11 @@ class Counts(TypedDict):
     dropped: dict[str, int]  # "stage/reason" → rows
     cut_rows: NotRequired[int]  # dialogues
     cut_turns: NotRequired[int]
+    system_turn_rows: NotRequired[int]  # kept with a system turn as a message of its own
+    other_messages: NotRequired[int]  # on other paths of trees than the best
     read_otherwise: NotRequired[dict[str, int]]  # rule of reading → dialogues that it cut or folded
-    spared: NotRequired[dict[str, int]]  # exemption → hits of rules
+    spared: NotRequired[dict[str, int]]  # exemption, or option that overrules → hits of rules
+    named_rows: NotRequired[dict[str, int]]  # of the rows to spare: "kept", or "stage/reason" → rows
     rewritten_rows: NotRequired[int]
     rewritten_turns: NotRequired[int]
     rewritten_words: NotRequired[int]

@@ -81,6 +81,7 @@ def run(step: DataStep[Options], request: DataRequest) -> tuple[DatasetManifest 
     """
     resolved = resolve(step, request)
     _refuse_odd_names(resolved)
+    step.overruled(resolved.options)
     out = request.out or paths.run_directory(resolved.recipe, step.name)
     sources, resolved = collect(step, resolved)
     with raw_faults(sources.files):
@@ -165,7 +166,7 @@ def _existing_dataset(
     digests = {(entry["source"], entry["file"]): entry["sha256"] for entry in content["inputs"]}
     now = {(file.source, file.name): manifest.file_digest(file.path) for file in files}
     differs += [] if digests == now else ["the inputs"]
-    differs += [] if content["rules"] == step.reading.digests(resolved.options) else ["the rule files"]
+    differs += [] if content["rules"] == step.digests(resolved.options) else ["the rule files"]
     if differs:
         raise UsageError(
             f"{out} holds a dataset made differently; these differ: {', '.join(differs)}",

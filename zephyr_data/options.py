@@ -21,6 +21,20 @@ class StepOptions:
     keep_dropped: bool = value(False, "ours", "Also store dropped rows whole, in dropped_rows/.", has_flag=True)
     limit: int | None = value(None, "ours", "Read at most this many rows.", least=1, has_flag=True)
     shard_rows: int = value(100_000, "ours", "Rows per Parquet file.", least=1, has_flag=True)
+    spare: tuple[str, ...] = value(
+        (),
+        "ours; a rule can be wrong about a row (decision 0047)",
+        "A row that no rule may drop or cut: raw id, row_key, FILE:LINE, or @FILE with one a line; may be repeated.",
+        has_flag=True,
+        is_repeated=True,
+    )
+    without: tuple[str, ...] = value(
+        (),
+        "ours; a rule can be wrong about a set (decision 0047)",
+        "A rule that drops and cuts nothing, by its name in the audit; may be repeated.",
+        has_flag=True,
+        is_repeated=True,
+    )
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -40,9 +54,9 @@ class CleanOptions(StepOptions):
     )
     system_turns: str = value(
         "drop",
-        "ours; the published columns have no place for them (decision 0043)",
-        "Dialogues with a system turn: drop them, or fold it into the first user turn.",
-        choices=("drop", "fold"),
+        "ours; the published set has none (decisions 0043, 0049)",
+        "Dialogues with a system turn: drop them, fold it into the first user turn, or keep it as a message.",
+        choices=("drop", "fold", "keep"),
         has_flag=True,
     )
     size: int = value(

@@ -36,6 +36,7 @@ _VERDICT: dict[str, pl.DataType] = {
     "matched": pl.String(),
     "hits": pl.List(HIT),  # every rule that would have fired
     "edits": pl.List(EDIT),  # every change to a text
+    "spare_names": pl.List(pl.String),  # the names that --spare gives the row
 }
 
 # A raw dialogue as a stage sees it. `turns` alternate user, assistant, user, …; null when the row has no dialogue.
@@ -69,7 +70,7 @@ RATED: dict[str, pl.DataType] = {
     "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
     "pairs": pl.List(PAIR),  # places of completions, by `policy`
 }
-RATED_FILLED = ("hits", "edits", "scores", "pairs")  # filled by stages; null when read
+RATED_FILLED = ("hits", "edits", "spare_names", "scores", "pairs")  # null when read
 # What a stage's `find` returns: one line per rule that fires on a row; the first that drops is the reason.
 VERDICTS: dict[str, pl.DataType] = {
     "row": pl.UInt32(),
@@ -187,6 +188,8 @@ RULES = pa.schema(
         ("dropped_rows", pa.int64()),
         ("hit_turns", pa.int64()),
         ("spared_rows", pa.int64()),
+        ("why", pa.string()),  # the rule's reason, and where that is from; null for faults of reading and of pairs
+        ("why_source", pa.string()),
     ]
 )
 SPARED = pa.schema(

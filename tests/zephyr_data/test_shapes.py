@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import SHARED
-from tests.system import lacking, needs
+from tests.system import needs
 from tests.zephyr_data.conftest import Command
 from zephyr_core.errors import ZephyrError
 from zephyr_core.keys import row_key, text_key
@@ -45,6 +44,22 @@ def in_parts(*contents: list[Row]) -> Any:
 IMAGE = {"type": "image_url", "text": None, "image_url": {"url": "data:image/png;base64,AA=="}}
 EXTRAS = {"language": "English", "redacted": False, "toxic": False, "turn_identifier": 7}
 GPT, FROM = ("human", "gpt"), ("from", "value")
+
+
+def said(text: str | None, *replies: Row, role: str | None = None, rank: int | None = None, **more: Any) -> Row:
+    """A message of a tree; without a role, whoever must speak after the replies that follow."""
+    flags = {"rank": rank, "deleted": False, "review_result": True, **more}
+    return {"message_id": text, "text": text, "role": role, "replies": list(replies), **flags}
+
+
+def tree(root: Row, name: str = "t", state: str = "ready_for_export") -> Row:
+    def speak(message: Row, roles: tuple[str, str]) -> Row:
+        replies = [speak(reply, (roles[1], roles[0])) for reply in message["replies"]]
+        return {**message, "role": message["role"] or roles[0], "replies": replies}
+
+    return {"message_tree_id": name, "tree_state": state, "prompt": speak(root, ("prompter", "assistant"))}
+
+
 # name → rows, the turns kept, the drops; dialogues kept are distinct
 SHAPES: dict[str, tuple[list[Row], list[list[str]], dict[str, int]]] = {
     "raw UltraChat": ([{"id": "0", "data": LONG}], [LONG], {}),
@@ -107,6 +122,26 @@ SHAPES: dict[str, tuple[list[Row], list[list[str]], dict[str, int]]] = {
         ],
         [[f"{ASK}\n\nPlum, melon.", SAY], LONG[2:]],
         {"read/no-turns": 1},
+    ),
+    "OASST": (
+        [
+            tree(said(ASK, said(SAY_MORE, rank=1), said(SAY, said(NEXT), said(ASK_MORE, said(SAY_MORE)), rank=0))),
+            tree(said(ASK, said(SAY, rank=1), said(SAY_MORE, rank=0, deleted=True))),
+            tree(said(ASK_MORE, said(SAY_MORE, rank=1), said(SAY, rank=0, review_result=False))),
+            tree(said(ASK_MORE, said(SAY)), state="aborted_low_grade"),
+            tree(said(ASK, said(SAY), deleted=True)),
+            tree(said(ASK, said(SAY), review_result=False)),
+            tree(said(ASK, said(SAY, deleted=True))),
+            tree(said(ASK, said(SAY, role="prompter"))),
+        ],
+        [LONG, SHORT, LONG[2:]],
+        {
+            "read/unfinished-tree": 1,
+            "read/deleted-message": 1,
+            "read/rejected-message": 1,
+            "read/ends-with-user-turn": 1,
+            "read/two-user-turns-in-a-row": 1,
+        },
     ),
 }  # fmt: skip
 
@@ -235,22 +270,6 @@ FOREIGN: dict[str, tuple[Row, str, list[list[str]]]] = {
     "other list": ({"dialog": turns(*SHORT)}, "messages", [SHORT]),
     "other keys": ({"chat log": turns(*SHORT, keys=("speaker", "text"))}, "messages", [SHORT]),
     "texts": ({"dialog": LONG}, "data", [LONG]),
-    "tree": (
-        {
-            "message_tree_id": "t",
-            "prompt": {
-                "message_id": "a",
-                "text": ASK,
-                "role": "prompter",
-                "replies": [
-                    {"message_id": "b", "text": SAY, "role": "assistant", "replies": []},
-                    {"message_id": "c", "text": SAY_MORE, "role": "assistant", "replies": []},
-                ],
-            },
-        },
-        "messages",
-        [SHORT, [ASK, SAY_MORE]],
-    ),
 }
 
 
@@ -276,13 +295,3 @@ def converted(path: Path, clean: Run, tmp_path: Path) -> Path:
     subprocess.run(["sh", "-c", line], check=True)
     clean(f"{path}.jsonl", out="converted")
     return tmp_path / "converted"
-
-
-def test_real_trees_are_read_by_their_line(write: Write, tmp_path: Path, clean: Run) -> None:
-    trees = SHARED / "conv" / "oasst_en_100_tree.jsonl"
-    if not trees.exists():
-        lacking("the shared rows are not here")
-    lines = trees.read_text(encoding="utf-8").splitlines()[:5]
-    converted(write(lines, "trees.jsonl"), clean, tmp_path)
-    kept = audit_table(tmp_path / "converted", "kept")
-    assert kept.height > len(lines) and kept["id"].n_unique() == kept.height

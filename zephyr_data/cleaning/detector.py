@@ -40,6 +40,11 @@ class Profiles:
     shares: Numbers  # n-grams × languages
 
 
+def languages() -> list[str]:
+    """Return the languages that a text can be in, as the package names them and in its order."""
+    return [name for name in os.listdir(PROFILES_DIRECTORY) if not name.startswith(".")]  # noqa: PTH208
+
+
 def guesses(text: str) -> list[tuple[str, float]]:
     """Return the languages that a text may be in, as the package names them, most likely first."""
     return _guesses(text, hurried=False)
@@ -145,8 +150,7 @@ def _random_words() -> NDArray[np.uint32]:
 def _profiles() -> Profiles:
     """Return the package's profiles as one table, in a quarter of the memory that its lists of numbers take."""
     folder = Path(PROFILES_DIRECTORY)
-    names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  in the package's order
-    profiles = [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
+    profiles = [json.loads((folder / name).read_text(encoding="utf-8")) for name in languages()]
     row_of: dict[str, int] = {}
     for profile in profiles:
         for gram in profile["freq"]:

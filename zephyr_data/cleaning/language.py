@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from zephyr_data.cleaning.detector import guesses, likeliest
+from zephyr_data.cleaning.detector import guesses, languages, likeliest
 from zephyr_data.cleaning.foreign_words import COMMON_FOREIGN, IN_NAMES
 from zephyr_data.cleaning.prose import WORD, prose_of, without_lists
 
@@ -38,6 +38,7 @@ _SCRIPTS = {
     "ko": re.compile(r"[\uac00-\ud7af]"),
     "zh": re.compile(r"[\u4e00-\u9fff]"),
 }
+CODES = tuple(sorted({*_SCRIPTS, *(name.split("-")[0] for name in languages())}))  # what a text can be detected as
 _ELIDED = re.compile(r"\b(?:l|d|qu|j|c|n)['’](?=\w)")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0eff]")
 

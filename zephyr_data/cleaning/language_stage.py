@@ -5,14 +5,19 @@ from collections.abc import Iterable
 import polars as pl
 
 from zephyr_data import schemas
-from zephyr_data.cleaning.language import UNDETERMINED, clearly_english, detect, is_surely_english
+from zephyr_data.cleaning.language import CODES, UNDETERMINED, clearly_english, detect, is_surely_english
 from zephyr_data.cleaning.translations import translations
 from zephyr_data.sources.lines import SHOWN
+from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import Stage, mark
 
 NAME = "language"
 TURNS, CHARACTERS = 4, 500  # how much of a dialogue is read: its first turns, the beginning of each
 TRANSLATION, SPARED_BY = "translation", "translations"  # the rule, and the option that spares its hits
+REASONS = {
+    f"{NAME}/{TRANSLATION}": Reason("an English request is answered in a language that is not kept"),
+    **{f"{NAME}/detected-{code}": Reason(f"its prose is {code}, a language that is not kept") for code in CODES},
+}
 
 
 def mark_language(languages: Iterable[str] = ("en",), translation_tasks: str = "keep") -> Stage:

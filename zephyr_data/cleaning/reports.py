@@ -6,19 +6,21 @@ from collections.abc import Iterator
 import polars as pl
 
 from zephyr_core.records import Counts, DatasetContent
-from zephyr_data.engine.audit import spared_table
 from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import CleanOptions
 from zephyr_data.sources.dialogue_turns import GREETING, STAGE, SYSTEM, UNANSWERED
+from zephyr_data.sources.trees import OTHER_PATHS
 from zephyr_data.stages import phrases
 from zephyr_data.stages.verbs import edits_of
 
 CUT = r"^\(cut: (\d+) turns\)$"
-FOLD = "`--system-turns fold` keeps one before the first user turn as part of it"
+ON_OTHER_PATHS = r"^\(on other paths: (\d+) messages\)$"
+FOLD = "`--system-turns fold` keeps one before the first user turn as part of it, `keep` as a message of its own"
 READ_OTHERWISE = {
     GREETING: "cut at a greeting",
     UNANSWERED: "cut at an unanswered turn",
     SYSTEM: "with a folded system turn",
+    OTHER_PATHS: "the best path of a tree",
 }
 
 
@@ -28,19 +30,27 @@ def measure(table: pl.DataFrame) -> Counter[str]:
     of_reading = changes.filter(pl.col("stage") == STAGE)
     cuts = changes.filter(pl.col("after").str.contains(CUT))
     words = changes.filter(~pl.col("stage").is_in([STAGE, phrases.NAME]))
-    removed = cuts.select(pl.col("after").str.extract(CUT).cast(pl.Int64).sum()).item()
     counts = Counter[str](
         cut_rows=cuts["row"].n_unique() if cuts.height else 0,
-        cut_turns=int(removed),
+        cut_turns=_number(cuts, CUT),
         rewritten_rows=words["row"].n_unique(),
         rewritten_turns=words.select("row", "turn").n_unique() if words.height else 0,
         rewritten_words=words.height,
     )
+    system_rows = table.filter(pl.col("dropped_by").is_null())["system"].count()
+    system_rows -= of_reading.filter(pl.col("rule") == SYSTEM).height
+    if system_rows:
+        counts["system_turn_rows"] = system_rows
     for rule, rows in of_reading["rule"].value_counts().rows():
         counts[f"read_otherwise:{rule}"] = rows
-    for exemption, hits in spared_table(table)["unless"].value_counts().rows():
-        counts[f"spared:{exemption}"] = hits
+        if rule == OTHER_PATHS:
+            counts["other_messages"] = _number(of_reading, ON_OTHER_PATHS)
     return counts
+
+
+def _number(changes: pl.DataFrame, pattern: str) -> int:
+    """Return the sum of the numbers in `after`."""
+    return int(changes.select(pl.col("after").str.extract(pattern).cast(pl.Int64).sum()).item())
 
 
 def _notice(kept_rows: int, options: CleanOptions) -> str | None:
@@ -50,11 +60,12 @@ def _notice(kept_rows: int, options: CleanOptions) -> str | None:
 
 
 def _lines(counts: Counts) -> Iterator[Line]:
-    for exemption, hits in counts.get("spared", {}).items():
-        yield f"  hits spared: {exemption}", hits, ""
     yield "  of them cut short", counts["cut_rows"], f"{counts['cut_turns']:,} turns removed"
     for rule, rows in counts.get("read_otherwise", {}).items():
-        yield f"  of them {READ_OTHERWISE[rule]}", rows, f"read/{rule}"
+        others = f", {counts['other_messages']:,} messages are on others" if rule == OTHER_PATHS else ""
+        yield f"  of them {READ_OTHERWISE[rule]}", rows, f"read/{rule}{others}"
+    if counts.get("system_turn_rows"):
+        yield "  of them with a system turn", counts["system_turn_rows"], ""
     words = f"{counts['rewritten_words']:,} words in {counts['rewritten_turns']:,} turns"
     yield "  of them recased", counts["rewritten_rows"], words
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from zephyr_core import kinds
 from zephyr_core.keys import text_key
 from zephyr_data import schemas
+from zephyr_data.cleaning import language_stage
 from zephyr_data.cleaning.language_stage import mark_language
 from zephyr_data.cleaning.reports import REPORTS
 from zephyr_data.cleaning.truecase.stage import truecase
@@ -18,12 +19,13 @@ from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
-from zephyr_data.stages import rules
+from zephyr_data.stages import duplicates, phrases, rules, splits
 from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
-from zephyr_data.stages.system_turns import settle_system_turns
+from zephyr_data.stages.system_turns import folded, settle_system_turns
 from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import LookUp, Stage, number_rows
 
@@ -56,11 +58,17 @@ def _digests(options: CleanOptions) -> dict[str, str]:
     return ruleset(options).digests
 
 
+def reasons(options: CleanOptions) -> Reasons:
+    """Return the rules that can be overruled, with their reasons."""
+    of_set = {**duplicates.REASONS, **splits.REASONS}
+    return {**phrases.reasons(ruleset(options)), **language_stage.REASONS, **of_set}
+
+
 def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one dialogue at a time, in the order of the contract."""
     casing = (truecase(options.truecase_roles),) if options.truecase else ()
     return (
-        settle_system_turns(options.system_turns),
+        *settle_system_turns(options.system_turns),
         mark_phrases(ruleset(options)),
         cut_phrases(),
         *casing,
@@ -70,8 +78,14 @@ def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
 
 def _keyed(table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
     """Return the table with keys, draws and digests, and without the texts of dropped rows."""
-    keyed = with_keys(table, options.duplicates, options.seed)
-    return with_digests(keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns")))
+    system = _system(options)
+    keyed = with_keys(table, options.duplicates, options.seed, system)
+    return with_digests(keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns")), system)
+
+
+def _system(options: CleanOptions) -> str | None:
+    """Return the column of the text that becomes a system message, if it does."""
+    return "system" if options.system_turns == "keep" else None
 
 
 def _index(options: CleanOptions) -> tuple[str, ...]:
@@ -98,14 +112,21 @@ def _rows(kept_rows: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]
     for side in ("train", "test"):
         rows = prompts.filter(pl.col("side") == side)
         for kind, without in (("sft", 0), ("gen", 1)):
-            dialogues = rows.with_columns(messages=messages("turns", without))
+            dialogues = rows.with_columns(messages=messages("turns", without, _system(options)))
             yield SplitRows(f"{side}_{kind}", dialogues, rows, rows[f"{kind}_digest"])
 
 
-def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
-    """Return the table with prompt_id, its draws, duplicate_key and that key's first bytes; null on dropped rows."""
-    dialogues = table.select(pl.when(pl.col("dropped_by").is_null()).then("turns").alias("turns")).to_series()
+def with_keys(table: pl.DataFrame, scope: str, seed: int, system: str | None = None) -> pl.DataFrame:
+    """Return the table with prompt_id, its draws, duplicate_key and that key's first bytes; null on dropped rows.
+
+    Dialogues whose `system` differs are no duplicates, as if it were folded into the first turn.
+    """
+    is_kept = pl.col("dropped_by").is_null()
+    dialogues = table.select(pl.when(is_kept).then("turns").alias("turns")).to_series()
     prompts = [None if text is None else text_key(text) for text in dialogues.list.first().to_list()]
+    if system is not None:
+        whole = pl.concat_list(folded(), pl.col("turns").list.slice(1))
+        dialogues = table.select(pl.when(is_kept).then(whole).alias("turns")).to_series()
     keys = duplicate_keys(dialogues, scope)
     return table.with_columns(
         prompt_id=pl.Series(prompts, dtype=pl.String),
@@ -116,11 +137,12 @@ def with_keys(table: pl.DataFrame, scope: str, seed: int) -> pl.DataFrame:
     )
 
 
-def with_digests(table: pl.DataFrame) -> pl.DataFrame:
+def with_digests(table: pl.DataFrame, system: str | None = None) -> pl.DataFrame:
     """Return the table with the digests of each dialogue's sft and gen rows, null on rows without turns."""
     numbered = number_rows(table)
     rows = numbered.filter(pl.col("turns").is_not_null())
-    dialogues = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=messages("turns"))
+    row_messages = messages("turns", system=system)
+    dialogues = rows.select(prompt=pl.col("turns").list.first(), prompt_id="prompt_id", messages=row_messages)
     sft, gen = message_digests(dialogues)
     digests = rows.select("row", sft_digest=pl.Series(sft, dtype=pl.Binary), gen_digest=pl.Series(gen, dtype=pl.Binary))
     return numbered.join(digests, on="row", how="left", maintain_order="left").drop("row")
@@ -132,6 +154,7 @@ CLEANING = DataStep(
     options=CleanOptions,
     reading=Reading(_parse, _files, _digests),
     row_stages=row_stages,
+    rules=reasons,
     whole_set=WholeSet(_index, "select_draw", _keyed, set_stages, _sides),
     writing=Writing(_splits, _rows),
     reports=replace(REPORTS, cautions=cautions),

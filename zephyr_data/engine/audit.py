@@ -11,7 +11,10 @@ from zephyr_data import schemas
 from zephyr_data.engine.store import sum_faults
 from zephyr_data.errors import ContractBroken
 from zephyr_data.stages import splits
+from zephyr_data.stages.overruling import SPARE_NAMES, Reasons
 from zephyr_data.stages.verbs import edits_of
+
+KEPT = "kept"
 
 
 @dataclass
@@ -30,6 +33,7 @@ class RowTally:
         self.kept_rows += table["dropped_by"].null_count()
         self.dropped.update(dict(table.drop_nulls("dropped_by")["dropped_by"].value_counts().rows()))
         self.measured.update(measured)
+        self.measured.update(_spared(table))
         self.hits.append(_hits_by_rule(table))
 
     def counts(self) -> Counts:
@@ -55,21 +59,25 @@ class RowTally:
                 measured[name] = count
         return {**counts, **cast(Counts, measured)}
 
-    def rules(self) -> pl.DataFrame:
-        """Return the table of rules: audit/rules.parquet."""
-        reasons = {"reason": list(self.dropped), "dropped_rows": list(self.dropped.values())}
-        dropped = pl.DataFrame(reasons, schema={"reason": pl.String, "dropped_rows": pl.Int64})
+    def rules(self, reasons: Reasons) -> pl.DataFrame:
+        """Return the table of rules, with the reasons that are known: audit/rules.parquet."""
+        drops = {"reason": list(self.dropped), "dropped_rows": list(self.dropped.values())}
+        dropped = pl.DataFrame(drops, schema={"reason": pl.String, "dropped_rows": pl.Int64})
         parts = pl.col("reason").str.splitn("/", 2).struct
         dropped = dropped.select(parts[0].alias("stage"), parts[1].alias("rule"), "dropped_rows")
         summed = pl.concat(self.hits).group_by("stage", "rule").sum() if self.hits else _no_hits()
         joined = summed.join(dropped, on=["stage", "rule"], how="full", coalesce=True)
         # a read fault is not a rule that could have hit elsewhere: its hits are its drops
         own = [pl.col(name).fill_null(pl.col("dropped_rows")) for name in ("hit_rows", "only_hit_rows")]
-        return (
+        counted = (
             joined.with_columns(own)
             .with_columns(pl.col("dropped_rows", "hit_turns", "spared_rows").fill_null(0))
             .sort("stage", "rule")
         )
+        names = counted.select(pl.format("{}/{}", "stage", "rule")).to_series()
+        values = [reasons.get(name) for name in names]
+        texts = {"why": [each and each.why for each in values], "why_source": [each and each.source for each in values]}
+        return counted.with_columns(pl.Series(name, column, dtype=pl.String) for name, column in texts.items())
 
 
 def dropped_table(dropped: pl.DataFrame) -> pl.DataFrame:
@@ -92,7 +100,7 @@ def rewritten_table(kept_rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def spared_table(table: pl.DataFrame) -> pl.DataFrame:
-    """Return audit/spared.parquet's rows: one for each hit that an exemption spared, on kept and on dropped rows."""
+    """Return audit/spared.parquet's rows: one for each hit that an exemption or an option spared, dropped rows too."""
     hit = table.filter(pl.col("hits").is_not_null()).select("row_key", "id", *schemas.LOCATION, "hits")
     return hit.explode("hits").unnest("hits").filter(pl.col("unless").is_not_null())
 
@@ -100,6 +108,13 @@ def spared_table(table: pl.DataFrame) -> pl.DataFrame:
 def is_selection(reason: str) -> bool:
     """Return whether a drop says nothing about the row except that it was not drawn."""
     return reason == f"{splits.NAME}/{splits.NOT_DRAWN}"
+
+
+def _spared(table: pl.DataFrame) -> Counter[str]:
+    """Return the hits that each exemption or option spared, and what became of the rows that --spare names."""
+    counts = Counter({f"spared:{unless}": hits for unless, hits in spared_table(table)["unless"].value_counts().rows()})
+    named = table.filter(pl.col(SPARE_NAMES).is_not_null())["dropped_by"].fill_null(KEPT)
+    return counts + Counter({f"named_rows:{end}": rows for end, rows in named.value_counts().rows()})
 
 
 def _hits_by_rule(table: pl.DataFrame) -> pl.DataFrame:

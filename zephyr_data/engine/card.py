@@ -41,7 +41,7 @@ Made by zephyr {version} with the recipe `{options["recipe"]}`: `zephyr data {co
 
 {counts["rows_read"]:,} rows read, {counts["kept_rows"]:,} kept. {reports.changed(content)}
 Every dropped row is in `audit/dropped.parquet` with its reason, every change in `audit/rewritten.parquet`, every
-rule's hits in `audit/rules.parquet`, those that an exemption spared in `audit/spared.parquet`;
+rule's hits in `audit/rules.parquet`, those that an exemption or an option spared in `audit/spared.parquet`;
 `audit/kept.parquet` leads from each kept row back to its source.
 
 | dropped by | rows |

@@ -46,11 +46,11 @@ def project(
 ) -> tuple[Projection, str]:
     """Return the plan as a record and as text. Rows come from places spread over each file, if its kind allows."""
     options, files = resolved.options, sources.files
-    row_stages = step.row_stages(options)
+    row_stages = step.stages(options)
     shapes, tally, bytes_read, notes = _run_sample(step, options, row_stages, files)
     total = sum(file.path.stat().st_size for file in files)
     rows = round(tally.rows_read * total / bytes_read) if bytes_read else 0
-    stages = (*row_stages, *step.whole_set.stages(options, at_hand))
+    stages = (*row_stages, *step.stages(options, at_hand))
     schema = next(iter(step.writing.splits(options).values()))
     plan: Projection = {
         "out": paths.readable(str(out)),
@@ -80,7 +80,7 @@ def _run_sample(
     for file in files:
         read, objects = tally.rows_read, 0
         for block, stored in _sample(file, max(1, SAMPLE_ROWS // len(files))):
-            table, shapes[file] = step.reading.parse(block, options)
+            table, shapes[file] = step.read(block, options)
             objects += count_objects(table)
             for stage in stages:
                 table = stage(table)

@@ -16,6 +16,7 @@ import polars.selectors as cs
 from zephyr_core import manifest, this_code
 from zephyr_core.console import Advance, say
 from zephyr_core.disk import clear_disk_errors
+from zephyr_core.errors import OptionError
 from zephyr_core.recipe import Resolved
 from zephyr_core.records import DatasetContent, DatasetManifest
 from zephyr_data.engine import card
@@ -26,12 +27,15 @@ from zephyr_data.engine.step import DataStep, Options
 from zephyr_data.engine.work import Work
 from zephyr_data.engine.workers import BlockDone, BlockJob, run_blocks
 from zephyr_data.errors import SourceError
+from zephyr_data.options import StepOptions
 from zephyr_data.sources.files import SourceFiles
+from zephyr_data.sources.remarks import SHOWN
 from zephyr_data.sources.tables import read_table
+from zephyr_data.stages.overruling import SPARE_NAMES, row_names
 from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
 
 REMADE = "run the command again: the block is made again"
-_INDEX = ("dropped_by", "dropped_turn", "matched", "hits")
+_INDEX = ("dropped_by", "dropped_turn", "matched", "hits", SPARE_NAMES)
 VERSIONED = ("polars", "pyarrow", "truecase", "langdetect")
 # The code that every step's block results depend on; a step's own package is added to it.
 OF_BLOCKS = (
@@ -60,12 +64,13 @@ def make(
         DataError: the input cannot be read, or none of it was kept.
     """
     started, options = time.time(), resolved.options
-    digests = step.reading.digests(options)
+    digests = step.digests(options)
     inputs = Inputs(sources.files, options.limit)
     with clear_disk_errors(work.out, hint="give another folder with --out", continues=True):
         say(work.begin(_plan(step, options, digests)))
         done = list(_run_rows(inputs, BlockJob(step, options, work.blocks), workers, progress))
         entries = inputs.record()
+        _check_spared(options, done, missing_parts(entries))
         verdicts = _judge_set(step, done, missing_parts(entries), options)
         tally, writer = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
         content: DatasetContent = {
@@ -93,7 +98,7 @@ def make(
 
 def stage_names(step: DataStep[Options], options: Options) -> list[str]:
     """Return the names of the stages in the order a row passes them, reading first."""
-    stages = (*step.row_stages(options), *step.whole_set.stages(options, at_hand))
+    stages = (*step.stages(options), *step.stages(options, at_hand))
     return list(dict.fromkeys(["read", *(stage.name for stage in stages)]))
 
 
@@ -117,10 +122,28 @@ def _run_rows(inputs: Inputs, job: BlockJob, workers: int, progress: Advance) ->
         yield done
 
 
+def _check_spared(options: StepOptions, done: list[BlockDone], missing: list[str]) -> None:
+    """Raise if the sources were read whole, and a row that is to be spared is not among their rows."""
+    names = row_names(options.spare)
+    columns = (read_table(block.path, [SPARE_NAMES], hint=REMADE)[SPARE_NAMES] for block in done if names)
+    present = {name for column in columns for name in column.drop_nulls().explode()}
+    unknown = [name for name in names if name not in present]
+    if not unknown:
+        return
+    others = [f"and {len(unknown) - SHOWN:,} more"] if len(unknown) > SHOWN else []
+    listed = ", ".join([*map(repr, unknown[:SHOWN]), *others])
+    if options.limit is None:
+        raise OptionError(
+            "; ".join([f"spare names rows that the sources do not hold: {listed}", *missing]),
+            "a row is named by its raw id, its row_key or FILE:LINE, as `zephyr data why` shows them",
+        )
+    say(f"{len(unknown):,} rows to spare are not among those that were read: {listed}")
+
+
 def _judge_set(step: DataStep[Options], done: list[BlockDone], missing: list[str], options: Options) -> pl.DataFrame:
     """Return the place, set-stage verdict and side of each row that the set stages look at."""
     index = _index(step, done, missing, options)
-    for stage in step.whole_set.stages(options, _look_up(done)):
+    for stage in step.stages(options, _look_up(done)):
         index = stage(index)
     _refuse_empty(index, done, missing, step.reports.sought(options))
     notice = step.reports.notice(index["dropped_by"].null_count(), options)
@@ -210,7 +233,7 @@ def _write(
             for name, rows in step.writing.table_rows(table):
                 writer.write_table(name, rows)
             writer.write_audit(rewritten_table(kept_rows), spared_table(table), dropped, dropped_table(dropped))
-        writer.finish(tally.rules())
+        writer.finish(tally.rules(step.rules(options)))
     return tally, writer
 
 

@@ -7,7 +7,7 @@ workers, so their functions are module-level ones.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from zephyr_core.records import Counts, DatasetContent, DatasetManifest
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files
+from zephyr_data.stages.overruling import Reasons, list_digests, row_names, rules_named, with_spare_names
 from zephyr_data.stages.verbs import LookUp, Stage
 
 Options = TypeVar("Options", bound=StepOptions)
@@ -57,6 +58,10 @@ def _as_it_is(table: pl.DataFrame, _: Any) -> pl.DataFrame:
 
 def _no_stages(_: Any, look_up: LookUp) -> tuple[Stage, ...]:
     return ()
+
+
+def _no_rules(_: Any) -> Reasons:
+    return {}
 
 
 def _all_train(kept_rows: pl.DataFrame, _: Any) -> pl.Series:
@@ -164,10 +169,34 @@ class DataStep(Generic[Options]):
     row_stages: Callable[[Options], tuple[Stage, ...]]  # those that look at one row at a time, in order
     writing: Writing[Options]
     whole_set: WholeSet[Options] = WholeSet()
+    rules: Callable[[Options], Reasons] = _no_rules  # those that can be overruled, with their reasons
     reports: Reports[Options] = Reports()
     implied: Callable[[Resolved[Options]], Resolved[Options]] = _unchanged  # options, plus what some imply for others
     free: tuple[str, ...] = ()  # options that no block's result depends on, besides FREE
     package: str = ""  # its own folder's, whose code the results depend on
+
+    def read(self, block: Block, options: Options) -> tuple[pl.DataFrame, str | None]:
+        """Return a block's rows, faults and rows to spare marked, and their shape."""
+        table, shape = self.reading.parse(block, options)
+        return with_spare_names(table, row_names(options.spare)), shape
+
+    def stages(self, options: Options, look_up: LookUp | None = None) -> tuple[Stage, ...]:
+        """Return the stages, with the rules that the options overrule: the row stages, or with `look_up` the others."""
+        stages = self.row_stages(options) if look_up is None else self.whole_set.stages(options, look_up)
+        without = self.overruled(options)
+        return tuple(replace(stage, without=without) for stage in stages)
+
+    def overruled(self, options: Options) -> frozenset[str]:
+        """Return the rules that the options overrule, as "stage/rule".
+
+        Raises:
+            OptionError: there is no such rule.
+        """
+        return rules_named(options.without, self.rules(options)) if options.without else frozenset()
+
+    def digests(self, options: Options) -> dict[str, str]:
+        """Return the sha256 of each file besides the sources that results depend on."""
+        return {**self.reading.digests(options), **list_digests(options.spare)}
 
     def plan(self, options: Options) -> dict[str, object]:
         """Return the options that a block's result depends on: all but the free ones."""

@@ -21,7 +21,7 @@ from zephyr_core.records import Counts, DatasetManifest
 from zephyr_data import schemas
 from zephyr_data.errors import ContractBroken
 from zephyr_data.json_digests import row_digests_of
-from zephyr_data.sources.tables import REBUILD, read_as, read_batches
+from zephyr_data.sources.tables import REBUILD, column_names, read_as, read_batches
 
 ROW_GROUP = 2_000  # small groups keep readers' memory small
 _AUDIT = {
@@ -31,6 +31,7 @@ _AUDIT = {
     "rules": schemas.RULES,
     "spared": schemas.SPARED,
 }
+_ADDED = {"spared_rows": 0, "why": None, "why_source": None}  # columns of `rules` that older datasets lack
 DROPPED_CONTENT = ("row_key", "stage", "rule", "turn", "matched")  # all but the location
 
 
@@ -147,15 +148,16 @@ def audit_table(directory: Path, name: str) -> pl.DataFrame:
         DataError: it is not as the manifest says, or damaged.
     """
     schema, file = _AUDIT[name], f"audit/{name}.parquet"
-    if "audit/spared.parquet" in kinds.read_dataset(directory)["files"]:
-        require_whole(directory, [file])
-        return read_as(directory / file, schema)
-    if name == "spared":  # a dataset of an older zephyr has none on record
-        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    if name == "spared" and file not in kinds.read_dataset(directory)["files"]:
+        return empty  # a dataset of an older zephyr
     require_whole(directory, [file])
-    older = pa.schema([column for column in schema if column.name != "spared_rows"])
-    table = read_as(directory / file, older)
-    return table.with_columns(spared_rows=pl.lit(0, pl.Int64)) if name == "rules" else table
+    if name != "rules":
+        return read_as(directory / file, schema)
+    present = column_names(directory / file, hint=REBUILD)
+    added = {column: value for column, value in _ADDED.items() if column not in present}
+    table = read_as(directory / file, pa.schema([column for column in schema if column.name not in added]))
+    return table.with_columns(pl.lit(value).alias(column) for column, value in added.items()).cast(empty.schema)
 
 
 def require_whole(directory: Path, names: Iterable[str] | None = None) -> None:

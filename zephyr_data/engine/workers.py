@@ -83,7 +83,7 @@ def run_block(block: Block, job: BlockJob) -> BlockDone:
     notes = _notes(path, block)
     if notes is not None:
         return BlockDone(bare_block, path, int(notes["rows"]), int(notes["objects"]), notes["shape"] or None)
-    table, shape = job.step.reading.parse(block, job.options)
+    table, shape = job.step.read(block, job.options)
     objects = count_objects(table)
     for stage in _stages(job.step, job.options):
         table = stage(table)
@@ -118,4 +118,4 @@ def _notes(path: Path, block: Block) -> dict[str, str] | None:
 
 @lru_cache(maxsize=1)
 def _stages(step: DataStep[Any], options: StepOptions) -> tuple[Stage, ...]:
-    return step.row_stages(options)
+    return step.stages(options)

@@ -22,7 +22,8 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
 from zephyr_data.sources.rated import parse_rated
 from zephyr_data.sources.scales import scales_of
-from zephyr_data.stages import leakage, rules
+from zephyr_data.stages import leakage, phrases, rules
+from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_pair_sides
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
@@ -69,7 +70,14 @@ def _is_asked(origin: str) -> bool:
 
 def refusals(options: BinarizeOptions) -> Ruleset:
     """Return the phrase rules whose hit in a chosen answer drops the pair."""
-    return rules.load(options.rules)
+    loaded = rules.load(options.rules)
+    without = {name.removeprefix(f"{phrases.NAME}/") for name in options.without}
+    return replace(loaded, rules=tuple(rule for rule in loaded.rules if rule.id not in without))
+
+
+def reasons(options: BinarizeOptions) -> Reasons:
+    """Return the rules that can be overruled, with their reasons."""
+    return {**leakage.REASONS, **phrases.reasons(rules.load(options.rules))}
 
 
 def _parse(block: Block, options: BinarizeOptions) -> tuple[pl.DataFrame, str | None]:
@@ -130,6 +138,7 @@ BINARIZING = DataStep(
     options=BinarizeOptions,
     reading=Reading(_parse, _files, _digests),
     row_stages=row_stages,
+    rules=reasons,
     whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
     writing=Writing(_splits, _rows, _tables, _table_rows),
     reports=REPORTS,

@@ -27,7 +27,7 @@ def mark_unpairable(options: BinarizeOptions) -> Stage:
         verdicts = [rule.with_columns(order=pl.lit(order)) for order, rule in enumerate(rules)]
         return pl.concat(verdicts).sort("row", "order", "turn", maintain_order=True).drop("order")
 
-    return mark(NAME, find)
+    return mark(NAME, find, is_final=True)
 
 
 def _with_counts(lines: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.scores import answers, given_rows, in_canonical_order
 from zephyr_data.stages import phrases
+from zephyr_data.stages.overruling import SPARE, SPARE_NAMES
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import Stage, fill, verdict
 
@@ -25,6 +26,7 @@ NAME = "policy"
 H4_V1 = {(2, 0): 1, (2, 1): 0, (3, 0): 2, (3, 1): 2, (3, 2): 0, (4, 0): 2, (4, 1): 0, (4, 2): 0, (4, 3): 0}
 # Why a pair is refused, earliest check first; the later the check, the closer the pair came.
 FAULTS = ("undefined-for-so-many", "unusable-side", "identical-texts", "margin-too-small", "refusal-in-chosen")
+OVERRULABLE = ("margin-too-small", "refusal-in-chosen")  # the others leave no pair
 ROUNDING = 1e-9  # of a margin: thirds are not binary fractions
 
 
@@ -49,13 +51,15 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
         if len(given):
             pairs = pl.concat([pairs, _given_pairs(table, lines.join(given.to_frame(), on="row", how="semi"))])
         pairs = _with_faults(pairs, _refusing(table, pairs, refusals), options)
+        pairs = _overruled(pairs, table)
         allowed = pairs.filter(pl.col("fault").is_null())
         picks = _draw_pairs(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
         order = ["row", "chosen_rank", "rejected_score", "rejected_rank"]
         picks = picks.sort(order, descending=[False, False, True, False])
         filled = picks.group_by("row", maintain_order=True).agg(pairs=pl.struct("chosen", "rejected"))
         nothing = pl.lit(None, dtype=schemas.RATED["edits"])
-        return filled.with_columns(edits=nothing), _reasons(table.join(filled, on="row", how="anti"), pairs)
+        refused = _reasons(table.join(filled, on="row", how="anti"), pairs)
+        return filled.with_columns(edits=nothing), pl.concat([refused, _spared(picks)], how="diagonal")
 
     return fill(NAME, "pairs", compute)
 
@@ -159,6 +163,22 @@ def _with_faults(pairs: pl.DataFrame, refusing: pl.DataFrame, options: BinarizeO
         matched = pl.when(is_so).then(excerpt).otherwise(matched)
     joined = pairs.join(refusing, on=["row", "chosen"], how="left", maintain_order="left")
     return joined.with_columns(fault=fault, matched=matched)
+
+
+def _overruled(pairs: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs with OVERRULABLE faults moved to `overruled`, on rows to spare that have no sound pair."""
+    named = table.filter(pl.col(SPARE_NAMES).is_not_null())["row"]
+    is_spared = pl.col("row").is_in(named.implode()) & pl.col("fault").is_in(OVERRULABLE)
+    is_spared &= pl.col("fault").is_not_null().all().over("row")
+    overruled = pl.when(is_spared).then("fault")
+    return pairs.with_columns(overruled=overruled, fault=pl.when(overruled.is_null()).then("fault"))
+
+
+def _spared(picks: pl.DataFrame) -> pl.DataFrame:
+    """Return the faults that were overruled in the pairs that are made, as hits on record."""
+    pairs = picks.filter(pl.col("overruled").is_not_null())
+    hits = verdict(pairs, pl.col("overruled"), matched=pl.col("matched"), drops=False)
+    return hits.with_columns(unless=pl.lit(SPARE))
 
 
 def _draw_pairs(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:

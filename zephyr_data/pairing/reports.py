@@ -8,6 +8,7 @@ from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.counts import measure
 from zephyr_data.pairing.story import answers_table
+from zephyr_data.sources.dialogue_turns import STAGE, SYSTEM
 
 
 def _notice(_: int, options: BinarizeOptions) -> str | None:
@@ -36,6 +37,9 @@ def _figures(counts: Counts) -> Iterator[str]:
     yield ""
     yield f"margin: mean {mean:.3f}, quartiles {quartiles}; {none:,} pairs at or below 0"
     chosen, rejected = counts["chosen_characters"] / pairs, counts["rejected_characters"] / pairs
+    systems = counts["dropped"].get(f"{STAGE}/{SYSTEM}", 0)
+    if systems:
+        yield f"{systems:,} rows with a system turn were dropped: pairs have no place for one"
     longer = share(counts["longer_chosen_pairs"], pairs - counts["equally_long_pairs"])
     yield f"mean length: chosen {chosen:,.0f} characters, rejected {rejected:,.0f}"
     yield f"the longer answer was chosen in {longer or 'none'} of the pairs of different length"

@@ -4,21 +4,21 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zephyr_data.sources import trees
 from zephyr_data.sources.shapes import EXCHANGES, LISTS
 
-KNOWN = ", ".join((*LISTS, *(each.name for each in EXCHANGES)))
+KNOWN = ", ".join((*LISTS, *(each.name for each in EXCHANGES), trees.NAME))
 _ROLE_KEYS = ("role", "from", "speaker", "author", "sender", "user")
 _TEXT_KEYS = ("content", "value", "text", "message", "utterance", "body")
 _PROMPTS = ("prompt", "instruction", "question", "query", "input", "inputs", "human", "user", "problem", "request")
 _ANSWERS = ("completion", "response", "output", "answer", "reply", "assistant", "solution", "target", "targets")
-_TREE = (
-    "def leaves($above): ($above + [{role, content: .text}]) as $turns | if (.replies | length) > 0"
-    " then .replies[] | leaves($turns) else {id: .message_id, messages: $turns} end; .prompt | leaves([])"
-)
+_OF_TREE = {"message_id", "parent_id", "text"}
 
 
 def hint(row: Mapping[str, Any], is_parquet: bool) -> str:
     """Return what to do about a row: the known shape nearest to it, and the line that converts a file to it."""
+    if set(row) >= _OF_TREE:
+        return "each row is one message of a tree; trees are read: give OASST's file whose name ends in .trees.jsonl.gz"
     shape, program = _nearest(row)
     line = f"`jq -c '{program}' FILE > FILE.jsonl`"
     if is_parquet:
@@ -28,9 +28,6 @@ def hint(row: Mapping[str, Any], is_parquet: bool) -> str:
 
 
 def _nearest(row: Mapping[str, Any]) -> tuple[str, str]:
-    prompt = row.get("prompt")
-    if isinstance(prompt, Mapping) and "replies" in prompt:
-        return "messages, one row for each path from the root to a leaf", _TREE
     for name, value in row.items():
         first = next(iter(value), None) if isinstance(value, list) else None
         if isinstance(first, Mapping) and (turn := _turn(first)) is not None:

@@ -18,10 +18,10 @@ from zephyr_data.errors import SourceError
 from zephyr_data.json_digests import list_keys
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.carried import IDENTITY, with_carried
-from zephyr_data.sources.exchanges import objects, read_exchanges
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.foreign import hint
 from zephyr_data.sources.lines import read_object
+from zephyr_data.sources.object_rows import objects, read_objects
 from zephyr_data.sources.shapes import EXCHANGES, LISTS, OF_OBJECTS, RAW, find_shape, refuse_mixed, to_turns
 from zephyr_data.sources.tables import as_json
 from zephyr_data.sources.typed_rows import TURN_KEYS, typed_row
@@ -47,10 +47,10 @@ def parse(block: Block) -> tuple[pl.DataFrame, str | None]:
     refuse_mixed(raw, shape or "data", str(block.file.path))
     if shape is not None:
         return _locate(to_turns(raw, shape), raw["line"], block), shape
-    raw, shape = read_exchanges(raw, block)
+    table, shape = read_objects(raw, block)
     if shape is None and block.first_line == 1:
         _refuse_shapeless(block)
-    return _locate(to_turns(raw, "data"), raw["line"], block), shape
+    return _locate(table, raw["line"], block), shape
 
 
 def raw_texts(block: Block, lines: pl.Series) -> pl.Series:
@@ -80,7 +80,7 @@ def _refuse_shapeless(block: Block) -> None:
 def _locate(table: pl.DataFrame, lines: pl.Series, block: Block) -> pl.DataFrame:
     located = table.with_columns(
         lines.alias("line"),
-        hits=pl.lit(None, dtype=schemas.DIALOGUES["hits"]),
+        **{name: pl.lit(None, dtype=schemas.DIALOGUES[name]) for name in ("hits", "spare_names")},
         source=pl.lit(block.file.source),
         file=pl.lit(block.file.name),
         row_key=pl.Series(list_keys(table["as_read"]), dtype=pl.String),

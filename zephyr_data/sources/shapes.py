@@ -5,6 +5,7 @@ messages        [{"role": "user", "content": "Hi"}, …]             published s
 conversations   [{"from": "human", "value": "Hi"}, …]              ShareGPT
 conversation    [{"role": "user", "content": "Hi"}, …]             LMSYS-Chat-1M, WildChat
 EXCHANGES       {"prompt": "Hi", "completion": "Hello!"}           one exchange; read as data
+trees           {"prompt": {"text": "Hi", "replies": […]}}         OASST; one path, read as messages
 """
 
 from typing import NamedTuple

@@ -26,7 +26,7 @@ def typed_row(row: Row, line: bytes = b"") -> Row:
     try:
         refuse_repeats(row, *LISTS)
         fields = {name: _list_of(name, row.get(name)) for name in LISTS}
-        _refuse_surrogates(fields, line)
+        refuse_surrogates(fields, line)
     except Unfit as unfit:
         return {**ids, "fault": unfit.fault}
     return {**ids, **fields}
@@ -38,7 +38,7 @@ def exchange_row(row: Row, exchange: Exchange, line: bytes = b"") -> Row:
     try:
         refuse_repeats(row, *exchange.columns)
         texts = {name: text_of(row.get(name)) for name in exchange.columns}
-        _refuse_surrogates(texts, line)
+        refuse_surrogates(texts, line)
     except Unfit as unfit:
         return {**ids, "fault": unfit.fault}
     if texts[exchange.prompt] is None and texts[exchange.answer] is None:
@@ -86,7 +86,12 @@ def _part(part: Any) -> str:
     return part
 
 
-def _refuse_surrogates(fields: Row, line: bytes) -> None:
+def refuse_surrogates(fields: Row, line: bytes) -> None:
+    """Raise if a text holds half of a surrogate pair, or bytes that are not UTF-8.
+
+    Raises:
+        Unfit: with the fault.
+    """
     try:
         orjson.dumps(fields)
     except orjson.JSONEncodeError:

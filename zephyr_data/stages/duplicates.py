@@ -9,10 +9,15 @@ import polars as pl
 
 from zephyr_core.texts import IGNORED, STEADY, folded
 from zephyr_data import schemas
+from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
+REASONS = {
+    f"{NAME}/same-dialogue": Reason("its turns agree, in normal form, with those of a dialogue that is kept"),
+    f"{NAME}/same-prompt": Reason("its first turn agrees, in normal form, with that of a dialogue that is kept"),
+}
 _SEPARATOR = b"\x1e"
 _QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")  # – — ‘ ’ “ ” • …
 _ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))

@@ -17,9 +17,16 @@ from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import SHOWN
 from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.duplicates import text_keys
+from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
 
 NAME = "benchmark"
+REASONS = {
+    f"{NAME}/benchmark-source": Reason("the row is from a benchmark that models are measured on"),
+    f"{NAME}/same-prompt": Reason("a user turn is a prompt of a benchmark file"),
+    f"{NAME}/same-words": Reason("a user turn has the words of a prompt of a benchmark file"),
+    f"{NAME}/prompt-of-benchmark-source": Reason("the prompt has the words of one from a benchmark source"),
+}
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # may hold a benchmark's prompt
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from zephyr_data import schemas
 from zephyr_data.stages.exemptions import exemptions_of
+from zephyr_data.stages.overruling import Reason, Reasons
 from zephyr_data.stages.patterns import contains, found_words, passes
 from zephyr_data.stages.plain import place_in, plain_forms
 from zephyr_data.stages.quotes import without_quotes
@@ -31,6 +32,11 @@ def mark_phrases(ruleset: Ruleset) -> Stage:
         return hits.with_columns(drops=drops).select(list(schemas.SPARED_VERDICTS))
 
     return mark(NAME, find if ruleset.rules else lambda _: nothing_found())
+
+
+def reasons(ruleset: Ruleset) -> Reasons:
+    """Return the reason of each rule."""
+    return {f"{NAME}/{rule.id}": Reason(rule.why, rule.source) for rule in ruleset.rules}
 
 
 def cut_phrases() -> Stage:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from zephyr_core.keys import draws
+from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import Stage, mark, nothing_found, verdict
 
 NAME = "selection"
 NOT_DRAWN = "not-drawn"
+REASONS = {f"{NAME}/{NOT_DRAWN}": Reason("the draw had reached the size before its prompt")}
 _CHOICES = 2**64
 TEST_PROMPTS = 2_000  # card of ultrafeedback_binarized
 SMALL_SET = 20_000  # prompts

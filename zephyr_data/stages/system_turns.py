@@ -1,4 +1,4 @@
-"""System turns: the published columns have no place for them."""
+"""System turns: the published sets have none, so a dialogue that has one is dropped, or its turn folded or kept."""
 
 from dataclasses import replace
 
@@ -9,13 +9,23 @@ from zephyr_data.sources.lines import SHOWN
 from zephyr_data.stages.verbs import Stage, is_unread, mark, rewrite, verdict
 
 
-def settle_system_turns(way: str) -> Stage:
-    """Return a stage that drops the dialogues with system turns, or folds these into the first user turn.
+def settle_system_turns(way: str) -> tuple[Stage, ...]:
+    """Return the stage that drops the dialogues with system turns, or folds these into the first user turn.
+
+    To `keep` them takes none: they are set apart from the turns, and written as a message of their own.
 
     Columns in:  turns, system
     """
-    stage = mark(STAGE, _find) if way == "drop" else rewrite(STAGE, _fold)
-    return replace(stage, name="system-turns")
+    if way == "keep":
+        return ()
+    stage = mark(STAGE, _find, is_final=True) if way == "drop" else rewrite(STAGE, _fold)
+    return (replace(stage, name="system-turns"),)
+
+
+def folded() -> pl.Expr:
+    """Return the first user turn with the system turns in front of it, which may be null."""
+    first = pl.col("turns").list.first()
+    return pl.when(pl.col("system").is_null()).then(first).otherwise(pl.format(f"{{}}{BETWEEN}{{}}", "system", first))
 
 
 def _find(table: pl.DataFrame) -> pl.DataFrame:
@@ -23,7 +33,6 @@ def _find(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _fold(table: pl.DataFrame) -> pl.DataFrame:
-    folded = pl.format(f"{{}}{BETWEEN}{{}}", "system", pl.col("turns").list.first())
     edit = pl.struct(
         turn=_first_turn(),
         stage=pl.lit(STAGE),
@@ -33,7 +42,7 @@ def _fold(table: pl.DataFrame) -> pl.DataFrame:
         before=_excerpt(),
         after=pl.lit("(folded into the first user turn)"),
     )
-    turns = pl.concat_list(folded, pl.col("turns").list.slice(1))
+    turns = pl.concat_list(folded(), pl.col("turns").list.slice(1))
     return _with_system(table).select("row", turns=turns, edits=pl.concat_list(edit))
 
 

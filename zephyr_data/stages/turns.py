@@ -3,8 +3,15 @@
 import polars as pl
 
 
-def messages(column: str, without: int = 0) -> pl.Expr:
-    """Return turns as a list of {content, role}, leaving off the last `without` turns."""
+def messages(column: str, without: int = 0, system: str | None = None) -> pl.Expr:
+    """Return turns as a list of {content, role}, leaving off the last `without` turns.
+
+    Where the column `system` is not null, its text comes first as a message of its own.
+    """
     turns = pl.col(column).list.head(pl.col(column).list.len() - without)
     role = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("user")).otherwise(pl.lit("assistant"))
-    return turns.list.eval(pl.struct(content=pl.element(), role=role))
+    spoken_turns = turns.list.eval(pl.struct(content=pl.element(), role=role))
+    if system is None:
+        return spoken_turns
+    first = pl.concat_list(pl.struct(content=pl.col(system), role=pl.lit("system")))
+    return pl.when(pl.col(system).is_null()).then(spoken_turns).otherwise(pl.concat_list(first, spoken_turns))

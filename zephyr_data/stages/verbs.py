@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from zephyr_data import schemas
+from zephyr_data.stages.overruling import overrule
 
 SLICE = 50_000  # rows judged at a time: a set has many
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS or SPARED_VERDICTS
@@ -29,24 +30,32 @@ class Stage:
 
     name: str
     verb: str
-    apply: Callable[[pl.DataFrame], pl.DataFrame]
+    apply: Callable[[pl.DataFrame, frozenset[str]], pl.DataFrame]
+    without: frozenset[str] = frozenset()  # rules that the user overruled, as "stage/rule"
 
     def __call__(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the table after this stage."""
-        return self.apply(table)
+        return self.apply(table, self.without)
 
 
-def mark(name: str, find: Find) -> Stage:
+def mark(name: str, find: Find, *, is_final: bool = False) -> Stage:
     """Return a stage that marks each row not yet dropped with the first rule that `find` reports for it.
 
-    Columns in:  what `find` reads
+    A verdict that the user overruled drops nothing and is recorded as spared, unless the stage `is_final`: what it
+    drops cannot be a row of the result.
+
+    Columns in:  what `find` reads; spare_names
     Columns out: dropped_by, dropped_turn, matched where dropped_by was null; hits gains every reported rule
     """
 
-    def apply(table: pl.DataFrame) -> pl.DataFrame:
+    def apply(table: pl.DataFrame, without: frozenset[str]) -> pl.DataFrame:
         verdicts = find(number_rows(table))
         if verdicts.is_empty():
             return table
+        if "unless" not in verdicts.columns:
+            verdicts = verdicts.with_columns(unless=pl.lit(None, dtype=pl.String))
+        if not is_final:
+            verdicts = overrule(name, verdicts, table, without)
         parts = []
         for start in range(0, table.height, SLICE):
             here = verdicts.filter(pl.col("row").is_between(start, start + SLICE - 1))
@@ -57,8 +66,7 @@ def mark(name: str, find: Find) -> Stage:
 
 
 def _marked(name: str, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    unless = pl.col("unless") if "unless" in verdicts.columns else pl.lit(None, dtype=pl.String).alias("unless")
-    spared = verdicts.with_columns(unless).with_columns(shown=pl.when(pl.col("unless").is_not_null()).then("matched"))
+    spared = verdicts.with_columns(shown=pl.when(pl.col("unless").is_not_null()).then("matched"))
     hits = spared.group_by("row", maintain_order=True).agg(
         pl.struct(pl.lit(name).alias("stage"), "rule", "turn", "unless", matched="shown").alias("new_hits"),
         pl.col("rule", "turn", "matched").filter("drops").first().name.prefix("first_"),
@@ -81,7 +89,7 @@ def rewrite(name: str, edit: Edit) -> Stage:
     Columns out: turns, and edits, which gains each change under this stage's name
     """
 
-    def apply(table: pl.DataFrame) -> pl.DataFrame:
+    def apply(table: pl.DataFrame, _: frozenset[str]) -> pl.DataFrame:
         numbered = number_rows(table)
         changed = edit(numbered.filter(pl.col("dropped_by").is_null()))
         if changed.is_empty():
@@ -96,16 +104,18 @@ def rewrite(name: str, edit: Edit) -> Stage:
 def fill(name: str, column: str, compute: Compute) -> Stage:
     """Return a stage that fills `column` on the rows not yet dropped and gives a reason for those it cannot fill.
 
+    Its verdicts are final; what the user overruled is for `compute` to spare.
+
     Columns in:  what `compute` reads
     Columns out: `column`; edits and hits gain what `compute` reports; dropped_by where it was null
     """
 
-    def apply(table: pl.DataFrame) -> pl.DataFrame:
+    def apply(table: pl.DataFrame, without: frozenset[str]) -> pl.DataFrame:
         numbered = number_rows(table)
         values, verdicts = compute(numbered.filter(pl.col("dropped_by").is_null()))
         filled = _join_rows(table.drop(column), values.select("row", column, new_edits="edits"))
         filled = filled.select("row", column, edits=_append("edits", "new_edits"))
-        return mark(name, lambda _: verdicts)(_with_rows(table, filled))
+        return mark(name, lambda _: verdicts, is_final=True)(_with_rows(table, filled))
 
     return Stage(name, "fill", apply)
 
