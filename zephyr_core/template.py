@@ -166,6 +166,15 @@ class Chat:
             times += markers
         return text, times
 
+    def possible_tokens(self) -> dict[str, int]:
+        """Return token → number of those that a row can hold: of the special ones, EOS, pad and the template's."""
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        special |= set(self.tokenizer.all_special_tokens)
+        named = {token for token in special if token in self.template}
+        named |= {self.eos, str(self.tokenizer.pad_token)}
+        tokens: dict[str, int] = self.tokenizer.get_vocab()
+        return {token: number for token, number in tokens.items() if token not in special or token in named}
+
     @cached_property
     def tokenizer_digest(self) -> str:
         """Return the hex sha256 of the tokenizer's definition, without the state that calls leave in it."""

@@ -21,6 +21,7 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
+from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.progress import following, following_pass
 
@@ -99,9 +100,11 @@ def _job(examination: Examination) -> Job:
     tokens = token_set(examination.source, examination.chat, limits_of(examination.request.options), artefacts())
     if tokens.faults:
         raise PreflightFailed(listed(tokens.faults), "nothing was trained")
-    examination.plan = exact_plan(examination, tokens)
-    examination.notes += _odd_rows(examination.plan)
-    return prepare(examination, tokens, examination.plan)
+    plan = examination.plan = exact_plan(examination, tokens)
+    examination.add(*filter(None, [step_fault(plan, examination.request.options)]))
+    examination.refuse()
+    examination.notes += [*_odd_rows(plan), *filter(None, [step_note(plan)])]
+    return prepare(examination, tokens, plan)
 
 
 def _odd_rows(plan: Plan) -> list[str]:

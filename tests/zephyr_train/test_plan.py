@@ -15,9 +15,11 @@ from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import (
     Rows,
     batch,
+    batch_for,
     batch_line,
     learning_rate_at,
     make_plan,
+    moves,
     steps_per_epoch,
     warmup_steps,
 )
@@ -72,6 +74,23 @@ def test_learning_rates_are_those_of_transformers_at_every_step(schedule: str, w
         )
         optimizer.step()
         scheduler.step()
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 20])
+@pytest.mark.parametrize(("rows", "part"), [(25, 1), (498, 16), (498, 4), (61_135, 32), (20, 1), (400, 2)])
+def test_the_batch_that_fits_is_the_largest_with_that_many_steps(rows: int, epochs: int, part: int) -> None:
+    def steps(size: int) -> int:
+        return steps_per_epoch(rows, size) * epochs
+
+    size = batch_for(20, rows, epochs, part)
+    assert size % part == 0 and (steps(size) >= 20 or size == part)
+    assert steps(size + part) < 20 or size + part > rows
+
+
+def test_a_run_that_is_all_warm_up_does_not_move() -> None:
+    assert not moves("cosine", 2e-5, warmup_steps(0.1, 1), 1)
+    assert moves("cosine", 2e-5, warmup_steps(0.1, 2), 2) and moves("linear", 2e-5, 0, 1)
+    assert not moves("constant", 0.0, 1, 9)
 
 
 def test_padding_in_random_order_is_the_mean_over_all_micro_batches() -> None:

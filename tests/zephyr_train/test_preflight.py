@@ -21,7 +21,7 @@ from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.examine import examine
 from zephyr_train.request import TrainRequest
 from zephyr_train.rows import row_files
-from zephyr_train.train import run
+from zephyr_train.train import _job, run
 
 SMALL = StudentOptions(
     source="new", vocabulary=320, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=256
@@ -117,6 +117,54 @@ def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: 
     assert names(examination) == [name]
     with pytest.raises(PreflightFailed, match=f"preflight found 1 fault:\n  {name}: "):
         examination.refuse()
+
+
+def test_an_optimiser_that_the_trainer_does_not_have_is_a_fault(look: Look) -> None:
+    [fault] = look("sft", optimizer="adamw_8bits").faults
+    assert fault.name == "unknown-option" and "did you mean 'adamw_8bit'?" in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("step", "batch", "words", "hint"),
+    [
+        ("sft", 8, "1 step (8 dialogues in batches of 8, 1 epoch), 1 of them warm-up", "`global_batch_size = 1`"),
+        ("dpo", 16, "1 step (8 pairs in batches of 16, 1 epoch), 1 of them warm-up", "`global_batch_size = 1`"),
+    ],
+)
+def test_a_run_whose_every_step_has_rate_0_is_a_fault_with_its_arithmetic(
+    look: Look, step: str, batch: int, words: str, hint: str
+) -> None:
+    for dry in (True, False):
+        [fault] = look(step, dry=dry, global_batch_size=batch, epochs=1).faults
+        assert fault.name == "nothing-learned" and fault.exit_code == 2
+        assert words in fault.message and "every step has rate 0" in fault.message and hint in fault.hint
+    assert names(look(step, global_batch_size=batch, epochs=2)) == []
+    assert names(look(step, global_batch_size=batch, epochs=1, warmup_ratio=0.0)) == []
+    assert names(look(step, learning_rate=0.0)) == ["nothing-learned"]
+
+
+def test_few_steps_are_noted_with_a_batch_that_gives_more(look: Look) -> None:
+    text = look("sft", epochs=1).text()
+    assert "only 2 steps (8 dialogues in batches of 4, 1 epoch): the model will hardly change" in text
+    assert "with global_batch_size 1 there are more" in text
+    assert "hardly change" not in look("sft", epochs=10).text(), "20 steps"
+
+
+def test_steps_are_counted_again_once_all_rows_are_tokens(
+    look: Look, student: Path, tmp_path: Path, here: Path
+) -> None:
+    """Preflight may have had an estimate only."""
+    rows = [
+        {"messages": [turn("user", "A plum?"), turn("assistant", "Yes.")], "prompt_id": f"{number:064x}"}
+        for number in range(9)
+    ]
+    look("sft", rows=rows)
+    parameters = SOUND | OF_STEP["sft"] | {"model": str(student), "data": str(tmp_path / "rows.jsonl")}
+    request = TrainRequest.typed("sft", parameters | {"global_batch_size": 9, "epochs": 1})
+    examination = examine(request, dry=False)
+    examination.faults.clear()
+    with pytest.raises(PreflightFailed, match="nothing-learned: 1 step"):
+        _job(examination)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.errors import DataError
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import CONFIG, SIZES, cached_model, checked_config, local_model, size_in, sizes_of
+from zephyr_train.models import CONFIG, LOAD, SIZES, cached_model, checked_config, local_model, size_in, sizes_of
 from zephyr_train.options import NEW, StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -64,15 +65,14 @@ def _of_options(student: StudentOptions) -> Shape:
 def _of_folder(folder: Path) -> Shape:
     config = checked_config(folder)
     tensors = safetensor_headers.shapes(folder)
-    if not tensors:
-        if config.get("model_type") not in KNOWN_TYPES:
-            raise ModelUnreachable(
-                f"{folder} has no safetensors files, and its type {config.get('model_type')!r} is not one we can count",
-                "save its weights as safetensors",
-            )
+    if not tensors and config.get("model_type") in KNOWN_TYPES:
         _check_sizes(config, folder / CONFIG)
         return _of_config(config, f"config of {folder}")
+    if any(config.get(name) is None for name in SIZES):
+        config = _renamed(folder) or config
     layers, hidden, vocabulary = (size_in(config, name, folder / CONFIG) for name in SIZES)
+    if not tensors:
+        return Shape(_counted(folder), layers, hidden, vocabulary, f"config of {folder}")
     projections = {
         match.group(1): (sides[0], sides[1])
         for name, sides in tensors.items()
@@ -86,6 +86,32 @@ def _of_folder(folder: Path) -> Shape:
         f"weight files of {folder}",
         projections,
     )
+
+
+def _renamed(folder: Path) -> dict[str, Any]:
+    """Return the sizes of a config that has them under names of its own, such as n_layer; empty if they are unknown."""
+    try:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(folder, **LOAD).get_text_config()
+    except Exception:  # whatever a foreign config makes transformers raise; what is missing is then told
+        return {}
+    return {name: getattr(config, name, None) for name in SIZES}
+
+
+def _counted(folder: Path) -> int:
+    """Return the parameters of a config's model.
+
+    Raises:
+        ModelUnreachable: they cannot be counted here.
+    """
+    from zephyr_train.meta_model import empty_model
+
+    try:
+        return sum(parameter.numel() for parameter in empty_model(folder).parameters())
+    except (DataError, ImportError) as fault:
+        message = f"{folder} has no safetensors files, and its parameters cannot be counted: {fault}"
+        raise ModelUnreachable(message, "save its weights as safetensors") from None
 
 
 def _check_sizes(config: Mapping[str, Any], file: Path) -> None:

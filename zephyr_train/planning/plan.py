@@ -65,6 +65,18 @@ def learning_rate_at(step: int, schedule: str, peak: float, warmup: int, total: 
     return peak
 
 
+def moves(schedule: str, peak: float, warmup: int, total: int) -> bool:
+    """Return whether any step has a rate above 0."""
+    return any(learning_rate_at(step, schedule, peak, warmup, total) > 0 for step in range(total))
+
+
+def batch_for(steps: int, rows: int, epochs: int, part: int) -> int:
+    """Return the largest global batch, a multiple of `part`, that gives at least so many steps; at least `part`."""
+    per_epoch = math.ceil(steps / epochs)
+    largest = rows if per_epoch == 1 else (rows - 1) // (per_epoch - 1)
+    return max(largest // part, 1) * part
+
+
 @dataclass(frozen=True)
 class Rows:
     """How many rows an epoch has, and how that is known."""

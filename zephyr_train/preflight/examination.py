@@ -36,6 +36,7 @@ class Examination:
     rows: int | None = None  # of the train split
     model: Model | None = None
     has_sound_files: bool = True  # the model, as far as its tokenizer depends on them; if not, that is not loaded
+    projections: tuple[str, ...] = ()  # of the model: what an adapter can be put on; empty while it is not here
     chat: "Chat | None" = None
     plan: Plan | None = None
 

@@ -16,9 +16,11 @@ from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_o
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
+from zephyr_train.preflight.model_checks import examine_whole_model
 from zephyr_train.preflight.output_folder import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
-from zephyr_train.preflight.settings import settings
+from zephyr_train.preflight.settings import optimizer_faults, settings
+from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.weights import damage_faults
 
@@ -34,13 +36,15 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     """
     examination = Examination(request, dry)
     examination.settings, unusable = settings(request.step, request.options.set)
-    examination.faults += unusable
+    examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
     _examine_machine(examination)
     _find_inputs(examination)
     _examine_model(examination)
     _choose_layout(examination)
     statistics = examine_rows(examination)
     _make_plan(examination, statistics)
+    examine_whole_model(examination)
+    _check_targets(examination)
     if writes_run:
         examine_output(examination)
     return examination
@@ -50,7 +54,7 @@ def _examine_machine(examination: Examination) -> None:
     options = examination.request.options
     gpus = machine.gpus_here()
     examination.cpu = not gpus and options.attention not in machine.FLASH
-    faults = machine.machine_faults(options, gpus)
+    faults = machine.machine_faults(options, gpus, examination.settings)
     examination.lacking(*faults)
     if examination.cpu and not faults:
         examination.notes.append(f"no GPU here: {options.gpus} CPU process(es)")
@@ -137,13 +141,13 @@ def _input_faults(examination: Examination, name: str | None, broken: str | None
         examination.lacking(machine.import_fault(fault))
 
 
-def _check_targets(examination: Examination, shape: Shape) -> None:
-    options = examination.request.options
-    unknown = [name for name in options.lora_targets if name not in shape.projections] if options.lora else []
-    if unknown and shape.projections:
-        message = (
-            f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
-        )
+def _check_targets(examination: Examination) -> None:
+    """Add the fault of adapters on projections that the model does not have."""
+    options, plan = examination.request.options, examination.plan
+    there = examination.projections or tuple(plan.shape.projections if plan else ())
+    unknown = [name for name in options.lora_targets if name not in there] if options.lora else []
+    if unknown and there:
+        message = f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(there)}"
         examination.add(OptionFault("lora-targets-option", message, "give projections of the model"))
 
 
@@ -156,7 +160,6 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
         return
     shape = _shape(examination)
     if shape is not None:
-        _check_targets(examination, shape)
         examination.plan = make_plan(
             options,
             shape,
@@ -165,6 +168,8 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
             tokens=statistics,
             micro_batch_size=examination.micro_batch_size,
         )
+        examination.add(*filter(None, [step_fault(examination.plan, options)]))
+        examination.notes += filter(None, [step_note(examination.plan)] if examination.dry else [])
 
 
 def _shape(examination: Examination) -> Shape | None:
