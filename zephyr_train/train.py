@@ -40,7 +40,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
         show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
         examination = examine(request, dry=True)
-        show(examination.record(), examination.text(), as_json)
+        show(examination.record(), examination.text(whole_table=parameters["memory"]), as_json)
         examination.refuse()
     else:
         show(*run(request), as_json)

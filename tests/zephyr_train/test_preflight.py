@@ -143,6 +143,13 @@ def test_a_run_whose_every_step_has_rate_0_is_a_fault_with_its_arithmetic(
     assert names(look(step, learning_rate=0.0)) == ["nothing-learned"]
 
 
+def test_the_rate_of_an_adapter_that_nobody_gave_is_told(look: Look) -> None:
+    recipes = {"recipe": recipe.load("zephyr-7b-beta")}
+    assert "the peak rate is 0.0002, as in the public LoRA recipes" in look("sft", lora=True, **recipes).text()
+    assert "full fine-tuning has 5e-07" in look("dpo", lora=True, **recipes).text()
+    assert "LoRA recipes" not in look("sft", lora=True, learning_rate=1e-4, **recipes).text()
+
+
 def test_few_steps_are_noted_with_a_batch_that_gives_more(look: Look) -> None:
     text = look("sft", epochs=1).text()
     assert "only 2 steps (8 dialogues in batches of 4, 1 epoch): the model will hardly change" in text
@@ -302,7 +309,8 @@ def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(
         assert names(look("dpo", **changes)) == ["missing-input"], changes
     examination = look("dpo", data="owner/set", model="owner/model")
     assert names(examination) == [] and examination.plan is not None
-    assert "owner/set" in examination.text() and "sizes of the recipe's student" in examination.text()
+    assert "owner/set" in examination.text() and "sizes unknown until" in examination.text()
+    assert examination.plan.memory == [] and examination.record()["plan"]["disk"] is None  # type: ignore[index]
     assert names(look("dpo", dry=False, data="owner/set", model="owner/model")) == ["missing-input"] * 2
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from zephyr_core.errors import DataError
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import CONFIG, LOAD, SIZES, cached_model, checked_config, local_model, size_in, sizes_of
+from zephyr_train.models import CONFIG, LOAD, SIZES, checked_config, config_folder, local_model, size_in, sizes_of
 from zephyr_train.options import NEW, StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -37,7 +37,8 @@ class Shape:
 def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     """Return the shape of a model folder, run or Hub id; None means the student.
 
-    A Hub id is looked up in the local cache; if the student's is not there, the recipe's sizes are used.
+    A Hub id's config is looked up in the local cache. If the student's is not there, the recipe's sizes are used, if it
+    states any: the defaults are another model's.
 
     Raises:
         ModelUnreachable: the sizes cannot be found here.
@@ -47,15 +48,22 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     if name == NEW:
         return _of_options(student)
     revision = student.revision if name == student.source else "main"
-    folder = (local_model(name) or cached_model(name, revision)).folder
+    local = local_model(name)
+    folder = local.folder if local else config_folder(name, revision)
     if folder is not None:
         return _of_folder(folder)
-    if name == student.source:
+    if name == student.source and states_sizes(student):
         return _of_options(student)
     raise ModelUnreachable(
         f"the sizes of {name} are not known here: it is neither a local folder nor in the Hub's cache",
         "give a local folder, or fetch it once with a network",
     )
+
+
+def states_sizes(student: StudentOptions) -> bool:
+    """Return whether the options say how large the student is: the defaults are the sizes of the default model."""
+    default = StudentOptions()
+    return student.source in (NEW, default.source) or sizes_of(student) != sizes_of(default)
 
 
 def _of_options(student: StudentOptions) -> Shape:

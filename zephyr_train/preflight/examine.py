@@ -9,7 +9,7 @@ from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_core.hub import is_hub_id
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.models import BROKEN, STUDENT, config_faults, config_of, weight_faults
-from zephyr_train.options import NEW, DPOOptions
+from zephyr_train.options import LORA_RATE, DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.model_shape import Shape, shape_of
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
@@ -37,6 +37,7 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     examination = Examination(request, dry)
     examination.settings, unusable = settings(request.step, request.options.set)
     examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
+    _note_rate(examination)
     _examine_machine(examination)
     _find_inputs(examination)
     _examine_model(examination)
@@ -48,6 +49,17 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     if writes_run:
         examine_output(examination)
     return examination
+
+
+def _note_rate(examination: Examination) -> None:
+    """Note a learning rate that nobody gave and that is not the paper's."""
+    request = examination.request
+    if request.resolved.origins["learning_rate"] == LORA_RATE:
+        paper = type(request.options).learning_rate
+        examination.notes.append(
+            f"the peak rate is {request.options.learning_rate:g}, as in the public LoRA recipes, since nobody said"
+            f" otherwise; full fine-tuning has {paper:g}"
+        )
 
 
 def _examine_machine(examination: Examination) -> None:
@@ -144,7 +156,7 @@ def _input_faults(examination: Examination, name: str | None, broken: str | None
 def _check_targets(examination: Examination) -> None:
     """Add the fault of adapters on projections that the model does not have."""
     options, plan = examination.request.options, examination.plan
-    there = examination.projections or tuple(plan.shape.projections if plan else ())
+    there = examination.projections or tuple(plan.shape.projections if plan and plan.shape else ())
     unknown = [name for name in options.lora_targets if name not in there] if options.lora else []
     if unknown and there:
         message = f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(there)}"
@@ -158,37 +170,37 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
     except OptionError as fault:
         examination.add(OptionFault("batch-does-not-divide", str(fault), fault.hint or ""))
         return
-    shape = _shape(examination)
-    if shape is not None:
-        examination.plan = make_plan(
-            options,
-            shape,
-            model=examination.model.name if examination.model else options.model or "unknown",
-            rows=_rows(examination, statistics),
-            tokens=statistics,
-            micro_batch_size=examination.micro_batch_size,
-        )
-        examination.add(*filter(None, [step_fault(examination.plan, options)]))
-        examination.notes += filter(None, [step_note(examination.plan)] if examination.dry else [])
+    if any(fault.name == BROKEN for fault in examination.faults):
+        return
+    plan = make_plan(
+        options,
+        _shape(examination),
+        model=examination.model.name if examination.model else options.model or "unknown",
+        rows=_rows(examination, statistics),
+        tokens=statistics,
+        micro_batch_size=examination.micro_batch_size,
+    )
+    if any(fault.name == BROKEN for fault in examination.faults):  # its sizes
+        return
+    examination.plan = plan
+    examination.add(*filter(None, [step_fault(plan, options)]))
+    examination.notes += filter(None, [step_note(plan)] if examination.dry else [])
 
 
 def _shape(examination: Examination) -> Shape | None:
-    """Return the model's sizes; if it is not here, use those of the recipe's student and add a note."""
+    """Return the model's sizes; None, with a fault or a note, if they cannot be read."""
     options, student, model = examination.request.options, examination.request.student, examination.model
-    if any(fault.name == BROKEN for fault in examination.faults):
-        return None
     folder = model.folder if model else None
     try:
         return shape_of(folder or options.model, student)
     except DataError as fault:
         examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
-        return None
     except (ModelUnreachable, WrongFolder) as fault:
         if folder is not None and model is not None and model.commit is None:
             examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
-            return None
-        examination.notes.append(f"the plan assumes the sizes of the recipe's student: {fault}")
-        return shape_of(NEW, student)
+        else:
+            examination.notes.append(f"memory and disk are unknown: {fault}")
+    return None
 
 
 def _rows(examination: Examination, statistics: "TokenStatistics | None") -> Rows | None:
