@@ -65,6 +65,13 @@ def chat_fault(tokenizer: Any, template: str) -> Fault | None:
             "the model's tokenizer has no chat template",
             'write `template = "zephyr"` under [sft] and [dpo] of the recipe',
         )
+    if template == "model" and isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:
+        names = ", ".join(tokenizer.chat_template)
+        return OptionFault(
+            "no-template",
+            f"the model's tokenizer has chat templates of other names, and no default one: {names}",
+            "copy the one to use to chat_template.jinja in the model's folder",
+        )
     if tokenizer.eos_token is None:
         return Fault(
             "eos-not-in-loss",

@@ -87,6 +87,13 @@ class TrainOptions:
     activation_checkpointing: bool = value(True, "ours", "Recompute activations in the backward pass.")
     template: str = value("zephyr", "ours", "Chat template; `model` is the model's own.", choices=("zephyr", "model"))
     on_overlong: str = value("drop", "ours", "What to do with rows longer than max_length.", has_flag=True)
+    on_faulty: str = value(
+        "error",
+        "ours",
+        "What to do with rows whose tokens cannot be trained on; drop: leave out up to 5 % of them, each on record.",
+        choices=("error", "drop"),
+        has_flag=True,
+    )
     eval_every: int | None = value(None, "ours", "Steps between evaluations, besides each epoch's end.", least=1)
     save_every: int = value(100, "ours", "Steps between checkpoints; a multiple of log_every.", least=1)
     log_every: int = value(1, "ours", "Steps between rows of metrics.jsonl.", least=1)

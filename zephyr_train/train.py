@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
@@ -24,6 +24,9 @@ from zephyr_train.preflight.row_checks import limits_of
 from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.progress import following, following_pass
+
+if TYPE_CHECKING:
+    from zephyr_train.tokenizing.token_sets import TokenSet
 
 PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
 
@@ -103,8 +106,17 @@ def _job(examination: Examination) -> Job:
     plan = examination.plan = exact_plan(examination, tokens)
     examination.add(*filter(None, [step_fault(plan, examination.request.options)]))
     examination.refuse()
-    examination.notes += [*_odd_rows(plan), *filter(None, [step_note(plan)])]
+    examination.notes += [*_faulty_rows(tokens), *_odd_rows(plan), *filter(None, [step_note(plan)])]
     return prepare(examination, tokens, plan)
+
+
+def _faulty_rows(tokens: "TokenSet") -> list[str]:
+    """Return a note on the rows that were left out as faulty, and where they are listed."""
+    from zephyr_train.tokenizing.tally import DROPPABLE, dropped_rows
+
+    totals = {name: sum(counts.get(dropped_rows(name), 0) for counts in tokens.counts.values()) for name in DROPPABLE}
+    words = ", ".join(f"{rows:,} {name}" for name, rows in totals.items() if rows)
+    return [f"left out as faulty: {words}; listed in {tokens.path / 'changed.parquet'}"] if words else []
 
 
 def _odd_rows(plan: Plan) -> list[str]:

@@ -237,6 +237,22 @@ def test_faults_of_a_models_own_template_are_found(
     assert "8 of 8 rows" in examination.faults[0].message
 
 
+def test_a_handful_of_faulty_rows_is_left_out_when_asked_and_told(look: Look, student: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(student, tmp_path / "own")
+    strict = "{% if message['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+    (own / "chat_template.jinja").write_text(OTHER_PROMPT.replace(" <think>", "").replace("<|{{", strict + "<|{{", 1))
+    rows = [{"messages": [turn("user", f"{number}?"), turn("assistant", "yes")]} for number in range(40)]
+    rows[7]["messages"].insert(0, turn("system", "Be brief."))
+    options = {"model": str(own), "template": "model", "rows": rows}
+    [fault] = look("sft", **options).faults
+    assert fault.name == "template-refuses" and "no system turn" in fault.message and "--on-faulty drop" in fault.hint
+    examination = look("sft", on_faulty="drop", **options)
+    assert names(examination) == [] and "40 rows looked at: 1 dropped template refuses" in examination.text()
+    real = look("sft", on_faulty="drop", dry=False, **options)
+    _job(real)
+    assert "left out as faulty: 1 template-refuses; listed in" in real.text()
+
+
 @pytest.mark.parametrize("step", ["sft", "dpo"])
 def test_prompts_of_the_test_split_in_train_are_counted(look: Look, tmp_path: Path, step: str) -> None:
     folder = tmp_path / "set"

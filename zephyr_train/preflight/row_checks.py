@@ -13,6 +13,7 @@ from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.token_rows import Limits
+from zephyr_train.tokenizing.turn_spans import template_words
 
 if TYPE_CHECKING:
     from zephyr_core.template import Chat
@@ -27,8 +28,10 @@ PLAIN_TYPES = ("mistral", "llama")
 def limits_of(options: StepOptions) -> Limits:
     """Return the limits that apply to a row."""
     if isinstance(options, DPOOptions):
-        return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
-    return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
+        return Limits(options.max_length, options.max_prompt_length, options.on_overlong, on_faulty=options.on_faulty)
+    return Limits(
+        options.max_length, None, options.on_overlong, options.loss_on, options.packs, on_faulty=options.on_faulty
+    )
 
 
 def rows_fault(fault: ZephyrError) -> Fault:
@@ -103,7 +106,7 @@ def _template_fault(chat: "Chat", folder: Path) -> Fault | None:
     except (TemplateError, ValueError):
         return None
     except (Exception, MemoryError) as fault:
-        message = f"the chat template of {folder} fails: {type(fault).__name__}: {first_line(fault)}"
+        message = f"the chat template of {folder} fails: {type(fault).__name__}: {template_words(fault)}"
         return Fault("template-refuses", message, 'write `template = "zephyr"` under [sft] and [dpo] of the recipe')
     return None
 
