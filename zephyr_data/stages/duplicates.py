@@ -1,22 +1,16 @@
 """Duplicates: dialogues of the same normal form, which differ in case, whitespace or punctuation, if at all."""
 
 import hashlib
-import unicodedata
 from collections.abc import Iterable
 
 import polars as pl
 
-from zephyr_core.texts import IGNORED, STEADY, folded
+from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY, folded
 from zephyr_data import schemas
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
-_SEPARATOR = b"\x1e"
-_ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
-_ASCII_IGNORED = bytes(
-    code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and bytes([code]) != _SEPARATOR
-)
 
 
 def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
@@ -44,7 +38,7 @@ def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
 
 def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
     """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
-    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(_SEPARATOR.decode())
+    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(SEPARATOR)
     return text_keys(texts)
 
 
@@ -69,11 +63,11 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
         if text is None:
             yield None
         else:
-            words = text.translate(_ASCII_LOWER, _ASCII_IGNORED) if other is None else other
-            yield words if words.strip(_SEPARATOR) else text
+            words = text.translate(ASCII_LOWER, ASCII_IGNORED) if other is None else other
+            yield words if words.strip(SEPARATOR.encode()) else text
 
 
 def _cut(texts: pl.Series) -> pl.Series:
     """Return the texts without what is ignored."""
-    cut = [text and text.translate(None, _ASCII_IGNORED) for text in texts.cast(pl.Binary)]
+    cut = [text and text.translate(None, ASCII_IGNORED) for text in texts.cast(pl.Binary)]
     return pl.Series(cut, dtype=pl.Binary).cast(pl.String).str.replace_all(IGNORED, "")

@@ -11,6 +11,7 @@ from zephyr_train.models import LOAD, config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.prompt_overlap import overlap
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.token_rows import Limits
 from zephyr_train.tokenizing.turn_spans import template_words
@@ -46,13 +47,12 @@ def examine_rows(examination: Examination) -> "TokenStatistics | None":
         return None
     try:
         examination.rows = source.table("train").num_rows
-        repeated = source.repeated_prompts()
+        repeated = overlap(source)
     except RowsUnfit as fault:
         examination.add(rows_fault(fault))
         return None
-    if repeated:
-        message = f"{repeated:,} test prompts also appear in train"
-        examination.add(Fault("test-in-train", message, "split again by prompt"))
+    examination.add(*filter(None, [repeated.fault]))
+    examination.notes += filter(None, [repeated.note])
     for reason, dropped in source.dropped.items():
         examination.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
     if not source.has_test:
