@@ -16,6 +16,7 @@ from zephyr_data.options import POLICIES, BinarizeOptions
 from zephyr_data.pairing.gates import mark_unpairable
 from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.stages.rules import Ruleset
+from zephyr_train.preflight.prompt_overlap import overlap
 from zephyr_train.reader import open_data
 
 PAIRS = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def test_training_reads_what_cleaning_and_pairing_write(
         for side in ("train", "test"):
             assert source.table(side).num_rows == made["splits"][f"{side}_{split}"]["rows"]
         assert source.dropped == {}
-        assert source.repeated_prompts() == 0
+        assert overlap(source).exact == 0
     ours, published = (open_data(str(tmp_path / folder), "pairs").table("train") for folder in ("pairs", "h4"))
     assert sorted(map(str, ours.to_pylist())) == sorted(map(str, published.to_pylist())), (
         "both layouts are the same pairs"

@@ -178,7 +178,8 @@ def resolve(
 ) -> Resolved[Options]:
     """Return the step's options, each value from the last layer that sets it.
 
-    A flag whose value is None was not given. The environment sets `ZEPHYR_<STEP>_<KEY>`.
+    A flag whose value is None was not given. The environment sets `ZEPHYR_<STEP>_<KEY>`. If the options have `implied`,
+    it takes the values that were given and returns name → value, origin: defaults that depend on them.
 
     Raises:
         RecipeError: an unknown key, a wrong type, or a value that the options refuse.
@@ -194,6 +195,9 @@ def resolve(
                 raise RecipeError(f"{origin}: [{step}] has no option {key!r}", suggest(name, fields))
             values[name] = _typed(value, kinds[name], f"{origin}: {step}.{name}", is_text=is_text)
             origins[name] = origin
+    for name, (value, origin) in getattr(options_type, "implied", lambda given: {})(values).items():
+        if name not in values:
+            values[name], origins[name] = value, origin
     return Resolved(options_type(**values), origins, step, recipe.name)
 
 

@@ -153,7 +153,7 @@ class PlanRecord(TypedDict, total=False):
     schedule: str
     learning_rate: float
     tokens: PlannedTokens | None
-    shape: dict[str, object]
+    shape: dict[str, object] | None
 
 
 class MetricsRow(TypedDict, total=False):

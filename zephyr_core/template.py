@@ -65,6 +65,13 @@ def chat_fault(tokenizer: Any, template: str) -> Fault | None:
             "the model's tokenizer has no chat template",
             'write `template = "zephyr"` under [sft] and [dpo] of the recipe',
         )
+    if template == "model" and isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:
+        names = ", ".join(tokenizer.chat_template)
+        return OptionFault(
+            "no-template",
+            f"the model's tokenizer has chat templates of other names, and no default one: {names}",
+            "copy the one to use to chat_template.jinja in the model's folder",
+        )
     if tokenizer.eos_token is None:
         return Fault(
             "eos-not-in-loss",
@@ -165,6 +172,15 @@ class Chat:
             text, markers = _ROLE_MARKER.subn("< ", text)
             times += markers
         return text, times
+
+    def possible_tokens(self) -> dict[str, int]:
+        """Return token → number of those that a row can hold: of the special ones, EOS, pad and the template's."""
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        special |= set(self.tokenizer.all_special_tokens)
+        named = {token for token in special if token in self.template}
+        named |= {self.eos, str(self.tokenizer.pad_token)}
+        tokens: dict[str, int] = self.tokenizer.get_vocab()
+        return {token: number for token, number in tokens.items() if token not in special or token in named}
 
     @cached_property
     def tokenizer_digest(self) -> str:

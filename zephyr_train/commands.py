@@ -16,6 +16,9 @@ FreshOption = Annotated[bool, typer.Option("--fresh", help="Discard what an earl
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Run the checks and show the plan; write and load nothing.")
 ]
+MemoryOption = Annotated[
+    bool, typer.Option("--memory", help="With --dry-run: memory for every ZeRO stage, with and without checkpointing.")
+]
 OF_TRAINING = ("epochs", "beta", "seed", "lora", "set")  # flags that change no reference log-prob
 
 
@@ -31,6 +34,7 @@ def _add_training(step: str, options: type, help: str) -> None:
         resume: ResumeOption = False,
         fresh: FreshOption = False,
         dry_run: DryRunOption = False,
+        memory: MemoryOption = False,
         explain: ExplainOption = None,
         as_json: JsonOption = False,
     ) -> None:

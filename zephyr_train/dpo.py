@@ -20,12 +20,12 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.loss import LogpPair, dpo_loss
-from zephyr_train.models import LOAD, LOAD_WEIGHTS
+from zephyr_train.models import LOAD
 from zephyr_train.pairs import scoring
 from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
-from zephyr_train.training.arguments import lora_config, shared
+from zephyr_train.training.arguments import lora_config, shared, starting_model
 from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
@@ -40,11 +40,9 @@ NOBODY: dict[str, Any] = {
 
 def config(job: Job) -> DPOConfig:
     """Return TRL's configuration of a dDPO run."""
-    arguments: dict[str, Any] = {**shared(job)}
     return DPOConfig(
         **{
-            **arguments,
-            "model_init_kwargs": {**arguments["model_init_kwargs"], **LOAD_WEIGHTS},
+            **shared(job),
             "beta": job.dpo_options.beta,  # §4.4
             "loss_type": ["sigmoid"],  # Eq. (1)
             "precompute_ref_log_probs": True,  # no reference model in memory; ours are in the rows
@@ -267,9 +265,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
-    arguments = config(job)
+    arguments = config(job)  # before the model: it tells transformers about ZeRO-3
     pair_trainer = PairTrainer(
-        model=job.model,
+        model=starting_model(job),
         args=arguments,
         data_collator=RowCollator(pad_token_id=tokenizer.pad_token_id, pad_to_multiple_of=arguments.pad_to_multiple_of),
         train_dataset=rows(job, "train"),

@@ -29,9 +29,9 @@ COMPARED = (
     "layout",
 )
 # Options that do not identify a run. A job does not even keep the first five: inputs are identified by digest, `set`
-# is in `settings`, and only the plan uses gpu_memory.
+# is in `settings`, and only the plan uses gpu_memory. The digest of the tokens covers on_faulty.
 NOT_KEPT = ("model", "data", "revision", "gpu_memory", "set")
-FREE = (*NOT_KEPT, "save_every", "tensorboard")
+FREE = (*NOT_KEPT, "save_every", "tensorboard", "on_faulty")
 AGAIN = "train it again with --fresh"
 
 

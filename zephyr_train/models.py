@@ -5,13 +5,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from zephyr_core import hub, kinds, manifest, paths
-from zephyr_core.errors import DataError
+from zephyr_core.errors import DataError, NoSpace, Unreachable
 from zephyr_core.faults import Fault
 from zephyr_core.reading import checked, json_file
 from zephyr_core.recipe import Recipe
@@ -31,6 +32,7 @@ BROKEN, FOREIGN_CODE, NO_SAFETENSORS = "broken-model", "foreign-code", "no-safet
 _CONFIGS = (CONFIG, "tokenizer_config.json", "generation_config.json")
 _KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 _SHARD = re.compile(r"(?!consolidated)[^/]+-\d+-of-\d+\.safetensors")
+_SAFE = re.compile(r".*\.safetensors").fullmatch
 _MOST = 5  # damaged files that are listed
 STUDENT = {"model_type": "mistral"}  # the part of the student's config that matters when no model is at hand
 
@@ -122,9 +124,21 @@ def _parts(names: list[str]) -> list[str]:
 
 
 def cached_model(name: str, revision: str) -> Model:
-    """Return a Hub model from the local cache, without its folder if it is not there; no network is used."""
-    config = hub.cached_file(name, "model", revision, CONFIG)
-    return Model(name, None) if config is None else Model(name, config.parent, config.parent.name)
+    """Return a Hub model from the local cache, without its folder unless all but the weights is there; no network."""
+    snapshot = hub.cached(name, "model", revision, lambda names: [part for part in _parts(names) if not _SAFE(part)])
+    return Model(name, None) if snapshot is None else Model(name, snapshot.files[CONFIG].parent, snapshot.commit)
+
+
+def config_folder(name: str, revision: str, *, is_fetched: bool = False) -> Path | None:
+    """Return the folder of a Hub model's config.json in the local cache, or None.
+
+    `is_fetched`: whether that one file is fetched, if the Hub can be reached.
+    """
+    if is_fetched:
+        with suppress(Unreachable, NoSpace):
+            hub.fetch(name, "model", revision, lambda names: [CONFIG], instead="give a local folder with --model")
+    file = hub.cached_file(name, "model", revision, CONFIG)
+    return None if file is None else file.parent
 
 
 # ---- why a folder is not loaded -----------------------------------------------------------------

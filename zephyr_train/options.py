@@ -1,6 +1,8 @@
 """The options of the training steps; each default is the paper's, with its section, or "ours" where it is silent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from zephyr_core.errors import OptionError
 from zephyr_core.options import check, value
@@ -13,6 +15,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 MISTRAL = "config of Mistral-7B-v0.1"
 NEW = "new"  # the source of a student that is built here
 PUBLIC = "ours, as the public recipe of 2023"
+LORA_RATE = "default with lora, as the public LoRA recipes"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class TrainOptions:
     )
     seed: int = value(42, "ours", "Seed for the order of rows and for LoRA's weights.", least=0, has_flag=True)
     epochs: int = value(1, "paper §4.3", "Passes over the rows.", least=1, has_flag=True)
-    learning_rate: float = value(2e-5, "paper §4.3", "Peak learning rate.", least=0)
+    learning_rate: float = value(2e-5, "paper §4.3", "Peak learning rate; with lora 2e-4.", least=0)
     schedule: str = value("cosine", "paper §4.3", "Learning-rate schedule after the warm-up.", choices=SCHEDULES)
     warmup_ratio: float = value(0.1, "paper §4.3", "Share of the steps spent on warm-up, 0..1.")
     weight_decay: float = value(0.0, "paper §4, no weight decay", "AdamW's weight decay.", least=0)
@@ -84,6 +87,13 @@ class TrainOptions:
     activation_checkpointing: bool = value(True, "ours", "Recompute activations in the backward pass.")
     template: str = value("zephyr", "ours", "Chat template; `model` is the model's own.", choices=("zephyr", "model"))
     on_overlong: str = value("drop", "ours", "What to do with rows longer than max_length.", has_flag=True)
+    on_faulty: str = value(
+        "error",
+        "ours",
+        "What to do with rows whose tokens cannot be trained on; drop: leave out up to 5 % of them, each on record.",
+        choices=("error", "drop"),
+        has_flag=True,
+    )
     eval_every: int | None = value(None, "ours", "Steps between evaluations, besides each epoch's end.", least=1)
     save_every: int = value(100, "ours", "Steps between checkpoints; a multiple of log_every.", least=1)
     log_every: int = value(1, "ours", "Steps between rows of metrics.jsonl.", least=1)
@@ -102,6 +112,13 @@ class TrainOptions:
         has_flag=True,
         is_repeated=True,
     )
+
+    lora_rate: ClassVar[float] = 2e-4
+
+    @classmethod
+    def implied(cls, given: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+        """Return the learning rate of adapters with its origin, if there are adapters."""
+        return {"learning_rate": (cls.lora_rate, LORA_RATE)} if given.get("lora") else {}
 
     @property
     def packs(self) -> bool:
@@ -172,8 +189,10 @@ class SFTOptions(TrainOptions):
 class DPOOptions(TrainOptions):
     """What `zephyr train dpo` and `zephyr train reference` do."""
 
+    lora_rate: ClassVar[float] = 5e-6
+
     epochs: int = value(3, "paper §4.4", "Passes over the pairs.", least=1, has_flag=True)
-    learning_rate: float = value(5e-7, "paper §4.4", "Peak learning rate.", least=0)
+    learning_rate: float = value(5e-7, "paper §4.4", "Peak learning rate; with lora 5e-6.", least=0)
     schedule: str = value("linear", "paper §4.4", "Learning-rate schedule after the warm-up.", choices=SCHEDULES)
     warmup_ratio: float = value(0.1, "paper §4.4", "Share of the steps spent on warm-up, 0..1.")
     global_batch_size: int = value(32, "paper §4.4", "Pairs per optimiser step, across all GPUs.", least=1)

@@ -104,15 +104,6 @@ class Source:
             )
         return whole
 
-    def repeated_prompts(self) -> int:
-        """Return the number of prompt_ids of the test split that also appear in train; 0 without a test split."""
-        import pyarrow.compute as pc
-
-        if not self.has_test:
-            return 0
-        train, test = (pc.unique(self.table(split)["prompt_id"]) for split in ("train", "test"))
-        return int(pc.sum(pc.is_in(test, train)).as_py() or 0)
-
 
 def open_data(source: str, kind: str, revision: str = "main") -> Source:
     """Return the rows of a dataset directory, a folder or file of rows, or a Hub dataset; no row is read yet.

@@ -8,18 +8,16 @@ from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 from zephyr_train.job import Job
-from zephyr_train.models import LOAD, LOAD_WEIGHTS
-from zephyr_train.training.arguments import lora_config, shared
+from zephyr_train.models import LOAD
+from zephyr_train.training.arguments import lora_config, shared, starting_model
 
 
 def config(job: Job) -> SFTConfig:
     """Return TRL's configuration of a dSFT run."""
     packed = job.sft_options.packs
-    arguments: dict[str, Any] = {**shared(job)}
     return SFTConfig(
         **{
-            **arguments,
-            "model_init_kwargs": {**arguments["model_init_kwargs"], **LOAD_WEIGHTS},
+            **shared(job),
             "dataset_kwargs": {"skip_prepare_dataset": True},  # tokenized, labelled and packed by us, once
             "packing": packed,  # TRL then feeds flat rows with positions, so attention stays within documents
             "packing_strategy": "bfd_split",
@@ -41,9 +39,10 @@ def rows(job: Job, split: str) -> Dataset | None:
 def trainer(job: Job, callbacks: list[Any]) -> SFTTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
+    arguments = config(job)  # before the model: it tells transformers about ZeRO-3
     return SFTTrainer(
-        model=job.model,
-        args=config(job),
+        model=starting_model(job),
+        args=arguments,
         train_dataset=rows(job, "train"),
         eval_dataset=rows(job, "test"),
         processing_class=tokenizer,

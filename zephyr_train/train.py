@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zephyr_core import manifest, paths
 from zephyr_core.console import say, show
@@ -21,8 +21,12 @@ from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
 from zephyr_train.preflight.row_checks import limits_of
+from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.progress import following, following_pass
+
+if TYPE_CHECKING:
+    from zephyr_train.tokenizing.token_sets import TokenSet
 
 PATIENCE = 2.0  # seconds to wait for another run, which may be about to end
 
@@ -39,7 +43,7 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
         show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
         examination = examine(request, dry=True)
-        show(examination.record(), examination.text(), as_json)
+        show(examination.record(), examination.text(whole_table=parameters["memory"]), as_json)
         examination.refuse()
     else:
         show(*run(request), as_json)
@@ -99,9 +103,20 @@ def _job(examination: Examination) -> Job:
     tokens = token_set(examination.source, examination.chat, limits_of(examination.request.options), artefacts())
     if tokens.faults:
         raise PreflightFailed(listed(tokens.faults), "nothing was trained")
-    examination.plan = exact_plan(examination, tokens)
-    examination.notes += _odd_rows(examination.plan)
-    return prepare(examination, tokens, examination.plan)
+    plan = examination.plan = exact_plan(examination, tokens)
+    examination.add(*filter(None, [step_fault(plan, examination.request.options)]))
+    examination.refuse()
+    examination.notes += [*_faulty_rows(tokens), *_odd_rows(plan), *filter(None, [step_note(plan)])]
+    return prepare(examination, tokens, plan)
+
+
+def _faulty_rows(tokens: "TokenSet") -> list[str]:
+    """Return a note on the rows that were left out as faulty, and where they are listed."""
+    from zephyr_train.tokenizing.tally import DROPPABLE, dropped_rows
+
+    totals = {name: sum(counts.get(dropped_rows(name), 0) for counts in tokens.counts.values()) for name in DROPPABLE}
+    words = ", ".join(f"{rows:,} {name}" for name, rows in totals.items() if rows)
+    return [f"left out as faulty: {words}; listed in {tokens.path / 'changed.parquet'}"] if words else []
 
 
 def _odd_rows(plan: Plan) -> list[str]:

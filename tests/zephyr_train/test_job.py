@@ -14,7 +14,7 @@ from zephyr_train.job import FREE, NOT_KEPT, Job
 from zephyr_train.options import DPOOptions, SFTOptions
 
 OTHER = {
-    "model": "m", "data": "d", "revision": "r", "gpu_memory": 1.0, "set": ("a=1",), "save_every": 7, "tensorboard": True,
+    "model": "m", "data": "d", "revision": "r", "gpu_memory": 1.0, "set": ("a=1",), "save_every": 7, "tensorboard": True, "on_faulty": "drop",
 }  # fmt: skip
 
 

@@ -153,6 +153,27 @@ def test_packages_are_missed_where_they_are_needed(
     assert (names(CPU, []) == []) == bool(needed_by)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "package"),
+    [
+        ("adamw_torch_fused", {"use_liger_kernel": False}, None),
+        ("adamw_torch", {"use_liger_kernel": True}, "liger_kernel"),
+        ("paged_adamw_8bit", {}, "bitsandbytes"),
+        ("galore_adamw_8bit", {}, "galore_torch"),
+        ("adamw_torch_8bit", {}, "torchao"),
+        ("schedule_free_sgd", {}, "schedulefree"),
+    ],
+)
+def test_packages_of_the_trainers_options_are_missed_before_a_worker_starts(
+    packages: set[str], optimizer: str, settings: dict[str, object], package: str | None
+) -> None:
+    packages |= {"liger_kernel", "bitsandbytes", "galore_torch", "torchao", "schedulefree"}
+    faults = machine_faults(dataclasses.replace(CPU, optimizer=optimizer), [], settings)
+    assert [str(fault).partition(", and ")[2] for fault in faults] == (
+        [f"{package} is not installed"] if package else []
+    )
+
+
 def test_disk_is_looked_at_where_the_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[Path] = []
 

@@ -153,7 +153,7 @@ def test_a_config_without_weights_is_counted_by_the_formula(folder: Path, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert shape_of(tmp_path, SMALL).parameters == shape_of(folder, SMALL).parameters
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "other"}))
-    with pytest.raises(ModelUnreachable, match="'other'"):
+    with pytest.raises(ModelUnreachable, match="`other`"):
         shape_of(tmp_path, SMALL)
 
 

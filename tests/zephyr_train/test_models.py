@@ -15,8 +15,11 @@ from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
 from zephyr_train.models import cached_model, hub_model, local_model, step_before
 from zephyr_train.options import StudentOptions
+from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.preflight import row_checks
+from zephyr_train.preflight.inputs import find_model
 from zephyr_train.preflight.row_checks import tokenizer_of
+from zephyr_train.request import TrainRequest
 from zephyr_train.safetensor_headers import INDEX, shapes, weight_files
 from zephyr_train.training.weights import model_digest, require_whole
 
@@ -118,6 +121,22 @@ def test_of_a_hub_model_only_what_training_reads_is_fetched(
     assert model.commit == COMMIT and model == cached_model("owner/name", "main")
     assert model.folder is not None and sorted(path.name for path in model.folder.iterdir()) == sorted(parts)
     assert sorted(hub_server.downloads()) == sorted(parts)
+
+
+def test_a_plan_fetches_no_more_of_a_hub_model_than_its_config(
+    hub_server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, student: Path
+) -> None:
+    config = (student / "config.json").read_text()
+    files = {"config.json": config, "model.safetensors": "w", "tokenizer.json": "t"}
+    hub_server.put("model", "lab/small", files)
+    hub_server.use(monkeypatch, tmp_path / "home")
+    parameters = {"recipe": recipe.load("tiny"), "model": "lab/small"}
+    found = find_model(TrainRequest.typed("dpo", parameters), None, dry=True)
+    assert found.folder is None and hub_server.downloads() == ["config.json"]
+    assert shape_of("lab/small", StudentOptions()).parameters == shape_of(student, StudentOptions()).parameters
+    with pytest.raises(ModelUnreachable, match="sizes of lab/none"):
+        find_model(TrainRequest.typed("dpo", parameters | {"model": "lab/none"}), None, dry=True)
+        shape_of("lab/none", StudentOptions())
 
 
 def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Code that comes with a model or with rows never runs, and nothing asks whether it may: each plant would leave a file."""
 
 import ast
+import inspect
 import json
 import os
 import pickle
@@ -130,13 +131,25 @@ def test_every_load_says_that_no_code_runs_and_every_model_that_no_pickle_is_ope
     assert LOAD_WEIGHTS["use_safetensors"] and LOAD_WEIGHTS["local_files_only"]
 
 
-def test_the_trainers_load_their_model_so_too(tmp_path: Path) -> None:
+def test_the_trainers_load_their_model_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL is given the model, not its folder."""
+    from transformers import AutoModelForCausalLM
+
     from tests.zephyr_train.jobs import job
     from zephyr_train import dpo, sft
+    from zephyr_train.training.arguments import starting_model
 
     for config in (sft.config(job(tmp_path, "sft")), dpo.config(job(tmp_path, "dpo"))):
-        assert config.model_init_kwargs.items() >= LOAD_WEIGHTS.items()
-        assert config.model_init_kwargs["dtype"] and not config.trust_remote_code
+        assert config.model_init_kwargs is None and not config.trust_remote_code
+    given: dict[str, object] = {}
+    report = dict.fromkeys(("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"), ())
+    monkeypatch.setattr(
+        AutoModelForCausalLM, "from_pretrained", lambda folder, **named: given.update(named) or (folder, report)
+    )
+    for step, named in (("sft", sft), ("dpo", dpo)):
+        assert starting_model(job(tmp_path, step)) == str(tmp_path / "start")
+        assert given.items() >= LOAD_WEIGHTS.items() and given["dtype"]
+        assert "starting_model(job)" in inspect.getsource(named.trainer)
 
 
 # ---- code that a config names -------------------------------------------------------------------

@@ -56,6 +56,22 @@ def test_a_prompt_keeps_its_end_and_completions_their_beginning():
     assert names(cut) == []
 
 
+ONE_BOS = (
+    "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.mark.parametrize("length", [1, 2, 12])
+def test_a_cut_prompt_keeps_its_bos(length: int):
+    chat = small_chat(ONE_BOS)
+    whole, cut = (tokenize_pairs(chat, pair_table(LONG), limits) for limits in (FREE, Limits(40, length, "cut-prompt")))
+    [before], [after] = whole.table.to_pylist(), cut.table.to_pylist()
+    bos = chat.tokenizer.bos_token_id
+    assert before["prompt_ids"][0] == bos and len(after["prompt_ids"]) == length
+    assert after["prompt_ids"] == [bos, *before["prompt_ids"][len(before["prompt_ids"]) - length + 1 :]]
+
+
 def test_the_longer_completion_decides_and_a_pair_that_just_fits_is_untouched():
     prompt, chosen, rejected = lengths(*LONG)
     fits, is_longer = prompt + chosen, prompt + chosen - 1

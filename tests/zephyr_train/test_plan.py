@@ -9,15 +9,19 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from zephyr_core import recipe
 from zephyr_core.errors import OptionError
-from zephyr_train.options import DPOOptions, SFTOptions, StudentOptions
+from zephyr_train.errors import ModelUnreachable
+from zephyr_train.options import OF_STEP, DPOOptions, SFTOptions, StudentOptions
 from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.planning.plan import (
     Rows,
     batch,
+    batch_for,
     batch_line,
     learning_rate_at,
     make_plan,
+    moves,
     steps_per_epoch,
     warmup_steps,
 )
@@ -72,6 +76,23 @@ def test_learning_rates_are_those_of_transformers_at_every_step(schedule: str, w
         )
         optimizer.step()
         scheduler.step()
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 20])
+@pytest.mark.parametrize(("rows", "part"), [(25, 1), (498, 16), (498, 4), (61_135, 32), (20, 1), (400, 2)])
+def test_the_batch_that_fits_is_the_largest_with_that_many_steps(rows: int, epochs: int, part: int) -> None:
+    def steps(size: int) -> int:
+        return steps_per_epoch(rows, size) * epochs
+
+    size = batch_for(20, rows, epochs, part)
+    assert size % part == 0 and (steps(size) >= 20 or size == part)
+    assert steps(size + part) < 20 or size + part > rows
+
+
+def test_a_run_that_is_all_warm_up_does_not_move() -> None:
+    assert not moves("cosine", 2e-5, warmup_steps(0.1, 1), 1)
+    assert moves("cosine", 2e-5, warmup_steps(0.1, 2), 2) and moves("linear", 2e-5, 0, 1)
+    assert not moves("constant", 0.0, 1, 9)
 
 
 def test_padding_in_random_order_is_the_mean_over_all_micro_batches() -> None:
@@ -195,3 +216,47 @@ def test_what_cannot_run_is_no_option() -> None:
 def test_a_seed_that_numpy_refuses_is_known_before_anything_is_trained(seed: int) -> None:
     with pytest.raises(OptionError, match=f"seed is {seed}: it must be"):
         SFTOptions(seed=seed)
+
+
+# ---- what is said of memory, and of LoRA's rate --------------------------------------------------
+
+
+def test_the_line_of_the_run_comes_first_and_the_others_on_request() -> None:
+    plan = make_plan(DPOOptions(), MISTRAL, model="m")
+    lines = plan_text(plan).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("memory per GPU"))
+    assert lines[first + 2].startswith("  → 3     cached") and "`--memory` shows 15 other settings" in lines[-1]
+    whole = plan_text(plan, whole_table=True).splitlines()
+    assert len(whole) == len(lines) + 14 and whole[first + 2] == lines[first + 2]
+    assert sum("does not fit" in line for line in whole) > 0
+    tight = plan_text(make_plan(DPOOptions(zero=0), MISTRAL, model="m"))
+    assert "→ 0     cached      yes" in tight and "3     cached" in tight, "a run that does not fit shows what would"
+
+
+def test_the_memory_of_a_model_that_is_not_known_is_unknown() -> None:
+    plan = make_plan(DPOOptions(), None, model="lab/large")
+    text = plan_text(plan)
+    assert "lab/large: sizes unknown" in text and "memory  sizes unknown" in text and "disk    sizes unknown" in text
+    assert "fits" not in text
+    assert plan.record()["shape"] is None and json.dumps(plan.record())
+
+
+def test_a_student_of_another_name_does_not_have_the_default_students_sizes() -> None:
+    with pytest.raises(ModelUnreachable, match="the sizes of lab/large are not known"):
+        shape_of(None, StudentOptions(source="lab/large"))
+    assert shape_of(None, StudentOptions(source="lab/large", layers=2)).layers == 2, "the recipe states them"
+
+
+@pytest.mark.parametrize(("step", "full", "lora"), [("sft", 2e-5, 2e-4), ("dpo", 5e-7, 5e-6)])
+def test_lora_has_loras_rate_unless_somebody_says_otherwise(step: str, full: float, lora: float) -> None:
+    paper, tiny = recipe.load("zephyr-7b-beta"), recipe.load("tiny")
+
+    def rate(loaded: recipe.Recipe, **flags: object) -> tuple[float, str]:
+        resolved = recipe.resolve(step, OF_STEP[step], loaded, flags)
+        return resolved.options.learning_rate, resolved.explain("learning_rate")
+
+    assert rate(paper)[0] == rate(paper, lora=False)[0] == full
+    assert rate(paper, lora=True)[0] == lora
+    assert "default with lora, as the public LoRA recipes" in rate(paper, lora=True)[1]
+    assert rate(paper, lora=True, learning_rate=full)[0] == full
+    assert rate(tiny, lora=True) == rate(tiny)

@@ -21,7 +21,7 @@ from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.examine import examine
 from zephyr_train.request import TrainRequest
 from zephyr_train.rows import row_files
-from zephyr_train.train import run
+from zephyr_train.train import _job, run
 
 SMALL = StudentOptions(
     source="new", vocabulary=320, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=256
@@ -119,6 +119,61 @@ def test_each_fault_is_found_by_its_name_and_alone(look: Look, step: str, name: 
         examination.refuse()
 
 
+def test_an_optimiser_that_the_trainer_does_not_have_is_a_fault(look: Look) -> None:
+    [fault] = look("sft", optimizer="adamw_8bits").faults
+    assert fault.name == "unknown-option" and "did you mean 'adamw_8bit'?" in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("step", "batch", "words", "hint"),
+    [
+        ("sft", 8, "1 step (8 dialogues in batches of 8, 1 epoch), 1 of them warm-up", "`global_batch_size = 1`"),
+        ("dpo", 16, "1 step (8 pairs in batches of 16, 1 epoch), 1 of them warm-up", "`global_batch_size = 1`"),
+    ],
+)
+def test_a_run_whose_every_step_has_rate_0_is_a_fault_with_its_arithmetic(
+    look: Look, step: str, batch: int, words: str, hint: str
+) -> None:
+    for dry in (True, False):
+        [fault] = look(step, dry=dry, global_batch_size=batch, epochs=1).faults
+        assert fault.name == "nothing-learned" and fault.exit_code == 2
+        assert words in fault.message and "every step has rate 0" in fault.message and hint in fault.hint
+    assert names(look(step, global_batch_size=batch, epochs=2)) == []
+    assert names(look(step, global_batch_size=batch, epochs=1, warmup_ratio=0.0)) == []
+    assert names(look(step, learning_rate=0.0)) == ["nothing-learned"]
+
+
+def test_the_rate_of_an_adapter_that_nobody_gave_is_told(look: Look) -> None:
+    recipes = {"recipe": recipe.load("zephyr-7b-beta")}
+    assert "the peak rate is 0.0002, as in the public LoRA recipes" in look("sft", lora=True, **recipes).text()
+    assert "full fine-tuning has 5e-07" in look("dpo", lora=True, **recipes).text()
+    assert "LoRA recipes" not in look("sft", lora=True, learning_rate=1e-4, **recipes).text()
+
+
+def test_few_steps_are_noted_with_a_batch_that_gives_more(look: Look) -> None:
+    text = look("sft", epochs=1).text()
+    assert "only 2 steps (8 dialogues in batches of 4, 1 epoch): the model will hardly change" in text
+    assert "with global_batch_size 1 there are more" in text
+    assert "hardly change" not in look("sft", epochs=10).text(), "20 steps"
+
+
+def test_steps_are_counted_again_once_all_rows_are_tokens(
+    look: Look, student: Path, tmp_path: Path, here: Path
+) -> None:
+    """Preflight may have had an estimate only."""
+    rows = [
+        {"messages": [turn("user", "A plum?"), turn("assistant", "Yes.")], "prompt_id": f"{number:064x}"}
+        for number in range(9)
+    ]
+    look("sft", rows=rows)
+    parameters = SOUND | OF_STEP["sft"] | {"model": str(student), "data": str(tmp_path / "rows.jsonl")}
+    request = TrainRequest.typed("sft", parameters | {"global_batch_size": 9, "epochs": 1})
+    examination = examine(request, dry=False)
+    examination.faults.clear()
+    with pytest.raises(PreflightFailed, match="nothing-learned: 1 step"):
+        _job(examination)
+
+
 @pytest.mark.parametrize(
     ("options", "layout", "words"),
     [
@@ -180,6 +235,22 @@ def test_faults_of_a_models_own_template_are_found(
     examination = look(step, model=str(own), template="model")
     assert names(examination) == [name]
     assert "8 of 8 rows" in examination.faults[0].message
+
+
+def test_a_handful_of_faulty_rows_is_left_out_when_asked_and_told(look: Look, student: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(student, tmp_path / "own")
+    strict = "{% if message['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+    (own / "chat_template.jinja").write_text(OTHER_PROMPT.replace(" <think>", "").replace("<|{{", strict + "<|{{", 1))
+    rows = [{"messages": [turn("user", f"{number}?"), turn("assistant", "yes")]} for number in range(40)]
+    rows[7]["messages"].insert(0, turn("system", "Be brief."))
+    options = {"model": str(own), "template": "model", "rows": rows}
+    [fault] = look("sft", **options).faults
+    assert fault.name == "template-refuses" and "no system turn" in fault.message and "--on-faulty drop" in fault.hint
+    examination = look("sft", on_faulty="drop", **options)
+    assert names(examination) == [] and "40 rows looked at: 1 dropped template refuses" in examination.text()
+    real = look("sft", on_faulty="drop", dry=False, **options)
+    _job(real)
+    assert "left out as faulty: 1 template-refuses; listed in" in real.text()
 
 
 @pytest.mark.parametrize("step", ["sft", "dpo"])
@@ -254,7 +325,8 @@ def test_named_inputs_are_missed_by_a_plan_too_unless_they_are_on_the_hub(
         assert names(look("dpo", **changes)) == ["missing-input"], changes
     examination = look("dpo", data="owner/set", model="owner/model")
     assert names(examination) == [] and examination.plan is not None
-    assert "owner/set" in examination.text() and "sizes of the recipe's student" in examination.text()
+    assert "owner/set" in examination.text() and "sizes unknown until" in examination.text()
+    assert examination.plan.memory == [] and examination.record()["plan"]["disk"] is None  # type: ignore[index]
     assert names(look("dpo", dry=False, data="owner/set", model="owner/model")) == ["missing-input"] * 2
 
 

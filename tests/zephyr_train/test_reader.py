@@ -20,6 +20,7 @@ from tests.zephyr_train.row_shapes import (
 )
 from zephyr_core.errors import WrongFolder
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
+from zephyr_train.preflight.prompt_overlap import overlap
 from zephyr_train.reader import Source, open_data
 from zephyr_train.rows import row_files
 
@@ -69,7 +70,7 @@ def test_a_local_copy_has_both_splits_and_its_shards_in_order(tmp_path: Path) ->
     source = _local_copy(tmp_path)
     assert (source.layout, source.commit, source.has_test) == ("published", None, True)
     assert [row[0]["content"] for row in source.table("train")["prompt"].to_pylist()] == [DRAWING, "Which plum?"]
-    assert source.repeated_prompts() == 1
+    assert overlap(source).exact == 1
     (tmp_path / "data" / "train_prefs-00000-of-00002.parquet").unlink()
     with pytest.raises(RowsUnfit, match="lacks data/train_prefs-00000-of-00002"):
         open_data(str(tmp_path), "pairs")
@@ -91,7 +92,7 @@ def test_one_file_read_as_another_kind_has_another_digest(tmp_path: Path) -> Non
 
 def test_without_a_test_split_there_is_none(tmp_path: Path) -> None:
     source = open_data(str(write_lines(tmp_path / "a.jsonl", [text_pair(*PAIRS[0])])), "pairs")
-    assert not source.has_test and source.repeated_prompts() == 0
+    assert not source.has_test and overlap(source).exact == 0
     with pytest.raises(KeyError):
         source.table("test")
 

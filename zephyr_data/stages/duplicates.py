@@ -2,12 +2,11 @@
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable
 
 import polars as pl
 
-from zephyr_core.texts import IGNORED, STEADY, folded
+from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY, folded
 from zephyr_data import schemas
 from zephyr_data.stages.overruling import Reason
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
@@ -18,12 +17,7 @@ REASONS = {
     f"{NAME}/same-dialogue": Reason("its turns agree, in normal form, with those of a dialogue that is kept"),
     f"{NAME}/same-prompt": Reason("its first turn agrees, in normal form, with that of a dialogue that is kept"),
 }
-_SEPARATOR = b"\x1e"
 _QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")  # – — ‘ ’ “ ” • …
-_ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
-_ASCII_IGNORED = bytes(
-    code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and bytes([code]) != _SEPARATOR
-)
 
 
 def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
@@ -51,7 +45,7 @@ def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
 
 def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
     """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
-    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(_SEPARATOR.decode())
+    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(SEPARATOR)
     return text_keys(texts)
 
 
@@ -74,8 +68,8 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
         if text is None or ascii_text is None:
             yield None
         else:
-            words = folds[place] if place in folds else ascii_text.translate(_ASCII_LOWER, _ASCII_IGNORED)
-            yield words if words.strip(_SEPARATOR) else text
+            words = folds[place] if place in folds else ascii_text.translate(ASCII_LOWER, ASCII_IGNORED)
+            yield words if words.strip(SEPARATOR.encode()) else text
 
 
 def _folded(texts: pl.Series) -> pl.Series:
@@ -89,5 +83,5 @@ def _folded(texts: pl.Series) -> pl.Series:
 
 def _cut(texts: pl.Series) -> pl.Series:
     """Return the texts without what is ignored."""
-    cut = [text.translate(None, _ASCII_IGNORED) for text in texts.cast(pl.Binary)]
+    cut = [text.translate(None, ASCII_IGNORED) for text in texts.cast(pl.Binary)]
     return pl.Series(cut, dtype=pl.Binary).cast(pl.String).str.replace_all(IGNORED, "")

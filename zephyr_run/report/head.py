@@ -115,6 +115,6 @@ def _finished(run: Run) -> str:
 
 def _size(run: Run) -> str:
     """Return how large the models are, if a plan says so."""
-    sizes = [step.plan.get("shape", {}).get("parameters") for step in run.of_kind("model") if step.manifest]
+    sizes = [(step.plan.get("shape") or {}).get("parameters") for step in run.of_kind("model") if step.manifest]
     size = next(filter(None, sizes), None)
     return f" of {count(size)} parameters" if size else ""

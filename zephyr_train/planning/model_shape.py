@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zephyr_core.errors import DataError
 from zephyr_train import safetensor_headers
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.models import CONFIG, SIZES, cached_model, checked_config, local_model, size_in, sizes_of
+from zephyr_train.models import CONFIG, LOAD, SIZES, checked_config, config_folder, local_model, size_in, sizes_of
 from zephyr_train.options import NEW, StudentOptions
 
 KNOWN_TYPES = ("mistral", "llama")  # whose parameters the formula counts
@@ -36,7 +37,8 @@ class Shape:
 def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     """Return the shape of a model folder, run or Hub id; None means the student.
 
-    A Hub id is looked up in the local cache; if the student's is not there, the recipe's sizes are used.
+    A Hub id's config is looked up in the local cache. If the student's is not there, the recipe's sizes are used, if it
+    states any: the defaults are another model's.
 
     Raises:
         ModelUnreachable: the sizes cannot be found here.
@@ -46,15 +48,22 @@ def shape_of(model: str | Path | None, student: StudentOptions) -> Shape:
     if name == NEW:
         return _of_options(student)
     revision = student.revision if name == student.source else "main"
-    folder = (local_model(name) or cached_model(name, revision)).folder
+    local = local_model(name)
+    folder = local.folder if local else config_folder(name, revision)
     if folder is not None:
         return _of_folder(folder)
-    if name == student.source:
+    if name == student.source and states_sizes(student):
         return _of_options(student)
     raise ModelUnreachable(
         f"the sizes of {name} are not known here: it is neither a local folder nor in the Hub's cache",
         "give a local folder, or fetch it once with a network",
     )
+
+
+def states_sizes(student: StudentOptions) -> bool:
+    """Return whether the options say how large the student is: the defaults are the sizes of the default model."""
+    default = StudentOptions()
+    return student.source in (NEW, default.source) or sizes_of(student) != sizes_of(default)
 
 
 def _of_options(student: StudentOptions) -> Shape:
@@ -64,15 +73,14 @@ def _of_options(student: StudentOptions) -> Shape:
 def _of_folder(folder: Path) -> Shape:
     config = checked_config(folder)
     tensors = safetensor_headers.shapes(folder)
-    if not tensors:
-        if config.get("model_type") not in KNOWN_TYPES:
-            raise ModelUnreachable(
-                f"{folder} has no safetensors files, and its type {config.get('model_type')!r} is not one we can count",
-                "save its weights as safetensors",
-            )
+    if not tensors and config.get("model_type") in KNOWN_TYPES:
         _check_sizes(config, folder / CONFIG)
         return _of_config(config, f"config of {folder}")
+    if any(config.get(name) is None for name in SIZES):
+        config = _renamed(folder) or config
     layers, hidden, vocabulary = (size_in(config, name, folder / CONFIG) for name in SIZES)
+    if not tensors:
+        return Shape(_counted(folder), layers, hidden, vocabulary, f"config of {folder}")
     projections = {
         match.group(1): (sides[0], sides[1])
         for name, sides in tensors.items()
@@ -86,6 +94,32 @@ def _of_folder(folder: Path) -> Shape:
         f"weight files of {folder}",
         projections,
     )
+
+
+def _renamed(folder: Path) -> dict[str, Any]:
+    """Return the sizes of a config that has them under names of its own, such as n_layer; empty if they are unknown."""
+    try:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(folder, **LOAD).get_text_config()
+    except Exception:  # whatever a foreign config makes transformers raise; what is missing is then told
+        return {}
+    return {name: getattr(config, name, None) for name in SIZES}
+
+
+def _counted(folder: Path) -> int:
+    """Return the parameters of a config's model.
+
+    Raises:
+        ModelUnreachable: they cannot be counted here.
+    """
+    from zephyr_train.meta_model import empty_model
+
+    try:
+        return sum(parameter.numel() for parameter in empty_model(folder).parameters())
+    except (DataError, ImportError) as fault:
+        message = f"{folder} has no safetensors files, and its parameters cannot be counted: {fault}"
+        raise ModelUnreachable(message, "save its weights as safetensors") from None
 
 
 def _check_sizes(config: Mapping[str, Any], file: Path) -> None:

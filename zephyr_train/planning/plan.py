@@ -65,6 +65,18 @@ def learning_rate_at(step: int, schedule: str, peak: float, warmup: int, total: 
     return peak
 
 
+def moves(schedule: str, peak: float, warmup: int, total: int) -> bool:
+    """Return whether any step has a rate above 0."""
+    return any(learning_rate_at(step, schedule, peak, warmup, total) > 0 for step in range(total))
+
+
+def batch_for(steps: int, rows: int, epochs: int, part: int) -> int:
+    """Return the largest global batch, a multiple of `part`, that gives at least so many steps; at least `part`."""
+    per_epoch = math.ceil(steps / epochs)
+    largest = rows if per_epoch == 1 else (rows - 1) // (per_epoch - 1)
+    return max(largest // part, 1) * part
+
+
 @dataclass(frozen=True)
 class Rows:
     """How many rows an epoch has, and how that is known."""
@@ -103,7 +115,7 @@ class Plan:
 
     step: str  # sft | dpo
     model: str
-    shape: model_shape.Shape
+    shape: model_shape.Shape | None  # None while the model's sizes are unknown; so are memory and disk
     rows: Rows
     global_batch_size: int
     micro_batch_size: int
@@ -118,23 +130,23 @@ class Plan:
     tokens: TokenStatistics | None
     gpu_memory: float  # GB of the card
     memory: list[MemoryRow]
-    disk: DiskNeed
+    disk: DiskNeed | None
 
     def record(self) -> PlanRecord:
         """Return the plan JSON-ready; `batch` is its arithmetic as text."""
         content = {name: value for name, value in asdict(self).items() if name not in ("shape", "memory")}
         content |= {
             "batch": batch_line(self.global_batch_size, self.micro_batch_size, self.gpus),
-            "shape": model_shape.record(self.shape),
+            "shape": None if self.shape is None else model_shape.record(self.shape),
             "memory": [asdict(row) | {"total": row.total} for row in self.memory],
-            "disk": asdict(self.disk) | {"total": self.disk.total},
+            "disk": None if self.disk is None else asdict(self.disk) | {"total": self.disk.total},
         }
         return cast(PlanRecord, content)
 
 
 def make_plan(
     options: StepOptions,
-    shape: model_shape.Shape,
+    shape: model_shape.Shape | None,
     *,
     model: str,
     rows: Rows | None = None,
@@ -145,7 +157,7 @@ def make_plan(
 
     Args:
         options: of the step.
-        shape: of the model.
+        shape: of the model; None if it is unknown.
         model: its name, for people.
         rows: of the dataset; if None, those of the published card.
         tokens: statistics of the dataset, if known.
@@ -158,7 +170,7 @@ def make_plan(
     micro = micro_batch_size or options.micro_batch_size
     epoch = None if counted.rows is None else steps_per_epoch(counted.rows, options.global_batch_size)
     total = None if epoch is None else epoch * options.epochs
-    setting = _setting(options, shape, micro)
+    setting = None if shape is None else _setting(options, shape, micro)
     return Plan(
         step="dpo" if isinstance(options, DPOOptions) else "sft",
         model=model,
@@ -176,8 +188,8 @@ def make_plan(
         learning_rate=options.learning_rate,
         tokens=tokens,
         gpu_memory=options.gpu_memory,
-        memory=memory_table(shape, setting, options.gpu_memory),
-        disk=disk_need(shape, setting),
+        memory=memory_table(shape, setting, options.gpu_memory) if shape and setting else [],
+        disk=disk_need(shape, setting) if shape and setting else None,
     )
 
 

@@ -1,25 +1,32 @@
 """A plan as text for people."""
 
-from zephyr_train.planning.memory import GB, MemoryRow
+from zephyr_train.planning.memory import GB, DiskNeed, MemoryRow
 from zephyr_train.planning.plan import Plan, batch_line
 from zephyr_train.planning.token_statistics import TokenStatistics
 
 UNKNOWN = "unknown until the dataset and tokenizer are here"
+UNKNOWN_SIZES = "sizes unknown until the model or its config.json is here"
 
 
-def plan_text(plan: Plan) -> str:
-    """Return the plan: a line per topic, then the memory table."""
+def plan_text(plan: Plan, *, whole_table: bool = False) -> str:
+    """Return the plan: a line per topic, then the memory of the run; `whole_table`: of other settings too."""
     lines = {
-        "model": f"{plan.model}: {large(plan.shape.parameters)} parameters ({plan.shape.source})",
+        "model": f"{plan.model}: {_size(plan)}",
         "rows": _rows(plan),
         "batch": batch_line(plan.global_batch_size, plan.micro_batch_size, plan.gpus),
         "steps": _steps(plan),
         "rate": f"peak {plan.learning_rate:g}, {plan.schedule} after the warm-up",
         "tokens": UNKNOWN if plan.tokens is None else _tokens(plan.tokens, plan.epochs),
-        "disk": _disk(plan),
+        "disk": UNKNOWN_SIZES if plan.disk is None else _disk(plan.disk),
     }
     topics = [f"{name:<8}{line}" for name, line in lines.items()]
-    return "\n".join([f"plan of {plan.step}", *topics, "", *_memory(plan)])
+    return "\n".join([f"plan of {plan.step}", *topics, "", *_memory(plan, whole_table=whole_table)])
+
+
+def _size(plan: Plan) -> str:
+    if plan.shape is None:
+        return UNKNOWN_SIZES
+    return f"{large(plan.shape.parameters)} parameters ({plan.shape.source})"
 
 
 def _rows(plan: Plan) -> str:
@@ -46,23 +53,31 @@ def _tokens(tokens: TokenStatistics, epochs: int) -> str:
     )
 
 
-def _disk(plan: Plan) -> str:
-    total, checkpoint, model = (size / GB for size in (plan.disk.total, plan.disk.checkpoint, plan.disk.model))
+def _disk(disk: DiskNeed) -> str:
+    total, checkpoint, model = (size / GB for size in (disk.total, disk.checkpoint, disk.model))
     return (
-        f"{total:,.1f} GB at most: {plan.disk.kept_checkpoints} checkpoints of {checkpoint:,.1f} GB are kept, "
+        f"{total:,.1f} GB at most: {disk.kept_checkpoints} checkpoints of {checkpoint:,.1f} GB are kept, "
         f"plus one while it is written; the model takes {model:,.1f} GB"
     )
 
 
-def _memory(plan: Plan) -> list[str]:
-    setting = plan.memory[0].setting
-    rows = "pairs" if setting.kind == "pairs" else "rows"
+def _memory(plan: Plan, *, whole_table: bool) -> list[str]:
+    """Return the line of the run, and the others if they are asked for or the run does not fit."""
+    if not plan.memory:
+        return [f"memory  {UNKNOWN_SIZES}"]
+    chosen = next(row for row in plan.memory if row.planned)
+    others = [row for row in plan.memory if not row.planned]
+    rows = "pairs" if chosen.setting.kind == "pairs" else "rows"
     lines = [
-        f"memory per GPU, estimated, not measured: {setting.micro_rows} {rows} of {setting.max_length:,} tokens, "
-        f"{setting.precision}, {setting.world} × {plan.gpu_memory:g} GB",
+        f"memory per GPU, estimated, not measured: {chosen.setting.micro_rows} {rows} of"
+        f" {chosen.setting.max_length:,} tokens, {chosen.setting.precision}, {chosen.setting.world} ×"
+        f" {plan.gpu_memory:g} GB",
         f"    {'ZeRO':<6}{'reference':<12}{'checkpointing':<15}{'GB':>8}",
+        _memory_line(chosen),
     ]
-    return lines + [_memory_line(row) for row in plan.memory]
+    if whole_table or chosen.verdict == "does not fit":
+        return lines + [_memory_line(row) for row in others]
+    return [*lines, f"    `--memory` shows {len(others)} other settings"]
 
 
 def _memory_line(row: MemoryRow) -> str:

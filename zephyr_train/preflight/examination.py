@@ -36,6 +36,7 @@ class Examination:
     rows: int | None = None  # of the train split
     model: Model | None = None
     has_sound_files: bool = True  # the model, as far as its tokenizer depends on them; if not, that is not loaded
+    projections: tuple[str, ...] = ()  # of the model: what an adapter can be put on; empty while it is not here
     chat: "Chat | None" = None
     plan: Plan | None = None
 
@@ -79,9 +80,9 @@ class Examination:
             "rows": _label(self.source.name, self.source.commit),
         }
 
-    def text(self) -> str:
-        """Return the plan, the notes, and what this machine lacks, for a person."""
-        parts = [plan_text(self.plan)] if self.plan else []
+    def text(self, *, whole_table: bool = False) -> str:
+        """Return the plan, the notes, and what this machine lacks; `whole_table`: memory of every setting."""
+        parts = [plan_text(self.plan, whole_table=whole_table)] if self.plan else []
         parts += ["\n".join(f"note    {note}" for note in self.notes)] if self.notes else []
         parts += ["on this machine it would not run:\n  " + "\n  ".join(map(str, self.lacks))] if self.lacks else []
         return "\n\n".join(parts)

@@ -9,16 +9,18 @@ from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_core.hub import is_hub_id
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.models import BROKEN, STUDENT, config_faults, config_of, weight_faults
-from zephyr_train.options import NEW, DPOOptions
+from zephyr_train.options import LORA_RATE, DPOOptions
 from zephyr_train.pairs import layout
 from zephyr_train.planning.model_shape import Shape, shape_of
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
+from zephyr_train.preflight.model_checks import examine_whole_model
 from zephyr_train.preflight.output_folder import examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
-from zephyr_train.preflight.settings import settings
+from zephyr_train.preflight.settings import optimizer_faults, settings
+from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.weights import damage_faults
 
@@ -34,23 +36,37 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     """
     examination = Examination(request, dry)
     examination.settings, unusable = settings(request.step, request.options.set)
-    examination.faults += unusable
+    examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
+    _note_rate(examination)
     _examine_machine(examination)
     _find_inputs(examination)
     _examine_model(examination)
     _choose_layout(examination)
     statistics = examine_rows(examination)
     _make_plan(examination, statistics)
+    examine_whole_model(examination)
+    _check_targets(examination)
     if writes_run:
         examine_output(examination)
     return examination
+
+
+def _note_rate(examination: Examination) -> None:
+    """Note a learning rate that nobody gave and that is not the paper's."""
+    request = examination.request
+    if request.resolved.origins["learning_rate"] == LORA_RATE:
+        paper = type(request.options).learning_rate
+        examination.notes.append(
+            f"the peak rate is {request.options.learning_rate:g}, as in the public LoRA recipes, since nobody said"
+            f" otherwise; full fine-tuning has {paper:g}"
+        )
 
 
 def _examine_machine(examination: Examination) -> None:
     options = examination.request.options
     gpus = machine.gpus_here()
     examination.cpu = not gpus and options.attention not in machine.FLASH
-    faults = machine.machine_faults(options, gpus)
+    faults = machine.machine_faults(options, gpus, examination.settings)
     examination.lacking(*faults)
     if examination.cpu and not faults:
         examination.notes.append(f"no GPU here: {options.gpus} CPU process(es)")
@@ -137,13 +153,13 @@ def _input_faults(examination: Examination, name: str | None, broken: str | None
         examination.lacking(machine.import_fault(fault))
 
 
-def _check_targets(examination: Examination, shape: Shape) -> None:
-    options = examination.request.options
-    unknown = [name for name in options.lora_targets if name not in shape.projections] if options.lora else []
-    if unknown and shape.projections:
-        message = (
-            f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(shape.projections)}"
-        )
+def _check_targets(examination: Examination) -> None:
+    """Add the fault of adapters on projections that the model does not have."""
+    options, plan = examination.request.options, examination.plan
+    there = examination.projections or tuple(plan.shape.projections if plan and plan.shape else ())
+    unknown = [name for name in options.lora_targets if name not in there] if options.lora else []
+    if unknown and there:
+        message = f"lora_targets includes {', '.join(unknown)}; the model's projections are {', '.join(there)}"
         examination.add(OptionFault("lora-targets-option", message, "give projections of the model"))
 
 
@@ -154,36 +170,37 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
     except OptionError as fault:
         examination.add(OptionFault("batch-does-not-divide", str(fault), fault.hint or ""))
         return
-    shape = _shape(examination)
-    if shape is not None:
-        _check_targets(examination, shape)
-        examination.plan = make_plan(
-            options,
-            shape,
-            model=examination.model.name if examination.model else options.model or "unknown",
-            rows=_rows(examination, statistics),
-            tokens=statistics,
-            micro_batch_size=examination.micro_batch_size,
-        )
+    if any(fault.name == BROKEN for fault in examination.faults):
+        return
+    plan = make_plan(
+        options,
+        _shape(examination),
+        model=examination.model.name if examination.model else options.model or "unknown",
+        rows=_rows(examination, statistics),
+        tokens=statistics,
+        micro_batch_size=examination.micro_batch_size,
+    )
+    if any(fault.name == BROKEN for fault in examination.faults):  # its sizes
+        return
+    examination.plan = plan
+    examination.add(*filter(None, [step_fault(plan, options)]))
+    examination.notes += filter(None, [step_note(plan)] if examination.dry else [])
 
 
 def _shape(examination: Examination) -> Shape | None:
-    """Return the model's sizes; if it is not here, use those of the recipe's student and add a note."""
+    """Return the model's sizes; None, with a fault or a note, if they cannot be read."""
     options, student, model = examination.request.options, examination.request.student, examination.model
-    if any(fault.name == BROKEN for fault in examination.faults):
-        return None
     folder = model.folder if model else None
     try:
         return shape_of(folder or options.model, student)
     except DataError as fault:
         examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
-        return None
     except (ModelUnreachable, WrongFolder) as fault:
         if folder is not None and model is not None and model.commit is None:
             examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
-            return None
-        examination.notes.append(f"the plan assumes the sizes of the recipe's student: {fault}")
-        return shape_of(NEW, student)
+        else:
+            examination.notes.append(f"memory and disk are unknown: {fault}")
+    return None
 
 
 def _rows(examination: Examination, statistics: "TokenStatistics | None") -> Rows | None:

@@ -9,6 +9,7 @@ from zephyr_train import models
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import Model
 from zephyr_train.options import NEW
+from zephyr_train.planning.model_shape import states_sizes
 from zephyr_train.reader import Source, open_data
 from zephyr_train.request import TrainRequest
 
@@ -50,7 +51,11 @@ def find_model(request: TrainRequest, source: Source | None, *, dry: bool) -> Mo
     if not hub.is_hub_id(name):
         raise ModelUnreachable(f"{name}: not a folder, and not a model id on the Hub", "see --model")
     revision = request.student.revision if name == request.student.source else "main"
-    return models.cached_model(name, revision) if dry else models.hub_model(name, revision)
+    if not dry:
+        return models.hub_model(name, revision)
+    is_needed = name != request.student.source or not states_sizes(request.student)
+    models.config_folder(name, revision, is_fetched=is_needed)
+    return models.cached_model(name, revision)
 
 
 def _required(name: str) -> Model:

@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from zephyr_core.disk import require_space
 from zephyr_core.errors import NoSpace
@@ -17,6 +18,19 @@ from zephyr_train.options import TrainOptions
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 INSTALL = "pip install 'zephyr-toolkit[train]'"
 INSTALL_FLASH = "pip install 'zephyr-toolkit[gpu]' --no-build-isolation   (needs nvcc)"
+# Part of an optimiser's name → the package that it comes in; the first part that fits counts.
+OPTIMIZERS = {
+    "galore": "galore_torch",
+    "apollo": "apollo_torch",
+    "lomo": "lomo_optim",
+    "grok": "grokadamw",
+    "schedule_free": "schedulefree",
+    "stable_adamw": "optimi",
+    "anyprecision": "torchdistx",
+    "torch_4bit": "torchao",
+    "torch_8bit": "torchao",
+    **dict.fromkeys(("8bit", "bnb", "paged", "ademamix", "lion"), "bitsandbytes"),
+}
 AMPERE = 8.0  # minimum compute capability for bf16 and FlashAttention-2
 
 
@@ -68,9 +82,11 @@ def _visible(gpus: list[Gpu], visible: str) -> Iterator[Gpu]:
             return
 
 
-def machine_faults(options: TrainOptions, gpus: list[Gpu]) -> list[Lack]:
-    """Return what this machine lacks for these options."""
-    return [*_package_faults(options), *_gpu_faults(options, gpus)]
+def machine_faults(
+    options: TrainOptions, gpus: list[Gpu], settings: Mapping[str, object] = MappingProxyType({})
+) -> list[Lack]:
+    """Return what this machine lacks for these options; `settings` are those of `--set`."""
+    return [*_package_faults(options, settings), *_gpu_faults(options, gpus)]
 
 
 def import_fault(fault: ImportError) -> Lack:
@@ -78,7 +94,7 @@ def import_fault(fault: ImportError) -> Lack:
     return Lack("missing-package", f"the inputs were not checked: {fault}", INSTALL)
 
 
-def _package_faults(options: TrainOptions) -> Iterator[Lack]:
+def _package_faults(options: TrainOptions, settings: Mapping[str, object]) -> Iterator[Lack]:
     packages = ["torch", "transformers", "trl", "accelerate"]
     packages += ["deepspeed"] if options.zero else []
     packages += ["peft"] if options.lora else []
@@ -86,6 +102,12 @@ def _package_faults(options: TrainOptions) -> Iterator[Lack]:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         yield Lack("missing-package", f"{', '.join(missing)} not installed", INSTALL)
+    optional = dict.fromkeys(_optimizer_packages(options.optimizer), f"optimizer is {options.optimizer}")
+    optional |= {"liger_kernel": "use_liger_kernel is on"} if settings.get("use_liger_kernel") else {}
+    for package, reason in optional.items():
+        if find_spec(package) is None:
+            hint = f"install the package that has {package}, or leave the option out"
+            yield Lack("missing-package", f"{reason}, and {package} is not installed", hint)
     flash = FLASH.get(options.attention)
     if flash is not None and find_spec(flash) is None:
         yield Lack(
@@ -93,6 +115,10 @@ def _package_faults(options: TrainOptions) -> Iterator[Lack]:
             f"attention is {options.attention}, and {flash} is not installed",
             f"{INSTALL_FLASH}; or use `--attention sdpa`, which goes on record",
         )
+
+
+def _optimizer_packages(name: str) -> list[str]:
+    return [package for part, package in OPTIMIZERS.items() if part in name][:1]
 
 
 def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:

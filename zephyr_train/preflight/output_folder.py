@@ -17,7 +17,7 @@ def examine_output(examination: Examination) -> None:
     foreign = _foreign(examination.request)
     if foreign is not None:
         examination.add(foreign)
-    elif examination.plan is not None:
+    elif examination.plan is not None and examination.plan.disk is not None:
         full = machine.disk_fault(examination.request.out, examination.plan.disk.total)
         examination.lacking(*[full] if full else [])
 

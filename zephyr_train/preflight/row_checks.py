@@ -11,8 +11,10 @@ from zephyr_train.models import LOAD, config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.prompt_overlap import overlap
 from zephyr_train.reader import Source
 from zephyr_train.tokenizing.token_rows import Limits
+from zephyr_train.tokenizing.turn_spans import template_words
 
 if TYPE_CHECKING:
     from zephyr_core.template import Chat
@@ -27,8 +29,10 @@ PLAIN_TYPES = ("mistral", "llama")
 def limits_of(options: StepOptions) -> Limits:
     """Return the limits that apply to a row."""
     if isinstance(options, DPOOptions):
-        return Limits(options.max_length, options.max_prompt_length, options.on_overlong)
-    return Limits(options.max_length, None, options.on_overlong, options.loss_on, options.packs)
+        return Limits(options.max_length, options.max_prompt_length, options.on_overlong, on_faulty=options.on_faulty)
+    return Limits(
+        options.max_length, None, options.on_overlong, options.loss_on, options.packs, on_faulty=options.on_faulty
+    )
 
 
 def rows_fault(fault: ZephyrError) -> Fault:
@@ -43,13 +47,12 @@ def examine_rows(examination: Examination) -> "TokenStatistics | None":
         return None
     try:
         examination.rows = source.table("train").num_rows
-        repeated = source.repeated_prompts()
+        repeated = overlap(source)
     except RowsUnfit as fault:
         examination.add(rows_fault(fault))
         return None
-    if repeated:
-        message = f"{repeated:,} test prompts also appear in train"
-        examination.add(Fault("test-in-train", message, "split again by prompt"))
+    examination.add(*filter(None, [repeated.fault]))
+    examination.notes += filter(None, [repeated.note])
     for reason, dropped in source.dropped.items():
         examination.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
     if not source.has_test:
@@ -103,7 +106,7 @@ def _template_fault(chat: "Chat", folder: Path) -> Fault | None:
     except (TemplateError, ValueError):
         return None
     except (Exception, MemoryError) as fault:
-        message = f"the chat template of {folder} fails: {type(fault).__name__}: {first_line(fault)}"
+        message = f"the chat template of {folder} fails: {type(fault).__name__}: {template_words(fault)}"
         return Fault("template-refuses", message, 'write `template = "zephyr"` under [sft] and [dpo] of the recipe')
     return None
 

@@ -10,7 +10,7 @@ import difflib
 import functools
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[F
         else:
             values[key] = value
     return values, faults
+
+
+def optimizer_faults(step: str, name: str) -> Iterator[Fault]:
+    """Yield the fault of an optimiser that the trainer does not have."""
+    names = known_fields(step)["optim"]["choices"]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"the trainer has {', '.join(names)}"
+        yield OptionFault("unknown-option", f"optimizer is {name!r}: the trainer has no such one", hint)
 
 
 def _setting(step: str, text: str) -> tuple[str, object]:

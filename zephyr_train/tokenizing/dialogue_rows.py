@@ -45,7 +45,7 @@ def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["py
             if token_row := _token_row(row, encoding.ids, spans, limits, tally):
                 token_rows.append(token_row)
         except RowFault as fault:
-            tally.fault(row.key, str(fault))
+            tally.fault(row.name, str(fault), limits, fault.detail)
     return _batch(token_rows, tally), tally
 
 
@@ -68,7 +68,7 @@ def _checked_spans(
     chat: Chat, messages: list[Message], rendered: Rendered, encoding: Any, turn: int, *, check: bool
 ) -> list[Span]:
     if rendered.fault:
-        raise RowFault(rendered.fault)
+        raise RowFault(rendered.fault, rendered.detail)
     spans = token_spans(chat, encoding, rendered.spans)
     check_bos(encoding.ids, chat.tokenizer.bos_token_id, chat.tokenizer.eos_token_id)
     if check:

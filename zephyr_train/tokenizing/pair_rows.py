@@ -55,7 +55,7 @@ def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarro
         raise ValueError("what is left of a cut prompt needs a length")
     tally = Tally("pairs")
     tally.counts["read_rows"] = len(rows)
-    spoken = [(row, dialogues) for row in rows if (dialogues := _dialogues(chat, row, tally))]
+    spoken = [(row, dialogues) for row in rows if (dialogues := _dialogues(chat, row, limits, tally))]
     flat = [dialogue for _, dialogues in spoken for dialogue in dialogues]
     rendered = render_spans(chat, flat, [[len(dialogue) - 1] for dialogue in flat])
     encodings = chat.encode([each.text for each in rendered])
@@ -67,17 +67,17 @@ def pair_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["pyarro
                 _sides(chat, dialogue, text, encoding, check=not number % CHECK_EVERY)
                 for dialogue, text, encoding in zip(dialogues, rendered[both], encodings[both], strict=True)
             ]
-            if pair := _fitted(_joined(row, *sides), limits, tally):
+            if pair := _fitted(_joined(row, *sides), limits, chat.tokenizer.bos_token_id, tally):
                 pairs.append(pair)
         except RowFault as fault:
-            tally.fault(row.key, str(fault))
+            tally.fault(row.name, str(fault), limits, fault.detail)
     return _batch(pairs, tally), tally
 
 
-def _dialogues(chat: Chat, row: Row, tally: Tally) -> list[list[Message]]:
+def _dialogues(chat: Chat, row: Row, limits: Limits, tally: Tally) -> list[list[Message]]:
     """Return the cleaned dialogue of each side; if a side is not one reply, record a fault and return none."""
     if any([message["role"] for message in side] != ["assistant"] for side in row.content[1:]):
-        tally.fault(row.key, "not-one-reply")
+        tally.fault(row.name, "not-one-reply", limits)
         return []
     texts, cleaned = zip(*(chat.clean(messages) for messages in row.content), strict=True)
     tally.note_cleaned(row.name, cleaned)
@@ -89,7 +89,7 @@ def _sides(
 ) -> tuple[list[int], list[int]]:
     """Return the tokens of a prompt and of the reply to it."""
     if rendered.fault:
-        raise RowFault(rendered.fault)
+        raise RowFault(rendered.fault, rendered.detail)
     [(start, stop)] = token_spans(chat, encoding, rendered.spans)
     ids = encoding.ids
     check_bos(ids, chat.tokenizer.bos_token_id, chat.tokenizer.eos_token_id)
@@ -104,7 +104,7 @@ def _joined(row: Row, chosen: tuple[list[int], list[int]], rejected: tuple[list[
     return _Pair(row, chosen[0], chosen[1], rejected[1])
 
 
-def _fitted(pair: _Pair, limits: Limits, tally: Tally) -> _Pair | None:
+def _fitted(pair: _Pair, limits: Limits, bos: int | None, tally: Tally) -> _Pair | None:
     """Return the pair within its limits, or None with the reason in the tally."""
     if pair.tokens > limits.max_length:
         tally.counts["overlong_rows"] += 1
@@ -113,17 +113,22 @@ def _fitted(pair: _Pair, limits: Limits, tally: Tally) -> _Pair | None:
         if limits.on_overlong == "drop":
             tally.drop(pair.row.name, "overlong", pair.tokens)
             return None
-        pair = _cut(pair, limits.max_length, limits.max_prompt_length or 0, tally)
+        pair = _cut(pair, limits.max_length, limits.max_prompt_length or 0, bos, tally)
     if pair.chosen == pair.rejected:
         tally.drop(pair.row.name, "equal-after-cut", pair.tokens)
         return None
     return pair
 
 
-def _cut(pair: _Pair, max_length: int, max_prompt_length: int, tally: Tally) -> _Pair:
-    """Return the pair with the prompt's last tokens, and each reply's first tokens up to the remaining room."""
-    prompt = pair.prompt[-max_prompt_length:]
-    if len(prompt) < len(pair.prompt):
+def _cut(pair: _Pair, max_length: int, max_prompt_length: int, bos: int | None, tally: Tally) -> _Pair:
+    """Return the pair with the prompt's last tokens, and each reply's first tokens up to the remaining room.
+
+    A prompt that begins with BOS still does, since the model has seen no other.
+    """
+    prompt = pair.prompt
+    if len(prompt) > max_prompt_length:
+        head = prompt[:1] if prompt[0] == bos else []
+        prompt = head + prompt[len(prompt) - max_prompt_length + len(head) :]
         tally.counts["prompt_cut_rows"] += 1
         tally.change(pair.row.name, "prompt-cut", len(pair.prompt), len(prompt))
     room = max_length - len(prompt)

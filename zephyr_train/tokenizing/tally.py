@@ -23,13 +23,18 @@ _FAULTS = {
         "a token spans the start of the reply, or the template renders a prompt differently when a reply"
         " follows: use `zephyr`, or strip white space from the start of the reply",
     ),
+    "inner-reply-differs": (
+        "the template renders a reply inside the dialogue differently from one at its end",
+        "use a template that renders every reply alike: `zephyr`, or one made for training as the model's"
+        " chat_template.jinja (for Qwen3, TRL has chat_templates/qwen3_training.jinja); or split the dialogues by turn",
+    ),
     "eos-not-in-loss": (
         "a reply does not end in the tokenizer's EOS token, so the model would not learn to stop",
         "use the template `zephyr`, or name as eos_token the token that ends a turn of the model's own template",
     ),
     "double-bos": (
-        "BOS appears twice, or inside the row",
-        "remove BOS from the chat template, or let it be rendered once, at the beginning",
+        "BOS appears twice, or inside a turn",
+        "remove BOS from the chat template, or let it be rendered at the beginning only, or of each turn after EOS",
     ),
     "inference-differs": (
         "the tokens differ from those of the saved tokenizer's apply_chat_template",
@@ -44,6 +49,9 @@ _FAULTS = {
         "raise max_length, or use `--on-overlong drop`, or let it be cut (docs/training.md)",
     ),
 }
+# Faults of single rows, which may be left out; the others are of zephyr, or of an option.
+DROPPABLE = tuple(name for name in _FAULTS if name not in ("inference-differs", "overlong"))
+MOST_DROPPED = 0.05  # of the rows: with more, it is not the rows that are at fault
 _DIALOGUE_COUNTS = ("trailing_turn_rows", "cut_rows", "no_eos_rows", "dropped_no_loss_rows")
 _PAIR_COUNTS = ("prompt_cut_rows", "completion_cut_rows", "no_eos_rows", "dropped_equal_after_cut_rows")
 _COUNTS = (
@@ -59,6 +67,11 @@ _COUNTS = (
 )
 
 
+def dropped_rows(reason: str) -> str:
+    """Return the name of the count of rows that were dropped for a reason."""
+    return f"dropped_{reason.replace('-', '_')}_rows"
+
+
 @dataclass
 class Tally:
     """Adds up counts over the batches of one split; `kind` is dialogues or pairs.
@@ -71,7 +84,7 @@ class Tally:
     kind: str
     counts: Counter[str] = field(default_factory=Counter)
     changed: list[tuple[str, str | None, str, int | None, int | None]] = field(default_factory=list)
-    faulty: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    faulty: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))  # keys and details
 
     def change(
         self, row: tuple[str, str | None], what: str, before: int | None = None, after: int | None = None
@@ -89,15 +102,18 @@ class Tally:
                 self.counts[f"{what}_rows"] += 1
                 self.change(row, what)
 
-    def drop(self, row: tuple[str, str | None], reason: str, tokens: int) -> None:
-        """Count and record a dropped row and the tokens lost with it."""
-        self.counts[f"dropped_{reason.replace('-', '_')}_rows"] += 1
-        self.change(row, f"dropped-{reason}", tokens, 0)
+    def drop(self, row: tuple[str, str | None], reason: str, tokens: int | None) -> None:
+        """Count and record a dropped row and the tokens lost with it; None: they were never counted."""
+        self.counts[dropped_rows(reason)] += 1
+        self.change(row, f"dropped-{reason}", tokens, None if tokens is None else 0)
 
-    def fault(self, key: str, name: str) -> None:
-        """Count a faulty row."""
-        self.counts["faulty_rows"] += 1
-        self.faulty[name].append(key)
+    def fault(self, row: tuple[str, str | None], name: str, limits: Limits, detail: str = "") -> None:
+        """Count a faulty row, or drop it if faulty rows are to be dropped; `detail` is what a library said of it."""
+        self.faulty[name].append((row[0], detail))
+        if limits.on_faulty == "drop" and name in DROPPABLE:
+            self.drop(row, name, None)
+        else:
+            self.counts["faulty_rows"] += 1
 
     def add(self, other: "Tally") -> None:
         """Add the tally of another batch."""
@@ -114,18 +130,32 @@ class Tally:
     def faults(self, limits: Limits) -> list[Fault]:
         """Return the faults of all rows together, with the keys of the first few."""
         faults = []
+        read = self.counts["read_rows"]
+        dropped = sum(self.counts[dropped_rows(name)] for name in DROPPABLE)
+        is_handful = dropped <= max(1, int(read * MOST_DROPPED))
         for name, (message, hint) in _FAULTS.items():
-            if keys := self.faulty.get(name):
-                text = message.format(max_length=limits.max_length)
-                rows = f"{len(keys):,} of {self.counts['read_rows']:,} rows"
-                faults.append(Fault(name, f"{text}: {rows} (keys {keys_line(sorted(keys))})", hint))
+            rows = sorted(self.faulty.get(name, ()))
+            if not rows or (limits.on_faulty == "drop" and name in DROPPABLE and is_handful):
+                continue
+            text = ": ".join(filter(None, [message.format(max_length=limits.max_length), rows[0][1]]))
+            keys = keys_line([key for key, _ in rows])
+            faults.append(Fault(name, f"{text}: {len(rows):,} of {read:,} rows (keys {keys})", self._hint(name, hint)))
         incomplete = self.counts["dropped_overlong_rows"] + self.counts["no_eos_rows"]
-        if incomplete and incomplete == self.counts["read_rows"] - self.counts["faulty_rows"]:
+        if incomplete and incomplete == read - self.counts["faulty_rows"] - dropped:
             faults.append(self._all_overlong(limits))
         if not faults and self.counts["read_rows"] and not self.counts["kept_rows"]:
             reasons = ", ".join(f"{rows:,} {name}" for name, rows in self.counts.items() if name.startswith("dropped_"))
             faults.append(Fault("no-rows", f"no row is left to train on: {reasons}", "look at the rows of the dataset"))
         return faults
+
+    def _hint(self, name: str, hint: str) -> str:
+        """Return what to do about a fault, with the option that leaves its rows out if they are few."""
+        few = len(self.faulty[name]) <= max(1, int(self.counts["read_rows"] * MOST_DROPPED))
+        if name not in DROPPABLE:
+            return hint
+        if self.counts[dropped_rows(name)]:
+            return f"{hint}; these are more than the {MOST_DROPPED:.0%} of the rows that on_faulty leaves out"
+        return f"{hint}; or leave these rows out with `--on-faulty drop`" if few else hint
 
     def _all_overlong(self, limits: Limits) -> Fault:
         rows = f"all {self.counts['read_rows']:,} rows are longer than max_length {limits.max_length} tokens"

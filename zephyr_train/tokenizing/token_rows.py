@@ -26,6 +26,7 @@ class Limits:
     on_overlong: str  # pairs: cut-prompt | drop | error; dialogues: split | cut | drop | error
     loss_on: str = "assistant"  # assistant | all
     packed: bool = False
+    on_faulty: str = "error"  # error | drop
 
 
 def token_schema(kind: str) -> "pyarrow.Schema":

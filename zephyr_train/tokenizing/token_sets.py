@@ -27,7 +27,7 @@ from zephyr_train.tokenizing.tally import Tally
 from zephyr_train.tokenizing.token_rows import Limits, token_schema
 from zephyr_train.tokenizing.tokens import token_batches
 
-FORMAT = 1  # version of the files and of tokenization; sets of another version are not found
+FORMAT = 2  # version of the files and of tokenization; sets of another version are not found
 _SAY_EVERY = 10 * BATCH_ROWS
 
 

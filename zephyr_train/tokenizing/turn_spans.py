@@ -1,16 +1,24 @@
 """Where a reply begins and ends: found in the text by rendering, in the tokens by their offsets."""
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+from zephyr_core.errors import first_line
 from zephyr_core.template import Chat, Message
 
 CHECK_EVERY = 200  # one row in this many is compared with the tokenizer's apply_chat_template
+_SHOWN = 30  # characters of a reply in a message
 
 
 class RowFault(Exception):
-    """A row whose tokens cannot be trained on; the exception's text is the name of the fault."""
+    """A row whose tokens cannot be trained on: the name of the fault, and what a library said of it, if anything."""
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name)
+        self.detail = detail
 
 
 class Span(NamedTuple):
@@ -27,6 +35,17 @@ class Rendered:
     text: str
     spans: tuple[Span, ...] = ()
     fault: str | None = None
+    detail: str = ""  # of the fault
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What a template said instead of a text."""
+
+    words: str
+
+
+_Text = str | _Refusal
 
 
 def render_spans(chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequence[Sequence[int]]) -> list[Rendered]:
@@ -41,7 +60,7 @@ def render_spans(chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequ
     """
     whole = _texts(chat, dialogues, generation=False)
     counted = [
-        _counted_spans(text, dialogue, numbers, chat.eos) if chat.is_zephyr and text is not None else None
+        _counted_spans(text, dialogue, numbers, chat.eos) if chat.is_zephyr and isinstance(text, str) else None
         for text, dialogue, numbers in zip(whole, dialogues, turns, strict=True)
     ]
     rest = [number for number, each in enumerate(counted) if each is None]
@@ -64,7 +83,7 @@ def _counted_spans(text: str, dialogue: Sequence[Message], turns: Sequence[int],
 
 
 def _rendered_spans(
-    chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequence[Sequence[int]], texts: Sequence[str | None]
+    chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequence[Sequence[int]], texts: Sequence[_Text]
 ) -> list[Rendered]:
     cuts = [(dialogue, turn) for dialogue, numbers in zip(dialogues, turns, strict=True) for turn in numbers]
     before = iter(_texts(chat, [dialogue[:turn] for dialogue, turn in cuts], generation=True))
@@ -78,13 +97,19 @@ def _rendered_spans(
     return rendered
 
 
-def _spans(text: str | None, heads: list[str | None], ends: list[str | None], eos: str) -> Rendered:
-    if text is None:
-        return Rendered("", fault="template-refuses")
+def _spans(text: _Text, heads: list[_Text], ends: list[_Text], eos: str) -> Rendered:
+    if isinstance(text, _Refusal):
+        return Rendered("", fault="template-refuses", detail=text.words)
     spans = []
     for head, end in zip(heads, ends, strict=True):
-        if head is None or end is None or not (text.startswith(end) and end.startswith(head)):
+        for part in (head, end):
+            if isinstance(part, _Refusal):
+                return Rendered(text, fault="template-refuses", detail=f"of a part of the dialogue: {part.words}")
+        assert isinstance(head, str) and isinstance(end, str)
+        if not text.startswith(head):
             return Rendered(text, fault="prompt-not-prefix")
+        if not (text.startswith(end) and end.startswith(head)):
+            return Rendered(text, fault="inner-reply-differs", detail=_difference(text, end, len(head)))
         last = end.rfind(eos, len(head))
         if last < 0:
             return Rendered(text, fault="eos-not-in-loss")
@@ -92,8 +117,15 @@ def _spans(text: str | None, heads: list[str | None], ends: list[str | None], eo
     return Rendered(text, tuple(spans))
 
 
-def _texts(chat: Chat, dialogues: Sequence[Sequence[Message]], *, generation: bool) -> list[str | None]:
-    """Return the text of each dialogue, None for one that the template refuses."""
+def _difference(inside: str, last: str, start: int) -> str:
+    """Return how a reply goes on where it differs, inside the dialogue and as the last one."""
+    pairs = enumerate(zip(inside[start:], last[start:], strict=False), start)
+    first = next((place for place, (one, other) in pairs if one != other), start)
+    return f"{inside[first : first + _SHOWN]!r} inside, {last[first : first + _SHOWN]!r} at the end"
+
+
+def _texts(chat: Chat, dialogues: Sequence[Sequence[Message]], *, generation: bool) -> list[_Text]:
+    """Return the text of each dialogue, or the template's refusal of it."""
     try:
         return [*chat.render_all(dialogues, generation=generation)]
     except MemoryError:
@@ -102,13 +134,21 @@ def _texts(chat: Chat, dialogues: Sequence[Sequence[Message]], *, generation: bo
         return [_text(chat, dialogue, generation=generation) for dialogue in dialogues]
 
 
-def _text(chat: Chat, dialogue: Sequence[Message], *, generation: bool) -> str | None:
+def _text(chat: Chat, dialogue: Sequence[Message], *, generation: bool) -> _Text:
     try:
         return chat.render(dialogue, generation=generation)
     except MemoryError:
         raise
-    except Exception:
-        return None
+    except Exception as fault:
+        return _Refusal(template_words(fault))
+
+
+def template_words(fault: Exception) -> str:
+    """Return what a template's error says, and the line of the template that it happened in."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if frame.filename == "<template>"), None)
+    line = getattr(fault, "lineno", None) or line
+    return first_line(fault) + (f" (line {line} of the template)" if line else "")
 
 
 def token_spans(chat: Chat, encoding: Any, spans: Sequence[Span]) -> list[Span]:
@@ -139,12 +179,14 @@ def _eos_token(encoding: Any, stop: int, eos: int) -> int:
 
 
 def check_bos(ids: Sequence[int], bos: int | None, eos: int) -> None:
-    """Refuse a row with more than one BOS, or with a BOS that is not its first token.
+    """Refuse a row with a BOS that is neither its first token nor behind an EOS, where a template begins a turn.
 
     Raises:
         RowFault: double-bos.
     """
-    if bos is not None and bos != eos and bos in ids[1:]:
+    if bos is None or bos == eos or bos not in ids[1:]:
+        return
+    if any(token == bos and before != eos for before, token in pairwise(ids)):
         raise RowFault("double-bos")
 
 

@@ -29,7 +29,6 @@ def shared(job: Job) -> dict[str, object]:
         "activation_checkpointing": options.activation_checkpointing,
         "gradient_checkpointing": options.activation_checkpointing,
         "max_length": options.max_length,
-        "model_init_kwargs": {"dtype": DTYPES[job.numerics], "attn_implementation": options.attention},
         "logging_steps": options.log_every,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
@@ -45,6 +44,19 @@ def shared(job: Job) -> dict[str, object]:
         "push_to_hub": False,
         **job.settings,
     }
+
+
+def starting_model(job: Job) -> Any:
+    """Return the model that a run begins with; its weights are whole.
+
+    Raises:
+        DataError: they are not.
+    """
+    import torch
+
+    from zephyr_train.training.loading import load
+
+    return load(job.model, dtype=getattr(torch, DTYPES[job.numerics]), attention=job.options.attention)
 
 
 def lora_config(job: Job) -> Any:

@@ -38,12 +38,13 @@ def look_at(model_folder: Path, tokens: Path, *, answers: int, new_tokens: int) 
         new_tokens: maximum number of tokens in an answer.
     """
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    from zephyr_train.models import LOAD, LOAD_WEIGHTS
+    from zephyr_train.models import LOAD
     from zephyr_train.pairs.layout import PADDED
     from zephyr_train.pairs.scoring import frozen_scorer, pair_logps
+    from zephyr_train.training.loading import load
     from zephyr_train.training.weights import require_loadable
 
     logging.disable_progress_bar()
@@ -52,7 +53,7 @@ def look_at(model_folder: Path, tokens: Path, *, answers: int, new_tokens: int) 
     require_loadable(model_folder)
     tokenizer = AutoTokenizer.from_pretrained(tokens, **LOAD)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, **LOAD_WEIGHTS)
+    loaded = load(model_folder, dtype=torch.float32)
     model = frozen_scorer(loaded.to(device))
     rows = Dataset.from_file(str(tokens / "test.arrow")).to_list()
     scored = [

@@ -14,7 +14,7 @@ from zephyr_core import manifest
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
-from zephyr_train.models import LOAD_WEIGHTS
+from zephyr_train.models import LOAD
 from zephyr_train.training.arguments import DTYPES
 
 NAME = "probe.json"
@@ -52,20 +52,18 @@ def verify(folder: Path) -> dict[str, float]:
     """Return the largest difference between trained and saved model; merge an adapter first.
 
     Raises:
-        InvariantBroken: the saved weights are not whole, or they are not the trained ones.
+        InvariantBroken: the saved weights are not whole, they are those of the start, or not the trained ones.
     """
-    from transformers import AutoModelForCausalLM
-
-    from zephyr_train.training.weights import require_whole
+    from zephyr_train.training.loading import load
+    from zephyr_train.training.weights import require_other, require_whole
 
     job = Job.read(folder)
     if job.options.lora:
-        _merge(Path(job.model), folder / "adapter", folder / "weights", DTYPES[job.numerics])
+        _merge(job, folder / "adapter", folder / "weights")
     require_whole(folder / "weights")
+    require_other(folder / "weights", Path(job.model))
     device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(
-        folder / "weights", dtype="auto", attn_implementation=job.options.attention, **LOAD_WEIGHTS
-    )
+    model = load(folder / "weights", dtype="auto", attention=job.options.attention)
     model.to(device).eval()
     probe = json.loads((folder / NAME).read_text())
     worst = 0.0
@@ -82,12 +80,19 @@ def verify(folder: Path) -> dict[str, float]:
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 
 
-def _merge(base: Path, adapter: Path, out: Path, dtype: str) -> None:
-    """Write the base model with the adapter merged in to `out`, so that the next step starts from whole weights."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
+def _merge(job: Job, adapter: Path, out: Path) -> None:
+    """Write the base model with the adapter merged in to `out`, so that the next step starts from whole weights.
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype), **LOAD_WEIGHTS)
+    Its configs name the tokenizer's EOS, BOS and pad, as the trainer does with the object that it trains.
+    """
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+    from transformers.trainer_utils import align_special_tokens
+
+    from zephyr_train.training.loading import load
+
+    model = load(job.model, dtype=getattr(torch, DTYPES[job.numerics]))
+    align_special_tokens(model, AutoTokenizer.from_pretrained(job.tokens, **LOAD))
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     merged.save_pretrained(out)
 

@@ -9,7 +9,7 @@ import torch
 
 from zephyr_core import sealed
 from zephyr_train.job import Job
-from zephyr_train.models import LOAD, LOAD_WEIGHTS
+from zephyr_train.models import LOAD
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
 
@@ -45,18 +45,16 @@ def score(job: Job) -> None:
 
 
 def _frozen(job: Job) -> tuple[Any, torch.device]:
-    from transformers import AutoModelForCausalLM
-
     from zephyr_train.pairs.scoring import frozen_scorer
+    from zephyr_train.training.loading import load
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cpu") if job.cpu else torch.device("cuda", local)
-    model = AutoModelForCausalLM.from_pretrained(
+    model = load(
         job.model,
         dtype=getattr(torch, DTYPES[job.numerics]),
-        attn_implementation=job.options.attention,
+        attention=job.options.attention,
         device_map=None if job.cpu else {"": device},  # straight to the GPU, not through every rank's host memory
-        **LOAD_WEIGHTS,
     )
     return frozen_scorer(model.to(device)), device
 

@@ -1,11 +1,12 @@
-"""Weight files on disk: their digests, and whether they are whole. Torch is imported only to compare shapes.
+"""Weight files on disk: their digests, and whether they are whole. Torch is imported only to compare tensors.
 
 The manifest of one of our runs or students says what its model's files must be: `damage_faults`, `model_digest`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from zephyr_core import kinds, manifest
 from zephyr_core.errors import DataError
@@ -15,9 +16,10 @@ from zephyr_core.keys import json_key
 from zephyr_core.reading import json_file, parsed
 from zephyr_core.records import FileEntry
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
-from zephyr_train.models import BROKEN, CONFIG, LOAD, config_faults, weight_faults
+from zephyr_train.meta_model import meta_model, unfit_weights
+from zephyr_train.models import BROKEN, CONFIG, config_faults, weight_faults
 from zephyr_train.options import OF_STEP
-from zephyr_train.safetensor_headers import INDEX, WEIGHTS, shapes, weight_files
+from zephyr_train.safetensor_headers import INDEX, WEIGHTS, tensors, weight_files
 
 MOST = 5  # damaged files that are listed
 SAVE_AGAIN = "run the command again: it saves the model again"
@@ -51,37 +53,53 @@ def model_digest(model: Path) -> str:
 
 
 def require_whole(model: Path) -> int:
-    """Return the number of tensors after comparing their names and shapes with the model's config.
+    """Return the number of tensors in a saved model, after asking transformers what it would load and write.
 
     Raises:
-        InvariantBroken: a file is not whole, or tensors are missing, empty, of the wrong shape, or not the model's.
+        InvariantBroken: a file is not whole, or tensors are missing, of the wrong shape, or not the model's.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(model, **LOAD)
-        expected_model = AutoModelForCausalLM.from_config(config, **LOAD)
-    expected = {name: list(tensor.shape) for name, tensor in expected_model.state_dict().items()}
-    tied = set(expected_model._tied_weights_keys or []) if expected_model.config.tie_word_embeddings else set()
     try:
-        saved = shapes(model)
+        saved = meta_model(model)
     except (ModelUnreachable, DataError) as fault:
         raise InvariantBroken(str(fault), SAVE_AGAIN) from None
-    faults = [f"{name} is missing" for name in expected if name not in saved and name not in tied]
-    faults += [f"{name} is not of this model" for name in saved if name not in expected]
-    faults += [
-        f"{name} has shape {saved[name]}, not {shape}"
-        for name, shape in expected.items()
-        if saved.get(name, shape) != shape
-    ]
-    if faults:
-        listed = "\n  ".join(faults[:10])
-        raise InvariantBroken(
-            f"the weights in {model} are not whole ({len(faults)} faults):\n  {listed}",
-            SAVE_AGAIN,
-        )
-    return len(saved)
+    if saved.misfits:
+        raise InvariantBroken(unfit_weights(model, saved.misfits), SAVE_AGAIN)
+    return saved.tensors
+
+
+def require_other(saved: Path, start: Path) -> None:
+    """Refuse saved weights that are all equal to those that training began with.
+
+    Raises:
+        InvariantBroken: they are.
+    """
+    import torch
+
+    after, before = _tensors(saved), _tensors(start)
+    for name, read in after.items():
+        if name not in before:  # the start has names of its own, and transformers writes others
+            return
+        tensor, first = read(), before[name]()
+        if tensor.shape != first.shape or not torch.equal(tensor, first.to(tensor.dtype)):
+            return
+    raise InvariantBroken(
+        f"every weight in {saved} equals that of {start}: nothing was learned",
+        "raise the learning rate, or lower the global batch so that there are more steps",
+    )
+
+
+def _tensors(model: Path) -> dict[str, Callable[[], Any]]:
+    """Return name → a function that reads the tensor."""
+    from safetensors import safe_open
+
+    def reader(file: Path, name: str) -> Callable[[], Any]:
+        def read() -> Any:
+            with safe_open(file, "pt") as content:
+                return content.get_tensor(name)
+
+        return read
+
+    return {name: reader(file, name) for file in weight_files(model) for name in tensors(file)}
 
 
 # ---- a model of ours, and its manifest ----------------------------------------------------------
