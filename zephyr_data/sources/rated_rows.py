@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from zephyr_core.keys import text_key
-from zephyr_core.template import role_of
 from zephyr_data.sources import given_pairs
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
 from zephyr_data.sources.lines import SHOWN, encoding_fault, read_object
+from zephyr_data.sources.messages import messages_of
 from zephyr_data.sources.scales import Scale, Scales
 from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
@@ -124,13 +124,8 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
     value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
-    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise Unfit
-    for turn in value:
-        refuse_repeats(turn, "role", "content")
-    texts = [text_of(turn.get("content")) for turn in value]
-    roles = [text_of(turn.get("role")) for turn in value]
-    canonical = [role and role_of(role) for role in roles]
+    turns = messages_of(value)
+    texts, canonical = ([turn[name] for turn in turns] for name in ("content", "role"))
     while canonical and canonical[-1] == "assistant":
         canonical.pop(), texts.pop()
     return texts, canonical
