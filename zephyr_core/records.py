@@ -81,6 +81,7 @@ class Counts(TypedDict):
     tied_rows: NotRequired[int]
     unreadable_answers: NotRequired[int]  # answers with a rating or score that was not used
     given_rows: NotRequired[int]  # kept rows that were pairs already
+    ranked_rows: NotRequired[int]  # kept rows whose answers were ranked, rank 1 the best
     pairs: NotRequired[int]
     longer_chosen_pairs: NotRequired[int]
     equally_long_pairs: NotRequired[int]

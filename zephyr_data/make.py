@@ -143,6 +143,7 @@ def collect(step: DataStep[Options], resolved: Resolved[Options]) -> tuple[Sourc
             sources += of_hub
             origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
             resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)
+    sources.files = [replace(file, is_whole=step.reading.is_whole(file)) for file in sources.files]
     names = [(file.source, file.name) for file in sources.files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

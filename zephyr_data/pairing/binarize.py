@@ -20,7 +20,7 @@ from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
-from zephyr_data.sources.rated import parse_rated
+from zephyr_data.sources.rated import belongs_together, parse_rated
 from zephyr_data.sources.scales import scales_of
 from zephyr_data.stages import leakage, rules
 from zephyr_data.stages.rules import Ruleset
@@ -128,7 +128,7 @@ BINARIZING = DataStep(
     name="binarize",
     kind="pairs",
     options=BinarizeOptions,
-    reading=Reading(_parse, _files, _digests),
+    reading=Reading(_parse, _files, _digests, belongs_together),
     row_stages=row_stages,
     whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
     writing=Writing(_splits, _rows, _tables, _table_rows),

@@ -6,6 +6,7 @@ import polars as pl
 
 from zephyr_data.pairing.rows import pair_lines
 from zephyr_data.pairing.scores import rated_answers, value_of
+from zephyr_data.sources.rated_shapes import BY_RANK
 from zephyr_data.stages.verbs import edits_of, number_rows
 
 UNNAMED = "(unnamed)"
@@ -19,6 +20,7 @@ def measure(table: pl.DataFrame) -> Counter[str]:
             "repaired_scores": edits_of(kept_rows).height,
             "unreadable_answers": table.select(_unreadable().sum()).item(),
             "given_rows": kept_rows["sides"].count(),
+            "ranked_rows": kept_rows.select(_is_ranked().sum()).item(),
             "tied_rows": kept_rows.select(_has_hit("gates", "tied-best").sum()).item(),
             **_of_pairs(pair_lines(kept_rows)),
             **_of_agreement(table),
@@ -28,6 +30,11 @@ def measure(table: pl.DataFrame) -> Counter[str]:
 
 def _unreadable() -> pl.Expr:
     return pl.col("completions").list.eval(pl.element().struct.field("unreadable").is_not_null()).list.sum()
+
+
+def _is_ranked() -> pl.Expr:
+    aspects = pl.element().struct.field("ratings").list.eval(pl.element().struct.field("aspect"))
+    return pl.col("completions").list.eval(aspects.list.contains(BY_RANK)).list.any()
 
 
 def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:

@@ -18,6 +18,8 @@ def _notice(_: int, options: BinarizeOptions) -> str | None:
 
 def _lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
+    if counts.get("ranked_rows"):
+        yield "  rows by rank, 1 is the best", counts["ranked_rows"], share(counts["ranked_rows"], counts["kept_rows"])
     if counts.get("given_rows"):
         yield "  given as pairs", counts["given_rows"], share(counts["given_rows"], counts["kept_rows"])
     if counts["repaired_scores"]:

@@ -26,6 +26,7 @@ BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smalle
 BLOCK_ROWS = 5_000  # Parquet
 STORED_BYTES = 2**16  # read of a compressed file at a time: what a damaged spot costs
 LONGEST_LINE = 256 * 2**20
+LARGEST_WHOLE = 512 * 2**20  # of a file that is one block, once it is unpacked; of Parquet as stored
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,23 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
     """Yield the blocks of a file in order, then what was read.
 
     Raises:
-        SourceError: its byte-order mark is not UTF-8's, a line never ends, or a Parquet file is unreadable.
+        SourceError: its byte-order mark is not UTF-8's, a line never ends, a Parquet file is unreadable, or rows that
+            belong together are too many.
     """
-    if file.is_table:
-        yield from _parquet_blocks(file)
-    else:
-        yield from _line_blocks(file, block_bytes)
+    items = (
+        _parquet_blocks(file) if file.is_table else _line_blocks(file, LARGEST_WHOLE if file.is_whole else block_bytes)
+    )
+    for item in items:
+        if file.is_whole and isinstance(item, Block) and item.first_line > 1:
+            raise _too_large(file)
+        yield item
+
+
+def _too_large(file: RawFile) -> SourceError:
+    return SourceError(
+        f"{file.path} has one answer a row and more than {LARGEST_WHOLE >> 20} MiB: a prompt may have rows anywhere",
+        "split it between two prompts; one run can take the parts",
+    )
 
 
 def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
@@ -218,9 +230,12 @@ def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
         raise SourceError(f"{file.path} is not Parquet but {other.what}", other.hint) from None
     digest = file_digest(file.path)
     size = file.path.stat().st_size
-    for start in range(0, rows, BLOCK_ROWS):
+    if file.is_whole and size > LARGEST_WHOLE:
+        raise _too_large(file)
+    block_rows = max(rows, 1) if file.is_whole else BLOCK_ROWS
+    for start in range(0, rows, block_rows):
         key = _key(file, f"{digest}\n{start}")
-        count = min(BLOCK_ROWS, rows - start)
+        count = min(block_rows, rows - start)
         yield Block(file, key, start + 1, count, start, count, size * (start + count) // rows)
     yield FileRead(file, size, digest, rows)
 

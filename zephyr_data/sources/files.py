@@ -30,6 +30,7 @@ class RawFile:
     path: Path
     kind: str  # plain | gzip | zstd | parquet | rated
     real_path: str | None = None  # where it is, if a link leads out of the source
+    is_whole: bool = False  # whether it is read as one block, since its rows belong together
 
     @property
     def is_table(self) -> bool:

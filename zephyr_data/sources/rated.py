@@ -4,6 +4,7 @@ prompt       instruction (text), else prompt (text or messages), else messages (
 answers      completions, else candidates, else responses: a list of objects with `response` and, where known,
              model · overall_score and annotations (raw UltraFeedback) · score or ratings (a generic table)
 
+Other published shapes are turned into this one (`rated_shapes`, `given_pairs`, `gathered`).
 Plain rows are read a column at a time (`rated_columns`), the others one by one (`rated_rows`), with the same result.
 """
 
@@ -15,18 +16,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
+from zephyr_core.errors import DataError
 from zephyr_core.reading import table_faults
 from zephyr_data import schemas
 from zephyr_data.errors import ONE_SHAPE, MixedShapes, SourceError
-from zephyr_data.sources import given_pairs
-from zephyr_data.sources.blocks import Block
+from zephyr_data.sources import given_pairs, rated_shapes
+from zephyr_data.sources.blocks import Block, read_blocks, take
 from zephyr_data.sources.carried import with_carried
-from zephyr_data.sources.files import AGAIN
+from zephyr_data.sources.files import AGAIN, RawFile
+from zephyr_data.sources.gathered import gather
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
+from zephyr_data.sources.rated_shapes import ONE_ANSWER
 from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
 
 RAW_FILE = "leave out --scale, or give it with the raw file"
+PEEK_BYTES = 2**16  # of a file, to see its shape
 FEW = 64  # lines that are read one by one when Arrow rejects them together
 DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
@@ -55,7 +60,18 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
     if shape is None and block.first_line == 1:
         _refuse_foreign(block)
     refuse_other_scale(block, table, scales)
+    if shape is not None and shape.endswith(ONE_ANSWER):
+        table = gather(table)
     return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
+
+
+def belongs_together(file: RawFile) -> bool:
+    """Return whether rows of a file belong together, since each holds one of the answers to its prompt."""
+    try:
+        block = next(item for item in take(read_blocks(file, PEEK_BYTES), FEW) if isinstance(item, Block))
+        return str(parse_rated(block)[1]).endswith(ONE_ANSWER)
+    except (DataError, OSError, StopIteration):  # reading it says so
+        return False
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
@@ -67,8 +83,8 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
 
 def _read_parquet(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
     present = block.columns()
-    has_pairs = any(name in given_pairs.ANSWERS for name in present)
-    names = [name for name in present if name in USED or (has_pairs and name in given_pairs.COLUMNS)]
+    shapes = [shapes for shapes in (given_pairs, rated_shapes) if not set(present).isdisjoint(shapes.ANSWERS)]
+    names = [name for name in present if name in USED or any(name in shape.COLUMNS for shape in shapes)]
     if not names:
         _refuse_foreign(block)
     frame = with_carried(block.table(names), CARRIED).with_row_index("number", offset=block.first_line)
@@ -195,11 +211,11 @@ def _refuse_foreign(block: Block) -> None:
     is_foreign = isinstance(first, dict) and "response" not in first
     if set(names) & set(PROMPTS) and set(names) & set(ANSWERS) and not is_foreign:
         return
-    if set(names) & set(given_pairs.ANSWERS):
+    if set(names) & set(given_pairs.ANSWERS) or rated_shapes.has_columns(names):
         return
     columns = ", ".join(map(repr, names)) or "no column"
     raise SourceError(
         f"{block.file.path}, line {line}: no pair and no prompt with answers; found {columns}",
         f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
-        f"pairs from {given_pairs.KNOWN}",
+        f"ratings also from {rated_shapes.KNOWN}; pairs from {given_pairs.KNOWN}",
     )

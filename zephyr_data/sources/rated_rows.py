@@ -6,18 +6,20 @@ orjson reads the lines that it accepts; the standard library reads the rest and 
 import hashlib
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from zephyr_core.keys import text_key
-from zephyr_data.sources import given_pairs
+from zephyr_data.sources import given_pairs, rated_shapes
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
 from zephyr_data.sources.lines import SHOWN, encoding_fault, read_object
 from zephyr_data.sources.messages import messages_of
-from zephyr_data.sources.scales import Scale, Scales
+from zephyr_data.sources.rated_shapes import ONE_ANSWER, RANKS
+from zephyr_data.sources.scales import DEFAULT, Scale, Scales
 from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
 PROMPTS = ("instruction", "prompt", "messages")
@@ -27,11 +29,20 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
+ToRated = Callable[[Row], tuple[Row, dict[str, int] | None]]  # the rated row, and the places of a given pair
 
 
 def shape_of(raw: Row) -> str | None:
     """Return the columns of prompt and answers, such as "instruction + completions", or of a given pair, or None."""
-    return _rated_shape(raw) or given_pairs.shape_of(raw)
+    return _shaped(raw)[0]
+
+
+def _shaped(raw: Row) -> tuple[str | None, ToRated]:
+    """Return a row's shape and what turns the row into the rated row that says the same."""
+    own, published, pair = _rated_shape(raw), rated_shapes.shape_of(raw), given_pairs.shape_of(raw)
+    if own is None and published is not None and not (pair and published.endswith(ONE_ANSWER)):
+        return published, lambda raw: (rated_shapes.as_rated(raw), None)
+    return (pair, given_pairs.as_rated) if own is None and pair is not None else (own, lambda raw: (raw, None))
 
 
 def _rated_shape(raw: Row) -> str | None:
@@ -58,10 +69,10 @@ def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
 
 
 def _columns(raw: Row, scales: Scales) -> Row:
-    if _rated_shape(raw) is None and given_pairs.shape_of(raw) is not None:
-        rated, sides = given_pairs.as_rated(raw)
-    else:
-        rated, sides = raw, None
+    shape, to_rated = _shaped(raw)
+    rated, sides = to_rated(raw)
+    if shape is not None and shape.endswith(RANKS):
+        scales = DEFAULT  # of numbers that mean how good an answer is, not of ranks
     refuse_repeats(rated, *PROMPTS, *ANSWERS)
     turns, roles = _prompt(rated)
     completions = [_completion(answer, scales) for answer in _answers(rated)]
