@@ -13,6 +13,8 @@ from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing import judgements
+from zephyr_data.pairing.doubts import DOUBTED, mark_doubtful
 from zephyr_data.pairing.gates import mark_unpairable
 from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
@@ -83,22 +85,28 @@ def _files(source: str) -> SourceFiles:
 
 
 def _digests(options: BinarizeOptions) -> dict[str, str]:
-    return {**refusals(options).digests, **leakage.file_digests(options)}
+    return {**rules.load(DOUBTED).digests, **refusals(options).digests, **leakage.file_digests(options)}
 
 
 def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one rated row at a time, in the order of the contract."""
     gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
-    return score_answers(options), *gates, choose_pairs(options, refusals(options))
+    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful()
 
 
 def _index(_: BinarizeOptions) -> tuple[str, ...]:
-    return ("prompt_key", "prompt_id", "is_benchmark")
+    return ("prompt_key", "prompt_id", "is_benchmark", *judgements.COLUMNS)
+
+
+def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    return judgements.with_pair_keys(leakage.with_benchmark_keys(table, options))
 
 
 def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
-    return () if options.keep_benchmarks else (leakage.mark_copies(),)
+    copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
+    votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
+    return *copies, *votes, judgements.mark_contradicted()
 
 
 def _sides(kept_rows: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
@@ -130,7 +138,7 @@ BINARIZING = DataStep(
     options=BinarizeOptions,
     reading=Reading(_parse, _files, _digests, belongs_together),
     row_stages=row_stages,
-    whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
+    whole_set=WholeSet(_index, "prompt_key", _keyed, set_stages, _sides),
     writing=Writing(_splits, _rows, _tables, _table_rows),
     reports=REPORTS,
     implied=_implied,

@@ -9,6 +9,7 @@ response1, response2                  HelpSteer3: overall_preference, likewise
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from zephyr_core.texts import is_empty
@@ -109,9 +110,9 @@ def as_rated(raw: Row) -> tuple[Row, dict[str, int]]:
 
 
 def _shape(raw: Row) -> _Shape | None:
-    there = [[name for name in shape.answers if raw.get(name) is not None] for shape in _SHAPES]
-    most = max(map(len, there))  # names of two shapes may overlap
-    return _SHAPES[list(map(len, there)).index(most)] if most else None
+    has = [shape for shape in _SHAPES for name in shape.answers if raw.get(name) is not None]
+    both = (shape for shape, other in pairwise(has) if shape is other)  # names of two shapes may overlap
+    return next(both, has[0] if has else None)
 
 
 def _is_first_chosen(raw: Row, shape: _Shape) -> bool:

@@ -26,7 +26,7 @@ from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN, RawFile
 from zephyr_data.sources.gathered import gather
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
-from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
+from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row
 from zephyr_data.sources.rated_shapes import ONE_ANSWER
 from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
 
@@ -175,8 +175,7 @@ def _object(line: Line) -> tuple[int, Row, str | None, bytes]:
 def _one_by_one(objects: Iterable[tuple[int, Row, str | None, bytes]], scales: Scales) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for number, raw, fault, line in objects:
-        shape = shape_of(raw) if fault is None else None
-        rows.append({"line": number, "shape": shape, **read_row(raw, fault, line, scales)})
+        rows.append({"line": number, **read_row(raw, fault, line, scales)})
     return pl.DataFrame(rows, schema=_ROW, orient="row")
 
 

@@ -32,11 +32,6 @@ Row = dict[str, Any]
 ToRated = Callable[[Row], tuple[Row, dict[str, int] | None]]  # the rated row, and the places of a given pair
 
 
-def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions", or of a given pair, or None."""
-    return _shaped(raw)[0]
-
-
 def _shaped(raw: Row) -> tuple[str | None, ToRated]:
     """Return a row's shape and what turns the row into the rated row that says the same."""
     own, published, pair = _rated_shape(raw), rated_shapes.shape_of(raw), given_pairs.shape_of(raw)
@@ -55,24 +50,27 @@ def _rated_shape(raw: Row) -> str | None:
 
 
 def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
-    """Return the columns of a rated row, including its fault; of `line`, only whether it is UTF-8 is asked."""
-    row: Row = {"id": carried_of(raw, *IDENTITY)}
+    """Return the columns of a rated row, its shape and its fault; of `line`, only whether it is UTF-8 is asked.
+
+    A shape is the names of the columns of prompt and answers, such as "instruction + completions".
+    """
+    row: Row = {"id": carried_of(raw, *IDENTITY), "shape": None}
     if fault is None:
+        row["shape"], to_rated = _shaped(raw)
+        if row["shape"] is not None and row["shape"].endswith(RANKS):
+            scales = DEFAULT  # of numbers that mean how good an answer is, not of ranks
         try:
-            row |= _columns(raw, scales)
+            row |= _columns(raw, to_rated, scales)
             orjson.dumps(row)
         except Unfit as unfit:
             fault = unfit.fault
         except orjson.JSONEncodeError:
             fault = encoding_fault(line)
-    return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
+    return row if fault is None else {"id": row["id"], "shape": row["shape"], "dropped_by": f"read/{fault}"}
 
 
-def _columns(raw: Row, scales: Scales) -> Row:
-    shape, to_rated = _shaped(raw)
+def _columns(raw: Row, to_rated: ToRated, scales: Scales) -> Row:
     rated, sides = to_rated(raw)
-    if shape is not None and shape.endswith(RANKS):
-        scales = DEFAULT  # of numbers that mean how good an answer is, not of ranks
     refuse_repeats(rated, *PROMPTS, *ANSWERS)
     turns, roles = _prompt(rated)
     completions = [_completion(answer, scales) for answer in _answers(rated)]
