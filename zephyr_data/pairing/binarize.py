@@ -20,13 +20,13 @@ from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
 from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
+from zephyr_data.pairing.sides import mark_in_test, sides_of
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
 from zephyr_data.sources.rated import belongs_together, parse_rated
 from zephyr_data.sources.scales import scales_of
 from zephyr_data.stages import leakage, rules
 from zephyr_data.stages.rules import Ruleset
-from zephyr_data.stages.splits import assign_pair_sides
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
 # What the first public version did, apart from its choice of places.
@@ -95,7 +95,7 @@ def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
 
 
 def _index(_: BinarizeOptions) -> tuple[str, ...]:
-    return ("prompt_key", "prompt_id", "is_benchmark", *judgements.COLUMNS)
+    return ("prompt_key", "prompt_id", "is_benchmark", "published", *judgements.COLUMNS)
 
 
 def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
@@ -106,11 +106,7 @@ def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
     copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
     votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
-    return *copies, *votes, judgements.mark_contradicted()
-
-
-def _sides(kept_rows: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
-    return assign_pair_sides(kept_rows["prompt_id"], options.test_prompts, options.seed)
+    return *copies, *votes, mark_in_test(options), judgements.mark_contradicted()
 
 
 def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:
@@ -138,7 +134,7 @@ BINARIZING = DataStep(
     options=BinarizeOptions,
     reading=Reading(_parse, _files, _digests, belongs_together),
     row_stages=row_stages,
-    whole_set=WholeSet(_index, "prompt_key", _keyed, set_stages, _sides),
+    whole_set=WholeSet(_index, "prompt_key", _keyed, set_stages, sides_of),
     writing=Writing(_splits, _rows, _tables, _table_rows),
     reports=REPORTS,
     implied=_implied,

@@ -21,6 +21,7 @@ def measure(table: pl.DataFrame) -> Counter[str]:
             "repaired_scores": edits_of(kept_rows).height,
             "unreadable_answers": table.select(_unreadable().sum()).item(),
             "given_rows": kept_rows["sides"].count(),
+            **{f"published:{side}": int((kept_rows["published"] == side).sum()) for side in ("train", "test")},
             "ranked_rows": kept_rows.select(_is_ranked().sum()).item(),
             "tied_rows": _rows_with(kept_rows, "gates", "tied-best"),
             **_of_ratings(table),

@@ -25,6 +25,10 @@ def _notice(_: int, options: BinarizeOptions) -> str | None:
 
 def _lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
+    published = counts.get("published", {})
+    if all(published.get(side) for side in ("train", "test")):
+        yield "  published as train", published["train"], "these sides stay, unless `--test-prompts` is given"
+        yield "  published as test", published["test"], ""
     if counts.get("ranked_rows"):
         yield "  rows by rank, 1 is the best", counts["ranked_rows"], share(counts["ranked_rows"], counts["kept_rows"])
     if counts.get("given_rows"):

@@ -67,7 +67,8 @@ _SHAPES = (
 )
 _INNER = "metadata"  # an object that may hold the scores
 _SYSTEM = "system"
-COLUMNS = tuple(dict.fromkeys((*(name for shape in _SHAPES for name in shape.columns), _INNER, _SYSTEM)))
+SPLIT = "split"  # the published split of the row
+COLUMNS = tuple(dict.fromkeys((*(name for shape in _SHAPES for name in shape.columns), _INNER, _SYSTEM, SPLIT)))
 ANSWERS = tuple(name for shape in _SHAPES for name in shape.answers)
 KNOWN = "; ".join(" and ".join(shape.answers) for shape in _SHAPES)
 

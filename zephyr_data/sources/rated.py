@@ -25,6 +25,7 @@ from zephyr_data.sources.blocks import Block, read_blocks, take
 from zephyr_data.sources.carried import with_carried
 from zephyr_data.sources.files import AGAIN, RawFile
 from zephyr_data.sources.gathered import gather
+from zephyr_data.sources.published import side_of_file
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row
 from zephyr_data.sources.rated_shapes import ONE_ANSWER
@@ -62,7 +63,9 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
     refuse_other_scale(block, table, scales)
     if shape is not None and shape.endswith(ONE_ANSWER):
         table = gather(table)
-    return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
+    of_file = pl.when(pl.col("sides").is_not_null()).then(pl.lit(side_of_file(block.file.name), dtype=pl.String))
+    place = {"source": pl.lit(block.file.source), "file": pl.lit(block.file.name)}
+    return with_unfilled(table.with_columns(published=pl.coalesce("published", of_file), **place)), shape
 
 
 def belongs_together(file: RawFile) -> bool:

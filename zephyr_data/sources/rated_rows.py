@@ -18,6 +18,7 @@ from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
 from zephyr_data.sources.lines import SHOWN, encoding_fault, read_object
 from zephyr_data.sources.messages import messages_of
+from zephyr_data.sources.published import side_of
 from zephyr_data.sources.rated_shapes import ONE_ANSWER, RANKS
 from zephyr_data.sources.scales import DEFAULT, Scale, Scales
 from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
@@ -92,6 +93,7 @@ def _columns(raw: Row, to_rated: ToRated, scales: Scales) -> Row:
         "turns": turns,
         "completions": completions,
         "sides": sides,
+        "published": None if sides is None else side_of(carried_of(raw, given_pairs.SPLIT)),
         "row_key": key,
         "prompt_id": text_key(str(turns[0])),
     }
