@@ -209,6 +209,7 @@ def _refuse_foreign(out: Path) -> None:
 def _needed_bytes(files: list[RawFile]) -> float:
     ratio = {
         "plain": 1.0,
+        "array": 1.0,
         "gzip": 3.0,
         "zstd": 3.0,
         "parquet": 2.0,

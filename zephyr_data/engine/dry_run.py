@@ -98,7 +98,7 @@ def _sample(file: RawFile, rows: int) -> Iterator[tuple[Block, int]]:
         read = 0
         for item in take(read_blocks(file, block_bytes=2**20), rows):
             if not isinstance(item, FileRead):
-                share = item.length if file.kind == "plain" else item.stored_end - read
+                share = item.length if file.kind in ("plain", "array") else item.stored_end - read
                 read = item.stored_end
                 yield item, share
         return

@@ -14,7 +14,7 @@ import polars as pl
 
 from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
-from zephyr_data.sources import decoders
+from zephyr_data.sources import arrays, decoders
 from zephyr_data.sources.files import AGAIN, RawFile
 from zephyr_data.sources.signatures import ARRAY, what_it_is
 from zephyr_data.sources.tables import column_names, count_rows, read_rows
@@ -190,6 +190,8 @@ class _Stream:
     def chunks(self, size: int) -> Iterator[bytes]:
         if self.file.kind == "plain":
             yield from self._stored(size)
+        elif self.file.kind == "array":
+            yield from self._rows(size)
         else:
             is_gzip = self.file.kind == "gzip"
             decoder: decoders.Decoder = decoders.GzipDecoder() if is_gzip else decoders.ZstdDecoder(str(self.file.path))
@@ -206,6 +208,25 @@ class _Stream:
                     pass  # the digest covers the whole file
             if decoder.trailing:
                 self.note = f"{decoder.trailing:,} bytes after its last gzip member were ignored"
+
+    def _rows(self, size: int) -> Iterator[bytes]:
+        """Yield the rows of an array as lines, in pieces of about `size` bytes."""
+        parts: list[bytes] = []
+        for part in self._stored(size):
+            parts.append(part)
+            if self.bytes > arrays.LARGEST:
+                raise SourceError(f"{self.file.path} is an array of more than {arrays.LARGEST >> 20} MiB", ARRAY.hint)
+        lines, waiting = [], 0
+        try:
+            for line in arrays.rows_of(b"".join(parts)):
+                lines.append(line)
+                waiting += len(line)
+                if waiting >= size:
+                    yield b"".join(lines)
+                    lines, waiting = [], 0
+        except arrays.BrokenArray as fault:
+            self.fault = str(fault)
+        yield b"".join(lines)
 
     def _stored(self, size: int) -> Iterator[bytes]:
         self._rest = self._read(size)
