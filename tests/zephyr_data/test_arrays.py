@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import SHARED, dialogue
+from tests.conftest import dialogue
 from tests.zephyr_data.conftest import Command
 from tests.zephyr_data.rated import generic, same
 from zephyr_core.errors import PartlyDone
@@ -117,11 +117,3 @@ def test_too_large_an_array_is_refused(write: Write, clean: Make, monkeypatch: p
 def test_the_place_of_a_fault_is_counted_in_characters_of_the_file() -> None:
     with pytest.raises(BrokenArray, match=r"row 2 of its array: Expecting value at character 7 of the file"):
         list(rows_of('["é", x]'.encode()))
-
-
-def test_llama_factorys_file_is_read_as_it_is(binarize: Make) -> None:
-    path = SHARED / "prefs" / "llamafactory_dpo_en_demo.json"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    counts = binarize(path)["counts"]
-    assert (counts["rows_read"], counts["given_rows"], counts["dropped"]) == (300, 220, {"read/system-turn": 80})

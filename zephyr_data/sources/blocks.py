@@ -16,7 +16,7 @@ from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
 from zephyr_data.sources import arrays, decoders
 from zephyr_data.sources.files import AGAIN, RawFile
-from zephyr_data.sources.signatures import ARRAY, what_it_is
+from zephyr_data.sources.signatures import ARRAY, AS_LINES, what_it_is
 from zephyr_data.sources.tables import column_names, count_rows, read_rows
 
 BOM = b"\xef\xbb\xbf"
@@ -215,7 +215,7 @@ class _Stream:
         for part in self._stored(size):
             parts.append(part)
             if self.bytes > arrays.LARGEST:
-                raise SourceError(f"{self.file.path} is an array of more than {arrays.LARGEST >> 20} MiB", ARRAY.hint)
+                raise SourceError(f"{self.file.path} is an array of more than {arrays.LARGEST >> 20} MiB", AS_LINES)
         lines, waiting = [], 0
         try:
             for line in arrays.rows_of(b"".join(parts)):

@@ -18,7 +18,8 @@ class Content(NamedTuple):
     hint: str
 
 
-ARRAY = Content("a JSON array", "name it .json, or write one JSON object per line: `jq -c '.[]' FILE > FILE.jsonl`")
+AS_LINES = "write one JSON object per line: `jq -c '.[]' FILE > FILE.jsonl`"
+ARRAY = Content("a JSON array", f"name it .json, or {AS_LINES}")
 _UNPACK = "unpack it, and write one JSON object per line"
 _SIGNATURES: tuple[tuple[bytes, str, Content], ...] = (  # first bytes in lower case, the kind they fit, content
     (b"version https://git-lfs", "", Content("a pointer of Git LFS", "fetch the file itself: `git lfs pull`")),
