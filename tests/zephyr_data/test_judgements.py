@@ -122,6 +122,16 @@ def test_doubtful_pairs_are_kept_and_named(rule: str, write: Write, command: Com
     assert f"doubts/{rule}" in command("data", "why", "pairs", "rows.jsonl:1").out
 
 
+def test_a_contradiction_names_the_other_row(write: Write, command: Command, tmp_path: Path) -> None:
+    write([pair("p", "a", "b")], "set/1.jsonl"), write([pair("x", "a", "b"), pair("p", "c", "a")], "set/2.jsonl")
+    assert command("data", "binarize", "set", "--out=pairs").code == 0
+    spared = pl.read_parquet(tmp_path / "pairs" / "audit" / "spared.parquet").sort("file")
+    assert spared.select("file", "line", "turn", "matched").rows() == [
+        ("1.jsonl", 1, 0, "2.jsonl:2"),
+        ("2.jsonl", 2, 0, "1.jsonl:1"),
+    ]
+
+
 def test_sound_pairs_raise_no_doubts(write: Write, command: Command) -> None:
     assert "doubtful" not in command("data", "binarize", write(SOUND), "--out=pairs").out
 

@@ -106,7 +106,7 @@ def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
     copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
     votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
-    return *copies, *votes, mark_in_test(options), judgements.mark_contradicted()
+    return *copies, *votes, mark_in_test(options), judgements.mark_contradicted(look_up)
 
 
 def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:

@@ -11,7 +11,7 @@ import polars as pl
 from zephyr_data import schemas
 from zephyr_data.pairing.doubts import BOTH_SIDES, NAME, REPORTED, answer
 from zephyr_data.stages.duplicates import text_keys
-from zephyr_data.stages.verbs import LookUp, Stage, mark, number_rows, verdict
+from zephyr_data.stages.verbs import LookUp, Stage, mark, nothing_found, number_rows, verdict
 
 ANNOTATORS = "annotators"
 COLUMNS = ("is_given", "chosen_keys", "rejected_keys")
@@ -40,10 +40,10 @@ def _keys(prompts: list[bytes | None], texts: pl.Series) -> Iterator[int]:
         yield int.from_bytes(hashlib.sha256((prompt or b"") + (text or b"")).digest()[:8], "big")
 
 
-def mark_contradicted() -> Stage:
-    """Return a set stage that records rows with an answer that is on the other side in another row.
+def mark_contradicted(look_up: LookUp) -> Stage:
+    """Return a set stage that records rows with an answer that is on the other side in another row; `matched` names it.
 
-    Columns in:  chosen_keys, rejected_keys
+    Columns in:  chosen_keys, rejected_keys; pairs, file, line of such rows, by `look_up`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
@@ -52,8 +52,16 @@ def mark_contradicted() -> Stage:
             free.select("row", key=pl.col(name)).explode("key").drop_nulls().unique() for name in COLUMNS[1:]
         )
         both = chosen.join(rejected, on="key", suffix="_rejected").filter(pl.col("row") != pl.col("row_rejected"))
-        rows = pl.concat([both["row"], both["row_rejected"]]).unique().sort().to_frame("row")
-        return verdict(rows, BOTH_SIDES, drops=False).with_columns(unless=pl.lit(REPORTED))
+        links = [both.select("row", other="row_rejected"), both.select(row="row_rejected", other="row")]
+        others = pl.concat(links).group_by("row").agg(pl.col("other").min())
+        if others.is_empty():
+            return nothing_found()
+        rows = look_up(free.join(others.select("row"), on="row", how="semi"), ("pairs", "file", "line"))
+        names = rows.select(other="row", name=pl.format("{}:{}", "file", "line"))
+        hits = rows.join(others, on="row").join(names, on="other").sort("row")
+        place = pl.col("pairs").list.first().struct.field("chosen").cast(pl.Int32)
+        verdicts = verdict(hits, BOTH_SIDES, turn=place, matched=pl.col("name"), drops=False)
+        return verdicts.with_columns(unless=pl.lit(REPORTED))
 
     return mark(NAME, find)
 

@@ -30,6 +30,7 @@ from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
 from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row
 from zephyr_data.sources.rated_shapes import ONE_ANSWER
 from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
+from zephyr_data.sources.tables import count_rows
 
 RAW_FILE = "leave out --scale, or give it with the raw file"
 PEEK_BYTES = 2**16  # of a file, to see its shape
@@ -71,10 +72,17 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
 def belongs_together(file: RawFile) -> bool:
     """Return whether rows of a file belong together, since each holds one of the answers to its prompt."""
     try:
-        block = next(item for item in take(read_blocks(file, PEEK_BYTES), FEW) if isinstance(item, Block))
-        return str(parse_rated(block)[1]).endswith(ONE_ANSWER)
+        return str(parse_rated(_first_rows(file))[1]).endswith(ONE_ANSWER)
     except (DataError, OSError, StopIteration):  # reading it says so
         return False
+
+
+def _first_rows(file: RawFile) -> Block:
+    """Return a block of a file's first rows; StopIteration if there are none."""
+    if file.is_table:  # its digest, which read_blocks needs, takes long
+        rows = min(FEW, count_rows(file.path, error=SourceError, hint=AGAIN))
+        return Block(file, "", 1, rows, 0, rows, 0)
+    return next(item for item in take(read_blocks(file, PEEK_BYTES), FEW) if isinstance(item, Block))
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
