@@ -108,13 +108,15 @@ SOUND = [
     pair("x", "Seven.", "Eight."),
     pair("y", "I like plums.", "As an AI language model, I cannot eat."),
     pair("z", LONG, LONG[:70]),
+    pair("short", "no no no no no no", "no"),
+    pair("riddle", "The answer to the riddle is five.", "The answer to the riddle is nine."),
 ]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_doubtful_pairs_are_kept_and_named(rule: str, write: Write, command: Command, tmp_path: Path) -> None:
     ended = command("data", "binarize", write([*DOUBTFUL[rule], *SOUND]), "--out=pairs")
-    assert ended.code == 0 and re.search(rf"rows kept +{len(DOUBTFUL[rule]) + 3}\b", ended.out)
+    assert ended.code == 0 and re.search(rf"rows kept +{len(DOUBTFUL[rule]) + len(SOUND)}\b", ended.out)
     assert "doubtful pairs, kept (audit/spared.parquet): " in ended.out
     spared = pl.read_parquet(tmp_path / "pairs" / "audit" / "spared.parquet").filter(unless="report-only")
     hit = 2 if rule == "chosen-and-rejected" else len(DOUBTFUL[rule])

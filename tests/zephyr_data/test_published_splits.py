@@ -29,7 +29,7 @@ def prompts_of(folder: Path, split: str) -> list[str]:
 NAMES = {
     "h4": ("data/train_prefs-00000-of-00001.jsonl", "data/test_prefs-00000-of-00001.jsonl"),
     "folders": ("train/part-0.jsonl", "validation/part-0.jsonl"),
-    "one file": ("rows.jsonl", None),
+    "one file, whose name says less than its column": ("train.jsonl", None),
 }
 
 

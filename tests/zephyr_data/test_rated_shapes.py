@@ -68,6 +68,12 @@ def helpsteer(row: Rated) -> list[Row]:
     ]
 
 
+def disagreements(row: Rated) -> list[Row]:
+    """HelpSteer2's, with the ratings of each annotator."""
+    names = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+    return [{**each, **{name: [each[name], each[name] + 1] for name in names}} for each in helpsteer(row)]
+
+
 def by_annotator(row: Rated) -> list[Row]:
     """Two annotators, who differ but agree on the better one."""
     return [
@@ -92,6 +98,7 @@ SHAPES: dict[str, tuple[Callable[[Rated], list[Row]], list[Rated], Callable[[flo
     "distilabel, older": (older_distilabel, SINGLE, float),
     "nectar": (nectar, LONG, lambda score: score - 6),
     "helpsteer": (helpsteer, LONG, lambda score: score - 1),
+    "helpsteer, disagreements": (disagreements, LONG, lambda score: score - 0.5),
     "by annotator": (by_annotator, LONG, lambda score: score + 0.5),
 }
 

@@ -70,7 +70,8 @@ def _completions(raw: Row) -> list[Row]:
     rated = {name: raw.get(name) for name in ("response", "model", *_OF_ANSWER)}
     merits = {name: raw[name] for name in MERITS if raw.get(name) is not None}
     if merits:
-        return [{**rated, "ratings": merits, "score": merits.get(MERITS[0])}]
+        overall = merits.get(MERITS[0])
+        return [{**rated, "ratings": merits, "score": None if isinstance(overall, list) else overall}]
     return [{**rated, "score": rated["score"] if raw.get("rating") is None else raw["rating"]}]
 
 
