@@ -84,6 +84,11 @@ class Counts(TypedDict):
     tied_rows: NotRequired[int]
     unreadable_answers: NotRequired[int]  # answers with a rating or score that was not used
     given_rows: NotRequired[int]  # kept rows that were pairs already
+    published: NotRequired[dict[str, int]]  # "train" or "test" → kept rows that were given as pairs of that side
+    ranked_rows: NotRequired[int]  # kept rows whose answers were ranked, rank 1 the best
+    rated_twice_answers: NotRequired[int]  # answers with several ratings of one aspect, of all rows read
+    rated_apart_answers: NotRequired[int]  # those of them with different ones
+    doubts: NotRequired[dict[str, int]]  # what is doubtful about pairs → kept rows
     pairs: NotRequired[int]
     longer_chosen_pairs: NotRequired[int]
     equally_long_pairs: NotRequired[int]

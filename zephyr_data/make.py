@@ -144,6 +144,7 @@ def collect(step: DataStep[Options], resolved: Resolved[Options]) -> tuple[Sourc
             sources += of_hub
             origins = {**resolved.origins, "revision": f"{resolved.origins['revision']}, resolved on the Hub"}
             resolved = replace(resolved, options=replace(resolved.options, revision=commit), origins=origins)
+    sources.files = [replace(file, is_whole=step.reading.is_whole(file)) for file in sources.files]
     names = [(file.source, file.name) for file in sources.files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -209,6 +210,7 @@ def _refuse_foreign(out: Path) -> None:
 def _needed_bytes(files: list[RawFile]) -> float:
     ratio = {
         "plain": 1.0,
+        "array": 1.0,
         "gzip": 3.0,
         "zstd": 3.0,
         "parquet": 2.0,

@@ -153,6 +153,13 @@ class BinarizeOptions(StepOptions):
         "Scale of all ratings and scores that are read, as MIN..MAX.",
         has_flag=True,
     )
+    annotators: str | None = value(
+        None,
+        "ours (decision 0045)",
+        "What several rows judge: average ratings and take a pair's majority, or use only what all agree on.",
+        choices=("mean", "agree"),
+        has_flag=True,
+    )
     suspicious_tens: str = value(
         "drop",
         "ours",

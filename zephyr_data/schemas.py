@@ -66,6 +66,7 @@ RATED: dict[str, pl.DataType] = {
     "turns": pl.List(pl.String),
     "completions": pl.List(COMPLETION),
     "sides": PAIR,  # of a pair that was given: the places of its answers; null for rated rows
+    "published": pl.String(),  # of a pair that was given: "train" or "test", where its split or file says so
     **_VERDICT,
     "scores": pl.List(pl.Float64),  # one for each completion, filled by the stage `score`
     "pairs": pl.List(PAIR),  # places of completions, by `policy`
@@ -144,6 +145,7 @@ RATED_ROWS = pa.schema(
             ),
         ),
         ("sides", pa.struct([("chosen", pa.uint32()), ("rejected", pa.uint32())])),
+        ("published", pa.string()),
         ("dropped_by", pa.string()),
         ("dropped_turn", pa.int32()),
         ("matched", pa.string()),

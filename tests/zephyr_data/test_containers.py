@@ -169,7 +169,7 @@ def test_plan_closing_table_and_manifest_name_what_was_passed_over(tmp_path: Pat
     shown = (
         f"read through links: sub/far.jsonl → {tmp_path}/real/far.jsonl",
         "noticed: empty.jsonl (it holds no row)",
-        "not read: b.json (another ending), gone.jsonl (a link that leads nowhere)",
+        "not read: b.json (read only if it is named), gone.jsonl (a link that leads nowhere)",
     )
     for words in (["--dry-run"], [], []):
         ended = command("data", "clean-ultrachat", "rows", "--out=out", *words)

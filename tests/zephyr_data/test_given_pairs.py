@@ -77,6 +77,17 @@ def shp(pair: Pair) -> Row:
     return {**row, "score_A": int(score_a * 2), "score_B": int(score_b * 2), "score_ratio": 1.5}
 
 
+def helpsteer(pair: Pair, first: str, second: str, strength: str) -> Row:
+    is_first = len(pair[1]) % 2 == 0
+    texts = pair[1:3] if is_first else pair[2:0:-1]
+    return {first: texts[0], second: texts[1], strength: -2 if is_first else 2}
+
+
+def tagged(texts: list[str]) -> str:
+    roles = ("User", "Assistant")
+    return texts[0] + "".join(f"\n<extra_id_1>{roles[n % 2]}\n{text}" for n, text in enumerate(texts[1:], 1))
+
+
 def rating(pair: Pair, mark: str) -> Row:
     return {f"chosen{mark}rating": pair[3], f"rejected{mark}rating": pair[4]}
 
@@ -100,6 +111,26 @@ SHAPES: dict[str, tuple[Callable[[Pair], Row], list[Pair]]] = {
         order(LONG),
     ),
     "argilla": (lambda p: {"source": "flan", **whole(p), **rating(p, "-"), "chosen-model": "x"}, LONG),
+    "argilla, first": (
+        lambda p: {
+            "source": "flan",
+            "instruction": p[0][0],
+            "chosen_response": p[1],
+            "rejected_response": p[2],
+            "chosen_avg_rating": p[3],
+            "rejected_avg_rating": p[4],
+            "chosen_model": "x",
+        },
+        SINGLE,
+    ),
+    "helpsteer2, preference": (
+        lambda p: {"prompt": tagged(p[0]), **helpsteer(p, "response_1", "response_2", "preference_strength")},
+        [(*pair[:3], 2.0, 0.0) for pair in LONG],
+    ),
+    "helpsteer3": (
+        lambda p: {"context": said(p[0]), **helpsteer(p, "response1", "response2", "overall_preference")},
+        [(*pair[:3], 2.0, 0.0) for pair in LONG],
+    ),
     "argilla mix": (lambda pair: {"dataset": "some", **whole(pair), **rating(pair, "_")}, LONG),
     "orca": (lambda pair: {"system": "", "question": pair[0][0], **sides(pair, str)}, order(SINGLE)),
     "distilabel": (lambda p: {"system": None, "input": p[0][0], **sides(p, str), "rating": [9, 7]}, order(SINGLE)),
@@ -120,7 +151,7 @@ SHAPES: dict[str, tuple[Callable[[Pair], Row], list[Pair]]] = {
     ),
     "instruction and input": (
         lambda pair: {"instruction": "Hi there", "input": pair[0][0], **sides(pair, str)},
-        [([f"Hi there\n{pair[0][0]}"], *pair[1:]) for pair in order(SINGLE)],
+        [([f"Hi there\n\n{pair[0][0]}"], *pair[1:]) for pair in order(SINGLE)],
     ),
 }  # fmt: skip
 
@@ -173,6 +204,7 @@ def test_sides_that_alone_begin_with_white_space_are_reported(write: Write, comm
     assert re.search(r"given as pairs +5 +100\.00 %", ended.out)
 
 
+OF_CHOSEN = sorted({*given_pairs.COLUMNS} - {*given_pairs.ANSWERS} | {"chosen", "rejected"})
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
@@ -184,11 +216,10 @@ JSON = st.recursive(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.dictionaries(st.sampled_from(given_pairs.COLUMNS), JSON, max_size=5), max_size=4))
+@given(rows=st.lists(st.dictionaries(st.sampled_from(OF_CHOSEN), JSON, max_size=5), max_size=4))
 def test_no_json_object_breaks_the_reader_of_pairs(write: Write, rows: list[Row]) -> None:
-    lines = [json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"})]
-    lines += [json.dumps({**row, "human_ref_A": None, "response_0": None, "response_1": None}) for row in rows]
-    table = parsed(write([line.replace('"human_ref_B"', '"other"') for line in lines]))
+    lines = [json.dumps(row) for row in [{"prompt": "p", "chosen": "a", "rejected": "b"}, *rows]]
+    table = parsed(write(lines))
     assert table.height == len(lines) and table["dropped_by"][0] is None
     sound = table.filter(pl.col("dropped_by").is_null())
     assert sound["row_key"].null_count() == 0 and (sound["completions"].list.len() == 2).all()
@@ -226,6 +257,8 @@ DROPS: dict[str, Row] = {
     "read/unknown-role": {"chosen": HI, "rejected": [*HI[:1], {"role": "tool", "content": "x"}]},
     "read/no-side-chosen": {"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": -1},
     "read/no-side-chosen, none": {"prompt": "p", "response_0": "a", "response_1": "b"},
+    "read/no-side-chosen, equal": {"prompt": "p", "response_1": "a", "response_2": "b", "preference_strength": 0},
+    "read/no-side-chosen, text": {"context": HI[:1], "response1": "a", "response2": "b", "overall_preference": "x"},
     "read/null-turn": {"chosen": [{"role": "user"}, *reply("a")], "rejected": [{"role": "user"}, *reply("b")]},
 }  # fmt: skip
 
@@ -246,7 +279,7 @@ def test_a_repeated_key_is_no_pair(write: Write, command: Command) -> None:
 def test_a_file_of_an_unknown_shape_names_the_known_ones(write: Write, command: Command) -> None:
     path = write(['{"prompt": "p", "winner": "a", "loser": "b"}'])
     ended = command("data", "binarize", path, "--out=pairs")
-    assert ended.refuses(5, "found 'prompt', 'winner', 'loser'", "chosen and rejected; response_0 and response_1")
+    assert ended.refuses(5, "found 'prompt', 'winner', 'loser'", "chosen and rejected; chosen_response and")
 
 
 def test_pairs_and_rated_rows_in_one_file_are_refused(write: Write, command: Command) -> None:

@@ -68,7 +68,7 @@ def test_a_benchmark_file_exact_and_normalised(write: Write, binarize: Make, tmp
     bench.write_text(json.dumps({"question_id": 81, "turns": ["Compose a blog post.", "Rewrite it."]}) + "\n")
     content = binarize(write(lines), benchmark=(str(bench),))
     assert content["counts"]["dropped"] == {"benchmark/same-prompt": 1, "benchmark/same-words": 1}
-    assert list(content["rules"]) == [str(bench)], "the file's digest is on record"
+    assert list(content["rules"]) == ["ultrachat", str(bench)], "the file's digest is on record"
     matched = pl.read_parquet(tmp_path / "pairs" / "audit" / "dropped.parquet")["matched"]
     assert matched.to_list() == ["mt.jsonl: Compose a blog post.", "mt.jsonl: compose a BLOG post"]
     bench.write_text(json.dumps({"turns": ["Compose a log post."]}))

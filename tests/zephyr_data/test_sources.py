@@ -271,9 +271,8 @@ def test_folder_glob_and_file_name_the_same_rows(tmp_path: Path, write: Write) -
 def test_what_is_not_there_or_not_readable_is_named(tmp_path: Path, write: Write, clean: Clean) -> None:
     with pytest.raises(UsageError, match="no raw file"):
         clean(tmp_path / "none.jsonl")
-    with pytest.raises(SourceError, match="suffix") as caught:
-        clean(write(["[]"], "x.json"))
-    assert "jq" in str(caught.value.hint)
+    with pytest.raises(SourceError, match="suffix"):
+        clean(write(["[]"], "x.csv"))
     path = write([GOOD])
     with pytest.raises(UsageError, match="named twice"):
         clean(path, path)

@@ -94,11 +94,11 @@ def _run_sample(
 def _sample(file: RawFile, rows: int) -> Iterator[tuple[Block, int]]:
     """Yield blocks of about `rows` rows in all, each with the number of stored bytes it represents."""
     size = file.path.stat().st_size
-    if file.kind != "plain" or size < PLACES * 2**20:
+    if file.kind != "plain" or file.is_whole or size < PLACES * 2**20:
         read = 0
         for item in take(read_blocks(file, block_bytes=2**20), rows):
             if not isinstance(item, FileRead):
-                share = item.length if file.kind == "plain" else item.stored_end - read
+                share = item.length if file.kind in ("plain", "array") else item.stored_end - read
                 read = item.stored_end
                 yield item, share
         return

@@ -19,7 +19,7 @@ from zephyr_core.recipe import Resolved
 from zephyr_core.records import Counts, DatasetContent, DatasetManifest
 from zephyr_data.options import StepOptions
 from zephyr_data.sources.blocks import Block
-from zephyr_data.sources.files import SourceFiles, local_files
+from zephyr_data.sources.files import RawFile, SourceFiles, local_files
 from zephyr_data.stages.overruling import Reasons, list_digests, row_names, rules_named, with_spare_names
 from zephyr_data.stages.verbs import LookUp, Stage
 
@@ -46,6 +46,10 @@ class SplitRows:
 
 def _no_digests(_: Any) -> dict[str, str]:
     return {}
+
+
+def _never(_: RawFile) -> bool:
+    return False
 
 
 def _row_keys(_: Any) -> tuple[str, ...]:
@@ -114,6 +118,7 @@ class Reading(Generic[Options]):
     parse: Callable[[Block, Options], tuple[pl.DataFrame, str | None]]  # a block's rows, faults marked, and their shape
     files: Callable[[str], SourceFiles] = local_files  # what is behind a local source
     digests: Callable[[Options], dict[str, str]] = _no_digests  # sha256 of other files that results depend on
+    is_whole: Callable[[RawFile], bool] = _never  # whether a file's rows belong together, so that it is one block
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,21 @@ from zephyr_core.recipe import Resolved
 from zephyr_data import schemas
 from zephyr_data.engine.step import DataStep, Reading, SplitRows, WholeSet, Writing
 from zephyr_data.options import BinarizeOptions
+from zephyr_data.pairing import judgements
+from zephyr_data.pairing.doubts import DOUBTED, mark_doubtful
 from zephyr_data.pairing.gates import mark_unpairable
 from zephyr_data.pairing.policies import choose_pairs
 from zephyr_data.pairing.reports import REPORTS
 from zephyr_data.pairing.rows import SPLITS, split_rows
 from zephyr_data.pairing.scores import score_answers
+from zephyr_data.pairing.sides import mark_in_test, sides_of
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
-from zephyr_data.sources.rated import parse_rated
+from zephyr_data.sources.rated import belongs_together, parse_rated
 from zephyr_data.sources.scales import scales_of
 from zephyr_data.stages import leakage, phrases, rules
 from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.rules import Ruleset
-from zephyr_data.stages.splits import assign_pair_sides
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
 # What the first public version did, apart from its choice of places.
@@ -91,26 +93,28 @@ def _files(source: str) -> SourceFiles:
 
 
 def _digests(options: BinarizeOptions) -> dict[str, str]:
-    return {**refusals(options).digests, **leakage.file_digests(options)}
+    return {**rules.load(DOUBTED).digests, **refusals(options).digests, **leakage.file_digests(options)}
 
 
 def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one rated row at a time, in the order of the contract."""
     gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
-    return score_answers(options), *gates, choose_pairs(options, refusals(options))
+    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful()
 
 
 def _index(_: BinarizeOptions) -> tuple[str, ...]:
-    return ("prompt_key", "prompt_id", "is_benchmark")
+    return ("prompt_key", "prompt_id", "is_benchmark", "published", *judgements.COLUMNS)
+
+
+def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+    return judgements.with_pair_keys(leakage.with_benchmark_keys(table, options))
 
 
 def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
-    return () if options.keep_benchmarks else (leakage.mark_copies(),)
-
-
-def _sides(kept_rows: pl.DataFrame, options: BinarizeOptions) -> pl.Series:
-    return assign_pair_sides(kept_rows["prompt_id"], options.test_prompts, options.seed)
+    copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
+    votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
+    return *copies, *votes, mark_in_test(options), judgements.mark_contradicted(look_up)
 
 
 def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:
@@ -136,10 +140,10 @@ BINARIZING = DataStep(
     name="binarize",
     kind="pairs",
     options=BinarizeOptions,
-    reading=Reading(_parse, _files, _digests),
+    reading=Reading(_parse, _files, _digests, belongs_together),
     row_stages=row_stages,
     rules=reasons,
-    whole_set=WholeSet(_index, "prompt_key", leakage.with_benchmark_keys, set_stages, _sides),
+    whole_set=WholeSet(_index, "prompt_key", _keyed, set_stages, sides_of),
     writing=Writing(_splits, _rows, _tables, _table_rows),
     reports=REPORTS,
     implied=_implied,

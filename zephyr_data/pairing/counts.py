@@ -4,8 +4,10 @@ from collections import Counter
 
 import polars as pl
 
+from zephyr_data.pairing import doubts
 from zephyr_data.pairing.rows import pair_lines
 from zephyr_data.pairing.scores import rated_answers, value_of
+from zephyr_data.sources.rated_shapes import BY_RANK
 from zephyr_data.stages.verbs import edits_of, number_rows
 
 UNNAMED = "(unnamed)"
@@ -19,7 +21,11 @@ def measure(table: pl.DataFrame) -> Counter[str]:
             "repaired_scores": edits_of(kept_rows).height,
             "unreadable_answers": table.select(_unreadable().sum()).item(),
             "given_rows": kept_rows["sides"].count(),
-            "tied_rows": kept_rows.select(_has_hit("gates", "tied-best").sum()).item(),
+            **{f"published:{side}": int((kept_rows["published"] == side).sum()) for side in ("train", "test")},
+            "ranked_rows": kept_rows.select(_is_ranked().sum()).item(),
+            "tied_rows": _rows_with(kept_rows, "gates", "tied-best"),
+            **_of_ratings(table),
+            **{f"{doubts.NAME}:{rule}": _rows_with(kept_rows, doubts.NAME, rule) for rule in doubts.RULES},
             **_of_pairs(pair_lines(kept_rows)),
             **_of_agreement(table),
         }
@@ -28,6 +34,11 @@ def measure(table: pl.DataFrame) -> Counter[str]:
 
 def _unreadable() -> pl.Expr:
     return pl.col("completions").list.eval(pl.element().struct.field("unreadable").is_not_null()).list.sum()
+
+
+def _is_ranked() -> pl.Expr:
+    aspects = pl.element().struct.field("ratings").list.eval(pl.element().struct.field("aspect"))
+    return pl.col("completions").list.eval(aspects.list.contains(BY_RANK)).list.any()
 
 
 def _of_pairs(pairs: pl.DataFrame) -> dict[str, int]:
@@ -69,11 +80,16 @@ def _of_agreement(table: pl.DataFrame) -> dict[str, int]:
     return {"compared_rows": rows, "disagreeing_rows": rows - agreed["row"].n_unique()}
 
 
-def _has_hit(stage: str, rule: str) -> pl.Expr:
+def _of_ratings(table: pl.DataFrame) -> dict[str, int]:
+    """Count the answers with several ratings of one aspect, and those of them with different ones."""
+    ratings = pl.element().struct.field("ratings")
+    aspects = ratings.list.eval(pl.element().struct.field("aspect")).list.n_unique()
+    counts = {"rated_twice_answers": ratings.list.len(), "rated_apart_answers": ratings.list.n_unique()}
+    more = {name: pl.col("completions").list.eval(count > aspects).list.sum().sum() for name, count in counts.items()}
+    return {name: int(count) for name, count in table.select(**more).row(0, named=True).items()}
+
+
+def _rows_with(table: pl.DataFrame, stage: str, rule: str) -> int:
     hit = pl.element().struct
-    return (
-        pl.col("hits")
-        .list.eval((hit.field("stage") == stage) & (hit.field("rule") == rule))
-        .list.any()
-        .fill_null(False)
-    )
+    is_hit = (hit.field("stage") == stage) & (hit.field("rule") == rule)
+    return int(table.select(pl.col("hits").list.eval(is_hit).list.any().sum()).item())

@@ -50,8 +50,7 @@ def choose_pairs(options: BinarizeOptions, refusals: Ruleset) -> Stage:
             pairs = _candidates(usable, options)
         if len(given):
             pairs = pl.concat([pairs, _given_pairs(table, lines.join(given.to_frame(), on="row", how="semi"))])
-        pairs = _with_faults(pairs, _refusing(table, pairs, refusals), options)
-        pairs = _overruled(pairs, table)
+        pairs = _overruled(_with_faults(pairs, refusing(table, pairs, refusals), options), table)
         allowed = pairs.filter(pl.col("fault").is_null())
         picks = _draw_pairs(allowed, options) if options.rejected in ("random", "random-any", "lowest") else allowed
         order = ["row", "chosen_rank", "rejected_score", "rejected_rank"]
@@ -188,7 +187,7 @@ def _draw_pairs(pairs: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     return _draw_one(pairs.sort("row", "rejected_rank"), "rejected", options.seed)
 
 
-def _refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl.DataFrame:
+def refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl.DataFrame:
     """Return row, chosen and the rule with its match for each chosen answer that a phrase rule hits."""
     schema = {"row": table.schema["row"], "chosen": pl.UInt32(), "refusal": pl.String()}
     if not refusals.rules:

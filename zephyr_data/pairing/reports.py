@@ -7,8 +7,15 @@ from zephyr_core.records import Counts, DatasetContent
 from zephyr_data.engine.step import Line, Reports
 from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.counts import measure
+from zephyr_data.pairing.doubts import BOTH_SIDES, NEAR_EQUAL, REFUSAL
 from zephyr_data.pairing.story import answers_table
 from zephyr_data.sources.dialogue_turns import STAGE, SYSTEM
+
+DOUBTS = {  # rule → what is shown about the rows that it hits
+    REFUSAL: "with a refusal or a remark about being an AI in the chosen answer (`--rules ultrachat` drops them)",
+    NEAR_EQUAL: "with nearly equal answers",
+    BOTH_SIDES: "with an answer on the other side in another row (`--annotators` decides about given pairs)",
+}
 
 
 def _notice(_: int, options: BinarizeOptions) -> str | None:
@@ -19,8 +26,20 @@ def _notice(_: int, options: BinarizeOptions) -> str | None:
 
 def _lines(counts: Counts) -> Iterator[Line]:
     yield "  tied for the best", counts["tied_rows"], share(counts["tied_rows"], counts["kept_rows"])
+    published = counts.get("published", {})
+    if all(published.get(side) for side in ("train", "test")):
+        yield "  published as train", published["train"], "these sides stay, unless `--test-prompts` is given"
+        yield "  published as test", published["test"], ""
+    if counts.get("ranked_rows"):
+        yield "  rows by rank, 1 is the best", counts["ranked_rows"], share(counts["ranked_rows"], counts["kept_rows"])
     if counts.get("given_rows"):
         yield "  given as pairs", counts["given_rows"], share(counts["given_rows"], counts["kept_rows"])
+    if counts.get("rated_twice_answers"):
+        yield (
+            "  answers rated more than once",
+            counts["rated_twice_answers"],
+            f"{counts['rated_apart_answers']:,} differ",
+        )
     if counts["repaired_scores"]:
         yield "  scores repaired", counts["repaired_scores"], "10 → 1"
     if counts.get("unreadable_answers"):
@@ -46,6 +65,9 @@ def _figures(counts: Counts) -> Iterator[str]:
     indented = [counts.get(f"indented_{side}_pairs", 0) for side in ("chosen", "rejected")]
     if any(indented):
         yield f"begins with white space, on one side only: {indented[0]:,} chosen, {indented[1]:,} rejected"
+    doubtful = [f"{rows:,} {DOUBTS[rule]}" for rule, rows in counts.get("doubts", {}).items() if rows]
+    if doubtful:
+        yield f"doubtful pairs, kept (audit/spared.parquet): {'; '.join(doubtful)}"
     compared, apart = counts["compared_rows"], counts["disagreeing_rows"]
     if compared:
         part = share(apart, compared)

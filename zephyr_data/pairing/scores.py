@@ -5,7 +5,8 @@ import polars as pl
 from zephyr_core.texts import VISIBLE
 from zephyr_data import schemas
 from zephyr_data.options import BinarizeOptions
-from zephyr_data.stages.verbs import Stage, fill, nothing_found, verdict
+from zephyr_data.sources.lines import SHOWN
+from zephyr_data.stages.verbs import Stage, fill, verdict
 
 NAME = "score"
 TEN = 10.0  # an overall score of 1 was stored as 10 in raw UltraFeedback: 2,628 tens, some of them right
@@ -85,11 +86,24 @@ def value_of(score: str, *, as_read: bool = False) -> pl.Expr:
     return pl.col("ratings").list.eval(rating.field("rating").filter(is_aspect)).list.sort().list.mean()
 
 
+def _rated_apart(lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers with different ratings of one aspect."""
+    ratings = pl.col("ratings")
+    aspects = ratings.list.eval(pl.element().struct.field("aspect")).list.n_unique()
+    return lines.filter(ratings.list.n_unique() > aspects)
+
+
+def _ratings_as_text() -> pl.Expr:
+    rating = pl.element().struct
+    texts = pl.col("ratings").list.eval(pl.format("{} {}", rating.field("aspect"), rating.field("rating")))
+    return texts.list.join(", ").str.slice(0, SHOWN)
+
+
 def score_answers(options: BinarizeOptions) -> Stage:
     """Return a stage that fills `scores`, one for each answer, null where there is none.
 
     For the overall score, a ten that the ratings refute is set to 1 and recorded; one they leave open drops the row
-    (`--suspicious-tens`).
+    (`--suspicious-tens`). With `--annotators agree`, an answer with different ratings of one aspect has no score.
 
     Columns in:  completions
     """
@@ -98,12 +112,19 @@ def score_answers(options: BinarizeOptions) -> Stage:
 
     def compute(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         lines = rated_answers(table).with_columns(score=value_of(options.score, as_read=as_read))
+        apart = _rated_apart(lines) if options.annotators == "agree" else lines.head(0)
+        if apart.height:
+            lines = lines.join(
+                apart.select("row", "place", apart=True), on=["row", "place"], how="left", maintain_order="left"
+            ).with_columns(score=pl.when(pl.col("apart").is_null()).then("score"))
         filled = lines.group_by("row", maintain_order=True).agg(scores="score")
+        place = pl.col("place").cast(pl.Int32)
+        differ = verdict(apart, "annotators-differ", turn=place, matched=_ratings_as_text(), drops=False)
         if not repairs:
-            return filled.with_columns(edits=pl.lit(None, dtype=schemas.RATED["edits"])), nothing_found()
+            return filled.with_columns(edits=pl.lit(None, dtype=schemas.RATED["edits"])), differ
         score_text = pl.format("{} (mean rating {})", "overall", "mean")
         edit = pl.struct(
-            turn=pl.col("place").cast(pl.Int32),
+            turn=place,
             stage=pl.lit(NAME),
             rule=pl.lit("ten-for-one"),
             start=pl.lit(None, dtype=pl.Int32),
@@ -116,10 +137,10 @@ def score_answers(options: BinarizeOptions) -> Stage:
         suspects = verdict(
             lines.filter(is_suspicious()),
             "suspicious-ten",
-            turn=pl.col("place").cast(pl.Int32),
+            turn=place,
             matched=score_text,
             drops=options.suspicious_tens == "drop",
         )
-        return filled.join(edits, on="row", how="left"), suspects
+        return filled.join(edits, on="row", how="left"), pl.concat([differ, suspects])
 
     return fill(NAME, "scores", compute)

@@ -14,9 +14,9 @@ import polars as pl
 
 from zephyr_core.manifest import file_digest
 from zephyr_data.errors import SourceError
-from zephyr_data.sources import decoders
+from zephyr_data.sources import arrays, decoders
 from zephyr_data.sources.files import AGAIN, RawFile
-from zephyr_data.sources.signatures import ARRAY, what_it_is
+from zephyr_data.sources.signatures import ARRAY, AS_LINES, what_it_is
 from zephyr_data.sources.tables import column_names, count_rows, read_rows
 
 BOM = b"\xef\xbb\xbf"
@@ -26,6 +26,7 @@ BLOCK_BYTES = 16 * 2**20  # larger ones take more memory and page faults, smalle
 BLOCK_ROWS = 5_000  # Parquet
 STORED_BYTES = 2**16  # read of a compressed file at a time: what a damaged spot costs
 LONGEST_LINE = 256 * 2**20
+LARGEST_WHOLE = 512 * 2**20  # of a file that is one block, once it is unpacked; of Parquet as stored
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,23 @@ def read_blocks(file: RawFile, block_bytes: int = BLOCK_BYTES) -> Iterator[Block
     """Yield the blocks of a file in order, then what was read.
 
     Raises:
-        SourceError: its byte-order mark is not UTF-8's, a line never ends, or a Parquet file is unreadable.
+        SourceError: its byte-order mark is not UTF-8's, a line never ends, a Parquet file is unreadable, or rows that
+            belong together are too many.
     """
-    if file.is_table:
-        yield from _parquet_blocks(file)
-    else:
-        yield from _line_blocks(file, block_bytes)
+    items = (
+        _parquet_blocks(file) if file.is_table else _line_blocks(file, LARGEST_WHOLE if file.is_whole else block_bytes)
+    )
+    for item in items:
+        if file.is_whole and isinstance(item, Block) and item.first_line > 1:
+            raise _too_large(file)
+        yield item
+
+
+def _too_large(file: RawFile) -> SourceError:
+    return SourceError(
+        f"{file.path} has one answer a row and more than {LARGEST_WHOLE >> 20} MiB: a prompt may have rows anywhere",
+        "split it between two prompts; one run can take the parts",
+    )
 
 
 def _line_blocks(file: RawFile, block_bytes: int) -> Iterator[Block | FileRead]:
@@ -178,6 +190,8 @@ class _Stream:
     def chunks(self, size: int) -> Iterator[bytes]:
         if self.file.kind == "plain":
             yield from self._stored(size)
+        elif self.file.kind == "array":
+            yield from self._rows(size)
         else:
             is_gzip = self.file.kind == "gzip"
             decoder: decoders.Decoder = decoders.GzipDecoder() if is_gzip else decoders.ZstdDecoder(str(self.file.path))
@@ -194,6 +208,25 @@ class _Stream:
                     pass  # the digest covers the whole file
             if decoder.trailing:
                 self.note = f"{decoder.trailing:,} bytes after its last gzip member were ignored"
+
+    def _rows(self, size: int) -> Iterator[bytes]:
+        """Yield the rows of an array as lines, in pieces of about `size` bytes."""
+        parts: list[bytes] = []
+        for part in self._stored(size):
+            parts.append(part)
+            if self.bytes > arrays.LARGEST:
+                raise SourceError(f"{self.file.path} is an array of more than {arrays.LARGEST >> 20} MiB", AS_LINES)
+        lines, waiting = [], 0
+        try:
+            for line in arrays.rows_of(b"".join(parts)):
+                lines.append(line)
+                waiting += len(line)
+                if waiting >= size:
+                    yield b"".join(lines)
+                    lines, waiting = [], 0
+        except arrays.BrokenArray as fault:
+            self.fault = str(fault)
+        yield b"".join(lines)
 
     def _stored(self, size: int) -> Iterator[bytes]:
         self._rest = self._read(size)
@@ -218,9 +251,12 @@ def _parquet_blocks(file: RawFile) -> Iterator[Block | FileRead]:
         raise SourceError(f"{file.path} is not Parquet but {other.what}", other.hint) from None
     digest = file_digest(file.path)
     size = file.path.stat().st_size
-    for start in range(0, rows, BLOCK_ROWS):
+    if file.is_whole and size > LARGEST_WHOLE:
+        raise _too_large(file)
+    block_rows = max(rows, 1) if file.is_whole else BLOCK_ROWS
+    for start in range(0, rows, block_rows):
         key = _key(file, f"{digest}\n{start}")
-        count = min(BLOCK_ROWS, rows - start)
+        count = min(block_rows, rows - start)
         yield Block(file, key, start + 1, count, start, count, size * (start + count) // rows)
     yield FileRead(file, size, digest, rows)
 

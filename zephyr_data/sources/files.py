@@ -11,10 +11,13 @@ from zephyr_core.errors import DataError, EnvironmentLack, Unreachable, UsageErr
 from zephyr_core.listing import ENDING, Listing, list_folder, list_matches, why_hidden
 from zephyr_core.records import PassedOver
 from zephyr_data.errors import SourceError
+from zephyr_data.sources.arrays import is_array
 from zephyr_data.sources.remarks import remarks
 from zephyr_data.sources.tables import REBUILD
 
+ARRAYS = ".json"  # an array, or else JSON Lines; read only if it is named, since a folder has others next to its data
 SUFFIXES = {".jsonl": "plain", ".ndjson": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd", ".parquet": "parquet"}
+NAME_IT = "read only if it is named"
 AGAIN = "fetch or write it again"
 RATED = "rated"  # the folder of a dataset of pairs that holds all rows as read
 SAMPLES = "samples:"  # a folder of the shipped recipes: "samples:ultrachat"
@@ -28,8 +31,9 @@ class RawFile:
     source: str
     name: str
     path: Path
-    kind: str  # plain | gzip | zstd | parquet | rated
+    kind: str  # plain | array | gzip | zstd | parquet | rated
     real_path: str | None = None  # where it is, if a link leads out of the source
+    is_whole: bool = False  # whether it is read as one block, since its rows belong together
 
     @property
     def is_table(self) -> bool:
@@ -94,7 +98,7 @@ def local_files(source: str) -> SourceFiles:
     if not listing.files:
         raise UsageError(
             "; ".join([f"no raw file at {source!r}", *remarks({}, {}, passed_over)]),
-            f"give a {', '.join(SUFFIXES)} file, a folder, a glob or a Hub id",
+            f"give a {', '.join((*SUFFIXES, ARRAYS))} file, a folder, a glob or a Hub id",
         )
     real_paths = {name: paths.readable(str(path)) for name, path in listing.outside.items()}
     files = [
@@ -123,7 +127,8 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _passed_over(source: str, reasons: dict[str, str]) -> list[PassedOver]:
-    names = {name: (paths.readable(name), paths.readable(why)) for name, why in reasons.items()}
+    named = {name: NAME_IT if why == ENDING and name.lower().endswith(ARRAYS) else why for name, why in reasons.items()}
+    names = {name: (paths.readable(name), paths.readable(why)) for name, why in named.items()}
     return [{"source": source, "file": name, "why": why} for name, why in names.values()]
 
 
@@ -197,17 +202,13 @@ def _why_not_read(name: str) -> str | None:
 
 def _readable_kind(path: Path) -> str:
     kind = kind_of(path)
-    if kind is None:
-        hint = f"supported: {', '.join(SUFFIXES)}"
-        if path.suffix == ".json":
-            hint += "; write one JSON object per line, for instance with `jq -c '.[]' FILE > FILE.jsonl`"
-        raise SourceError(f"{path} has an unsupported suffix", hint)
+    if kind is None and path.suffix.lower() != ARRAYS:
+        raise SourceError(f"{path} has an unsupported suffix", f"supported: {', '.join((*SUFFIXES, ARRAYS))}")
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as stream:
+            return kind or ("array" if is_array(stream.read(2**12)) else "plain")
     except PermissionError:
         raise EnvironmentLack(f"{path} cannot be read: permission denied", "grant read permission") from None
-    return kind
 
 
 def is_utf8(name: str) -> bool:

@@ -1,21 +1,23 @@
 """Pairs that exist already → the rated row that says the same: a prompt as messages, and two answers.
 
-chosen, rejected            texts with a prompt, messages with or without one, or transcripts (HH-RLHF)
-response_0, response_1      PKU-SafeRLHF: better_response_id, else safer_response_id, is the chosen one
-human_ref_A, human_ref_B    SHP: `labels` is 1 if A is preferred, 0 if B is
+chosen, rejected                      texts with a prompt, messages with or without one, or transcripts (HH-RLHF)
+chosen_response, rejected_response    texts, argilla's first binarized UltraFeedback
+response_0, response_1                PKU-SafeRLHF: better_response_id, else safer_response_id, is the chosen one
+human_ref_A, human_ref_B              SHP: `labels` is 1 if A is preferred, 0 if B is
+response_1, response_2                HelpSteer2: preference_strength, below 0 if the first is better
+response1, response2                  HelpSteer3: overall_preference, likewise
 """
 
-import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from zephyr_core.template import role_of
 from zephyr_core.texts import is_empty
 from zephyr_data.sources.carried import carried
-from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
+from zephyr_data.sources.messages import Message, is_transcript, messages_of, tagged_turns, transcript_turns, user
+from zephyr_data.sources.values import Unfit, refuse_repeats, text_of, with_material
 
 Row = dict[str, Any]
-Message = dict[str, Any]  # role, content
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class _Shape:
     scores: tuple[tuple[str, str], ...] = ()  # columns of the two answers
     models: tuple[tuple[str, str], ...] = ()
     first_is_chosen: tuple[tuple[str, str], ...] = ()  # column and the value that says so; none: always
+    strength: str | None = None  # column of a number: by how much the second is better, so below 0 the first is
 
     @property
     def columns(self) -> tuple[str, ...]:
         others = (name for names in (*self.scores, *self.models) for name in names)
-        return (*self.answers, *self.prompts, *others, *(name for name, _ in self.first_is_chosen))
+        votes = (*(name for name, _ in self.first_is_chosen), *filter(None, [self.strength]))
+        return (*self.answers, *self.prompts, *others, *votes)
 
 
 def _sided(*patterns: str) -> tuple[tuple[str, str], ...]:
@@ -46,19 +50,27 @@ _SHAPES = (
         _sided("{}_model", "{}-model"),
     ),
     _Shape(
+        ("chosen_response", "rejected_response"),
+        ("instruction", "prompt"),
+        _sided("{}_avg_rating"),
+        _sided("{}_model"),
+    ),
+    _Shape(
         ("response_0", "response_1"),
         ("prompt",),
         models=(("response_0_source", "response_1_source"),),
         first_is_chosen=(("better_response_id", "0"), ("safer_response_id", "0")),
     ),
     _Shape(("human_ref_A", "human_ref_B"), ("history",), (("score_A", "score_B"),), first_is_chosen=(("labels", "1"),)),
+    _Shape(("response_1", "response_2"), ("prompt",), strength="preference_strength"),
+    _Shape(("response1", "response2"), ("context",), strength="overall_preference"),
 )
 _INNER = "metadata"  # an object that may hold the scores
 _SYSTEM = "system"
-COLUMNS = tuple(dict.fromkeys((*(name for shape in _SHAPES for name in shape.columns), _INNER, _SYSTEM)))
+SPLIT = "split"  # the published split of the row
+COLUMNS = tuple(dict.fromkeys((*(name for shape in _SHAPES for name in shape.columns), _INNER, _SYSTEM, SPLIT)))
 ANSWERS = tuple(name for shape in _SHAPES for name in shape.answers)
 KNOWN = "; ".join(" and ".join(shape.answers) for shape in _SHAPES)
-_SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 
 
 def shape_of(raw: Row) -> str | None:
@@ -93,14 +105,20 @@ def as_rated(raw: Row) -> tuple[Row, dict[str, int]]:
         for place, side in enumerate(sides)
     ]
     chosen = 0 if _is_first_chosen(raw, shape) else 1
+    if shape.strength is not None:
+        completions[chosen]["score"], completions[1 - chosen]["score"] = abs(_strength(raw, shape.strength)), 0
     return {"messages": prompts[0], "completions": completions}, {"chosen": chosen, "rejected": 1 - chosen}
 
 
 def _shape(raw: Row) -> _Shape | None:
-    return next((shape for shape in _SHAPES if any(raw.get(name) is not None for name in shape.answers)), None)
+    has = [shape for shape in _SHAPES for name in shape.answers if raw.get(name) is not None]
+    both = (shape for shape, other in pairwise(has) if shape is other)  # names of two shapes may overlap
+    return next(both, has[0] if has else None)
 
 
 def _is_first_chosen(raw: Row, shape: _Shape) -> bool:
+    if shape.strength is not None:
+        return _strength(raw, shape.strength) < 0
     if not shape.first_is_chosen:
         return True
     name, value = next(((name, value) for name, value in shape.first_is_chosen if raw.get(name) is not None), ("", ""))
@@ -108,6 +126,18 @@ def _is_first_chosen(raw: Row, shape: _Shape) -> bool:
     if given not in ("0", "1"):
         raise Unfit("no-side-chosen")
     return given == value
+
+
+def _strength(raw: Row, name: str) -> int:
+    """Return by how much the second answer is better; it is never 0.
+
+    Raises:
+        Unfit: neither is better, or it does not hold a whole number.
+    """
+    number = int(carried(raw.get(name)) or 0) if isinstance(raw.get(name), int | float) else 0
+    if number == 0:
+        raise Unfit("no-side-chosen")
+    return number
 
 
 def _detail(raw: Row, columns: tuple[tuple[str, str], ...], place: int) -> Any:
@@ -126,21 +156,13 @@ def _prompt(raw: Row, shape: _Shape) -> list[Message] | str | None:
     if name is None:
         return None
     value, system = raw[name], text_of(raw.get(_SYSTEM))
-    if isinstance(value, str) and _is_transcript(value):
+    if isinstance(value, str) and is_transcript(value):
         return value
     if name == "instruction":
-        messages = [*_history(raw.get("history")), _user(_joined(text_of(value), text_of(raw.get("input"))))]
+        messages = [*_history(raw.get("history")), user(with_material(text_of(value), text_of(raw.get("input"))))]
     else:
-        messages = [_user(value)] if isinstance(value, str) else _messages(value)
+        messages = tagged_turns(value) if isinstance(value, str) else messages_of(value)
     return messages if system is None or is_empty(system) else [{"role": "system", "content": system}, *messages]
-
-
-def _user(text: str | None) -> Message:
-    return {"role": "user", "content": text}
-
-
-def _joined(task: str | None, material: str | None) -> str | None:
-    return task if material is None or is_empty(material) else f"{task}\n{material}"
 
 
 def _history(value: Any) -> list[Message]:
@@ -160,12 +182,12 @@ def _dialogue(side: Any, prompt: list[Message] | str | None) -> list[Message] | 
         return None
     if isinstance(side, str):
         whole = prompt + side if isinstance(prompt, str) else side
-        if isinstance(prompt, str) or (prompt is None and _is_transcript(side)):
-            turns = _turns(whole)
+        if isinstance(prompt, str) or (prompt is None and is_transcript(side)):
+            turns = transcript_turns(whole)
         else:
             turns = [*_needed(prompt), {"role": "assistant", "content": side}]
     else:
-        turns = _messages(side)
+        turns = messages_of(side)
         if turns[0]["role"] == "assistant":
             turns = [*_needed(prompt), *turns]
     if turns[-1]["role"] != "assistant":
@@ -178,35 +200,4 @@ def _dialogue(side: Any, prompt: list[Message] | str | None) -> list[Message] | 
 def _needed(prompt: list[Message] | str | None) -> list[Message]:
     if not prompt:
         raise Unfit("no-prompt")
-    return _turns(prompt) if isinstance(prompt, str) else prompt
-
-
-def _messages(value: Any) -> list[Message]:
-    """Return messages of either naming, or a single one, with canonical roles."""
-    turns = [value] if isinstance(value, dict) else value
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise Unfit
-    return [_message(turn) for turn in turns]
-
-
-def _message(turn: Row) -> Message:
-    refuse_repeats(turn, "role", "content", "from", "value")
-    role, content = (
-        text_of(next((turn[name] for name in names if turn.get(name) is not None), None))
-        for names in (("role", "from"), ("content", "value"))
-    )
-    return {"role": role and role_of(role), "content": content}
-
-
-def _is_transcript(text: str) -> bool:
-    return re.match(r"\s*Human:", text) is not None and "\n\nAssistant:" in text
-
-
-def _turns(transcript: str) -> list[Message]:
-    """Return the turns of a transcript; one space after each speaker's colon is not part of the text."""
-    _, *parts = _SPEAKER.split(transcript)
-    speakers, texts = parts[::2], parts[1::2]
-    return [
-        {"role": "user" if speaker == "Human" else "assistant", "content": text.removeprefix(" ")}
-        for speaker, text in zip(speakers, texts, strict=True)
-    ]
+    return transcript_turns(prompt) if isinstance(prompt, str) else prompt

@@ -4,6 +4,7 @@ prompt       instruction (text), else prompt (text or messages), else messages (
 answers      completions, else candidates, else responses: a list of objects with `response` and, where known,
              model · overall_score and annotations (raw UltraFeedback) · score or ratings (a generic table)
 
+Other published shapes are turned into this one (`rated_shapes`, `given_pairs`, `gathered`).
 Plain rows are read a column at a time (`rated_columns`), the others one by one (`rated_rows`), with the same result.
 """
 
@@ -15,18 +16,24 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
+from zephyr_core.errors import DataError
 from zephyr_core.reading import table_faults
 from zephyr_data import schemas
 from zephyr_data.errors import ONE_SHAPE, MixedShapes, SourceError
-from zephyr_data.sources import given_pairs
-from zephyr_data.sources.blocks import Block
+from zephyr_data.sources import given_pairs, rated_shapes
+from zephyr_data.sources.blocks import Block, read_blocks, take
 from zephyr_data.sources.carried import with_carried
-from zephyr_data.sources.files import AGAIN
+from zephyr_data.sources.files import AGAIN, RawFile
+from zephyr_data.sources.gathered import gather
+from zephyr_data.sources.published import side_of_file
 from zephyr_data.sources.rated_columns import CARRIED, USED, read_columns
-from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row, shape_of
+from zephyr_data.sources.rated_rows import ANSWERS, PROMPTS, Row, read_json, read_row
+from zephyr_data.sources.rated_shapes import ONE_ANSWER
 from zephyr_data.sources.scales import DEFAULT, Scales, refuse_other_scale
+from zephyr_data.sources.tables import count_rows
 
 RAW_FILE = "leave out --scale, or give it with the raw file"
+PEEK_BYTES = 2**16  # of a file, to see its shape
 FEW = 64  # lines that are read one by one when Arrow rejects them together
 DEEPEST = 12  # levels of nested types; raw UltraFeedback has six, and deeper ones could exhaust the stack
 _READ = [name for name in schemas.RATED if name not in schemas.RATED_FILLED]
@@ -55,7 +62,27 @@ def parse_rated(block: Block, scales: Scales = DEFAULT) -> tuple[pl.DataFrame, s
     if shape is None and block.first_line == 1:
         _refuse_foreign(block)
     refuse_other_scale(block, table, scales)
-    return with_unfilled(table.with_columns(source=pl.lit(block.file.source), file=pl.lit(block.file.name))), shape
+    if shape is not None and shape.endswith(ONE_ANSWER):
+        table = gather(table)
+    of_file = pl.when(pl.col("sides").is_not_null()).then(pl.lit(side_of_file(block.file.name), dtype=pl.String))
+    place = {"source": pl.lit(block.file.source), "file": pl.lit(block.file.name)}
+    return with_unfilled(table.with_columns(published=pl.coalesce("published", of_file), **place)), shape
+
+
+def belongs_together(file: RawFile) -> bool:
+    """Return whether rows of a file belong together, since each holds one of the answers to its prompt."""
+    try:
+        return str(parse_rated(_first_rows(file))[1]).endswith(ONE_ANSWER)
+    except (DataError, OSError, StopIteration):  # reading it says so
+        return False
+
+
+def _first_rows(file: RawFile) -> Block:
+    """Return a block of a file's first rows; StopIteration if there are none."""
+    if file.is_table:  # its digest, which read_blocks needs, takes long
+        rows = min(FEW, count_rows(file.path, error=SourceError, hint=AGAIN))
+        return Block(file, "", 1, rows, 0, rows, 0)
+    return next(item for item in take(read_blocks(file, PEEK_BYTES), FEW) if isinstance(item, Block))
 
 
 def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
@@ -67,8 +94,8 @@ def with_unfilled(table: pl.DataFrame) -> pl.DataFrame:
 
 def _read_parquet(block: Block, scales: Scales) -> Iterator[pl.DataFrame]:
     present = block.columns()
-    has_pairs = any(name in given_pairs.ANSWERS for name in present)
-    names = [name for name in present if name in USED or (has_pairs and name in given_pairs.COLUMNS)]
+    shapes = [shapes for shapes in (given_pairs, rated_shapes) if not set(present).isdisjoint(shapes.ANSWERS)]
+    names = [name for name in present if name in USED or any(name in shape.COLUMNS for shape in shapes)]
     if not names:
         _refuse_foreign(block)
     frame = with_carried(block.table(names), CARRIED).with_row_index("number", offset=block.first_line)
@@ -159,8 +186,7 @@ def _object(line: Line) -> tuple[int, Row, str | None, bytes]:
 def _one_by_one(objects: Iterable[tuple[int, Row, str | None, bytes]], scales: Scales) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for number, raw, fault, line in objects:
-        shape = shape_of(raw) if fault is None else None
-        rows.append({"line": number, "shape": shape, **read_row(raw, fault, line, scales)})
+        rows.append({"line": number, **read_row(raw, fault, line, scales)})
     return pl.DataFrame(rows, schema=_ROW, orient="row")
 
 
@@ -195,11 +221,11 @@ def _refuse_foreign(block: Block) -> None:
     is_foreign = isinstance(first, dict) and "response" not in first
     if set(names) & set(PROMPTS) and set(names) & set(ANSWERS) and not is_foreign:
         return
-    if set(names) & set(given_pairs.ANSWERS):
+    if set(names) & set(given_pairs.ANSWERS) or rated_shapes.has_columns(names):
         return
     columns = ", ".join(map(repr, names)) or "no column"
     raise SourceError(
         f"{block.file.path}, line {line}: no pair and no prompt with answers; found {columns}",
         f"a prompt is read from {', '.join(PROMPTS)}, answers from {', '.join(ANSWERS)}, each with its `response`; "
-        f"pairs from {given_pairs.KNOWN}",
+        f"ratings also from {rated_shapes.KNOWN}; pairs from {given_pairs.KNOWN}",
     )

@@ -6,18 +6,21 @@ orjson reads the lines that it accepts; the standard library reads the rest and 
 import hashlib
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from zephyr_core.keys import text_key
-from zephyr_core.template import role_of
-from zephyr_data.sources import given_pairs
+from zephyr_data.sources import given_pairs, rated_shapes
 from zephyr_data.sources.carried import IDENTITY, carried_of
 from zephyr_data.sources.dialogue_turns import find_fault
 from zephyr_data.sources.lines import SHOWN, encoding_fault, read_object
-from zephyr_data.sources.scales import Scale, Scales
+from zephyr_data.sources.messages import messages_of
+from zephyr_data.sources.published import side_of
+from zephyr_data.sources.rated_shapes import ONE_ANSWER, RANKS
+from zephyr_data.sources.scales import DEFAULT, Scale, Scales
 from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
 
 PROMPTS = ("instruction", "prompt", "messages")
@@ -27,11 +30,15 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _KEY_END = re.compile(rb'"\s*:')
 
 Row = dict[str, Any]
+ToRated = Callable[[Row], tuple[Row, dict[str, int] | None]]  # the rated row, and the places of a given pair
 
 
-def shape_of(raw: Row) -> str | None:
-    """Return the columns of prompt and answers, such as "instruction + completions", or of a given pair, or None."""
-    return _rated_shape(raw) or given_pairs.shape_of(raw)
+def _shaped(raw: Row) -> tuple[str | None, ToRated]:
+    """Return a row's shape and what turns the row into the rated row that says the same."""
+    own, published, pair = _rated_shape(raw), rated_shapes.shape_of(raw), given_pairs.shape_of(raw)
+    if own is None and published is not None and not (pair and published.endswith(ONE_ANSWER)):
+        return published, lambda raw: (rated_shapes.as_rated(raw), None)
+    return (pair, given_pairs.as_rated) if own is None and pair is not None else (own, lambda raw: (raw, None))
 
 
 def _rated_shape(raw: Row) -> str | None:
@@ -44,24 +51,27 @@ def _rated_shape(raw: Row) -> str | None:
 
 
 def read_row(raw: Row, fault: str | None, line: bytes, scales: Scales) -> Row:
-    """Return the columns of a rated row, including its fault; of `line`, only whether it is UTF-8 is asked."""
-    row: Row = {"id": carried_of(raw, *IDENTITY)}
+    """Return the columns of a rated row, its shape and its fault; of `line`, only whether it is UTF-8 is asked.
+
+    A shape is the names of the columns of prompt and answers, such as "instruction + completions".
+    """
+    row: Row = {"id": carried_of(raw, *IDENTITY), "shape": None}
     if fault is None:
+        row["shape"], to_rated = _shaped(raw)
+        if row["shape"] is not None and row["shape"].endswith(RANKS):
+            scales = DEFAULT  # of numbers that mean how good an answer is, not of ranks
         try:
-            row |= _columns(raw, scales)
+            row |= _columns(raw, to_rated, scales)
             orjson.dumps(row)
         except Unfit as unfit:
             fault = unfit.fault
         except orjson.JSONEncodeError:
             fault = encoding_fault(line)
-    return row if fault is None else {"id": row["id"], "dropped_by": f"read/{fault}"}
+    return row if fault is None else {"id": row["id"], "shape": row["shape"], "dropped_by": f"read/{fault}"}
 
 
-def _columns(raw: Row, scales: Scales) -> Row:
-    if _rated_shape(raw) is None and given_pairs.shape_of(raw) is not None:
-        rated, sides = given_pairs.as_rated(raw)
-    else:
-        rated, sides = raw, None
+def _columns(raw: Row, to_rated: ToRated, scales: Scales) -> Row:
+    rated, sides = to_rated(raw)
     refuse_repeats(rated, *PROMPTS, *ANSWERS)
     turns, roles = _prompt(rated)
     completions = [_completion(answer, scales) for answer in _answers(rated)]
@@ -83,6 +93,7 @@ def _columns(raw: Row, scales: Scales) -> Row:
         "turns": turns,
         "completions": completions,
         "sides": sides,
+        "published": None if sides is None else side_of(carried_of(raw, given_pairs.SPLIT)),
         "row_key": key,
         "prompt_id": text_key(str(turns[0])),
     }
@@ -124,13 +135,8 @@ def _prompt(raw: Row) -> tuple[list[str | None] | None, list[str | None] | None]
     value = next((raw[name] for name in PROMPTS if raw.get(name) is not None), None)
     if value is None or isinstance(value, str):
         return ([value] if value is not None else None), ["user"]
-    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise Unfit
-    for turn in value:
-        refuse_repeats(turn, "role", "content")
-    texts = [text_of(turn.get("content")) for turn in value]
-    roles = [text_of(turn.get("role")) for turn in value]
-    canonical = [role and role_of(role) for role in roles]
+    turns = messages_of(value)
+    texts, canonical = ([turn[name] for turn in turns] for name in ("content", "role"))
     while canonical and canonical[-1] == "assistant":
         canonical.pop(), texts.pop()
     return texts, canonical

@@ -18,7 +18,8 @@ class Content(NamedTuple):
     hint: str
 
 
-ARRAY = Content("a JSON array", "write one JSON object per line: `jq -c '.[]' FILE > FILE.jsonl`")
+AS_LINES = "write one JSON object per line: `jq -c '.[]' FILE > FILE.jsonl`"
+ARRAY = Content("a JSON array", f"name it .json, or {AS_LINES}")
 _UNPACK = "unpack it, and write one JSON object per line"
 _SIGNATURES: tuple[tuple[bytes, str, Content], ...] = (  # first bytes in lower case, the kind they fit, content
     (b"version https://git-lfs", "", Content("a pointer of Git LFS", "fetch the file itself: `git lfs pull`")),
@@ -44,7 +45,7 @@ def what_it_is(path: Path, kind: str) -> Content | None:
             return content
     if stored[:64].count(b"\0") >= len(stored[:64]) // 3 > 0 and kind == "plain":
         return Content("UTF-16 without a byte-order mark, or no text at all", "convert it to UTF-8: `iconv`")
-    if head[:1] not in (b"[", b"{"):
+    if kind == "array" or head[:1] not in (b"[", b"{"):
         return None
     if kind != "plain":
         return Content("JSON", "name it .jsonl")

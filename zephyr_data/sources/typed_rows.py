@@ -7,12 +7,10 @@ from typing import Any
 
 import orjson
 
-from zephyr_core.texts import is_empty
 from zephyr_data.sources.carried import IDENTITY, carried_of
-from zephyr_data.sources.dialogue_turns import BETWEEN
 from zephyr_data.sources.lines import encoding_fault
 from zephyr_data.sources.shapes import LISTS, OF_OBJECTS, Exchange
-from zephyr_data.sources.values import Unfit, refuse_repeats, text_of
+from zephyr_data.sources.values import Unfit, refuse_repeats, text_of, with_material
 
 TURN_KEYS = ("role", "content", "from", "value")
 _TEXT_PARTS = ("text", "input_text", "output_text")  # values of `type`
@@ -43,9 +41,7 @@ def exchange_row(row: Row, exchange: Exchange, line: bytes = b"") -> Row:
         return {**ids, "fault": unfit.fault}
     if texts[exchange.prompt] is None and texts[exchange.answer] is None:
         return ids
-    prompt, more = texts[exchange.prompt], texts[exchange.more] if exchange.more else None
-    if prompt is not None and more is not None and not is_empty(more):
-        prompt += BETWEEN + more
+    prompt = with_material(texts[exchange.prompt], texts[exchange.more] if exchange.more else None)
     return {**ids, "data": [prompt, texts[exchange.answer]]}
 
 
@@ -64,12 +60,16 @@ def _turn(turn: Any) -> Row | None:
         raise Unfit
     refuse_repeats(turn, *TURN_KEYS)
     return {
-        key: _content(turn.get(key)) if key in ("content", "value") else text_of(turn.get(key)) for key in TURN_KEYS
+        key: content_of(turn.get(key)) if key in ("content", "value") else text_of(turn.get(key)) for key in TURN_KEYS
     }
 
 
-def _content(value: Any) -> str | None:
-    """Return a content's text, or its text parts joined with a line break."""
+def content_of(value: Any) -> str | None:
+    """Return a content's text, or its text parts joined with a line break.
+
+    Raises:
+        Unfit: it is neither, or a part is not text.
+    """
     return "\n".join(map(_part, value)) if isinstance(value, list) else text_of(value)
 
 

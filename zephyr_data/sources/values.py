@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from zephyr_core.texts import is_empty
+from zephyr_data.sources.dialogue_turns import BETWEEN
 from zephyr_data.sources.lines import repeats
 
 
@@ -32,3 +34,8 @@ def refuse_repeats(row: dict[str, Any], *names: str) -> None:
     """
     if repeats(row, *names):
         raise Unfit("duplicate-key")
+
+
+def with_material(task: str | None, material: str | None) -> str | None:
+    """Return a task with the material that it is about, where that can be seen."""
+    return task if task is None or material is None or is_empty(material) else task + BETWEEN + material
