@@ -24,11 +24,16 @@ _TOKENS = 8  # of the row that a model is called with
 
 @dataclass(frozen=True)
 class MetaModel:
-    """A model without numbers; a line for each tensor of its folder that does not fit it; the number of tensors."""
+    """A model without numbers, the number of tensors in its folder, and a line for each that does not fit it.
+
+    `unsaved`: a line for each that transformers would write and that is not there. Of somebody else's weights some may
+    be missing under that name: a base model's have no prefix.
+    """
 
     model: Any
-    misfits: list[str]
     tensors: int
+    misfits: list[str]
+    unsaved: list[str]
 
 
 def meta_model(folder: Path, attention: str = "eager") -> MetaModel:
@@ -62,9 +67,9 @@ def meta_model(folder: Path, attention: str = "eager") -> MetaModel:
                 **LOAD,
             )
         except RuntimeError:  # several tensors become one of the model's, and some are not there; it does not say which
-            return MetaModel(empty, _differences(_as_saved(empty), saved), len(saved))
+            return MetaModel(empty, len(saved), _differences(_as_saved(empty), saved), [])
         unsaved = [f"{name} is missing" for name in _as_saved(model) if name not in saved]
-    return MetaModel(model, misfits(report) or unsaved, len(saved))
+    return MetaModel(model, len(saved), misfits(report), unsaved)
 
 
 def empty_model(folder: Path, attention: str = "eager") -> Any:

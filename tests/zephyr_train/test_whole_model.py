@@ -21,7 +21,7 @@ from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.training.arguments import starting_model
 from zephyr_train.training.loading import load
-from zephyr_train.training.weights import require_whole
+from zephyr_train.training.weights import require_other, require_whole
 
 DOWN = "model.layers.0.mlp.down_proj.weight"
 
@@ -114,6 +114,21 @@ def test_a_model_that_transformers_saved_is_whole_and_can_be_called(tmp_path: Pa
     assert require_whole(folder) == len(load_file(folder / "model.safetensors"))
     shape = shape_of(folder, StudentOptions())
     assert (shape.layers, shape.hidden_size, shape.vocabulary) == (2, 32, zoo.VOCABULARY)
+
+
+def test_a_base_models_weights_have_no_prefix_and_are_whole(student: Path, tmp_path: Path) -> None:
+    """As the first GPT-2 on the Hub, whose head is its embedding; transformers would write the prefix."""
+    folder = zoo.build("gpt2", tmp_path / "gpt2", tokenizer=student)
+    model = load(folder, dtype="auto")
+    change_weights(folder, lambda all: {name.removeprefix("transformer."): tensor for name, tensor in all.items()})
+    assert names(look(folder, max_length=zoo.POSITIONS)) == []
+    saved = tmp_path / "saved"
+    model.save_pretrained(saved)
+    with pytest.raises(InvariantBroken, match="nothing was learned"):
+        require_other(saved, folder)
+    model.transformer.h[1].mlp.c_fc.weight.data[0, 0] += 1
+    model.save_pretrained(saved)
+    require_other(saved, folder)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The manifest of one of our runs or students says what its model's files must be:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from zephyr_train.meta_model import meta_model, unfit_weights
 from zephyr_train.models import BROKEN, CONFIG, config_faults, weight_faults
 from zephyr_train.options import OF_STEP
 from zephyr_train.safetensor_headers import INDEX, WEIGHTS, tensors, weight_files
+from zephyr_train.training.loading import load
 
 MOST = 5  # damaged files that are listed
 SAVE_AGAIN = "run the command again: it saves the model again"
@@ -62,8 +64,8 @@ def require_whole(model: Path) -> int:
         saved = meta_model(model)
     except (ModelUnreachable, DataError) as fault:
         raise InvariantBroken(str(fault), SAVE_AGAIN) from None
-    if saved.misfits:
-        raise InvariantBroken(unfit_weights(model, saved.misfits), SAVE_AGAIN)
+    if wrong := saved.misfits or saved.unsaved:
+        raise InvariantBroken(unfit_weights(model, wrong), SAVE_AGAIN)
     return saved.tensors
 
 
@@ -76,9 +78,9 @@ def require_other(saved: Path, start: Path) -> None:
     import torch
 
     after, before = _tensors(saved), _tensors(start)
+    if not after.keys() <= before.keys():  # the start has names of its own, and transformers writes others
+        after, before = _loaded(saved), _loaded(start)
     for name, read in after.items():
-        if name not in before:  # the start has names of its own, and transformers writes others
-            return
         tensor, first = read(), before[name]()
         if tensor.shape != first.shape or not torch.equal(tensor, first.to(tensor.dtype)):
             return
@@ -88,18 +90,22 @@ def require_other(saved: Path, start: Path) -> None:
     )
 
 
+def _loaded(model: Path) -> dict[str, Callable[[], Any]]:
+    """Return what `_tensors` does, under the names of the model in memory."""
+    state = load(model, dtype="auto").state_dict()
+    return {name: partial(state.__getitem__, name) for name in state}
+
+
 def _tensors(model: Path) -> dict[str, Callable[[], Any]]:
     """Return name → a function that reads the tensor."""
+    return {name: partial(_tensor, file, name) for file in weight_files(model) for name in tensors(file)}
+
+
+def _tensor(file: Path, name: str) -> Any:
     from safetensors import safe_open
 
-    def reader(file: Path, name: str) -> Callable[[], Any]:
-        def read() -> Any:
-            with safe_open(file, "pt") as content:
-                return content.get_tensor(name)
-
-        return read
-
-    return {name: reader(file, name) for file in weight_files(model) for name in tensors(file)}
+    with safe_open(file, "pt") as content:
+        return content.get_tensor(name)
 
 
 # ---- a model of ours, and its manifest ----------------------------------------------------------
