@@ -16,6 +16,9 @@ FreshOption = Annotated[bool, typer.Option("--fresh", help="Discard what an earl
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Run the checks and show the plan; write and load nothing.")
 ]
+MachineOption = Annotated[
+    bool, typer.Option("--machine", help="With --dry-run: judge options and this machine only, not model and rows.")
+]
 OF_TRAINING = ("epochs", "beta", "seed", "lora", "set")  # flags that change no reference log-prob
 
 
@@ -30,6 +33,7 @@ def _add_training(step: str, options: type, help: str) -> None:
         recipe: RecipeOption = DEFAULT_RECIPE,
         resume: ResumeOption = False,
         fresh: FreshOption = False,
+        machine: MachineOption = False,
         dry_run: DryRunOption = False,
         explain: ExplainOption = None,
         as_json: JsonOption = False,
