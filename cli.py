@@ -1,6 +1,7 @@
 """The `zephyr` command line: mounts each package's commands, renders their errors. Nothing heavy."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from zephyr_core.flags import DEFAULT_RECIPE, RecipeArgument
 from zephyr_core.process import Terminated, sigterm_raises
 from zephyr_data import commands as data
 from zephyr_run import commands as chain
+from zephyr_run.hints import in_words_of_the_run, step_of
 from zephyr_run.steps import SECTIONS
 from zephyr_train import commands as train
 
@@ -64,30 +66,37 @@ def diff_recipes(left: RecipeArgument, right: RecipeArgument) -> None:
     raise typer.Exit(errors.DIFFERENT if differences else errors.DONE)
 
 
-def main() -> None:
-    """Run the command line; an error is one line, a hint and its exit code (zephyr_core.errors has the table)."""
+def main(*, of_run: bool = False) -> None:
+    """Run the command line; an error is one line, a hint and its exit code (zephyr_core.errors has the table).
+
+    `of_run`: it is a step of `zephyr run`, whose options its hints name, and which says itself that it was stopped.
+    """
     console.prepare_streams()
+    step = step_of(sys.argv[1:]) if of_run else None
+    if step is not None:
+        console.speak(partial(in_words_of_the_run, step=step))
     try:
         with sigterm_raises():
             app()
     except errors.ZephyrError as fault:
         _give_up(fault)
     except KeyboardInterrupt:
-        _stopped(errors.INTERRUPTED)
+        _stopped(errors.INTERRUPTED, of_run=of_run)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # Typer makes exit code 1 of it
             _give_up(console.closed(end.__context__))
         if end.code in (errors.INTERRUPTED, errors.TERMINATED):  # Typer makes the first of ctrl-c
-            _stopped(int(end.code))
+            _stopped(int(end.code), of_run=of_run)
         raise
     except Exception as fault:
         if Terminated.has_come:
-            _stopped(errors.TERMINATED)
+            _stopped(errors.TERMINATED, of_run=of_run)
         _give_up(explained(fault))
 
 
-def _stopped(code: int) -> None:
-    console.say("stopped; the same command continues")
+def _stopped(code: int, *, of_run: bool) -> None:
+    if not of_run:
+        console.say("stopped; the same command continues")
     sys.exit(code)
 
 

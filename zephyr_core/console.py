@@ -41,8 +41,21 @@ def _opened(descriptor: int, number: int) -> TextIO:
     return open(number, "w", encoding="utf-8", closefd=False)
 
 
+def speak(reword: Callable[[str], str]) -> None:
+    """From now on, pass what people read through a function: a step of a run names the options of the run's command."""
+    _rewordings[:] = [reword]
+
+
+_rewordings: list[Callable[[str], str]] = []
+
+
+def _reworded(text: str) -> str:
+    return _rewordings[0](text) if _rewordings else text
+
+
 def say(line: str) -> None:
     """Print a line of news on stderr, above a progress bar; a closed or full stderr does not stop the work."""
+    line = _reworded(line)
     with suppress(OSError):
         if _bars:
             _bars[-1].console.print(line, highlight=False, markup=False)
@@ -56,7 +69,7 @@ def show(result: Any, text: str, as_json: bool) -> None:
     Raises:
         EnvironmentLack: stdout takes no more.
     """
-    print_whole(json.dumps(result, indent=2, ensure_ascii=not _is_unicode(sys.stdout)) if as_json else text)
+    print_whole(json.dumps(result, indent=2, ensure_ascii=not _is_unicode(sys.stdout)) if as_json else _reworded(text))
 
 
 def print_whole(text: str) -> None:

@@ -23,7 +23,9 @@ def explained(fault: Exception) -> errors.ZephyrError:
     if isinstance(fault, OSError) and fault.errno == errno.ENAMETOOLONG:
         return errors.UsageError(f"{str(fault.filename)[:40]}…: this name is too long", "give a shorter path")
     if isinstance(fault, MemoryError):
-        return errors.EnvironmentLack("there is not enough memory", "fewer --workers, or a smaller part of the input")
+        return errors.EnvironmentLack(
+            "there is not enough memory", "use fewer worker processes, or a smaller part of the input"
+        )
     lines = (str(fault).strip() or "no message").splitlines()
     message = f"a fault of zephyr: {type(fault).__name__}: {lines[0]}"
     file = _log(fault)

@@ -10,6 +10,7 @@ from pathlib import Path
 from zephyr_core.errors import UsageError, ZephyrError
 
 RUNS, CACHE = "ZEPHYR_RUNS", "ZEPHYR_CACHE"  # environment variables
+RUN = "ZEPHYR_RUN_FOLDER"  # the folder of the run itself, whatever its recipe
 SHARED = "artefacts"  # next to the runs of all recipes: what they share, so no recipe may have this name
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -34,7 +35,13 @@ def readable(name: str) -> str:
 
 def run_directory(recipe: str, step: str = "") -> Path:
     """Return where a step of a recipe writes when no `--out` is given; without a step, the folder of all steps."""
-    return Path(os.environ.get(RUNS, "runs")) / recipe / step
+    own = os.environ.get(RUN)
+    return (Path(own) if own else Path(os.environ.get(RUNS, "runs")) / recipe) / step
+
+
+def shared_directory() -> Path:
+    """Return the folder that runs share, next to them."""
+    return run_directory(SHARED).parent / SHARED
 
 
 def cache_directory() -> Path:

@@ -1,6 +1,6 @@
 """Recipes: TOML files whose values are resolved once, each with the place it came from.
 
-defaults (frozen dataclasses, the paper's numbers) < recipe < file < environment < flag
+defaults (frozen dataclasses, the paper's numbers) < recipe < file < environment < flag of the run < flag
 
 A name that no option has is refused wherever it is: a section, a key, an environment variable.
 """
@@ -18,8 +18,9 @@ from typing import Any, Generic, TypeVar
 from zephyr_core import options as declarations
 from zephyr_core import paths, recipe_names
 from zephyr_core.errors import RecipeError
+from zephyr_core.options import from_json
 from zephyr_core.reading import checked, parsed
-from zephyr_core.recipe_names import Sections, suggest, variable_of
+from zephyr_core.recipe_names import Given, Sections, suggest, variable_of
 from zephyr_core.records import OptionsRecord
 
 DEFAULT = "zephyr-7b-beta"
@@ -33,6 +34,7 @@ class Recipe:
     name: str
     typed: str
     layers: tuple[tuple[str, dict[str, Any]], ...]  # (origin, parsed file)
+    given: tuple[Given, ...] = ()  # by the command line of a whole run; a later value replaces an earlier one
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """Return the entries of a list of notes: "deviations" or "interpretations"."""
@@ -114,7 +116,8 @@ def _recorded(name_or_file: str) -> Recipe | None:
     try:
         content = parsed(Path(file))
         layers = tuple((str(origin), dict(layer)) for origin, layer in content["layers"])
-        recorded = Recipe(str(content["name"]), str(content["typed"]), layers)
+        given = tuple(from_json(Given, one) for one in content.get("given", []))
+        recorded = Recipe(str(content["name"]), str(content["typed"]), layers, given)
         if not layers:
             raise ValueError("it has no layers")
     except (OSError, ValueError, KeyError, TypeError) as fault:
@@ -214,6 +217,9 @@ def _layers(
         variable = variable_of(step, name)
         if variable in os.environ:
             yield f"environment {variable}", {name: os.environ[variable]}, True
+    for one in recipe.given:
+        if one.section == step:
+            yield f"flag {one.flag} of zephyr run", {one.key: one.value}, True
     for name, value in flags.items():
         if value is not None:
             yield f"flag --{'no-' if value is False else ''}{name.replace('_', '-')}", {name: value}, False

@@ -8,7 +8,7 @@ step before came out differently, or an output is damaged.
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,7 @@ from zephyr_core import process
 from zephyr_core.console import say
 from zephyr_core.errors import USAGE
 from zephyr_core.folder import damage
+from zephyr_core.recipe import Recipe
 from zephyr_core.records import StepEntry
 from zephyr_core.steps import Step
 from zephyr_run import invocation, outputs, repair
@@ -37,6 +38,7 @@ class Chain:
     loaded: Loaded
     record: Record
     sources: Mapping[str, Sequence[str]]  # step → what it reads instead of the recipe's
+    again: Callable[..., str]  # returns the command of this run with further words
     lock: int
     environment: Mapping[str, str]  # for commands
     out_to: IO[str] | None = None  # where commands write their results; None: stdout
@@ -44,9 +46,9 @@ class Chain:
     checked: set[str] = field(default_factory=set)  # steps already run, whose files need no second check
 
     @property
-    def recipe(self) -> str:
-        """Return the recipe as typed."""
-        return self.loaded.recipe.typed
+    def recipe(self) -> Recipe:
+        """Return the recipe."""
+        return self.loaded.recipe
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -107,17 +109,19 @@ class Chain:
             output = self.output(named(name))
             what = damage(output.folder) if name not in self.checked and output.folder and output.is_whole else None
             if what:
-                again = f"`{invocation.of_the_run(self.recipe, name, self.sources)}` rebuilds it"
+                again = f"`{self.again('--from', name)}` rebuilds it"
                 raise DamagedInput(f"{output.folder}, which {step.name} reads, is damaged: {what}", again)
 
     def _run(self, step: Step, flags: Sequence[str]) -> int:
         """Run the step's command and return its exit code; record the folder of an artefact."""
         names_it = step.folder is None  # the command's answer says where the output is
-        words = invocation.words(step, self.recipe, self.sources.get(step.name, ()), ["--json"] if names_it else [])
+        words = invocation.words(
+            step, self.recipe.typed, self.sources.get(step.name, ()), ["--json"] if names_it else []
+        )
         self._begin(step, words, replaces=bool(flags))
-        say(f"$ {invocation.typed([*words, *flags])}")
+        say(f"$ {invocation.alone([*words, *flags], step, self.recipe, self.loaded.out)}")
         ended = process.start(
-            invocation.argv([*words, *flags]),
+            invocation.argv([*words, *flags], of_run=True),
             catch=["out"] if names_it else [],
             out_to=self.out_to,
             lock=self.lock,
@@ -157,7 +161,7 @@ class Chain:
         self.record.note(step.name, state="failed", exit_code=code)
         rest = [later.name for later in self.steps[self.steps.index(step) + 1 :]]
         message = f"{step.name} ended with exit code {code}" + (f"; not run: {', '.join(rest)}" if rest else "")
-        again = f"`{invocation.of_the_run(self.recipe, step.name, self.sources, fresh=True)}` rebuilds it"
+        again = f"`{self.again('--from', step.name, '--fresh')}` rebuilds it"
         raise StepFailed(message, f"fix it and run the same command again; after a change of options {again}", code)
 
     def _conclude(self, step: Step, output: StepOutput, before: str | None) -> None:

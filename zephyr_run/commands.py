@@ -10,6 +10,9 @@ from zephyr_core.flags import DEFAULT_RECIPE, JsonOption, RecipeOption
 
 app = typer.Typer(rich_markup_mode=None)
 
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIRECTORY", help="The run's folder; default runs/RECIPE.")
+]
 ToOption = Annotated[str | None, typer.Option("--to", help="Last step to run; default: the last one.")]
 
 
@@ -24,6 +27,18 @@ def run(
     ratings: Annotated[
         list[str] | None, typer.Option(help="Input of binarize, instead of the recipe's; may be repeated.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that dSFT begins with: a folder, a finished run or a Hub id.")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(help="GPUs for both trainings; the global batch stays. Without a GPU, CPU processes.")
+    ] = None,
+    attention: Annotated[str | None, typer.Option(help="Attention implementation of both trainings.")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any value of the recipe; may be repeated."),
+    ] = None,
+    out: RunFolder = None,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -40,11 +55,12 @@ def run(
     from zephyr_run.dry_run import plan
     from zephyr_run.run import RunRequest
     from zephyr_run.run import run as run_chain
-    from zephyr_run.steps import CHAIN
+    from zephyr_run.steps import CHAIN, with_given
 
     flags = {"--dialogues": dialogues or (), "--ratings": ratings or ()}
     sources = {step.name: flags[step.source_flag] for step in CHAIN if step.source_flag}
-    request = RunRequest(recipe, first, last, sources, fresh, as_json)
+    recipe = with_given(recipe, {"--model": model, "--gpus": gpus, "--attention": attention}, values or ())
+    request = RunRequest(recipe, first, last, sources, fresh, as_json, out)
     show(*(plan(request) if dry_run else run_chain(request)), as_json)
 
 
@@ -54,13 +70,14 @@ def status(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare every sha256; else those of files with another size or time.")
     ] = False,
+    out: RunFolder = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show for each step whether it is missing, stopped half-way, whole, damaged, or stale."""
     from zephyr_run.run import RunRequest
     from zephyr_run.status import status as states
 
-    show(*states(RunRequest(recipe), hashed=verify), as_json)
+    show(*states(RunRequest(recipe, out=out), hashed=verify), as_json)
 
 
 @app.command()

@@ -17,8 +17,6 @@ from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
 from zephyr_run.run import RunRequest
 
-OFFLINE = {"HF_HUB_OFFLINE": "1"}
-
 
 def plan(request: RunRequest) -> tuple[dict[str, Any], str]:
     """Return the plan of all steps, JSON-ready and as text.
@@ -28,7 +26,7 @@ def plan(request: RunRequest) -> tuple[dict[str, Any], str]:
     """
     loaded = request.loaded()
     with tempfile.TemporaryDirectory(prefix="zephyr-") as place:
-        environment = invocation.with_recipe(request.recipe, Path(place)) | OFFLINE
+        environment = invocation.with_recipe(request.recipe, Path(place), request.out) | invocation.OFFLINE
         return _plans(request, loaded, environment)
 
 
@@ -45,7 +43,7 @@ def _plans(request: RunRequest, loaded: Loaded, environment: Mapping[str, str]) 
         entry = {"step": step.name, "command": words, "whole": whole, "exit_code": code, "plan": content}
         plans.append(entry | ({"error": text} if code and content is None else {}))
         head = f"== {number} of {len(steps)}: {step.name}{', whole' if whole else ''}"
-        parts += ["", head, f"$ {invocation.typed(words)}", text]
+        parts += ["", head, f"$ {invocation.alone(words, step, recipe, request.out)}", text]
     result = {"recipe": recipe.name, "run": str(folder), "steps": plans}, "\n".join(parts)
     if failed:
         names = ", ".join(name for name, _ in failed)
@@ -63,7 +61,7 @@ def _plan_of(
         lines = [line.format(**values) for line in step.plan]
         return lines, "\n".join(lines), 0
     words_of_plan = [*words, "--dry-run", *(["--json"] if as_json else [])]
-    ended = process.start(invocation.argv(words_of_plan), catch=["out", "err"], environment=environment)
+    ended = process.start(invocation.argv(words_of_plan, of_run=True), catch=["out", "err"], environment=environment)
     if ended.code == ENVIRONMENT and step.kind == "dataset":  # its source is not on this machine
         return {"not looked at": _fault(ended.err), "options": values}, _unseen(words, ended.err, values), 0
     text = ended.out.rstrip("\n") if not ended.code else f"{ended.out}{ended.err}".rstrip("\n")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from zephyr_core import paths
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.recipe import Recipe
 from zephyr_core.recipe_names import RECORD
@@ -13,9 +14,10 @@ from zephyr_core.steps import Step
 from zephyr_run.steps import CHAIN
 
 PARSED = "parsed.json"  # a recipe as its files were read
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
 CODE = (
     "import sys; sys.argv[0] = 'zephyr'; from zephyr_core.process import end_with; end_with({parent}, softly=True);"
-    " import cli; cli.main()"
+    " import cli; cli.main({arguments})"
 )
 
 
@@ -29,28 +31,43 @@ def typed(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def of_the_run(recipe: str, first: str, sources: Mapping[str, Sequence[str]], *, fresh: bool = False) -> str:
-    """Return `zephyr run` from a step on, as a user would type it for the same place and sources."""
+def alone(command: Sequence[str], step: Step, recipe: Recipe, out: Path | None) -> str:
+    """Return a step's command as a user would type it to get what the run gets, without the run.
+
+    Values that the run's command line gave are variables of the environment in front of it.
+    """
+    values = dict(one.variable() for one in recipe.given if one.section in step.sections)
+    values |= {paths.RUN: str(out)} if out else {}
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in values.items()), typed(command)])
+
+
+def of_the_run(recipe: Recipe, sources: Mapping[str, Sequence[str]], out: Path | None, *more: str) -> str:
+    """Return `zephyr run` as a user would type it for the same place, sources and values, with `more` words."""
     given = [(step.source_flag, source) for step in CHAIN for source in sources.get(step.name, ())]
-    words = ["zephyr", "run", "--recipe", recipe, *(str(word) for pair in given for word in pair), "--from", first]
-    runs = os.environ.get("ZEPHYR_RUNS")
-    return (f"ZEPHYR_RUNS={shlex.quote(runs)} " if runs else "") + typed([*words, *(["--fresh"] if fresh else [])])
+    given += dict.fromkeys(pair for one in recipe.given for pair in one.words())
+    folder = out or os.environ.get(paths.RUN)
+    given += [("--out", str(folder))] if folder else []
+    words = ["zephyr", "run", "--recipe", recipe.typed, *(str(word) for pair in given for word in pair), *more]
+    runs = None if folder else os.environ.get(paths.RUNS)
+    return (f"{paths.RUNS}={shlex.quote(runs)} " if runs else "") + typed(words)
 
 
-def with_recipe(recipe: Recipe, folder: Path) -> dict[str, str]:
+def with_recipe(recipe: Recipe, folder: Path, out: Path | None = None) -> dict[str, str]:
     """Return the environment in which commands read this recipe as it was parsed, even if its files change.
 
-    The parsed recipe is kept in the folder.
+    The parsed recipe is kept in `folder`; `out` is the folder of the run, if it is not where the recipe's runs go.
     """
     file = folder / PARSED
     folder.mkdir(parents=True, exist_ok=True)
     write_text_whole(file, recipe.as_json())
-    return {**os.environ, RECORD: str(file.absolute())}
+    return {**os.environ, RECORD: str(file.absolute()), **({paths.RUN: str(out)} if out else {})}
 
 
-def argv(command: Sequence[str]) -> list[str]:
+def argv(command: Sequence[str], *, of_run: bool = False) -> list[str]:
     """Return the arguments that run a command, whose first word is `zephyr`, in this interpreter.
 
-    The command ends when this process does, as after ctrl-c.
+    The command ends when this process does, as after ctrl-c. With `of_run` it is a step of `zephyr run`: its hints name
+    the options of that command, and it leaves to that command to say that the run was stopped.
     """
-    return [sys.executable, "-P", "-c", CODE.format(parent=os.getpid()), *command[1:]]
+    code = CODE.format(parent=os.getpid(), arguments="of_run=True" if of_run else "")
+    return [sys.executable, "-P", "-c", code, *command[1:]]

@@ -5,18 +5,21 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest, paths
 from zephyr_core import recipe as recipes
+from zephyr_core.errors import RecipeError, UsageError
 from zephyr_core.reading import parsed
 from zephyr_core.recipe import Recipe, Resolved
 from zephyr_core.recipe_names import NOTES
 from zephyr_core.records import AnyManifest
-from zephyr_run.steps import SECTIONS
+from zephyr_run.hints import in_words_of_the_run
+from zephyr_run.steps import CHAIN, SECTIONS
 
 FOLDER = "recipe"
 PATHS = ("sources", "rules", "benchmark", "model", "data", "source")  # options that may name a file or folder here
@@ -35,6 +38,7 @@ class Loaded:
     recipe: Recipe
     resolved: Mapping[str, Resolved[Any]]  # section → options and origins
     folder: Path
+    out: Path | None = None  # that directory, if the command line named it
 
     @property
     def options(self) -> dict[str, Any]:
@@ -42,17 +46,33 @@ class Loaded:
         return {name: section.options for name, section in self.resolved.items()}
 
 
-def load(recipe: Recipe, sources: Mapping[str, Sequence[str]]) -> Loaded:
-    """Return a recipe with its options and their origins; `sources` overrides those of some steps.
+def load(recipe: Recipe, sources: Mapping[str, Sequence[str]], out: Path | None = None) -> Loaded:
+    """Return a recipe with its options and their origins; `sources` overrides those of some steps, `out` the directory.
 
     Raises:
         RecipeError: a section does not resolve; this is known before the first step runs.
     """
     flags = {name: {"sources": list(given)} if given else {} for name, given in sources.items()}
-    resolved: dict[str, Resolved[Any]] = {
-        name: recipes.resolve(name, kind, recipe, flags.get(name)) for name, kind in SECTIONS.items()
-    }
-    return Loaded(recipe, resolved, paths.run_directory(recipe.name))
+    resolved: dict[str, Resolved[Any]] = {}
+    for name, kind in SECTIONS.items():
+        try:
+            resolved[name] = recipes.resolve(name, kind, recipe, flags.get(name))
+        except UsageError as fault:
+            reword = partial(in_words_of_the_run, step=next(step for step in CHAIN if step.section == name))
+            raise type(fault)(reword(str(fault)), fault.hint and reword(fault.hint)) from None
+    return Loaded(recipe, resolved, out or paths.run_directory(recipe.name), out)
+
+
+def of_the_run(loaded: Loaded) -> dict[str, Any]:
+    """Return section → its options as the run in the directory has them; before it was begun, the recipe's."""
+    values = read(file_of(loaded.folder, loaded.recipe.name))
+    if not values:
+        return loaded.options
+    kept = replace(loaded.recipe, layers=((f"run {loaded.folder}", values),))
+    try:
+        return load(kept, {}, loaded.out).options
+    except RecipeError:  # of another version of zephyr
+        return loaded.options
 
 
 def sections(resolved: Mapping[str, Resolved[Any]]) -> Sections:

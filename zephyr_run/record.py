@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Unpack
 
 from zephyr_core import folder as folders
+from zephyr_core import kinds, paths
 from zephyr_core.console import say
-from zephyr_core.errors import NoSpace
+from zephyr_core.errors import NoSpace, UsageError
 from zephyr_core.kinds import RECORD
 from zephyr_core.manifest import file_entry, self_digest, write_json
 from zephyr_core.reading import json_file
@@ -75,6 +76,22 @@ def faults(folder: Path) -> Iterator[folders.FileFault]:
     if content.get("format") != 1 and content.get("self_digest") != self_digest(content):
         yield folders.FileFault(RECORD, "is damaged")
     yield from folders.file_faults(folder, kept_files(folder))
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that was named for a run and holds something else.
+
+    Raises:
+        UsageError: it is a file, another kind of zephyr folder, or holds other files.
+    """
+    kinds.refuse(folder, kinds.WHOLE_RUN)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", "give a folder with --out")
+    if folder.absolute().name == paths.SHARED:
+        raise UsageError(f"{folder} is where runs keep what they share", "give a folder of another name with --out")
+    is_begun = (folder / RECORD).exists() or (folder / LOCK).exists()
+    if folder.is_dir() and any(folder.iterdir()) and not is_begun:
+        raise UsageError(f"{folder} holds other files and no run", "give an empty or new folder with --out")
 
 
 def run_lock(folder: Path) -> AbstractContextManager[int]:

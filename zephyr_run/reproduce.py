@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import kinds, manifest, process
+from zephyr_core import kinds, manifest, paths, process
 from zephyr_core import recipe as recipes
 from zephyr_core.console import say
 from zephyr_core.errors import Different, UsageError
@@ -106,6 +106,7 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
     say(f"$ ZEPHYR_RUNS={runs} {invocation.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)
+    environment.pop(paths.RUN, None)
     ended = process.start(invocation.argv(words), out_to=sys.stderr if as_json else None, environment=environment)
     if ended.code:
         raise StepFailed(

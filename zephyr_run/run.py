@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from zephyr_core.console import say
@@ -13,6 +14,7 @@ from zephyr_core.steps import Step
 from zephyr_run import answers, invocation, kept_recipe, record
 from zephyr_run.chain import Chain
 from zephyr_run.kept_recipe import Loaded
+from zephyr_run.look import look
 from zephyr_run.report import page
 from zephyr_run.steps import CHAIN, between, of_kind
 
@@ -27,14 +29,26 @@ class RunRequest:
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step → what it reads instead
     fresh: bool = False
     as_json: bool = False
+    out: Path | None = None  # the run's folder, instead of the one that its recipe gets
 
     def loaded(self) -> Loaded:
-        """Return the recipe, resolved."""
-        return kept_recipe.load(self.recipe, self.sources)
+        """Return the recipe, resolved.
+
+        Raises:
+            RecipeError: it does not resolve.
+            UsageError: the folder for the run holds something else.
+        """
+        if self.out is not None:
+            record.refuse_foreign(self.out)
+        return kept_recipe.load(self.recipe, self.sources, self.out)
 
     def steps(self, loaded: Loaded) -> tuple[Step, ...]:
         """Return the steps that were asked for."""
         return between(loaded.options, self.first, self.last)
+
+    def command(self, *more: str) -> str:
+        """Return this run's command as a user would type it, with `more` words."""
+        return invocation.of_the_run(self.recipe, self.sources, self.out, *more)
 
     def rebuilds(self, step: Step) -> bool:
         """Return whether to rebuild a step even if it is whole: the --from step, or every step without --from."""
@@ -45,18 +59,19 @@ def run(request: RunRequest) -> tuple[dict[str, Any], str]:
     """Return the result of a run, JSON-ready and as text; the last line is the path of the page about it.
 
     Raises:
-        StepFailed: a step's command failed; those after it did not run.
+        StepFailed: a step's command failed, and those after it did not run; or one could not run here, and none did.
         DamagedInput: a step would have read damaged files.
         RunInProgress: another run is active in the same directory.
     """
     loaded = request.loaded()
     folder, steps = loaded.folder, request.steps(loaded)
     results: dict[str, dict[str, Any]] = {}
+    look(steps, loaded, request.rebuilds, request.command)
     with record.run_lock(folder) as lock:
         kept = Kept(loaded)
         on_record, out_to = record.Record.read(folder, loaded.recipe.name), sys.stderr if request.as_json else None
-        environment = invocation.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER)
-        chain = Chain(steps, loaded, on_record, request.sources, lock, environment, out_to)
+        environment = invocation.with_recipe(loaded.recipe, folder / kept_recipe.FOLDER, loaded.out)
+        chain = Chain(steps, loaded, on_record, request.sources, request.command, lock, environment, out_to)
         for number, step in enumerate(steps, start=1):
             say(f"\n== {number} of {len(steps)}: {step.name}")
             started = time.monotonic()

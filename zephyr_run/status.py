@@ -9,7 +9,7 @@ from zephyr_core.console import table
 from zephyr_core.folder import damage, partial_of
 from zephyr_core.reading import json_file, json_lines
 from zephyr_core.steps import Step
-from zephyr_run import outputs
+from zephyr_run import kept_recipe, outputs
 from zephyr_run.outputs import StepOutput
 from zephyr_run.record import Record
 from zephyr_run.report import page
@@ -23,7 +23,8 @@ SHOWN = 12  # characters of a digest
 def status(request: RunRequest, *, hashed: bool) -> tuple[dict[str, Any], str]:
     """Return the state of every step, JSON-ready and as a table; files compared by size, or by sha256 if `hashed`."""
     loaded = request.loaded()
-    recipe, options, folder = loaded.recipe, loaded.options, loaded.folder
+    recipe, folder = loaded.recipe, loaded.folder
+    options = kept_recipe.of_the_run(loaded)
     record = Record.read(folder, recipe.name)
     states: dict[str, dict[str, Any]] = {}
     for step in needed(options):

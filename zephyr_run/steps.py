@@ -1,6 +1,11 @@
 """The steps of a whole run in order, as each package lists them."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 from zephyr_core.errors import UsageError
+from zephyr_core.recipe import Recipe
+from zephyr_core.recipe_names import Given, given
 from zephyr_core.steps import Kind, Options, Step
 from zephyr_data import steps as data
 from zephyr_train import steps as training
@@ -9,6 +14,32 @@ CHAIN: tuple[Step, ...] = (*data.STEPS, *training.STEPS)
 SECTIONS: dict[str, type] = {**data.SECTIONS, **training.SECTIONS}  # section of a recipe → its options
 BY_NAME = {step.name: step for step in CHAIN}
 NAMES = tuple(BY_NAME)
+# Flag of `zephyr run` → the options that it sets; None: to what was typed.
+SHORT: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
+    "--gpus": (("sft", "gpus", None), ("dpo", "gpus", None)),
+    "--attention": (("sft", "attention", None), ("dpo", "attention", None)),
+    "--model": (("student", "source", None), ("student", "revision", "main"), ("sft", "model", "none")),
+}
+
+
+def with_given(recipe: Recipe, flags: Mapping[str, object], texts: Iterable[str]) -> Recipe:
+    """Return the recipe with what the command line of `zephyr run` gave; `--set` goes before the other flags.
+
+    Args:
+        recipe: as its files say.
+        flags: of SHORT; None where a flag was not given.
+        texts: of `--set`.
+
+    Raises:
+        RecipeError: a text names no option.
+    """
+    words = {flag: str(word) for flag, word in flags.items() if word is not None}
+    short = [
+        Given(flag, section, key, word if value is None else value, word)
+        for flag, word in words.items()
+        for section, key, value in SHORT[flag]
+    ]
+    return replace(recipe, given=(*short, *given(texts, SECTIONS)))
 
 
 def of_kind(kind: Kind) -> tuple[Step, ...]:

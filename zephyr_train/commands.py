@@ -19,6 +19,9 @@ DryRunOption = Annotated[
 MemoryOption = Annotated[
     bool, typer.Option("--memory", help="With --dry-run: memory for every ZeRO stage, with and without checkpointing.")
 ]
+MachineOption = Annotated[
+    bool, typer.Option("--machine", help="With --dry-run: judge options and this machine only, not model and rows.")
+]
 OF_TRAINING = ("epochs", "beta", "seed", "lora", "set")  # flags that change no reference log-prob
 
 
@@ -33,6 +36,7 @@ def _add_training(step: str, options: type, help: str) -> None:
         recipe: RecipeOption = DEFAULT_RECIPE,
         resume: ResumeOption = False,
         fresh: FreshOption = False,
+        machine: MachineOption = False,
         dry_run: DryRunOption = False,
         memory: MemoryOption = False,
         explain: ExplainOption = None,

@@ -71,7 +71,7 @@ def local_model(name: str) -> Model | None:
         WrongFolder: it is a whole run, a dataset, or another zephyr folder.
         ModelUnreachable: the folder exists but holds no model.
     """
-    folder = Path(name)
+    folder = paths.expanded(name)
     if not folder.is_dir():
         return None
     if (folder / kinds.JOB).is_file() or (folder / "model" / CONFIG).is_file():

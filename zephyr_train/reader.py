@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import hub, keys, kinds, manifest
+from zephyr_core import hub, keys, kinds, manifest, paths
 from zephyr_core.folder import faults
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
 from zephyr_train.rows import column_layouts
@@ -119,7 +119,7 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         ModelUnreachable: there is no such path.
         Unreachable: the Hub dataset cannot be fetched.
     """
-    path = Path(source)
+    path = paths.expanded(source)
     kinds.refuse(path, kinds.DATASET)
     if path.is_dir() and manifest.is_whole(path):
         return _ours(source, kind, path)

@@ -38,11 +38,13 @@ def answer(step: str, parameters: dict[str, Any]) -> None:
         ZephyrError: with what to do about it; a plan with faults is shown first.
     """
     request, as_json = TrainRequest.typed(step, parameters), parameters["as_json"]
+    if parameters["machine"] and not parameters["dry_run"]:
+        raise UsageError("--machine is about a plan", "give it with --dry-run")
     if parameters["explain"] is not None:
         line = request.resolved.explain(parameters["explain"])
         show({"explained": line}, line, as_json)
     elif parameters["dry_run"]:
-        examination = examine(request, dry=True)
+        examination = examine(request, dry=True, with_inputs=not parameters["machine"])
         show(examination.record(), examination.text(whole_table=parameters["memory"]), as_json)
         examination.refuse()
     else:
@@ -87,7 +89,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
 
 def artefacts() -> Path:
     """Return the folder that runs share: it holds token rows and reference log-probs, named by their digests."""
-    return paths.run_directory(paths.SHARED).resolve()
+    return paths.shared_directory().resolve()
 
 
 def _job(examination: Examination) -> Job:

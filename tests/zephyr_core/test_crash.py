@@ -95,6 +95,14 @@ def test_a_stopped_command_says_that_it_continues(number: signal.Signals, code: 
     assert process.returncode == code and stderr.strip() == "stopped; the same command continues"
 
 
+def test_a_step_of_a_run_leaves_it_to_the_run_to_say_so() -> None:
+    code = WAITS.replace("cli.main()", "cli.main(of_run=True)")
+    process = subprocess.Popen([sys.executable, "-c", code, "recipe", "list"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None and process.stderr.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[1] == "" and process.returncode == 143
+
+
 SWALLOWED = """
 import cli, os, signal
 from zephyr_core import recipe_report

@@ -17,6 +17,7 @@ from zephyr_run.chain import DONE, REBUILT, SKIPPED, Chain
 from zephyr_run.errors import StepFailed
 from zephyr_run.kept_recipe import Loaded
 from zephyr_run.record import Record
+from zephyr_run.run import RunRequest
 from zephyr_train.options import DPOOptions, StudentOptions
 
 
@@ -93,7 +94,8 @@ def go(commands: Commands) -> Go:
         chosen = [steps.named(name) for name in names] or list(steps.needed(commands.recipe))
         values = {name: Resolved(value, {}, name, "quick") for name, value in commands.recipe.items()}
         loaded = Loaded(Recipe("quick", "quick", ()), values, commands.run)
-        chain = Chain(chosen, loaded, Record.read(commands.run, "quick"), {}, 0, {})
+        request = RunRequest(loaded.recipe)
+        chain = Chain(chosen, loaded, Record.read(commands.run, "quick"), {}, request.command, 0, {})
         return {step.name: chain.carry_out(step, rebuild=step.name == rebuild) for step in chosen}
 
     return run
@@ -210,7 +212,8 @@ def test_hints_name_the_same_place_and_the_same_sources(
     go: Go, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZEPHYR_RUNS", "else where")
-    typed = invocation.of_the_run("a b.toml", "binarize", {"binarize": ["x.jsonl", "y z.jsonl"]}, fresh=True)
+    sources, more = {"binarize": ["x.jsonl", "y z.jsonl"]}, ("--from", "binarize", "--fresh")
+    typed = invocation.of_the_run(Recipe("a b", "a b.toml", ()), sources, None, *more)
     assert typed == (
         "ZEPHYR_RUNS='else where' zephyr run --recipe 'a b.toml'"
         " --ratings x.jsonl --ratings 'y z.jsonl' --from binarize --fresh"

@@ -192,3 +192,12 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(machine.os, "access", lambda place, mode: False)
     fault = disk_fault(tmp_path / "new", 0)
     assert fault is not None and fault.name == "no-disk" and f"{tmp_path} cannot be written" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("here", "nodes", "fitting"), [(0, 1, 1), (1, 1, 1), (3, 1, 2), (6, 1, 4), (8, 1, 8), (15, 1, 8), (3, 2, 4)]
+)
+def test_the_number_of_gpus_that_is_advised_divides_the_global_batch(here: int, nodes: int, fitting: int) -> None:
+    options = SFTOptions(gpus=16 * nodes, nodes=nodes)
+    advice = [fault.hint for fault in machine_faults(options, [A100] * here) if fault.name == "missing-gpu"]
+    assert advice and f"--gpus {fitting} keeps the global batch" in advice[0]

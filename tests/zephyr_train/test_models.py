@@ -13,12 +13,13 @@ from zephyr_core.errors import DataError, Unreachable
 from zephyr_train import models
 from zephyr_train import student as students
 from zephyr_train.errors import InvariantBroken, ModelUnreachable
-from zephyr_train.models import cached_model, hub_model, local_model, step_before
+from zephyr_train.models import Model, cached_model, hub_model, local_model, step_before
 from zephyr_train.options import StudentOptions
 from zephyr_train.planning.model_shape import shape_of
 from zephyr_train.preflight import row_checks
 from zephyr_train.preflight.inputs import find_model
 from zephyr_train.preflight.row_checks import tokenizer_of
+from zephyr_train.reader import open_data
 from zephyr_train.request import TrainRequest
 from zephyr_train.safetensor_headers import INDEX, shapes, weight_files
 from zephyr_train.training.weights import model_digest, require_whole
@@ -59,6 +60,15 @@ def test_of_a_run_its_model_is_taken_once_it_is_finished(tmp_path: Path) -> None
     manifests.write(tmp_path, "model")
     model = local_model(str(tmp_path))
     assert model is not None and model.folder == (tmp_path / "model").resolve()
+
+
+def test_a_home_folder_that_no_shell_expanded_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    assert local_model("~/m") == Model("~/m", (tmp_path / "m").resolve())
+    (tmp_path / "rows.jsonl").write_text('{"messages": []}\n')
+    assert open_data("~/rows.jsonl", "dialogues").files == {"train": (tmp_path / "rows.jsonl",)}
 
 
 def test_an_adapter_without_its_base_is_named(tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
         commands = Commands(lock, invocation.with_recipe(recipe, folder))
         for step in of_kind("dataset"):
             commands.run([*step.command, "--recipe", recipe.typed])
-            _require_sound(run_directory / step.name, f"`{of_the_run(recipe.typed, step.name, {})}` rebuilds it")
+            _require_sound(
+                run_directory / step.name, f"`{of_the_run(recipe, {}, None, '--from', step.name)}` rebuilds it"
+            )
         for place in places:
             train(place, commands)
         content = summary.summary(recipe.name, places)

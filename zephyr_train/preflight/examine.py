@@ -17,7 +17,7 @@ from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
 from zephyr_train.preflight.model_checks import examine_whole_model
-from zephyr_train.preflight.output_folder import examine_output
+from zephyr_train.preflight.output_folder import examine_disk, examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import optimizer_faults, settings
 from zephyr_train.preflight.step_checks import step_fault, step_note
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
 
 
-def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Examination:
-    """Return everything that can be known in advance.
+def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True, with_inputs: bool = True) -> Examination:
+    """Return everything that can be known in advance; without inputs, what options and machine say before these exist.
 
     With `dry`, what this machine lacks and missing inputs that were not named are not faults: the plan may be for
     another machine.
@@ -39,16 +39,24 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True) -> Exa
     examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
     _note_rate(examination)
     _examine_machine(examination)
-    _find_inputs(examination)
-    _examine_model(examination)
-    _choose_layout(examination)
-    statistics = examine_rows(examination)
+    statistics = _examine_inputs(examination) if with_inputs else None
     _make_plan(examination, statistics)
     examine_whole_model(examination)
     _check_targets(examination)
-    if writes_run:
+    if writes_run and with_inputs:
         examine_output(examination)
+    if not with_inputs:
+        examine_disk(examination)
+        examination.faults = [fault for fault in examination.faults if isinstance(fault, OptionFault | Lack)]
     return examination
+
+
+def _examine_inputs(examination: Examination) -> "TokenStatistics | None":
+    """Find and check model and rows; return what a sample of the rows says."""
+    _find_inputs(examination)
+    _examine_model(examination)
+    _choose_layout(examination)
+    return examine_rows(examination)
 
 
 def _note_rate(examination: Examination) -> None:

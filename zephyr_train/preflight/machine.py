@@ -132,7 +132,7 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
         yield Lack(
             "missing-gpu",
             f"{options.gpus} GPUs on {options.nodes} node(s) are {here} on each; this machine shows {len(gpus)}",
-            f"--gpus {max(len(gpus), 1)} keeps the global batch by accumulating"
+            f"--gpus {_fitting(options, len(gpus))} keeps the global batch by accumulating"
             + ("" if gpus else "; on a CPU use `--attention sdpa` too"),
         )
     weak = [gpu for gpu in gpus if gpu.capability < AMPERE]
@@ -142,6 +142,13 @@ def _gpu_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
             f"{weak[0].name} has compute capability {weak[0].capability}: bf16 and FlashAttention-2 need {AMPERE}",
             "use a newer card, or precision fp32 with `--attention sdpa`",
         )
+
+
+def _fitting(options: TrainOptions, here: int) -> int:
+    """Return the most GPUs, with so many on each node, whose rows divide the global batch."""
+    nodes, rows = options.nodes, options.micro_batch_size
+    numbers = range(nodes, here * nodes + 1, nodes)
+    return max((number for number in numbers if options.global_batch_size % (rows * number) == 0), default=nodes)
 
 
 def disk_fault(place: Path, needed_bytes: float) -> Lack | None:

@@ -17,7 +17,13 @@ def examine_output(examination: Examination) -> None:
     foreign = _foreign(examination.request)
     if foreign is not None:
         examination.add(foreign)
-    elif examination.plan is not None and examination.plan.disk is not None:
+    else:
+        examine_disk(examination)
+
+
+def examine_disk(examination: Examination) -> None:
+    """Check the disk of the output folder for room."""
+    if examination.plan is not None and examination.plan.disk is not None:
         full = machine.disk_fault(examination.request.out, examination.plan.disk.total)
         examination.lacking(*[full] if full else [])
 
