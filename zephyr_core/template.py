@@ -4,12 +4,14 @@ The text of a turn is escaped before it is rendered, because otherwise it could 
 a turn, or begin one.
 """
 
+import datetime
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from zephyr_core.errors import OptionError
 from zephyr_core.faults import Fault, OptionFault
@@ -38,6 +40,10 @@ ZEPHYR_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 
+# A template that writes the day's date writes this one, since tokens must not depend on the day: the date that the
+# templates of Llama 3 fall back on.
+DAY = datetime.date(2024, 7, 26)
+
 # To the tokenizer a role marker is plain text. At the beginning of a line only the escape distinguishes it from a new
 # turn of the template; inside a line it cannot be mistaken for one.
 _ROLE_MARKER = re.compile(r"^<(?=\|(?:system|user|assistant)\|>)", re.MULTILINE)
@@ -50,6 +56,27 @@ class Cleaned:
 
     escaped: int = 0
     stripped_turns: int = 0
+
+
+class _Clock(datetime.datetime):
+    """A clock that has stopped."""
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Self:
+        """Return the beginning of DAY."""
+        return cls(DAY.year, DAY.month, DAY.day, tzinfo=tz)
+
+
+@contextmanager
+def _on_the_day() -> Iterator[None]:
+    """Let templates read DAY: transformers has no other way to set what `strftime_now` reads."""
+    from transformers.utils import chat_template_utils as library
+
+    clock, library.datetime = library.datetime, _Clock
+    try:
+        yield
+    finally:
+        library.datetime = clock
 
 
 def role_of(role: str) -> str:
@@ -112,6 +139,11 @@ class Chat:
         self._literals = _literal_pattern(tokenizer)
 
     @property
+    def day(self) -> str | None:
+        """Return the date that the template writes, whatever the day; None if it writes none."""
+        return DAY.isoformat() if "strftime_now" in self.template else None
+
+    @property
     def eos(self) -> str:
         """Return the text of the EOS token."""
         return str(self.tokenizer.eos_token)
@@ -119,7 +151,7 @@ class Chat:
     def record(self) -> dict[str, object]:
         """Return what a run records about its chat format."""
         pad = {"pad": self.tokenizer.pad_token, "pad_added": self.pad_added}
-        digests = {"template_digest": self.digest, "tokenizer_digest": self.tokenizer_digest}
+        digests = {"template_digest": self.digest, "tokenizer_digest": self.tokenizer_digest, "day": self.day}
         return {"template": self.template, "eos": self.eos, **pad, **digests}
 
     def render(self, messages: Sequence[Message], *, generation: bool) -> str:
@@ -134,10 +166,13 @@ class Chat:
         """
         if not dialogues:
             return []
-        texts: list[str] = self.tokenizer.apply_chat_template(
-            [list(messages) for messages in dialogues], tokenize=False, add_generation_prompt=generation
-        )
+        texts: list[str] = self.apply([list(messages) for messages in dialogues], generation=generation, tokenize=False)
         return texts
+
+    def apply(self, messages: Any, *, generation: bool, **options: Any) -> Any:
+        """Return what the tokenizer's `apply_chat_template` makes of messages on DAY, whatever the day."""
+        with _on_the_day() if self.day else nullcontext():
+            return self.tokenizer.apply_chat_template(messages, add_generation_prompt=generation, **options)
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """Return the tokenizers.Encoding of each rendered text: no BOS is added, nothing cut or padded.

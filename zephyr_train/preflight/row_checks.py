@@ -89,6 +89,10 @@ def _chat(examination: Examination) -> "Chat | None":
     if unfit is not None:
         examination.add(unfit)
         return None
+    if chat is not None and chat.day:
+        examination.notes.append(
+            f"the template writes the date of the day: training writes {chat.day}, whatever the day"
+        )
     return chat
 
 

@@ -32,6 +32,14 @@ _FAULTS = {
         "a reply does not end in the tokenizer's EOS token, so the model would not learn to stop",
         "use the template `zephyr`, or name as eos_token the token that ends a turn of the model's own template",
     ),
+    "text-not-rendered": (
+        "the chat template leaves out the text of a message",
+        "use a template that writes texts as they are: some want lists of parts, some drop what is in <think>",
+    ),
+    "two-eos": (
+        "a reply ends in EOS twice, so the model would learn to write it twice",
+        "name as eos_token the token that ends a turn of the template once, or use the template `zephyr`",
+    ),
     "double-bos": (
         "BOS appears twice, or inside a turn",
         "remove BOS from the chat template, or let it be rendered at the beginning only, or of each turn after EOS",

@@ -105,6 +105,7 @@ def _made_of(source: Source, chat: Chat, limits: Limits) -> dict[str, object]:
         "eos": chat.eos,
         "pad": str(chat.tokenizer.pad_token),
         "limits": asdict(limits),
+        **({"day": chat.day} if chat.day else {}),
     }
 
 

@@ -53,7 +53,8 @@ def render_spans(chat: Chat, dialogues: Sequence[Sequence[Message]], turns: Sequ
 
     A reply begins where the text of the messages before it ends, generation prompt included: that text is what the
     model will see. It ends with its EOS in the text of the messages up to and including it. The whole text must start
-    with both of these texts.
+    with both of these texts. Each message's text must stand in its part of it, white space around it aside, and one EOS
+    only in a reply's.
 
     The Zephyr template writes each message independently, so its spans are computed from lengths and then checked in
     the text, instead of rendering every prefix of every dialogue (a test compares the two).
@@ -93,7 +94,26 @@ def _rendered_spans(
     for text, dialogue, numbers in zip(texts, dialogues, turns, strict=True):
         heads = [next(before) for _ in numbers]
         ends = [next(behind) if turn + 1 < len(dialogue) else text for turn in numbers]
-        rendered.append(_spans(text, heads, ends, chat.eos))
+        spans = _spans(text, heads, ends, chat.eos)
+        rendered.append(spans if spans.fault else _with_texts(spans, dialogue, numbers, chat.eos))
+    return rendered
+
+
+def _with_texts(rendered: Rendered, dialogue: Sequence[Message], turns: Sequence[int], eos: str) -> Rendered:
+    """Return what was rendered, or its fault if the text of a message is not in it, or a reply has two EOS."""
+    replies = dict(zip(turns, rendered.spans, strict=True))
+    place = 0
+    for number, message in enumerate(dialogue):
+        span, words = replies.get(number), message["content"].strip()
+        place = rendered.text.find(words, place if span is None else max(place, span.start))
+        if place < 0 or (span is not None and place + len(words) > span.stop):
+            detail = f"that of turn {number}, {words[:_SHOWN]!r}"
+            return Rendered(rendered.text, fault="text-not-rendered", detail=detail)
+        if span is not None and rendered.text.count(eos, span.start, span.stop) > 1:
+            return Rendered(
+                rendered.text, fault="two-eos", detail=repr(rendered.text[span.start : span.stop][-_SHOWN:])
+            )
+        place += len(words)
     return rendered
 
 
@@ -206,9 +226,7 @@ def check_inference(chat: Chat, messages: Sequence[Message], ids: Sequence[int],
 
     def template_ids(part: Sequence[Message], *, generation: bool) -> list[int]:
         options = {"tokenize": True, "return_dict": False, "tokenizer_kwargs": {"verbose": False}}
-        part_ids: list[int] = chat.tokenizer.apply_chat_template(
-            list(part), add_generation_prompt=generation, **options
-        )
+        part_ids: list[int] = chat.apply(list(part), generation=generation, **options)
         return part_ids
 
     if template_ids(messages, generation=False) != list(ids):
