@@ -68,15 +68,14 @@ class _Clock(datetime.datetime):
 
 
 @contextmanager
-def _on_the_day() -> Iterator[None]:
-    """Let templates read DAY: transformers has no other way to set what `strftime_now` reads."""
-    from transformers.utils import chat_template_utils as library
-
-    clock, library.datetime = library.datetime, _Clock
+def _on_the_day(tokenizer: Any) -> Iterator[None]:
+    """Let templates read DAY, by the clock of the module that renders them: the tokenizer has no option for it."""
+    names = type(tokenizer).apply_chat_template.__globals__["render_jinja_template"].__globals__
+    clock, names["datetime"] = names["datetime"], _Clock
     try:
         yield
     finally:
-        library.datetime = clock
+        names["datetime"] = clock
 
 
 def role_of(role: str) -> str:
@@ -171,7 +170,7 @@ class Chat:
 
     def apply(self, messages: Any, *, generation: bool, **options: Any) -> Any:
         """Return what the tokenizer's `apply_chat_template` makes of messages on DAY, whatever the day."""
-        with _on_the_day() if self.day else nullcontext():
+        with _on_the_day(self.tokenizer) if self.day else nullcontext():
             return self.tokenizer.apply_chat_template(messages, add_generation_prompt=generation, **options)
 
     def encode(self, texts: Sequence[str]) -> list[Any]:

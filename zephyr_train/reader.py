@@ -45,6 +45,7 @@ class Source:
     digest: str  # hex sha256 that identifies the rows
     _states: dict[Path, State | None] = field(default_factory=dict, repr=False, compare=False)  # before the digest
     _dropped: dict[str, list[DroppedRow]] = field(default_factory=dict, repr=False, compare=False)
+    _others: dict[str, Counter[str]] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -62,10 +63,16 @@ class Source:
         """Return reason → number of rows left out of the tables read so far."""
         return dict(Counter(row.reason for row in self.dropped_rows))
 
+    @property
+    def other_fields(self) -> dict[str, int]:
+        """Return field of messages that is not read → messages that have it, of the tables read so far."""
+        return dict(sum(self._others.values(), Counter()))
+
     def table(self, split: str) -> Any:
         """Return, as a pyarrow Table, the rows of "train" or "test" that can be trained on; it is read once and kept.
 
-        Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions only).
+        Columns out: dialogues: prompt_id, messages, silent (numbers of the messages without a loss); pairs: prompt_id,
+        prompt, chosen, rejected (the completions only).
         Messages are list<struct<role, content>>.
 
         Raises:
@@ -84,17 +91,18 @@ class Source:
     def _read(self, split: str) -> Any:
         import pyarrow as pa
 
-        tables, dropped = [column_layouts.empty(self.kind)], []
+        tables, dropped, others = [column_layouts.empty(self.kind)], [], Counter[str]()
         for path in self.files[split]:
             for chunk, origin in chunks(path, column_layouts.COLUMNS[self.kind]):
                 with row_faults(path, origin.rows[0] - 1):
                     part = column_layouts.normalise(self.kind, chunk, origin)
                 tables.append(part.table)
+                others += part.others
                 out = sorted((row, reason) for reason, rows in part.dropped.items() for row in rows)
                 dropped += [DroppedRow(split, reason, origin.file, origin.rows[row]) for row, reason in out]
             if path in self._states and _state(path) != self._states[path]:
                 raise RowsUnfit(f"{path} has changed while it was read", "run the command again once it stays as it is")
-        self._dropped[split] = dropped
+        self._dropped[split], self._others[split] = dropped, others
         whole = pa.concat_tables(tables)
         if split == "train" and not whole.num_rows:
             reasons = Counter(row.reason for row in dropped)

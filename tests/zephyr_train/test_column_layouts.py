@@ -105,7 +105,7 @@ def test_dialogues_of_both_forms_read_alike_and_are_named_by_their_first_user_tu
     first = open_data(str(write_lines(tmp_path / "a.jsonl", [{"messages": messages}])), "dialogues").table("train")
     second = open_data(str(write_lines(tmp_path / "b.jsonl", [{"conversations": pairs}])), "dialogues").table("train")
     assert first.equals(second)
-    assert first.to_pylist() == [{"prompt_id": DRAWING_ID, "messages": messages}]
+    assert first.to_pylist() == [{"prompt_id": DRAWING_ID, "messages": messages, "silent": []}]
 
 
 def test_a_prompt_id_that_is_there_is_kept(tmp_path: Path) -> None:

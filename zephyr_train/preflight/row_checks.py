@@ -55,6 +55,9 @@ def examine_rows(examination: Examination) -> "TokenStatistics | None":
     examination.notes += filter(None, [repeated.note])
     for reason, dropped in source.dropped.items():
         examination.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
+    if source.other_fields:
+        listed = ", ".join(f"{name} of {count:,}" for name, count in source.other_fields.items())
+        examination.notes.append(f"fields of messages that are not read: {listed} messages")
     if not source.has_test:
         examination.notes.append(f"{source.name} has no test split: nothing is evaluated")
     examination.chat = _chat(examination)

@@ -3,12 +3,13 @@
 from typing import Any
 
 from zephyr_train.errors import RowsUnfit
+from zephyr_train.rows.message_fields import TOOLS, refuse_tools
 from zephyr_train.rows.messages import ChunkOrigin, Messages
-from zephyr_train.rows.row_chunk import Chunk, Normalised, trainable_rows
+from zephyr_train.rows.row_chunk import SILENT, Chunk, Normalised, trainable_rows
 
 COLUMNS = {
-    "dialogues": ("prompt_id", "messages", "conversations"),
-    "pairs": ("prompt_id", "prompt", "conversations", "chosen", "rejected"),
+    "dialogues": ("prompt_id", "messages", "conversations", TOOLS),
+    "pairs": ("prompt_id", "prompt", "conversations", "chosen", "rejected", TOOLS),
 }
 
 
@@ -18,7 +19,8 @@ def empty(kind: str) -> Any:
 
     messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
     columns = ("messages",) if kind == "dialogues" else ("prompt", "chosen", "rejected")
-    return pa.schema([("prompt_id", pa.string()), *((name, messages) for name in columns)]).empty_table()
+    silent = [(SILENT, pa.list_(pa.int32()))] if kind == "dialogues" else []
+    return pa.schema([("prompt_id", pa.string()), *((name, messages) for name in columns), *silent]).empty_table()
 
 
 def normalise(kind: str, chunk: Any, origin: ChunkOrigin) -> Normalised:
@@ -27,11 +29,14 @@ def normalise(kind: str, chunk: Any, origin: ChunkOrigin) -> Normalised:
     Columns in:  dialogues: messages | conversations; prompt_id if any
                  pairs: chosen and rejected as text, message or messages; prompt as text or messages, or conversations,
                  or neither if chosen and rejected are whole conversations; prompt_id if any
-    Columns out: dialogues: prompt_id, messages; pairs: prompt_id, prompt, chosen, rejected (the completions alone)
+    Columns out: dialogues: prompt_id, messages, silent (numbers of the messages without a loss);
+                 pairs: prompt_id, prompt, chosen, rejected (the completions alone)
 
     Raises:
-        RowsUnfit: a column is missing or has the wrong type, a role is unknown, or the two sides differ in prompt.
+        RowsUnfit: a column is missing or has the wrong type, a role is unknown, the two sides differ in prompt, or a
+            field of the messages means something that is not trained on.
     """
+    refuse_tools(chunk, origin)
     return (_dialogues if kind == "dialogues" else _pairs)(Chunk(chunk, origin))
 
 
@@ -74,7 +79,16 @@ def _pairs(chunk: Chunk) -> Normalised:
     }
     rest = trainable_rows(chunk, {"prompt": prompt, "chosen": chosen, "rejected": rejected}, lambda: prompt, reasons)
     _check_roles(prompt, chosen, rejected, rest.dropped, chunk.origin)
+    _check_weights(chosen, rejected, chunk.origin)
     return rest
+
+
+def _check_weights(chosen: Messages, rejected: Messages, origin: ChunkOrigin) -> None:
+    """Refuse answers without a loss: both sides of a pair count."""
+    for name, side in (("chosen", chosen), ("rejected", rejected)):
+        if side.silent is not None and side.silent.any():
+            row = int(side.owners()[side.silent][0])
+            raise RowsUnfit(f"{origin.row(row)}: {name!r} has a weight of 0", "leave the row out, or the weight")
 
 
 def _split_whole(chosen: Messages, rejected: Messages, origin: ChunkOrigin) -> tuple[Messages, Messages, Messages]:

@@ -1,11 +1,15 @@
 """Lists of messages as flat columns with offsets, cut, compared and inspected without a loop over rows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zephyr_core.template import ROLES
 from zephyr_train.errors import RowsUnfit
+from zephyr_train.rows.message_fields import MessagePlace, other_fields, refuse_meaningful, silent_messages
+
+_ROLE, _CONTENT = ("role", "from"), ("content", "value")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Messages:
     offsets: Any  # numpy int64 (n + 1), from 0
     roles: Any  # pyarrow string (messages): user, assistant or system; null as read
     contents: Any  # pyarrow string (messages); null as read
+    silent: Any = None  # numpy bool (messages): no loss on it; None: there is none
+    others: Counter[str] = field(default_factory=Counter)  # field that is not read → messages that have it
 
     @property
     def lengths(self) -> Any:
@@ -58,7 +64,8 @@ class Messages:
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         indices = np.repeat(self.offsets[:-1] + starts, lengths) + inside
-        return Messages(offsets, self.roles.take(indices), self.contents.take(indices))
+        silent = None if self.silent is None else self.silent[indices]
+        return Messages(offsets, self.roles.take(indices), self.contents.take(indices), silent, self.others)
 
     def is_null(self) -> Any:
         """Return which messages lack a role or a text, numpy bool (messages)."""
@@ -92,6 +99,16 @@ class Messages:
             texts = [pc.utf8_trim_whitespace(text) for text in texts]
         roles = pc.not_equal(mine.roles.fill_null(""), theirs.roles.fill_null(""))
         return unlike | mine.rows_with(_numpy(pc.not_equal(*texts)) | _numpy(roles))
+
+    def silent_numbers(self) -> Any:
+        """Return the numbers of each row's messages without a loss, a pyarrow list<int32>."""
+        import numpy as np
+        import pyarrow as pa
+
+        silent = np.zeros(int(self.offsets[-1]), bool) if self.silent is None else self.silent
+        numbers = np.flatnonzero(silent) - self.offsets[self.owners()[silent]]
+        offsets = np.concatenate(([0], np.cumsum(self.number(silent))))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(numbers, pa.int32()))
 
     def array(self) -> Any:
         """Return the rows as a pyarrow list<struct<role, content>>."""
@@ -128,9 +145,17 @@ def from_column(column: Any, role: str, name: str, origin: ChunkOrigin) -> Messa
     if pa.types.is_null(structs.type):
         nothing = pa.nulls(len(structs), pa.string())
         return Messages(offsets, nothing, nothing)
-    roles = _field(structs, ("role", "from"), name, origin)
-    contents = _field(structs, ("content", "value"), name, origin)
-    return Messages(offsets, _template_roles(roles, offsets, name, origin), contents)
+    roles = _field(structs, _ROLE, name, origin)
+    contents = _field(structs, _CONTENT, name, origin)
+    place = MessagePlace(offsets, name, origin)
+    refuse_meaningful(structs, place)
+    return Messages(
+        offsets,
+        _template_roles(roles, offsets, name, origin),
+        contents,
+        silent_messages(structs, place),
+        other_fields(structs, (*_ROLE, *_CONTENT)),
+    )
 
 
 def _is_text(kind: Any) -> bool:

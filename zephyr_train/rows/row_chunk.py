@@ -1,5 +1,6 @@
 """A chunk of rows being converted to our columns, and its rows that cannot be trained on."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from zephyr_core import keys
 from zephyr_train.errors import RowsUnfit
 from zephyr_train.rows.messages import ChunkOrigin, Messages, from_column
 
+SPOKEN, SILENT = "messages", "silent"  # of dialogues: the messages, and the numbers of those without a loss
 HINTS = {
     "data": "raw UltraChat: run `zephyr data clean-ultrachat` on it first",
     "completions": "rated answers: run `zephyr data binarize` on them first",
@@ -20,10 +22,11 @@ OTHERWISE = "dialogues have messages; pairs have prompt, chosen and rejected"
 
 @dataclass
 class Normalised:
-    """A chunk in our columns, and the rows that cannot be trained on: reason → their numbers in the chunk."""
+    """A chunk in our columns, and what is not in them."""
 
     table: Any
-    dropped: dict[str, list[int]] = field(default_factory=dict)
+    dropped: dict[str, list[int]] = field(default_factory=dict)  # reason → numbers of rows that cannot be trained on
+    others: Counter[str] = field(default_factory=Counter)  # field of messages that is not read → messages with it
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,11 @@ def trainable_rows(
             dropped[reason] = rows.tolist()
         out |= marked
     arrays = {"prompt_id": _prompt_ids(chunk, prompt_of)} | {name: rows.array() for name, rows in columns.items()}
+    if SPOKEN in columns:
+        arrays[SILENT] = columns[SPOKEN].silent_numbers()
     table = pa.table(arrays)
-    return Normalised(table.filter(pa.array(~out)) if out.any() else table, dropped)
+    others = sum((messages.others for messages in columns.values()), Counter[str]())
+    return Normalised(table.filter(pa.array(~out)) if out.any() else table, dropped, others)
 
 
 def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:

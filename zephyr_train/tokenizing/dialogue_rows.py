@@ -35,7 +35,7 @@ def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["py
     tally.counts["read_rows"] = len(rows)
     spoken = [(row, messages) for row in rows if (messages := _messages(chat, row, tally))]
     dialogues = [messages for _, messages in spoken]
-    turns = [[number for number, message in enumerate(each) if message["role"] == "assistant"] for each in dialogues]
+    turns = [_replies(row, messages) for row, messages in spoken]
     rendered = render_spans(chat, dialogues, turns)
     encodings = chat.encode([each.text for each in rendered])
     token_rows: list[_TokenRow] = []
@@ -49,10 +49,16 @@ def dialogue_batch(chat: Chat, rows: Sequence[Row], limits: Limits) -> tuple["py
     return _batch(token_rows, tally), tally
 
 
+def _replies(row: Row, messages: Sequence[Message]) -> list[int]:
+    """Return the numbers of the replies that count in the loss."""
+    spoken = (number for number, message in enumerate(messages) if message["role"] == "assistant")
+    return [number for number in spoken if number not in row.silent]
+
+
 def _messages(chat: Chat, row: Row, tally: Tally) -> list[Message]:
-    """Return the cleaned messages up to the last reply; if there is no reply, drop the row and return none."""
+    """Return the cleaned messages up to the last reply with a loss; if there is none, drop the row and return none."""
     messages = row.content[0]
-    stop = max((number + 1 for number, message in enumerate(messages) if message["role"] == "assistant"), default=0)
+    stop = max((number + 1 for number in _replies(row, messages)), default=0)
     if not stop:
         tally.drop(row.name, "no-loss", 0)
         return []
@@ -85,6 +91,8 @@ def _token_row(row: Row, ids: list[int], spans: list[Span], limits: Limits, tall
     if limits.loss_on != "all":
         for start, stop in spans:
             labels[start:stop] = tokens[start:stop]
+    elif row.silent:
+        raise RowFault("weight-and-loss-on-all")
     overlong = len(tokens) > limits.max_length
     tally.counts["overlong_rows"] += overlong
     if overlong and limits.on_overlong != "split":

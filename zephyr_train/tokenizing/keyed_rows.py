@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zephyr_core.keys import json_key
+from zephyr_train.rows.row_chunk import SILENT
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,6 +22,7 @@ class Row:
     key: str
     prompt_id: str | None
     content: tuple[list[dict[str, str]], ...]
+    silent: tuple[int, ...] = ()  # numbers of a dialogue's messages without a loss
 
     @property
     def name(self) -> tuple[str, str | None]:
@@ -28,20 +30,25 @@ class Row:
         return self.key, self.prompt_id
 
 
-def row_key(content: Sequence[Sequence[dict[str, str]]]) -> str:
-    """Return the hex sha256 of the compact JSON of the content columns, each a list of [role, text] pairs."""
-    return json_key([[[message["role"], message["content"]] for message in messages] for messages in content])
+def row_key(content: Sequence[Sequence[dict[str, str]]], silent: Sequence[int] = ()) -> str:
+    """Return the hex sha256 of the compact JSON of the content columns, each a list of [role, text] pairs.
+
+    The numbers of messages without a loss follow, if there are any.
+    """
+    columns = [[[message["role"], message["content"]] for message in messages] for messages in content]
+    return json_key([*columns, list(silent)] if silent else columns)
 
 
 def keyed_rows(table: "pyarrow.Table", kind: str) -> list[Row]:
     """Return the rows of a table of that kind, in table order.
 
-    Columns in: prompt_id, and messages | prompt, chosen, rejected
+    Columns in: prompt_id, and messages, silent | prompt, chosen, rejected
     """
     columns = zip(*(table[name].to_pylist() for name in CONTENT[kind]), strict=True)
+    silent = table[SILENT].to_pylist() if SILENT in table.column_names else [[]] * table.num_rows
     return [
-        Row(row_key(content), prompt_id, content)
-        for prompt_id, content in zip(table["prompt_id"].to_pylist(), columns, strict=True)
+        Row(row_key(content, numbers), prompt_id, content, tuple(numbers))
+        for prompt_id, content, numbers in zip(table["prompt_id"].to_pylist(), columns, silent, strict=True)
     ]
 
 
@@ -50,7 +57,8 @@ def batches_by_key(table: "pyarrow.Table", kind: str, batch_rows: int = BATCH_RO
 
     The table is read twice, once for the keys and once in their order; only a batch at a time becomes Python objects.
     """
-    parts = table.select(["prompt_id", *CONTENT[kind]]).to_batches(max_chunksize=batch_rows)
+    names = [name for name in ("prompt_id", *CONTENT[kind], SILENT) if name in table.column_names]
+    parts = table.select(names).to_batches(max_chunksize=batch_rows)
     order = sorted(
         (row.key, row.prompt_id or "", number, index)
         for number, part in enumerate(parts)

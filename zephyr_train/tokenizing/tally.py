@@ -52,6 +52,10 @@ _FAULTS = {
         "a completion is not exactly one assistant message",
         "make the pairs with `zephyr data binarize`, or trim `chosen` and `rejected` to the reply",
     ),
+    "weight-and-loss-on-all": (
+        "a message has a weight of 0, and loss_on is `all`",
+        'write `loss_on = "assistant"` under [sft] of the recipe, or remove the weights',
+    ),
     "overlong": (
         "the row is longer than max_length {max_length} tokens, and on_overlong is `error`",
         "raise max_length, or use `--on-overlong drop`, or let it be cut (docs/training.md)",
