@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
+from torch import Tensor
 from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.packed_check import packed_row, require_alone
 
 
 def config(job: Job) -> SFTConfig:
@@ -36,11 +39,35 @@ def rows(job: Job, split: str) -> Dataset | None:
     return Dataset.from_file(str(file)) if file.is_file() else None
 
 
-def trainer(job: Job, callbacks: list[Any]) -> SFTTrainer:
+class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, which first makes sure that packed documents do not see each other."""
+
+    numerics: str = "fp32"
+    is_checked = False
+
+    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return the micro-batches of an optimiser step; before the first step, check the model on a packed row."""
+        if not self.is_checked:
+            self.is_checked = True
+            row = packed_row(self.train_dataset) if self.padding_free else None
+            if row is not None:
+                require_alone(row, self.data_collator, self._logits, self.numerics)
+        return super().get_batch_samples(*arguments, **keywords)
+
+    def _logits(self, batch: dict[str, Any]) -> Tensor:
+        was_training = self.model_wrapped.training
+        self.model_wrapped.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits: Tensor = self.model_wrapped(**self._prepare_inputs(batch), use_cache=False).logits
+        self.model_wrapped.train(was_training)
+        return logits
+
+
+def trainer(job: Job, callbacks: list[Any]) -> DialogueTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
     arguments = config(job)  # before the model: it tells transformers about ZeRO-3
-    return SFTTrainer(
+    dialogue_trainer = DialogueTrainer(
         model=starting_model(job),
         args=arguments,
         train_dataset=rows(job, "train"),
@@ -49,3 +76,5 @@ def trainer(job: Job, callbacks: list[Any]) -> SFTTrainer:
         callbacks=callbacks,
         peft_config=lora_config(job),
     )
+    dialogue_trainer.numerics = job.numerics
+    return dialogue_trainer
