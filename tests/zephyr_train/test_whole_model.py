@@ -17,7 +17,7 @@ from zephyr_train.errors import InvariantBroken
 from zephyr_train.meta_model import call_fault, meta_model
 from zephyr_train.options import StudentOptions
 from zephyr_train.planning.model_shape import shape_of
-from zephyr_train.preflight import machine
+from zephyr_train.preflight import machine, model_checks
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.training.arguments import starting_model
 from zephyr_train.training.loading import load
@@ -253,3 +253,25 @@ def test_adapters_go_on_the_linear_layers_of_the_model_in_memory(student: Path, 
     examination = look(folder, lora=True, lora_targets=("q_proj", "w1"))
     assert names(examination) == ["lora-targets-option"]
     assert "are q_proj, k_proj, v_proj, o_proj" in examination.faults[0].message
+
+
+def test_a_sound_model_is_built_once_and_a_changed_one_again(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEPHYR_CACHE", str(tmp_path / "cache"))
+    built: list[Path] = []
+
+    def counted(folder: Path, attention: str) -> Any:
+        built.append(folder)
+        return meta_model(folder, attention)
+
+    monkeypatch.setattr(model_checks, "meta_model", counted)
+    first, again = look(foreign), look(foreign)
+    assert len(built) == 1 and first.projections == again.projections != ()
+    for file in (tmp_path / "cache" / "models").iterdir():
+        file.write_text("{")
+    assert look(foreign).projections == first.projections and len(built) == 2, "a damaged file says nothing"
+    change(foreign, "generation_config.json", temperature=0.5, do_sample=False)
+    for _ in range(2):
+        assert names(look(foreign)) == ["unsavable-config"], "a fault is found each time"
+    assert len(built) == 4

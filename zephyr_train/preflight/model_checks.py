@@ -10,7 +10,7 @@ from zephyr_train.errors import ModelUnreachable
 from zephyr_train.meta_model import UNFIT_WEIGHTS, call_fault, empty_model, meta_model, save_fault, unfit_weights
 from zephyr_train.models import BROKEN, config_of
 from zephyr_train.options import TrainOptions
-from zephyr_train.preflight import machine
+from zephyr_train.preflight import machine, sound_models
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.safetensor_headers import weight_files
 
@@ -31,12 +31,26 @@ def examine_whole_model(examination: Examination) -> None:
         return
     try:
         if weight_files(folder):
-            examination.add(*_faults(examination, folder))
+            _judge(examination, folder)
     except ModelUnreachable:  # a missing part is told with the plan
         return
     except ImportError as fault:
         message = f"the model in {folder} cannot be used without a package: {fault}"
         examination.lacking(Lack("missing-package", message, machine.INSTALL))
+
+
+def _judge(examination: Examination, folder: Path) -> None:
+    """Add the faults of a model, unless the same one was found sound before."""
+    key = sound_models.key_of(examination, folder)
+    projections = sound_models.projections_of(key)
+    if projections is not None:
+        examination.projections = projections
+        return
+    notes = len(examination.notes)
+    faults = [*_faults(examination, folder)]
+    examination.add(*faults)
+    if not faults and len(examination.notes) == notes:
+        sound_models.keep(key, examination.projections)
 
 
 def _faults(examination: Examination, folder: Path) -> Iterator[Fault]:
