@@ -101,8 +101,10 @@ def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
         assert margins[0] == margins[1], "each row's margin is kept across the kill"
 
 
-def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
+def test_a_stopped_run_is_not_continued_otherwise(world: World, tmp_path: Path) -> None:
     out = world.folder / "stopped"
+    others = tmp_path / "others.jsonl"
+    others.write_text(300 * (Path(__file__).parent / "two_dialogues.jsonl").read_text())  # enough for several steps
     command = ["train", "sft", "--out", out]
     world.kill_when(command, lambda: has_checkpoint(out))
     assert all_gone(out)
@@ -111,7 +113,7 @@ def test_a_stopped_run_is_not_continued_otherwise(world: World) -> None:
         (["--zero", 3], "backend, zero"),
         (["--seed", 1], "seed"),
         (["--set", "max_grad_norm=0.5"], "settings"),
-        (["--data", Path(__file__).parent / "two_dialogues.jsonl"], "tokens_digest"),
+        (["--data", others], "tokens_digest"),
     ):
         done = world.zephyr(*command, *change, fails=True)
         assert "made differently; these differ: " in done.stderr
