@@ -37,6 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("ZEPHYR_CACHE", str(tmp_path / "cache"))  # no verdict of another test
     monkeypatch.setattr(machine, "gpus_here", list)
     yield folder
 
@@ -258,7 +259,6 @@ def test_adapters_go_on_the_linear_layers_of_the_model_in_memory(student: Path, 
 def test_a_sound_model_is_built_once_and_a_changed_one_again(
     foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ZEPHYR_CACHE", str(tmp_path / "cache"))
     built: list[Path] = []
 
     def counted(folder: Path, attention: str) -> Any:

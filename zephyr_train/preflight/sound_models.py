@@ -24,6 +24,7 @@ _CODE = (
     "zephyr_train/preflight/sound_models.py",
 )
 _FILES = ("config.json", "generation_config.json")
+_PACKAGES = ("torch", "transformers", "safetensors", "kernels", "flash-attn", "causal-conv1d", "mamba-ssm")
 
 
 def key_of(examination: Examination, folder: Path) -> str:
@@ -41,7 +42,7 @@ def key_of(examination: Examination, folder: Path) -> str:
         options.max_length,
         sorted(map(str, examination.settings.items())),
     ]
-    versions = this_code.installed("torch", "transformers", "safetensors")
+    versions = this_code.installed(*_PACKAGES)
     return json_key([texts, shapes(folder), choices, _tokens(examination.chat), versions, this_code.digest_of(_CODE)])
 
 
