@@ -26,6 +26,7 @@ from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
 from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.evaluating import evaluating
 from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
@@ -169,11 +170,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         if self.layout == PADDED:
             return
         few = scoring.first_pairs(self._prepare_inputs(batch), CHECKED_PAIRS)
-        was_training = self.model_wrapped.training
-        self.model_wrapped.eval()
-        with torch.no_grad(), self.compute_loss_context_manager():
-            ours, padded = (scoring.score(self.model_wrapped, few, layout) for layout in (self.layout, PADDED))
-        self.model_wrapped.train(was_training)
+        with evaluating(self) as model:
+            ours, padded = (scoring.score(model, few, layout) for layout in (self.layout, PADDED))
         differences = torch.cat([ours.chosen - padded.chosen, ours.rejected - padded.rejected])
         worst = differences.abs().max().item()
         if not worst <= CHECKED_SIZE[self.numerics]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import AutoTokenizer
@@ -12,6 +11,7 @@ from trl import SFTConfig, SFTTrainer
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.evaluating import evaluating
 from zephyr_train.training.packed_check import packed_row, require_alone
 
 
@@ -55,11 +55,8 @@ class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
         return super().get_batch_samples(*arguments, **keywords)
 
     def _logits(self, batch: dict[str, Any]) -> Tensor:
-        was_training = self.model_wrapped.training
-        self.model_wrapped.eval()
-        with torch.no_grad(), self.compute_loss_context_manager():
-            logits: Tensor = self.model_wrapped(**self._prepare_inputs(batch), use_cache=False).logits
-        self.model_wrapped.train(was_training)
+        with evaluating(self) as model:
+            logits: Tensor = model(**self._prepare_inputs(batch), use_cache=False).logits
         return logits
 
 

@@ -1,9 +1,10 @@
 """A small world for training tests: embedded rows, a student of a few thousand weights, real processes."""
 
 import json
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from tests.conftest import SMALL_STUDENT, zephyr
 from tests.system import Running
+from tests.zephyr_train.model_folder import build
+from zephyr_train.preflight import machine
 
 RECIPE = f"""
 extends = "tiny"
@@ -35,6 +38,31 @@ max_prompt_length = 128
 save_every = 4
 learning_rate = 1e-3
 """
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder on a machine without a GPU, where no model was found sound before."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("ZEPHYR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(machine, "gpus_here", list)
+    yield folder
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model of ours."""
+    return build(tmp_path_factory.mktemp("built") / "student")
+
+
+@pytest.fixture
+def foreign(student: Path, tmp_path: Path) -> Path:
+    """A model of somebody else: without a manifest of ours."""
+    folder = Path(shutil.copytree(student, tmp_path / "foreign"))
+    (folder / "manifest.json").unlink()
+    return folder
 
 
 @dataclass

@@ -2,46 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import manifests
 from tests.zephyr_train.jobs import job
-from tests.zephyr_train.model_folder import build, look, request
+from tests.zephyr_train.model_folder import look, request
 from zephyr_core import manifest
 from zephyr_core.errors import DATA, DataError
 from zephyr_train.models import local_model
-from zephyr_train.preflight import machine
 from zephyr_train.safetensor_headers import WEIGHTS
 from zephyr_train.train import run
 from zephyr_train.training.weights import damage_faults, model_digest, require_loadable
 
+pytestmark = pytest.mark.usefixtures("here")
+
 SHARD = "model-00001-of-00001.safetensors"
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("damaged") / "student")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder on a machine without a GPU."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(machine, "gpus_here", list)
-    yield folder
-
-
-@pytest.fixture
-def foreign(student: Path, tmp_path: Path) -> Path:
-    """A model of somebody else: without a manifest of ours."""
-    folder = Path(shutil.copytree(student, tmp_path / "foreign"))
-    (folder / "manifest.json").unlink()
-    return folder
 
 
 def flip(file: Path) -> None:

@@ -1,49 +1,26 @@
 """Model folders that are damaged, hostile or of another format: a fault by name that names the file, never a trace."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.zephyr_train.model_folder import SMALL, build, look
+from tests.zephyr_train.model_folder import SMALL, look
 from zephyr_core.errors import DATA, DataError
 from zephyr_train import models
 from zephyr_train.errors import ModelUnreachable, PreflightFailed
 from zephyr_train.planning.model_shape import shape_of
-from zephyr_train.preflight import machine
 from zephyr_train.safetensor_headers import INDEX, WEIGHTS, tensors, unread_weights, weight_files
 from zephyr_train.training.weights import model_digest, require_loadable
+
+pytestmark = pytest.mark.usefixtures("here")
 
 SHARD = "model-00001-of-00001.safetensors"
 DEEP = "[" * 100_000
 PARENTHESES = "{{ " + "(" * 3_000 + "1" + ")" * 3_000 + " }}"
 RECURSION = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}"
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("folders") / "student")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder on a machine without a GPU."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(machine, "gpus_here", list)
-    yield folder
-
-
-@pytest.fixture
-def foreign(student: Path, tmp_path: Path) -> Path:
-    """A model of somebody else: without a manifest of ours."""
-    folder = Path(shutil.copytree(student, tmp_path / "foreign"))
-    (folder / "manifest.json").unlink()
-    return folder
 
 
 def header(content: object, tail: bytes = b"", length: int | None = None) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from zephyr_train.preflight.examine import examine
 from zephyr_train.request import TrainRequest
 from zephyr_train.rows import row_files
 from zephyr_train.train import _job, run
+
+pytestmark = pytest.mark.usefixtures("here")
 
 SMALL = StudentOptions(
     source="new", vocabulary=320, hidden_size=16, intermediate_size=24, layers=2, heads=4, kv_heads=2, positions=256
@@ -56,16 +58,6 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("preflight") / "student"
     students.build(SMALL, SENTENCES * 3, folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder on a machine without a GPU."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(machine, "gpus_here", list)
-    yield folder
 
 
 Look = Callable[..., Examination]

@@ -1,8 +1,7 @@
 """The model that a run begins with can be loaded, called and saved; a missing tensor is never drawn at random."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,21 @@ from safetensors.torch import load_file, save_file
 
 from tests.zephyr_train import zoo
 from tests.zephyr_train.jobs import job
-from tests.zephyr_train.model_folder import build, look
+from tests.zephyr_train.model_folder import look
 from zephyr_core.errors import DATA, USAGE, DataError
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.meta_model import call_fault, meta_model
 from zephyr_train.options import StudentOptions
 from zephyr_train.planning.model_shape import shape_of
-from zephyr_train.preflight import machine, model_checks
+from zephyr_train.preflight import model_checks
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.training.arguments import starting_model
 from zephyr_train.training.loading import load
 from zephyr_train.training.weights import require_other, require_whole
 
+pytestmark = pytest.mark.usefixtures("here")
+
 DOWN = "model.layers.0.mlp.down_proj.weight"
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("whole") / "student")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder on a machine without a GPU."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("ZEPHYR_CACHE", str(tmp_path / "cache"))  # no verdict of another test
-    monkeypatch.setattr(machine, "gpus_here", list)
-    yield folder
-
-
-@pytest.fixture
-def foreign(student: Path, tmp_path: Path) -> Path:
-    folder = Path(shutil.copytree(student, tmp_path / "foreign"))
-    (folder / "manifest.json").unlink()
-    return folder
 
 
 def change(folder: Path, file: str, **entries: object) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zephyr_core import paths, this_code
 from zephyr_core.keys import json_key
-from zephyr_core.manifest import write_text_whole
+from zephyr_core.manifest import file_digest, write_text_whole
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.safetensor_headers import shapes
 
@@ -35,7 +35,7 @@ def key_of(examination: Examination, folder: Path) -> str:
         DataError: a weight file is damaged.
     """
     options = examination.request.options
-    texts = {name: (folder / name).read_bytes().hex() for name in _FILES if (folder / name).is_file()}
+    files = {name: file_digest(folder / name) for name in _FILES if (folder / name).is_file()}
     choices = [
         examination.request.step,
         options.attention,
@@ -43,7 +43,7 @@ def key_of(examination: Examination, folder: Path) -> str:
         sorted(map(str, examination.settings.items())),
     ]
     versions = this_code.installed(*_PACKAGES)
-    return json_key([texts, shapes(folder), choices, _tokens(examination.chat), versions, this_code.digest_of(_CODE)])
+    return json_key([files, shapes(folder), choices, _tokens(examination.chat), versions, this_code.digest_of(_CODE)])
 
 
 def projections_of(key: str) -> tuple[str, ...] | None:
