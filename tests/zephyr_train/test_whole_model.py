@@ -253,3 +253,10 @@ def test_a_sound_model_is_built_once_and_a_changed_one_again(
     for _ in range(2):
         assert names(look(foreign)) == ["unsavable-config"], "a fault is found each time"
     assert len(built) == 4
+
+
+def test_damaged_weights_are_a_fault_next_to_a_batch_that_does_not_divide(foreign: Path) -> None:
+    file = foreign / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    found = names(look(foreign, global_batch_size=5, micro_batch_size=2))
+    assert "batch-does-not-divide" in found and "broken-model" in found

@@ -34,8 +34,6 @@ def examine_whole_model(examination: Examination) -> None:
             _judge(examination, folder)
     except ModelUnreachable:  # a missing part is told with the plan
         return
-    except DataError as fault:  # no plan was made, which reads the sizes first
-        examination.add(Fault(BROKEN, str(fault), fault.hint or ""))
     except ImportError as fault:
         message = f"the model in {folder} cannot be used without a package: {fault}"
         examination.lacking(Lack("missing-package", message, machine.INSTALL))
