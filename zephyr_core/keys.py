@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Sequence
 
 PURPOSES = ("tie", "rejected", "select", "split", "order")
@@ -34,13 +35,15 @@ def draws(seed: int, purpose: str, keys: Iterable[str], choices: int) -> list[in
     """
     if purpose not in PURPOSES:
         raise ValueError(f"purpose {purpose!r} is not one of {PURPOSES}")
-    prefix = hashlib.sha256(f"{seed}|{purpose}|".encode())
-    indices = []
+    prefix, end = hashlib.sha256(f"{seed}|{purpose}|".encode()), f"|{choices}".encode()
+    digests = []
     for key in keys:
         digest = prefix.copy()
-        digest.update(f"{key}|{choices}".encode())
-        indices.append(int.from_bytes(digest.digest(), "big") % choices)
-    return indices
+        digest.update(key.encode() + end)
+        digests.append(digest.digest())
+    if choices == 2**64:  # the remainder is the last eight bytes
+        return [*struct.unpack(f">{len(digests)}Q", b"".join(digest[-8:] for digest in digests))]
+    return [int.from_bytes(digest, "big") % choices for digest in digests]
 
 
 def draw(seed: int, purpose: str, key: str, choices: int) -> int:

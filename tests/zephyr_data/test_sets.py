@@ -1,5 +1,6 @@
 """Stages over the whole set: duplicates, selection, splits."""
 
+import hashlib
 import random
 import unicodedata
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from tests.conftest import dialogue
 from zephyr_core.keys import draw, row_key, text_key
 from zephyr_core.texts import folded, is_empty
 from zephyr_data.options import CleanOptions
-from zephyr_data.stages.duplicates import normalised
+from zephyr_data.stages import duplicates
+from zephyr_data.stages.duplicates import duplicate_numbers, normalised
 from zephyr_data.stages.splits import assign_sides, drawn_first, prompt_draws
 
 Clean = Callable[..., dict[str, Any]]
@@ -116,6 +118,33 @@ def test_the_quick_way_for_ascii_is_the_slow_way(text: str) -> None:
     quick = next(iter(normalised(pl.Series([text]))))
     slow = next(iter(normalised(pl.Series([text + "é"]))))
     assert quick + "é".encode() == slow or quick == text.encode()
+
+
+def pieces(alphabet: str) -> st.SearchStrategy[str]:
+    return st.lists(st.text(alphabet, max_size=9), max_size=9).map("".join)
+
+
+@pytest.mark.parametrize(("read", "compared"), [(7, 2), (12, 4), (20, 8)])
+@given(texts=st.lists(pieces("aEsS .,-’“…\x1eéñж\u0301\u0307\u200d\xadßΣİﬁ😀"), min_size=1, max_size=4))
+def test_the_number_is_made_of_the_ends_of_the_normal_form(texts: list[str], read: int, compared: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "READ", read)
+        patch.setattr(duplicates, "COMPARED", compared)
+        numbers = duplicate_numbers(pl.DataFrame({"turns": [texts]}), "dialogue")
+    form = next(iter(normalised(pl.Series(["\x1e".join(texts)]))))
+    assert form is not None
+    ends = hashlib.sha256(form[:compared] + form[-compared:]).digest()[:8]
+    assert numbers.to_list() == [int.from_bytes(ends)]
+
+
+def test_long_dialogues_that_differ_only_in_the_middle_are_told_apart(write: Write, clean: Clean) -> None:
+    turns = [
+        "What is a plum? " * 100,
+        "A plum is a fruit of a tree, and here it is number {}. " + "It is sweet. " * 100,
+    ]
+    numbers = (1, 2, 3, 3)
+    path = write(dialogue(turns[0], turns[1].format(number)) for number in numbers)
+    assert clean(path)["counts"]["dropped"] == {"duplicates/same-dialogue": 1}
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=30), st.integers(0, 40))

@@ -20,12 +20,12 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages import duplicates, phrases, rules, splits
-from zephyr_data.stages.duplicates import duplicate_keys, mark_duplicates
+from zephyr_data.stages.duplicates import duplicate_numbers, mark_duplicates
 from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.splits import assign_sides, mark_unselected, prompt_draws
-from zephyr_data.stages.system_turns import folded, settle_system_turns
+from zephyr_data.stages.system_turns import settle_system_turns
 from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import LookUp, Stage, number_rows
 
@@ -89,13 +89,14 @@ def _system(options: CleanOptions) -> str | None:
 
 
 def _index(options: CleanOptions) -> tuple[str, ...]:
-    return ("select_draw", "split_draw", *(() if options.duplicates == "off" else ("duplicate_hash",)))
+    return ("select_draw", "split_draw", *(() if options.duplicates == "off" else ("duplicate_number",)))
 
 
 def set_stages(options: CleanOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
-    same = () if options.duplicates == "off" else (mark_duplicates(options.duplicates, look_up),)
-    return *same, mark_unselected(options.size)
+    with_system = _system(options) is not None
+    same = mark_duplicates(options.duplicates, look_up, with_system=with_system)
+    return *(() if options.duplicates == "off" else (same,)), mark_unselected(options.size)
 
 
 def _sides(kept_rows: pl.DataFrame, options: CleanOptions) -> pl.Series:
@@ -117,21 +118,17 @@ def _rows(kept_rows: pl.DataFrame, options: CleanOptions) -> Iterator[SplitRows]
 
 
 def with_keys(table: pl.DataFrame, scope: str, seed: int, system: str | None = None) -> pl.DataFrame:
-    """Return the table with prompt_id, its draws, duplicate_key and that key's first bytes; null on dropped rows.
+    """Return the table with prompt_id, its draws and the number that duplicates share; null on dropped rows.
 
     Dialogues whose `system` differs are no duplicates, as if it were folded into the first turn.
     """
     is_kept = pl.col("dropped_by").is_null()
-    dialogues = table.select(pl.when(is_kept).then("turns").alias("turns")).to_series()
-    prompts = [None if text is None else text_key(text) for text in dialogues.list.first().to_list()]
-    if system is not None:
-        whole = pl.concat_list(folded(), pl.col("turns").list.slice(1))
-        dialogues = table.select(pl.when(is_kept).then(whole).alias("turns")).to_series()
-    keys = duplicate_keys(dialogues, scope)
+    columns = ("turns", *(() if system is None else (system,)))
+    dialogues = table.select(pl.when(is_kept).then(name).alias(name) for name in columns)
+    prompts = [None if text is None else text_key(text) for text in dialogues["turns"].list.first().to_list()]
     return table.with_columns(
         prompt_id=pl.Series(prompts, dtype=pl.String),
-        duplicate_key=pl.Series(keys, dtype=pl.Binary),
-        duplicate_hash=pl.Series([key and int.from_bytes(key[:8]) for key in keys], dtype=pl.UInt64),
+        duplicate_number=duplicate_numbers(dialogues, scope, with_system=system is not None),
         select_draw=prompt_draws(prompts, seed, "select"),
         split_draw=prompt_draws(prompts, seed, "split"),
     )

@@ -32,7 +32,7 @@ from zephyr_data.sources.files import SourceFiles
 from zephyr_data.sources.remarks import SHOWN
 from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.overruling import SPARE_NAMES, row_names
-from zephyr_data.stages.verbs import LookUp, at_hand, split_verdict
+from zephyr_data.stages.verbs import Derive, LookUp, at_hand, split_verdict, with_derived
 
 REMADE = "run the command again: the block is made again"
 _INDEX = ("dropped_by", "dropped_turn", "matched", "hits", SPARE_NAMES)
@@ -170,14 +170,17 @@ def _index(step: DataStep[Options], done: list[BlockDone], missing: list[str], o
 def _look_up(done: list[BlockDone]) -> LookUp:
     """Return a function that reads columns of some rows of the index from the block results."""
 
-    def look_up(rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
-        parts = [rows.head(0).with_columns(pl.lit(None).alias(name) for name in columns)]
+    def look_up(rows: pl.DataFrame, columns: tuple[str, ...], derive: Derive | None = None, /) -> pl.DataFrame:
+        if rows.is_empty():
+            return rows.with_columns(pl.lit(None).alias(name) for name in columns)
+        parts = []
         for (number,), part in rows.partition_by("block", as_dict=True).items():
             values = read_table(done[number].path, columns, hint=REMADE)[part["row_in_block"]]
+            values = values if derive is None else derive(values)
             copied = pl.DataFrame(
                 values.rows(), schema=values.schema, orient="row"
             )  # else the whole column stays in memory
-            parts.append(pl.concat([part, copied], how="horizontal"))
+            parts.append(with_derived(part, copied))
         return pl.concat(parts, how="vertical_relaxed")
 
     return look_up

@@ -9,7 +9,8 @@ import polars as pl
 from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY, folded
 from zephyr_data import schemas
 from zephyr_data.stages.overruling import Reason
-from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, verdict
+from zephyr_data.stages.system_turns import folded as folded_system
+from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, nothing_found, verdict
 
 NAME = "duplicates"
 RULES = {"dialogue": "same-dialogue", "prompt": "same-prompt"}
@@ -17,23 +18,35 @@ REASONS = {
     f"{NAME}/same-dialogue": Reason("its turns agree, in normal form, with those of a dialogue that is kept"),
     f"{NAME}/same-prompt": Reason("its first turn agrees, in normal form, with that of a dialogue that is kept"),
 }
+READ, COMPARED = 320, 128  # bytes of each end of a text, and of its normal form, that make the number
+LONGEST = 4  # bytes of a character
+_CHANGING = f"[^{STEADY}]"
 _QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")  # – — ‘ ’ “ ” • …
 
 
-def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
-    """Return a stage that marks all but one of the rows that share a `duplicate_key`.
+def mark_duplicates(scope: str, look_up: LookUp = at_hand, *, with_system: bool = False) -> Stage:
+    """Return a stage that marks all but one of the rows of the same normal form; `scope` is "dialogue" or "prompt".
 
     The row with the smallest row_key survives, or the first by location if those are equal; `matched` names it.
+    Dialogues whose system turns differ are no duplicates, as if these were folded into the first turn.
 
-    Columns in:  duplicate_hash; for rows that share one, also duplicate_key, row_key, source, file, line, by `look_up`
+    Columns in:  duplicate_number; of rows that share one, also turns, row_key, source, file, line, by `look_up`, and
+                 system if asked for
     """
 
+    def keyed(rows: pl.DataFrame) -> pl.DataFrame:
+        keys = text_keys(_texts(rows, scope, with_system))
+        return rows.select("row_key", *schemas.LOCATION, duplicate_key=pl.Series(keys, dtype=pl.Binary))
+
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        free = table.select("dropped_by", "duplicate_hash").filter(pl.col("dropped_by").is_null())
-        ordered = free["duplicate_hash"].sort()
+        free = table.select("dropped_by", "duplicate_number").filter(pl.col("dropped_by").is_null())
+        ordered = free["duplicate_number"].sort()
         shared = ordered.filter(ordered == ordered.shift())
-        suspects = table.filter(pl.col("dropped_by").is_null() & pl.col("duplicate_hash").is_in(shared.implode()))
-        located = look_up(suspects, ("duplicate_key", "row_key", *schemas.LOCATION))
+        suspects = table.filter(pl.col("dropped_by").is_null() & pl.col("duplicate_number").is_in(shared.implode()))
+        if suspects.is_empty():
+            return nothing_found()
+        columns = ("turns", *(("system",) if with_system else ()), "row_key", *schemas.LOCATION)
+        located = look_up(suspects, columns, keyed)
         alike = located.filter(pl.len().over("duplicate_key") > 1)
         groups = alike.sort("duplicate_key", "row_key", *schemas.LOCATION)
         survivor = pl.col("row_key").first().over("duplicate_key")
@@ -43,10 +56,60 @@ def mark_duplicates(scope: str, look_up: LookUp = at_hand) -> Stage:
     return mark(NAME, find)
 
 
-def duplicate_keys(dialogues: pl.Series, scope: str) -> list[bytes | None]:
-    """Return 16 bytes for each list of turns, equal for duplicates; `scope` is "dialogue" or "prompt"."""
-    texts = dialogues.list.first() if scope == "prompt" else dialogues.list.join(SEPARATOR)
-    return text_keys(texts)
+def duplicate_numbers(table: pl.DataFrame, scope: str, *, with_system: bool = False) -> pl.Series:
+    """Return a number for each row, the same for duplicates and for few others; null for a row without turns.
+
+    It is made of the two ends of the normal form, and these of the two ends of the text: most rows are never
+    normalised. Rows that share a number are compared whole.
+
+    Columns in:  turns; system if asked for
+    """
+    texts = _texts(table, scope, with_system)
+    ends = _ends(texts)
+    places = [place for place, is_null in enumerate(texts.is_null()) if ends[place] is None and not is_null]
+    for place, words in zip(places, normalised(texts.gather(places)), strict=True):
+        ends[place] = None if words is None else words[:COMPARED] + words[-COMPARED:]
+    digests = [None if pair is None else hashlib.sha256(pair).digest() for pair in ends]
+    return pl.Series([digest and int.from_bytes(digest[:8]) for digest in digests], dtype=pl.UInt64)
+
+
+def _ends(texts: pl.Series) -> list[bytes | None]:
+    """Return the two ends of each text's normal form, as far as those of the text decide it.
+
+    The last character of the first end may become another one: an accent may follow it.
+    """
+    whole = texts.cast(pl.Binary)
+    ends: list[bytes | None] = []
+    for first, last in zip(_forms(whole.bin.head(READ)), _forms(whole.bin.tail(READ)), strict=True):
+        decided = len(first) >= COMPARED + LONGEST and len(last) >= COMPARED and first.strip(SEPARATOR.encode())
+        ends.append(first[:COMPARED] + last[-COMPARED:] if decided else None)
+    return ends
+
+
+def _forms(parts: pl.Series) -> list[bytes]:
+    """Return the normal form of the parts of texts; nothing where what stands next to a part may matter."""
+    forms, others = [], {}
+    for place, part in enumerate(parts.to_list()):
+        words = part or b""
+        if not words.isascii():
+            words = _QUOTES_AND_DASHES.sub(b"", words)
+            if not words.isascii():
+                others[place], words = part.decode("utf-8", "ignore"), b""
+        forms.append(words.translate(ASCII_LOWER, ASCII_IGNORED))
+    rest = pl.Series(others.values(), dtype=pl.String)
+    cut = _cut(rest.str.to_lowercase())
+    for place, words, is_changing in zip(others, cut.cast(pl.Binary), cut.str.contains(_CHANGING), strict=True):
+        forms[place] = b"" if is_changing else words
+    return forms
+
+
+def _texts(table: pl.DataFrame, scope: str, with_system: bool) -> pl.Series:
+    """Return what of each row is compared."""
+    first = folded_system() if with_system else pl.col("turns").list.first()
+    if scope == "prompt":
+        return table.select(first.alias("text")).to_series()
+    turns = pl.concat_list(first, pl.col("turns").list.slice(1)) if with_system else pl.col("turns")
+    return table.select(turns.list.join(SEPARATOR).alias("text")).to_series()
 
 
 def text_keys(texts: pl.Series) -> list[bytes | None]:
@@ -76,7 +139,7 @@ def _folded(texts: pl.Series) -> pl.Series:
     """Return the texts, as bytes, folded and without what is ignored."""
     cut = _cut(texts.str.to_lowercase())
     others = (cut.str.len_bytes() != cut.str.len_chars()).arg_true()
-    changing = others.filter(cut.gather(others).str.contains(f"[^{STEADY}]"))
+    changing = others.filter(cut.gather(others).str.contains(_CHANGING))
     folds = pl.Series(map(folded, cut.gather(changing)), dtype=pl.String)
     return cut.scatter(changing, _cut(folds)).cast(pl.Binary)
 

@@ -10,6 +10,7 @@ The functions below make the first three from a plain finder or editor, so the l
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
@@ -19,9 +20,16 @@ from zephyr_data.stages.overruling import overrule
 SLICE = 50_000  # rows judged at a time: a set has many
 Find = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.VERDICTS or SPARED_VERDICTS
 Compute = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # table → (row, column, edits), VERDICTS
-# rows of a set stage's table, names of columns → the same rows in any order with those columns
-LookUp = Callable[[pl.DataFrame, tuple[str, ...]], pl.DataFrame]
+Derive = Callable[[pl.DataFrame], pl.DataFrame]  # rows → as many rows with other columns
 Edit = Callable[[pl.DataFrame], pl.DataFrame]  # table → schemas.REWRITES
+
+
+class LookUp(Protocol):
+    """Reads what a set stage's table lacks."""
+
+    def __call__(self, rows: pl.DataFrame, columns: tuple[str, ...], derive: Derive | None = None, /) -> pl.DataFrame:
+        """Return the rows, in any order, with those columns, or with what is derived of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -126,9 +134,14 @@ def split_verdict(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return table.filter(is_kept), table.filter(~is_kept)
 
 
-def at_hand(rows: pl.DataFrame, _: tuple[str, ...]) -> pl.DataFrame:
-    """Return the rows unchanged, for a table that already has all columns."""
-    return rows
+def at_hand(rows: pl.DataFrame, _: tuple[str, ...], derive: Derive | None = None, /) -> pl.DataFrame:
+    """Look nothing up, for a table that already has all columns."""
+    return rows if derive is None else with_derived(rows, derive(rows))
+
+
+def with_derived(rows: pl.DataFrame, derived: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with the derived columns, which replace those of the same name."""
+    return pl.concat([rows.drop(derived.columns, strict=False), derived], how="horizontal")
 
 
 def edits_of(kept_rows: pl.DataFrame) -> pl.DataFrame:
