@@ -55,7 +55,7 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[F
 def changes(step: str, values: Mapping[str, object]) -> Iterator[str]:
     """Yield what usable settings make of a run that its recipe does not say."""
     for key, value in values.items():
-        for rule in _rules("refused.toml")["told"]:
+        for rule in _rules("refused.toml")["noted"]:
             if key in rule["names"] and step in rule["steps"] and value is not None and value not in rule["allowed"]:
                 yield f"--set {key}={value}: {rule['why']}"
 
