@@ -3,7 +3,9 @@
 What holds for such a model holds in the run: the same library builds, fills, calls and saves the real one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ UNFIT_WEIGHTS = (
     "give the weights that belong to this config.json, under the names that transformers gives them; a training or"
     " conversion tool may have left a tensor out or put something before the names"
 )
+ONE_WAY = (
+    "give a model that predicts each token from those before it; one like BERT can read one way with"
+    " `is_decoder: true` in its config.json"
+)
+# Masks that transformers once saved with the weights, by their names below the layer.
+_MASK = re.compile(r"\.(attn|attention)\.(bias|masked_bias|causal_mask)$")
 _TOKENS = 8  # of the row that a model is called with
 
 
@@ -69,7 +77,7 @@ def meta_model(folder: Path, attention: str = "eager") -> MetaModel:
         except RuntimeError:  # several tensors become one of the model's, and some are not there; it does not say which
             return MetaModel(empty, len(saved), _differences(_as_saved(empty), saved), [])
         unsaved = [f"{name} is missing" for name in _as_saved(model) if name not in saved]
-    return MetaModel(model, len(saved), misfits(report), unsaved)
+    return MetaModel(model, len(saved), misfits(report, saved), unsaved)
 
 
 def empty_model(folder: Path, attention: str = "eager") -> Any:
@@ -107,23 +115,38 @@ def _as_saved(model: Any) -> dict[str, list[int]]:
 
 def _differences(expected: Mapping[str, Sequence[int]], saved: Mapping[str, Sequence[int]]) -> list[str]:
     lines = [f"{name} is missing" for name in expected if name not in saved]
-    lines += [f"{name} is not of this model" for name in saved if name not in expected]
+    lines += _strange((name for name in saved if name not in expected), saved)
     both = [name for name in expected if name in saved and list(saved[name]) != list(expected[name])]
     lines += [f"{name} has shape {list(saved[name])}, not {list(expected[name])}" for name in both]
     return lines or ["transformers cannot make the model's tensors of those in the files"]
 
 
-def misfits(report: Mapping[str, Any]) -> list[str]:
-    """Return a line for each tensor that transformers' loading report names."""
+def misfits(report: Mapping[str, Any], saved: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return a line for each tensor that transformers' loading report names.
+
+    Args:
+        report: of a load.
+        saved: name → shape of each tensor in the files.
+    """
     return [
         *(f"{name} is missing" for name in sorted(report["missing_keys"])),
-        *(f"{name} is not of this model" for name in sorted(report["unexpected_keys"])),
+        *_strange(sorted(report["unexpected_keys"]), saved),
         *(
             f"{name} has shape {list(there)}, not {list(expected)}"
             for name, there, expected in sorted(report["mismatched_keys"])
         ),
         *map(str, report["error_msgs"]),
     ]
+
+
+def _strange(names: Iterable[str], saved: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return a line for each tensor that is not of a model, unless it is a mask of its attention and no weight."""
+    return [f"{name} is not of this model" for name in names if not _is_mask(name, saved.get(name, (0,)))]
+
+
+def _is_mask(name: str, shape: Sequence[int]) -> bool:
+    is_square = len(shape) == 4 and math.prod(shape[:2]) == 1 and shape[2] == shape[3]
+    return bool(_MASK.search(name)) and (is_square or math.prod(shape) == 1)
 
 
 def unfit_weights(folder: str | Path, lines: list[str]) -> str:
@@ -158,6 +181,12 @@ def call_fault(model: Any) -> str | None:
                 return first_line(fault)
             return None
     return None
+
+
+def reads_ahead(model: Any) -> bool:
+    """Return whether transformers says that a token sees those behind it; of some types only numbers show it."""
+    layers = {module.is_causal for module in model.modules() if hasattr(module, "is_causal")}
+    return layers == {False} and getattr(model.config, "is_decoder", None) is False
 
 
 def save_fault(model: Any, folder: Path) -> str | None:

@@ -149,6 +149,10 @@ class TrainOptions:
             raise OptionError(f"{self.gpus} GPUs do not divide among {self.nodes} nodes", "each node has as many")
         if self.zero not in range(4):
             raise OptionError(f"zero is {self.zero}: it can be 0, 1, 2 or 3")
+        if self.learning_rate > 1:
+            raise OptionError(f"learning_rate is {self.learning_rate:g}: it must be at most 1", "2e-5 is 0.00002")
+        if self.lora_dropout >= 1:
+            raise OptionError(f"lora_dropout is {self.lora_dropout:g}: it must be below 1, or nothing is left")
         if not 0 <= self.warmup_ratio <= 1:
             raise OptionError(f"warmup_ratio is {self.warmup_ratio}: it must be in 0..1")
 

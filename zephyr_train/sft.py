@@ -11,6 +11,7 @@ from trl import SFTConfig, SFTTrainer
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.causal_check import require_causal
 from zephyr_train.training.evaluating import evaluating
 from zephyr_train.training.packed_check import packed_row, require_alone
 
@@ -40,15 +41,17 @@ def rows(job: Job, split: str) -> Dataset | None:
 
 
 class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer, which first makes sure that packed documents do not see each other."""
+    """TRL's trainer, which first makes sure that no token, and no packed document, sees what it must not."""
 
     numerics: str = "fp32"
     is_checked = False
 
     def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
-        """Return the micro-batches of an optimiser step; before the first step, check the model on a packed row."""
+        """Return the micro-batches of an optimiser step; before the first step, check the model on a row."""
         if not self.is_checked:
             self.is_checked = True
+            ids = self.train_dataset[0]["input_ids"]
+            require_causal(ids, lambda tokens: self._logits({"input_ids": tokens}), self.numerics)
             row = packed_row(self.train_dataset) if self.padding_free else None
             if row is not None:
                 require_alone(row, self.data_collator, self._logits, self.numerics)

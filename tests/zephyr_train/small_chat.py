@@ -42,13 +42,20 @@ def small_tokenizer(*, texts: list[str] | None = None, trim: bool = True) -> Any
 
 
 def sentencepiece_tokenizer() -> Any:
-    """As Mistral's: spaces are ▁, one stands before each piece of text, unknown characters fall back to bytes."""
+    """As Mistral's, with a few pieces."""
     letters = "▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<|>.,!?"
     merges = [("h", "o"), ("▁", "w"), ("▁w", "a"), ("t", "e"), ("te", "r"), ("▁wa", "ter"), ("|", ">"), ("<", "|")]
-    tokens = [*SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *("".join(pair) for pair in merges)]
+    pieces = [*SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *("".join(pair) for pair in merges)]
+    names = dict(zip(("unk_token", "bos_token", "eos_token"), SPECIALS, strict=True))
+    inner = sentencepiece_bpe(pieces, merges)
+    return PreTrainedTokenizerFast(tokenizer_object=inner, clean_up_tokenization_spaces=False, **names)
+
+
+def sentencepiece_bpe(pieces: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
+    """Spaces are ▁, one stands before each piece of text, unknown characters fall back to bytes."""
     inner = Tokenizer(
         models.BPE(
-            {token: at for at, token in enumerate(tokens)},
+            {piece: at for at, piece in enumerate(pieces)},
             merges,
             unk_token=SPECIALS[0],
             byte_fallback=True,
@@ -60,8 +67,7 @@ def sentencepiece_tokenizer() -> Any:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
     inner.add_special_tokens(list(SPECIALS))
-    names = dict(zip(("unk_token", "bos_token", "eos_token"), SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=inner, clean_up_tokenization_spaces=False, **names)
+    return inner
 
 
 def small_chat(template: str | None = None, **options: Any) -> Chat:

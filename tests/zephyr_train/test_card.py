@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.zephyr_train.jobs import job
-from zephyr_train.results import card
+from zephyr_train.results import card, finish
 from zephyr_train.train import _closing
 
 UNMOVED = {"step": 0, "split": "test", "loss": 0.6931, "accuracy": 0.0, "margin": 0.0}
@@ -28,3 +28,10 @@ def test_no_accuracy_is_quoted_before_the_first_update(tmp_path: Path) -> None:
 def test_a_train_row_is_not_quoted_as_a_test(tmp_path: Path) -> None:
     quoted = text(tmp_path, {**MOVED, "split": "train"})
     assert "| no test split | |" in quoted and "0.5000" not in quoted
+
+
+def test_each_setting_of_the_trainer_is_on_the_card(tmp_path: Path) -> None:
+    changed = job(tmp_path, "sft", settings={"loss_type": "dft", "adam_beta2": 0.98})
+    notes = finish._own_notes(changed)
+    quoted = card.text(changed, {"rows": "r"}, {"batch": "4 = 2 × 2"}, MOVED, notes)
+    assert "- --set loss_type=dft\n- --set adam_beta2=0.98\n" in quoted

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import trl
+from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
 
+from tests.zephyr_train import mistral
 from tests.zephyr_train.small_chat import (
     dialogue_table,
     pair_table,
@@ -24,6 +26,7 @@ from zephyr_train.tokenizing.token_sets import token_set_digest
 
 LONG = Limits(10_000, 5_000, "cut-prompt")
 TRL = Path(trl.__file__).parent / "chat_templates"
+NAMES = sorted(path.stem for path in TRL.glob("*.jinja"))
 ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>")
 EACH = "{% for m in messages %}"
 PLAIN = (
@@ -62,9 +65,8 @@ def outcome(name: str) -> tuple[str | None, str | None]:
     return OUTCOMES[family]
 
 
-def chat_of(path: Path) -> Chat:
-    tokenizer = small_tokenizer()
-    tokenizer.chat_template = path.read_text(encoding="utf-8")
+def chat_of(name: str, tokenizer: Any) -> Chat:
+    tokenizer.chat_template = (TRL / f"{name}.jinja").read_text(encoding="utf-8")
     end = next((end for end in ENDS if end in tokenizer.chat_template), None)
     if end is not None:
         tokenizer.add_special_tokens({"eos_token": end})
@@ -81,9 +83,8 @@ def expected_labels(chat: Chat, dialogue: list[dict[str, str]], ids: list[int]) 
     return labels
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in TRL.glob("*.jinja")))
-def test_a_template_of_trls_trains_what_inference_asks_for_or_is_refused_by_name(name: str) -> None:
-    chat = chat_of(TRL / f"{name}.jinja")
+def check(name: str, tokenizer: Any) -> None:
+    chat = chat_of(name, tokenizer)
     for dialogue, fault in zip((ONE, TWO), outcome(name), strict=True):
         tokens = tokenize_dialogues(chat, dialogue_table(dialogue), LONG)
         assert [each.name for each in tokens.faults] == [fault] * (fault is not None)
@@ -92,6 +93,22 @@ def test_a_template_of_trls_trains_what_inference_asks_for_or_is_refused_by_name
             assert row["labels"] == expected_labels(chat, dialogue, row["input_ids"])
             for message in dialogue[1::2]:
                 assert message["content"] in chat.tokenizer.decode(row["input_ids"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_of_trls_trains_what_inference_asks_for_or_is_refused_by_name(name: str) -> None:
+    check(name, small_tokenizer())
+
+
+@pytest.fixture(scope="module")
+def mistral_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mistral.build(tmp_path_factory.mktemp("mistral") / "model")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name in OUTCOMES])
+def test_so_it_does_with_mistrals_own_pieces(name: str, mistral_folder: Path) -> None:
+    check(name, AutoTokenizer.from_pretrained(mistral_folder))
 
 
 WANTS_LISTS = EACH + "{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{{ eos_token }}{% endfor %}"

@@ -1,7 +1,9 @@
 """A plan is arithmetic: it agrees with transformers' schedules, with counting by hand, and with the paper's figures."""
 
+import dataclasses
 import itertools
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -207,9 +209,24 @@ def test_what_cannot_run_is_no_option() -> None:
         ({"precision": "fp32"}, "computes in bf16"),
         ({"gpus": 5, "nodes": 2}, "do not divide among 2 nodes"),
         ({"save_every": 100, "log_every": 3}, "not a multiple of log_every"),
+        ({"learning_rate": 5}, "must be at most 1"),
     ):
         with pytest.raises(OptionError, match=message):
             DPOOptions(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="lora_dropout is 1: it must be below 1"):
+        SFTOptions(lora_dropout=1)
+
+
+@pytest.mark.parametrize("kind", [SFTOptions, DPOOptions])
+def test_every_fraction_that_is_an_option_is_a_number_and_not_negative(
+    kind: type[SFTOptions] | type[DPOOptions],
+) -> None:
+    fractions = [field.name for field in dataclasses.fields(kind) if field.type is float]
+    assert {"learning_rate", "weight_decay", "warmup_ratio", "lora_dropout"} <= {*fractions}
+    for name in fractions:
+        for wrong in (math.nan, math.inf, -math.inf, -0.5):
+            with pytest.raises(OptionError, match=f"{name} is {wrong}"):
+                kind(**{name: wrong})
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

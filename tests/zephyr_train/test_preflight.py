@@ -98,6 +98,8 @@ FAULTS = {
     "unknown-option": {"set": ("no_such_thing=1",)},
     "owned-option": {"set": ("learning_rate=1",)},
     "refused-option": {"set": ("report_to=wandb",)},
+    "out-of-bounds": {"set": ("adam_epsilon=0",)},
+    "idle-option": {"set": ("dataloader_prefetch_factor=4",)},
     "no-template": {"template": "model"},
 }
 
@@ -140,6 +142,11 @@ def test_the_rate_of_an_adapter_that_nobody_gave_is_told(look: Look) -> None:
     assert "the peak rate is 0.0002, as in the public LoRA recipes" in look("sft", lora=True, **recipes).text()
     assert "full fine-tuning has 5e-07" in look("dpo", lora=True, **recipes).text()
     assert "LoRA recipes" not in look("sft", lora=True, learning_rate=1e-4, **recipes).text()
+
+
+def test_a_setting_that_changes_the_loss_is_told(look: Look) -> None:
+    assert "note    --set loss_type=dft: the loss is not −log π(y|x)" in look("sft", set=("loss_type=dft",)).text()
+    assert "--set" not in look("sft", set=("loss_type=nll", "adam_beta2=0.98")).text()
 
 
 def test_few_steps_are_noted_with_a_batch_that_gives_more(look: Look) -> None:

@@ -13,7 +13,7 @@ import pytest
 from zephyr_core.faults import OptionFault
 from zephyr_core.options import declared
 from zephyr_train.options import OF_STEP, DPOOptions, SFTOptions
-from zephyr_train.preflight.settings import known_fields, settings
+from zephyr_train.preflight.settings import changes, known_fields, settings
 
 FOLDER = Path(settings.__code__.co_filename).parent
 RENAMED = tomllib.loads((FOLDER / "renamed.toml").read_text(encoding="utf-8"))
@@ -203,12 +203,83 @@ def test_what_breaks_a_promise_is_refused_by_name(text: str, why: str) -> None:
     assert why in message
 
 
-def test_what_breaks_a_promise_of_dpo_alone_passes_in_sft() -> None:
-    texts = ["label_smoothing_factor=0.1", "neftune_noise_alpha=5", "loss_type=dft"]
+def test_what_makes_another_loss_of_dsft_passes_and_is_told_and_in_ddpo_is_refused() -> None:
+    texts = ["neftune_noise_alpha=5", "loss_type=dft"]
     values, faults = settings("sft", texts)
-    assert values == {"label_smoothing_factor": 0.1, "neftune_noise_alpha": 5.0, "loss_type": "dft"}
-    assert faults == []
-    assert [refusal.name for refusal in settings("dpo", texts)[1]] == ["refused-option"] * 3
+    assert (values, faults) == ({"neftune_noise_alpha": 5.0, "loss_type": "dft"}, [])
+    noise, loss = changes("sft", values)
+    assert noise.startswith("--set neftune_noise_alpha=5.0: noise") and "loss_type=dft" in loss and "log π" in loss
+    assert [refusal.name for refusal in settings("dpo", texts)[1]] == ["refused-option"] * 2
+    smoothed = settings("sft", ["label_smoothing_factor=0.1", "average_tokens_across_devices=false"])[0]
+    assert [line.partition("=")[0].split()[-1] for line in changes("sft", smoothed)] == [*smoothed]
+
+
+@pytest.mark.parametrize("rule", REFUSED["noted"], ids=lambda rule: rule["names"][0])
+def test_values_that_change_nothing_are_not_told(rule: dict[str, Any]) -> None:
+    for key in rule["names"]:
+        for step in rule["steps"]:
+            assert known_fields(step)[key]["default"] in (None, *rule["allowed"])
+            for value in (None, *rule["allowed"]):
+                assert [*changes(step, {key: value})] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [
+        ("adam_epsilon=0", "it must be above 0 and at most 1"),
+        ("adam_epsilon=-1e-8", "it must be above 0"),
+        ("adam_epsilon=1e8", "it must be above 0 and at most 1"),
+        ("adam_beta1=1", "it must be at least 0 and below 1"),
+        ("adam_beta2=-0.1", "it must be at least 0 and below 1"),
+        ("max_grad_norm=-1", "it must be at least 0"),
+        ("label_smoothing_factor=1", "it must be at least 0 and below 1"),
+        ("neftune_noise_alpha=-5", "it must be at least 0"),
+        ("router_aux_loss_coef=-0.01", "it must be at least 0"),
+        ("pad_to_multiple_of=0", "it must be at least 1"),
+        ("pad_to_multiple_of=eight", "it must be at least 1"),
+        ("torch_empty_cache_steps=0", "it must be at least 1"),
+        ("ddp_timeout=0", "it must be at least 1"),
+        ("dataloader_num_workers=-1", "it must be at least 0"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_a_fault(text: str, takes: str) -> None:
+    name, message, hint = fault("sft", text)
+    assert name == "out-of-bounds" and takes in message
+    assert hint.startswith("leave it out")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize("key", ["max_grad_norm", "adam_beta1", "router_aux_loss_coef", "neftune_noise_alpha"])
+def test_what_is_no_number_is_a_fault(key: str, value: str) -> None:
+    assert fault("sft", f"{key}={value}")[0] == "unreadable-option"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_in_an_object_is_a_fault(value: str) -> None:
+    assert fault("sft", f'activation_checkpointing_kwargs={{"use_reentrant": {value}}}')[0] == "unreadable-option"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_number_that_passes_has_bounds(step: str) -> None:
+    """A field of the next TRL has none, so somebody must look at it."""
+    bounded = {name for rule in REFUSED["bounds"] for name in rule["names"]}
+    for key, field in known_fields(step).items():
+        if {"int", "float"} & set(field["kinds"]):
+            _, faults = settings(step, [f"{key}=12345"])
+            assert key in bounded or [each.name for each in faults] in (["owned-option"], ["refused-option"]), key
+
+
+def test_what_does_nothing_next_to_another_option_is_a_fault() -> None:
+    assert settings("sft", ["loss_type=dft", "label_smoothing_factor=0"])[1] == []
+    assert settings("dpo", ["dataloader_num_workers=2", "dataloader_prefetch_factor=4"])[1] == []
+    for texts, option in (
+        (["label_smoothing_factor=0.1", "loss_type=dft"], "loss_type is dft"),
+        (["dataloader_prefetch_factor=4"], "dataloader_num_workers is 0"),
+        (["dataloader_num_workers=0", "dataloader_persistent_workers=true"], "dataloader_num_workers is 0"),
+    ):
+        values, [refusal] = settings("sft", texts)
+        assert refusal.name == "idle-option" and option in refusal.message
+        assert len(values) == len(texts) - 1
 
 
 def test_the_papers_options_are_owned() -> None:

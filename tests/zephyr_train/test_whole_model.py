@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from tests.zephyr_train import zoo
@@ -126,6 +127,53 @@ def test_a_tensor_that_is_missing_is_found_where_memory_and_file_differ(tmp_path
     with pytest.raises(InvariantBroken):
         require_whole(folder)
     with pytest.raises((DataError, RuntimeError)):
+        load(folder, dtype="auto")
+
+
+MASK = torch.ones(1, 1, zoo.POSITIONS, zoo.POSITIONS, dtype=torch.uint8).tril()
+LEFTOVERS = {
+    "gpt2": {"transformer.h.0.attn.bias": MASK, "transformer.h.0.attn.masked_bias": torch.tensor(-1e4)},
+    "gptj": {"transformer.h.1.attn.bias": MASK.bool(), "transformer.h.1.attn.masked_bias": torch.tensor(-1e9)},
+    "gpt_neox": {
+        "gpt_neox.layers.0.attention.bias": MASK,
+        "gpt_neox.layers.0.attention.masked_bias": torch.tensor(-1e9),
+        "gpt_neox.layers.0.attention.rotary_emb.inv_freq": torch.ones(4),
+    },
+    "mistral": {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)},
+    "mixtral": {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)},
+}
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [*((kind, "") for kind in LEFTOVERS), ("gpt2", "transformer.")])
+def test_what_old_releases_saved_besides_the_weights_is_left_out(
+    student: Path, tmp_path: Path, kind: str, prefix: str
+) -> None:
+    """GPT-2 on the Hub has its masks in the file. `prefix` is taken off every name, as in a base model's file."""
+    folder = zoo.build(kind, tmp_path / kind, tokenizer=student)
+    change_weights(
+        folder, lambda all: {name.removeprefix(prefix): each for name, each in (all | LEFTOVERS[kind]).items()}
+    )
+    attention = {"attention": "eager", "max_length": zoo.POSITIONS}
+    for dry in (True, False):
+        assert names(look(folder, dry=dry, **attention)) == []
+    load(folder, dtype="auto").save_pretrained(tmp_path / "saved")
+    assert LEFTOVERS[kind].keys().isdisjoint(load_file(tmp_path / "saved" / "model.safetensors"))
+    assert require_whole(tmp_path / "saved") == len(load_file(tmp_path / "saved" / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("transformer.h.0.attn.masked_bias", torch.ones(2)),
+        ("transformer.h.7.attn.bias", torch.ones(32)),
+        ("transformer.h.0.attn.mask", MASK),
+    ],
+)
+def test_what_could_be_a_weight_is_no_mask(tmp_path: Path, name: str, tensor: torch.Tensor) -> None:
+    folder = zoo.build("gptj", tmp_path / "gptj")
+    change_weights(folder, lambda all: {**all, name: tensor})
+    assert meta_model(folder).misfits == [f"{name} is not of this model"]
+    with pytest.raises(DataError, match=f"{name} is not of this model"):
         load(folder, dtype="auto")
 
 

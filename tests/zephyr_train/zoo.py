@@ -36,13 +36,14 @@ _SIZES: dict[str, dict[str, Any]] = {
     "mamba": _COMMON,
 }
 KINDS = tuple(_SIZES)
+_ENCODERS = {"bert": _COMMON, "megatron-bert": _COMMON}  # each of their tokens sees all others
 
 
-def build(kind: str, folder: Path, tokenizer: Path | None = None, **sizes: int) -> Path:
+def build(kind: str, folder: Path, tokenizer: Path | None = None, **sizes: Any) -> Path:
     """Write a model with random weights; `tokenizer`: a folder whose tokenizer is copied next to it."""
     torch.manual_seed(0)
     ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}
-    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**_SIZES[kind] | ids | sizes))
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**(_SIZES | _ENCODERS)[kind] | ids | sizes))
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if tokenizer is not None:

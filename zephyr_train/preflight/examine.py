@@ -19,7 +19,7 @@ from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
 from zephyr_train.preflight.model_checks import examine_whole_model
 from zephyr_train.preflight.output_folder import examine_disk, examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
-from zephyr_train.preflight.settings import optimizer_faults, settings
+from zephyr_train.preflight.settings import changes, optimizer_faults, settings
 from zephyr_train.preflight.step_checks import step_fault, step_note
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.weights import damage_faults
@@ -37,6 +37,7 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True, with_i
     examination = Examination(request, dry)
     examination.settings, unusable = settings(request.step, request.options.set)
     examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
+    examination.notes += changes(request.step, examination.settings)
     _note_rate(examination)
     _examine_machine(examination)
     statistics = _examine_inputs(examination) if with_inputs else None

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 from zephyr_core.errors import DataError
 from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_train.errors import ModelUnreachable
-from zephyr_train.meta_model import UNFIT_WEIGHTS, call_fault, empty_model, meta_model, save_fault, unfit_weights
+from zephyr_train.meta_model import (
+    ONE_WAY,
+    UNFIT_WEIGHTS,
+    call_fault,
+    empty_model,
+    meta_model,
+    reads_ahead,
+    save_fault,
+    unfit_weights,
+)
 from zephyr_train.models import BROKEN, config_of
 from zephyr_train.options import TrainOptions
 from zephyr_train.preflight import machine, sound_models
@@ -73,6 +82,8 @@ def _faults(examination: Examination, folder: Path) -> Iterator[Fault]:
         return
     model = loaded.model
     examination.projections = _projections(model)
+    if reads_ahead(model):
+        yield Fault("reads-ahead", f"{config}: each token of {type(model).__name__} sees those behind it", ONE_WAY)
     if not _has_attention(model, options.attention):
         yield _attention_fault(options, f"transformers has no {options.attention} for {type(model).__name__}")
     if wrong := call_fault(model):

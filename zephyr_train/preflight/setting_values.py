@@ -63,7 +63,7 @@ def _text(text: str, field: Field) -> object:
 def _json(text: str, field: Field) -> object:
     """Return the JSON list or object; if the field is a list of texts, a bare word is a list of one."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refused)
     except ValueError:
         is_word = "list[str]" in field["kinds"] and "str" not in field["kinds"] and text and text[0] not in '[{"'
         return [text] if is_word else _NOT
@@ -71,6 +71,10 @@ def _json(text: str, field: Field) -> object:
         return value if "dict" in field["kinds"] else _NOT
     member = _MEMBERS[next(iter({"list[str]", "list[float]"} & set(field["kinds"])), "")]
     return value if isinstance(value, list) and all(type(one) in member for one in value) else _NOT
+
+
+def _refused(constant: str) -> object:
+    raise ValueError(constant)  # NaN and infinities, which JSON does not have
 
 
 _MEMBERS: dict[str, tuple[type, ...]] = {"list[str]": (str,), "list[float]": (float, int), "": ()}

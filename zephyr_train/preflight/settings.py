@@ -2,15 +2,16 @@
 
 fields.json   every field of SFTConfig and DPOConfig with its types and default (docs/make_fields.py writes it)
 renamed.toml  outdated names, each with what to use instead
-refused.toml  names that zephyr sets itself, or that break one of its promises
+refused.toml  names that zephyr sets itself, or that break one of its promises, and bounds of numbers
 """
 
 import dataclasses
 import difflib
 import functools
 import json
+import operator
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from zephyr_train.options import OF_STEP
 from zephyr_train.preflight import setting_values
 
 FLAGS = ("epochs", "model", "data", "out", "seed", "gpus", "zero", "attention", "lora", "resume", "beta")
+BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
+    "at least": operator.ge,
+    "above": operator.gt,
+    "at most": operator.le,
+    "below": operator.lt,
+}
 _FOLDER = Path(__file__).parent
 
 
@@ -41,7 +48,16 @@ def settings(step: str, texts: Sequence[str]) -> tuple[dict[str, object], list[F
             )
         else:
             values[key] = value
-    return values, faults
+    idle = dict(_idle(step, values))
+    return {key: value for key, value in values.items() if key not in idle}, [*faults, *idle.values()]
+
+
+def changes(step: str, values: Mapping[str, object]) -> Iterator[str]:
+    """Yield what usable settings make of a run that its recipe does not say."""
+    for key, value in values.items():
+        for rule in _rules("refused.toml")["noted"]:
+            if key in rule["names"] and step in rule["steps"] and value is not None and value not in rule["allowed"]:
+                yield f"--set {key}={value}: {rule['why']}"
 
 
 def optimizer_faults(step: str, name: str) -> Iterator[Fault]:
@@ -69,7 +85,7 @@ def _setting(step: str, text: str) -> tuple[str, object]:
     except setting_values.Unreadable as takes:
         message = f"--set {key}={value.strip()}: it takes {takes}"
         parsed = OptionFault("unreadable-option", message, "write a value of that type")
-    return key, _refused(step, key, parsed) or parsed
+    return key, _refused(step, key, parsed) or _out_of_bounds(step, key, parsed) or parsed
 
 
 def known_fields(step: str) -> dict[str, setting_values.Field]:
@@ -146,6 +162,36 @@ def _refused(step: str, key: str, value: object) -> Fault | None:
         if key in rule["names"] and step in rule.get("steps", OF_STEP) and not _among(value, rule.get("allowed", [])):
             return OptionFault("refused-option", f"--set {key}: {rule['why']}", rule["instead"])
     return None
+
+
+def _out_of_bounds(step: str, key: str, value: object) -> Fault | None:
+    """Return the fault of a number that cannot be meant, or of a text where only some are taken."""
+    for rule in _rules("refused.toml")["bounds"]:
+        is_bounded = key in rule["names"] and isinstance(value, int | float | str)
+        if not is_bounded or value in rule.get("words", []):
+            continue
+        bounds = [name for name in BOUNDS if name in rule]
+        if isinstance(value, str) or not all(BOUNDS[name](value, rule[name]) for name in bounds):
+            takes = " and ".join(f"{name} {rule[name]}" for name in bounds)
+            default = known_fields(step)[key]["default"]
+            hint = "leave it out" if default is None else f"leave it out: it is {default} then"
+            return OptionFault("out-of-bounds", f"--set {key}={value}: it must be {takes}", hint)
+    return None
+
+
+def _idle(step: str, values: Mapping[str, object]) -> Iterator[tuple[str, Fault]]:
+    """Yield each setting that the trainer would refuse or ignore next to another one, with its fault."""
+    for rule in _rules("refused.toml")["idle"]:
+        option = rule["option"]
+        other = values.get(option, known_fields(step)[option]["default"])
+        for key in rule["names"]:
+            if _among(other, rule["values"]) and values.get(key) not in (None, False, 0):
+                yield (
+                    key,
+                    OptionFault(
+                        "idle-option", f"--set {key} does nothing while {option} is {other}", "leave one of them out"
+                    ),
+                )
 
 
 def _among(value: object, allowed: Sequence[object]) -> bool:

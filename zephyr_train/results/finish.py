@@ -45,11 +45,14 @@ def finish(job: Job, inputs: Mapping[str, str], plan: PlanRecord, recipe: Recipe
 
 
 def _own_notes(job: Job) -> Sequence[str]:
-    """Return how this run differs from its recipe: values set by a flag, a file or the environment."""
+    """Return how this run differs from its recipe: values set by a flag, a file or the environment, and `--set`."""
     return [
-        f"{name} = {getattr(job.options, name)} ({origin})"
-        for name, origin in job.origins.items()
-        if origin.startswith(("flag", "environment", "file"))
+        *(f"--set {name}={value}" for name, value in job.settings.items()),
+        *(
+            f"{name} = {getattr(job.options, name)} ({origin})"
+            for name, origin in job.origins.items()
+            if origin.startswith(("flag", "environment", "file"))
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from zephyr_core.errors import DataError
 from zephyr_train.meta_model import UNFIT_WEIGHTS, misfits, unfit_weights
 from zephyr_train.models import LOAD_WEIGHTS
+from zephyr_train.safetensor_headers import shapes
 
 
 def load(folder: str | Path, *, dtype: Any, attention: str | None = None, device_map: Any = None) -> Any:
@@ -31,7 +32,7 @@ def load(folder: str | Path, *, dtype: Any, attention: str | None = None, device
         output_loading_info=True,
         **LOAD_WEIGHTS,
     )
-    lines = misfits(report)
+    lines = misfits(report, shapes(Path(folder)))
     if lines:
         raise DataError(unfit_weights(folder, lines), UNFIT_WEIGHTS)
     return model

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zephyr_core import sealed
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training.arguments import DTYPES
+from zephyr_train.training.causal_check import require_causal
 
 
 def score(job: Job) -> None:
@@ -29,12 +31,16 @@ def score(job: Job) -> None:
     model, device = _frozen(job)
     pad = AutoTokenizer.from_pretrained(job.tokens, **LOAD).pad_token_id
     sets = {split: Dataset.from_file(str(Path(job.tokens) / f"{split}.arrow")) for split in rows}
+    is_checked = False
     for split, start, stop in todo:
         part = sets[split][start:stop]
         pairs = [
             dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), ids, strict=True))
             for ids in zip(part["prompt_ids"], part["chosen_ids"], part["rejected_ids"], strict=True)
         ]
+        if not is_checked:
+            _check_model(model, pairs[0], device, job)
+            is_checked = True
         chosen, rejected = _scores(model, pairs, pad, device, job)
         columns = {"row": list(range(start, stop)), "key": part["key"], "chosen": chosen, "rejected": rejected}
         table = pa.table({"split": [split] * (stop - start), **columns})
@@ -59,6 +65,21 @@ def _frozen(job: Job) -> tuple[Any, torch.device]:
     return frozen_scorer(model.to(device)), device
 
 
+def _check_model(model: Any, pair: dict[str, Any], device: torch.device, job: Job) -> None:
+    """Make sure that no token of a pair sees those behind it."""
+
+    def call(tokens: Tensor) -> Tensor:
+        logits: Tensor = model(input_ids=tokens.to(device), use_cache=False).logits
+        return logits
+
+    with torch.no_grad(), _precision(device, job):
+        require_causal(pair["prompt_ids"] + pair["chosen_ids"], call, job.numerics)
+
+
+def _precision(device: torch.device, job: Job) -> Any:
+    return torch.autocast(device.type, torch.bfloat16, enabled=job.numerics == "bf16-autocast")
+
+
 def _scores(
     model: Any, pairs: list[dict[str, Any]], pad: int, device: torch.device, job: Job
 ) -> tuple[list[float], list[float]]:
@@ -66,9 +87,8 @@ def _scores(
     from zephyr_train.pairs.scoring import pair_logps
 
     chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
-    mixed = job.numerics == "bf16-autocast"
     for batch in _batches(pairs, 2 * job.micro_batch_size * job.options.max_length):
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        with torch.no_grad(), _precision(device, job):
             better, worse = pair_logps(model, [pairs[number] for number in batch], pad, job.layout)
         for number, first, second in zip(batch, better, worse, strict=True):
             chosen[number], rejected[number] = first, second
