@@ -23,6 +23,8 @@ class DatasetWriter:
         dataset: Path,
         options: Options,
         writing: Writing[Options],
+        copies: dict[str, str],
+        *,
         in_background: bool,
     ) -> None:
         def writer(folder: str, stem: str, schema: pa.Schema, shard_rows: int | None = None) -> ShardWriter:
@@ -30,7 +32,10 @@ class DatasetWriter:
             return ShardWriter(dataset / folder, stem, schema, shard_rows)
 
         splits, tables, shard_rows = writing.splits(options), writing.tables(options), options.shard_rows
-        self.splits = {name: writer("data", name, schema, shard_rows) for name, schema in splits.items()}
+        self.names, self.copies = list(splits), copies
+        self.splits = {
+            name: writer("data", name, schema, shard_rows) for name, schema in splits.items() if name not in copies
+        }
         for split in self.splits.values():
             split.pool = ThreadPoolExecutor(1) if in_background else None
         self.tables = {name: writer(name, name, schema, shard_rows) for name, schema in tables.items()}
@@ -53,9 +58,14 @@ class DatasetWriter:
             writer.abandon()
 
     def write_split(self, part: SplitRows) -> None:
-        """Append rows to a split and, if audit/kept.parquet leads to it, record where each came from."""
+        """Append rows to a split and, if audit/kept.parquet leads to it, record where each came from.
+
+        Those of a split that is a copy are not written.
+        """
+        if part.split in self.copies:
+            return
         writer = self.splits[part.split]
-        if part.split in list(self.splits)[:LED_TO]:
+        if part.split in self.names[:LED_TO]:
             place = pl.int_range(writer.rows, writer.rows + pl.len())
             self.kept.write(to_arrow(part.origins.with_columns(split=pl.lit(part.split), row=place), schemas.KEPT))
         table = to_arrow(part.rows, writer.schema)
@@ -83,13 +93,16 @@ class DatasetWriter:
         self.rules.write(to_arrow(rules, schemas.RULES))
         for writer in self._writers():
             writer.finish()
+        for name, original in self.copies.items():
+            self.splits[original].copy_as(name)
 
     def splits_record(self) -> dict[str, SplitEntry]:
         """Return the row count and digest of each split."""
-        return {
+        entries: dict[str, SplitEntry] = {
             name: {"rows": writer.rows, "rows_digest": packed_rows_digest(writer.digests)}
             for name, writer in self.splits.items()
         }
+        return {name: entries[self.copies.get(name, name)] for name in self.names}
 
     def empty(self) -> set[str]:
         """Return the names of the audit tables and of the step's further tables that have no row."""

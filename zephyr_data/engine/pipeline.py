@@ -8,7 +8,6 @@ result files        ─ verdicts ──→ splits, audit, card, manifest   (rena
 import platform
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
@@ -71,8 +70,11 @@ def make(
         done = list(_run_rows(inputs, BlockJob(step, options, work.blocks), workers, progress))
         entries = inputs.record()
         _check_spared(options, done, missing_parts(entries))
-        verdicts = _judge_set(step, done, missing_parts(entries), options)
-        tally, writer = _write(step, done, verdicts, options, work.dataset, in_background=workers > 1)
+        index = _judge_set(step, done, missing_parts(entries), options)
+        verdicts, copies = _with_sides(step, index, options), step.writing.copies(index)
+        del index  # a few dozen bytes a row
+        with DatasetWriter(work.dataset, options, step.writing, copies, in_background=workers > 1) as writer:
+            tally = _write(step, done, verdicts, options, writer)
         content: DatasetContent = {
             "kind": step.kind,
             "step": step.name,
@@ -141,7 +143,7 @@ def _check_spared(options: StepOptions, done: list[BlockDone], missing: list[str
 
 
 def _judge_set(step: DataStep[Options], done: list[BlockDone], missing: list[str], options: Options) -> pl.DataFrame:
-    """Return the place, set-stage verdict and side of each row that the set stages look at."""
+    """Return the place, index columns and verdict of each row that the set stages look at."""
     index = _index(step, done, missing, options)
     for stage in step.stages(options, _look_up(done)):
         index = stage(index)
@@ -149,7 +151,7 @@ def _judge_set(step: DataStep[Options], done: list[BlockDone], missing: list[str
     notice = step.reports.notice(index["dropped_by"].null_count(), options)
     if notice:
         say(notice)
-    return _with_sides(step, index, options)
+    return index
 
 
 def _index(step: DataStep[Options], done: list[BlockDone], missing: list[str], options: Options) -> pl.DataFrame:
@@ -209,6 +211,7 @@ def _refuse_empty(index: pl.DataFrame, done: list[BlockDone], missing: list[str]
 
 
 def _with_sides(step: DataStep[Options], index: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Return the place, set-stage verdict and side of each row of the index."""
     is_kept = index["dropped_by"].is_null()
     sides = pl.repeat(None, index.height, dtype=pl.String, eager=True)
     sides = sides.scatter(is_kept.arg_true(), step.whole_set.sides(index.filter(is_kept), options))
@@ -216,28 +219,22 @@ def _with_sides(step: DataStep[Options], index: pl.DataFrame, options: Options) 
 
 
 def _write(
-    step: DataStep[Options],
-    done: list[BlockDone],
-    verdicts: pl.DataFrame,
-    options: Options,
-    dataset: Path,
-    in_background: bool,
-) -> tuple[RowTally, DatasetWriter]:
+    step: DataStep[Options], done: list[BlockDone], verdicts: pl.DataFrame, options: Options, writer: DatasetWriter
+) -> RowTally:
     tally, ends = RowTally(), verdicts["block"].search_sorted(pl.Series(range(len(done))), side="right").to_list()
-    with DatasetWriter(dataset, options, step.writing, in_background) as writer:
-        for number, block in enumerate(done):
-            table = read_table(block.path, hint=REMADE)
-            start = ends[number - 1] if number else 0
-            table = _with_verdicts(table, verdicts.slice(start, ends[number] - start).drop("block"))
-            tally.add(table, step.reports.measure(table))
-            kept_rows, dropped = split_verdict(table)
-            for part in step.writing.rows(kept_rows, options):
-                writer.write_split(part)
-            for name, rows in step.writing.table_rows(table):
-                writer.write_table(name, rows)
-            writer.write_audit(rewritten_table(kept_rows), spared_table(table), dropped, dropped_table(dropped))
-        writer.finish(tally.rules(step.rules(options)))
-    return tally, writer
+    for number, block in enumerate(done):
+        table = read_table(block.path, hint=REMADE)
+        start = ends[number - 1] if number else 0
+        table = _with_verdicts(table, verdicts.slice(start, ends[number] - start).drop("block"))
+        tally.add(table, step.reports.measure(table))
+        kept_rows, dropped = split_verdict(table)
+        for part in step.writing.rows(kept_rows, options):
+            writer.write_split(part)
+        for name, rows in step.writing.table_rows(table):
+            writer.write_table(name, rows)
+        writer.write_audit(rewritten_table(kept_rows), spared_table(table), dropped, dropped_table(dropped))
+    writer.finish(tally.rules(step.rules(options)))
+    return tally
 
 
 def _with_verdicts(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

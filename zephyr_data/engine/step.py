@@ -76,6 +76,10 @@ def _no_tables(_: Any) -> dict[str, pa.Schema]:
     return {}
 
 
+def _no_copies(_index: pl.DataFrame) -> dict[str, str]:
+    return {}
+
+
 def _no_table_rows(_: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     yield from ()
 
@@ -144,6 +148,7 @@ class Writing(Generic[Options]):
     rows: Callable[[pl.DataFrame, Options], Iterator[SplitRows]]  # of each split, given the kept rows
     tables: Callable[[Options], dict[str, pa.Schema]] = _no_tables  # further ones, by folder
     table_rows: Callable[[pl.DataFrame], Iterator[tuple[str, pl.DataFrame]]] = _no_table_rows
+    copies: Callable[[pl.DataFrame], dict[str, str]] = _no_copies  # splits with the rows of another one → its name
 
 
 @dataclass(frozen=True)

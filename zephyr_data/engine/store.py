@@ -1,6 +1,7 @@
 """A dataset directory: Parquet shards, audit tables, card, and the manifest last."""
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -85,9 +86,19 @@ class ShardWriter:
         if not self._shards:
             self._open()
         self._close()
-        for number, path in enumerate(self._shards):
-            count = f"-{number:05d}-of-{len(self._shards):05d}" if self.shard_rows is not None else ""
-            path.rename(self.folder / f"{self.stem}{count}.parquet")
+        for path, place in zip(self._shards, self._places(self.stem), strict=True):
+            path.rename(place)
+
+    def copy_as(self, stem: str) -> None:
+        """Copy the finished files for a split of the same rows."""
+        for path, place in zip(self._places(self.stem), self._places(stem), strict=True):
+            shutil.copyfile(path, place)
+
+    def _places(self, stem: str) -> list[Path]:
+        """Return the final names of the files of a split."""
+        shards = len(self._shards)
+        counts = ["" if self.shard_rows is None else f"-{number:05d}-of-{shards:05d}" for number in range(shards)]
+        return [self.folder / f"{stem}{count}.parquet" for count in counts]
 
     def abandon(self) -> None:
         """Close what is open without finishing it."""

@@ -126,6 +126,13 @@ def _rows(kept_rows: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRo
         yield SplitRows(split, rows.with_columns(source="prompt_source"), rows)
 
 
+def _copies(index: pl.DataFrame) -> dict[str, str]:
+    """Return that sft holds the rows of prefs, if no row gives more than one pair."""
+    kept_rows = index.filter(pl.col("dropped_by").is_null())
+    most = kept_rows.select(pl.col("chosen_keys").list.len().max()).item()
+    return {"train_sft": "train_prefs"} if most == 1 else {}
+
+
 def _tables(_: BinarizeOptions) -> dict[str, pa.Schema]:
     return {"rated": schemas.RATED_ROWS}
 
@@ -144,7 +151,7 @@ BINARIZING = DataStep(
     row_stages=row_stages,
     rules=reasons,
     whole_set=WholeSet(_index, "prompt_key", _keyed, set_stages, sides_of),
-    writing=Writing(_splits, _rows, _tables, _table_rows),
+    writing=Writing(_splits, _rows, _tables, _table_rows, _copies),
     reports=REPORTS,
     implied=_implied,
     free=("test_prompts", "layout"),
