@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-PURPOSES = ("tie", "rejected", "select", "split", "order")
+PURPOSES = ("tie", "rejected", "select", "split", "order", "mixture")
 
 
 def canonical_json(content: object) -> bytes:
