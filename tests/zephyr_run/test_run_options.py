@@ -38,6 +38,9 @@ def test_a_given_value_and_folder_are_used_kept_and_compared(empty: Place) -> No
     assert "or replace it with --from clean-ultrachat --fresh" in without.stderr
     assert tomllib.loads((run / "recipe" / "quick.toml").read_text()) == kept
     assert "clean-ultrachat  equal" in empty.zephyr("reproduce", "exp/one").stdout
+    again = ("reproduce", "exp/one", "--out", "again", "--set")
+    assert "could explain it: option limit: 40, now 30" in empty.zephyr(*again, "clean.limit=30", code=1).stdout
+    assert "again was begun with another recipe, other values" in empty.zephyr(*again, "clean.limit=20", code=2).stderr
     shown = re.search(r"^\$ (ZEPHYR.*)$", told.stderr, re.MULTILINE)
     assert shown is not None
     code = "import cli; cli.main()"
