@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import tempfile
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,19 @@ def test_shares_are_kept_within_a_row_whatever_the_order(
     order = shuffler.sample(range(len(parts)), len(parts))
     again = rows_of_each(*zip(*(parts[place] for place in order), strict=True))  # type: ignore[arg-type]
     assert again == [rows[place] for place in order]
+
+
+def test_pairs_are_mixed_too_and_of_the_last_prompt_as_many_as_are_needed(tmp_path: Path) -> None:
+    rows = [
+        trainer_pair(f"Which plum, {prompt}?", f"this one, {reply}", "no") for prompt in range(5) for reply in range(4)
+    ]
+    for name, some in (("a", rows), ("b", rows[::-1])):
+        write_lines(tmp_path / f"{name}.jsonl", some)
+    write_lines(tmp_path / "other.jsonl", [trainer_pair("Which pear?", "that one", "no")])
+    one, other = (open_rows([f"{tmp_path / name}.jsonl=10", f"{tmp_path}/other.jsonl"], "pairs") for name in "ab")
+    assert contents(one) == contents(other) and len(contents(one)) == 11
+    replies = Counter(row["prompt_id"] for row in one.table("train").to_pylist()).values()
+    assert sorted(replies) == [1, 2, 4, 4]
 
 
 # ---- what is refused ----------------------------------------------------------------------------
