@@ -43,7 +43,11 @@ shortened to a beginning that no other has (`clean.size=100`), and an option who
 each time. `--gpus N` and `--attention NAME` set both trainings, `--model ID` what dSFT begins with, `--out FOLDER` the
 run's folder. The run keeps these values in its own recipe, `FOLDER/recipe/NAME.toml`, like those of a file: `zephyr
 status` and `zephyr reproduce` read them there, and a later `zephyr run` with other values is refused by the first step
-that differs.
+that differs. `zephyr ablate` takes the same options, and so does `zephyr reproduce`: there, values replace those that
+the run kept, the comparison names them among what could explain a difference, and `--out` is where the run is repeated.
+
+A mixture of datasets is a list, `data = ["clean-ultrachat=0.7", "own.jsonl=0.3"]` under `[sft]` or `[dpo]`
+([training.md](training.md#mixtures)).
 """
 
 

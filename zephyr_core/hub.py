@@ -54,6 +54,11 @@ class _Request:
         return f"{constants.ENDPOINT}/{'datasets/' if self.kind == 'dataset' else ''}{self.repository}"
 
 
+def with_commit(name: str, commit: str | None) -> str:
+    """Return the name of a dataset or model, for people, with its commit on the Hub if it has one."""
+    return name if commit is None else f"{name} at {commit}"
+
+
 def is_hub_id(text: str) -> bool:
     """Return whether the text names a dataset or model on the Hub, owner/name, and nothing on this machine.
 

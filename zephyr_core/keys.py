@@ -5,7 +5,7 @@ import json
 import struct
 from collections.abc import Iterable, Sequence
 
-PURPOSES = ("tie", "rejected", "select", "split", "order")
+PURPOSES = ("tie", "rejected", "select", "split", "order", "mixture")
 
 
 def canonical_json(content: object) -> bytes:

@@ -93,6 +93,21 @@ def refuse(folder: Path, requirement: Requirement) -> None:
     raise WrongFolder(f"{folder} is {what}, not {requirement.phrase}", hint)
 
 
+def refuse_several(folder: Path) -> None:
+    """Raise if there are datasets of ours in a folder that is not one itself: read as one, they would be merged.
+
+    Raises:
+        WrongFolder: the hint has the command that trains on each.
+    """
+    if kind_of(folder) in DATASET.kinds:
+        return
+    datasets = [place for file in sorted(folder.rglob(manifest.NAME)) if kind_of(place := file.parent) in DATASET.kinds]
+    if datasets:
+        what = f"is {describe(folder)}, not a dataset" if kind_of(folder) != OTHER else "is not a dataset itself"
+        uses = [WORDS[kind_of(place)][1].format(folder=shlex.quote(str(place))) for place in datasets]
+        raise WrongFolder(f"{folder} {what}, but holds {', '.join(map(str, datasets))}", "; ".join(uses))
+
+
 def read_dataset(folder: Path) -> DatasetManifest:
     """Return the manifest of a dataset.
 

@@ -127,6 +127,17 @@ class DatasetManifest(DatasetContent, Whole):
     """The manifest of a dataset."""
 
 
+class MixedSource(TypedDict):
+    """What a mixture of datasets takes of one of them."""
+
+    source: str  # for people
+    digest: str
+    rows: int  # of train, drawn
+    available: int  # of train
+    share: float  # of the mixture's train rows, 0..1
+    test_rows: int
+
+
 class PlannedRows(TypedDict):
     """The rows of an epoch, as a plan counts them."""
 
@@ -134,6 +145,7 @@ class PlannedRows(TypedDict):
     unit: str
     source: NotRequired[str]
     known: NotRequired[bool]
+    mixture: NotRequired[list[MixedSource]]
 
 
 class PlannedTokens(TypedDict, total=False):

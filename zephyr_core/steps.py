@@ -1,8 +1,10 @@
 """A step of a recipe: which command it is, what it writes, what it reads. Each package lists its own in steps.py."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from zephyr_core import amounts
 
 Kind = Literal["dataset", "model", "artefact"]
 Options = Mapping[str, Any]  # section of the recipe → its options, resolved
@@ -11,6 +13,11 @@ FRESH, OVERWRITE = "--fresh", "--overwrite"
 
 def _always(_: Options) -> bool:
     return True
+
+
+def _reads(given: str | Sequence[str] | None, step: str) -> bool:
+    """Return whether an option leaves the output of a step as input, or names it next to others."""
+    return not given or (not isinstance(given, str) and step in (amounts.read(text).name for text in given))
 
 
 @dataclass(frozen=True)
@@ -47,4 +54,4 @@ class Step:
     def upstream(self, options: Options) -> list[str]:
         """Return the steps whose output this one reads, given what the recipe says."""
         of_step = options[self.section]
-        return [name for name, option in self.reads.items() if option is None or getattr(of_step, option) is None]
+        return [name for name, option in self.reads.items() if option is None or _reads(getattr(of_step, option), name)]

@@ -13,6 +13,18 @@ app = typer.Typer(rich_markup_mode=None)
 RunFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIRECTORY", help="The run's folder; default runs/RECIPE.")
 ]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="The model that dSFT begins with: a folder, a finished run or a Hub id.")
+]
+GpusOption = Annotated[
+    int | None,
+    typer.Option("--gpus", help="GPUs for both trainings; the global batch stays. Without a GPU, CPU processes."),
+]
+AttentionOption = Annotated[str | None, typer.Option("--attention", help="Attention implementation of both trainings.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any value of the recipe; may be repeated."),
+]
 ToOption = Annotated[str | None, typer.Option("--to", help="Last step to run; default: the last one.")]
 
 
@@ -27,17 +39,10 @@ def run(
     ratings: Annotated[
         list[str] | None, typer.Option(help="Input of binarize, instead of the recipe's; may be repeated.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model that dSFT begins with: a folder, a finished run or a Hub id.")
-    ] = None,
-    gpus: Annotated[
-        int | None, typer.Option(help="GPUs for both trainings; the global batch stays. Without a GPU, CPU processes.")
-    ] = None,
-    attention: Annotated[str | None, typer.Option(help="Attention implementation of both trainings.")] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any value of the recipe; may be repeated."),
-    ] = None,
+    model: ModelOption = None,
+    gpus: GpusOption = None,
+    attention: AttentionOption = None,
+    values: SetOption = None,
     out: RunFolder = None,
     fresh: Annotated[
         bool,
@@ -97,14 +102,23 @@ def verify(
 def reproduce(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/tiny.")],
     last: ToOption = None,
+    model: ModelOption = None,
+    gpus: GpusOption = None,
+    attention: AttentionOption = None,
+    values: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIRECTORY", help="Where to repeat it; default RUN.reproduced.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an earlier reproduction and start over.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Repeat a run from the recipe it kept, in RUN.reproduced, and compare digests: exit code 0 or 1."""
     from zephyr_run.reproduce import refuse_different
     from zephyr_run.reproduce import reproduce as make_again
+    from zephyr_run.steps import values_given
 
-    result, table = make_again(directory, last, fresh=fresh, as_json=as_json)
+    given = values_given({"--model": model, "--gpus": gpus, "--attention": attention}, values or ())
+    result, table = make_again(directory, last, given=given, out=out, fresh=fresh, as_json=as_json)
     show(result, table, as_json)
     refuse_different(result)
 
@@ -113,9 +127,16 @@ def reproduce(
 def ablate(
     recipe: RecipeOption = DEFAULT_RECIPE,
     seeds: Annotated[str, typer.Option(help="Seeds for the order of rows, such as 42,43,44.")] = "42,43,44",
+    model: ModelOption = None,
+    gpus: GpusOption = None,
+    attention: AttentionOption = None,
+    values: SetOption = None,
+    out: RunFolder = None,
 ) -> None:
     """Train and measure the paper's Table 3 (dDPO - dSFT, dSFT-1, dSFT-2, dDPO + dSFT); write ablations.html."""
     from zephyr_run.ablation.ablate import ablate as train_arms
     from zephyr_run.ablation.ablate import numbers
+    from zephyr_run.steps import with_given
 
-    print_whole(str(train_arms(recipe, numbers(seeds))))
+    recipe = with_given(recipe, {"--model": model, "--gpus": gpus, "--attention": attention}, values or ())
+    print_whole(str(train_arms(recipe, numbers(seeds), out)))

@@ -43,13 +43,18 @@ def alone(command: Sequence[str], step: Step, recipe: Recipe, out: Path | None) 
 
 def of_the_run(recipe: Recipe, sources: Mapping[str, Sequence[str]], out: Path | None, *more: str) -> str:
     """Return `zephyr run` as a user would type it for the same place, sources and values, with `more` words."""
-    given = [(step.source_flag, source) for step in CHAIN for source in sources.get(step.name, ())]
-    given += dict.fromkeys(pair for one in recipe.given for pair in one.words())
+    named = [(step.source_flag, source) for step in CHAIN for source in sources.get(step.name, ())]
     folder = out or os.environ.get(paths.RUN)
-    given += [("--out", str(folder))] if folder else []
-    words = ["zephyr", "run", "--recipe", recipe.typed, *(str(word) for pair in given for word in pair), *more]
+    words = ["zephyr", "run", "--recipe", recipe.typed, *(str(word) for pair in named for word in pair)]
+    words += [*given_words(recipe), *(["--out", str(folder)] if folder else []), *more]
     runs = None if folder else os.environ.get(paths.RUNS)
     return (f"{paths.RUNS}={shlex.quote(runs)} " if runs else "") + typed(words)
+
+
+def given_words(recipe: Recipe) -> list[str]:
+    """Return the flags that give the recipe the values that its command line gave, each with its word."""
+    pairs = dict.fromkeys(pair for one in recipe.given for pair in one.words())
+    return [word for pair in pairs for word in pair]
 
 
 def with_recipe(recipe: Recipe, folder: Path, out: Path | None = None) -> dict[str, str]:

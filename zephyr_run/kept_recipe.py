@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import manifest, paths
+from zephyr_core import amounts, manifest, paths
 from zephyr_core import recipe as recipes
 from zephyr_core.errors import RecipeError, UsageError
 from zephyr_core.reading import parsed
@@ -140,9 +140,14 @@ def _plain(key: str, value: Any) -> Any:
         return NONE
     if isinstance(value, tuple | list):
         return [_plain(key, inner) for inner in value]
-    if key in PATHS and isinstance(value, str) and _is_here(key, value):
-        return str(paths.expanded(value).absolute())
-    return value
+    if key == "data" and isinstance(value, str):
+        wanted = amounts.read(value)
+        return str(replace(wanted, name=_absolute(key, wanted.name)))
+    return _absolute(key, value) if key in PATHS and isinstance(value, str) else value
+
+
+def _absolute(key: str, value: str) -> str:
+    return str(paths.expanded(value).absolute()) if _is_here(key, value) else value
 
 
 def _is_here(key: str, value: str) -> bool:

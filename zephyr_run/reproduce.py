@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from zephyr_core.errors import Different, UsageError
 from zephyr_core.folder import discard
 from zephyr_core.options import declared
 from zephyr_core.reading import json_file
-from zephyr_core.recipe_names import variable_of
-from zephyr_core.records import AnyManifest
+from zephyr_core.recipe_names import Given, variable_of
 from zephyr_core.steps import Step
 from zephyr_run import invocation, kept_recipe, outputs, steps
 from zephyr_run.comparison import Compared, compare, installed_versions, version_differences
@@ -24,32 +23,45 @@ from zephyr_run.outputs import StepOutput
 from zephyr_run.record import Record, run_lock
 
 SUFFIX = ".reproduced"
-ORIGIN = "reproduction.json"  # in that folder: the recipe and versions it is made with
+ORIGIN = "reproduction.json"  # in that folder: the recipe, the versions and the given values it is made with
 
 
-def reproduce(run: Path, last: str | None, *, fresh: bool, as_json: bool) -> tuple[dict[str, Any], str]:
+def reproduce(
+    run: Path, last: str | None, *, given: Sequence[Given], out: Path | None, fresh: bool, as_json: bool
+) -> tuple[dict[str, Any], str]:
     """Make the steps of a run again; return how they compare with the originals, JSON-ready and as a table.
+
+    Args:
+        run: the run's folder.
+        last: the last step to make; None: all that the run finished.
+        given: values for the recipe that the run kept.
+        out: where to make them; None: RUN.reproduced.
+        fresh: discard an earlier reproduction.
+        as_json: leave stdout to the result.
 
     Raises:
         WrongFolder: the directory belongs to a step, or is another kind of zephyr folder.
         UsageError: the directory was not made by `zephyr run`, or has no whole step; or its reproduction was begun
-            from another recipe or with other versions, and `fresh` is not set.
+            from another recipe or with other values or versions, and `fresh` is not set.
         StepFailed: a step could not be made again.
     """
     kinds.refuse(run, kinds.WHOLE_RUN)
     run = run.absolute()
     recipe = _recipe_of(run)
     record = Record.read(run, recipe.stem)
-    options = kept_recipe.load(recipes.load(str(recipe), steps.SECTIONS), {}).options
+    loaded = dataclasses.replace(recipes.load(str(recipe), steps.SECTIONS), given=tuple(given))
+    options = kept_recipe.load(loaded, {}).options
     recorded = {step: outputs.find(step, run, record.entry(step.name)) for step in steps.needed(options)}
     to_compare = steps.between(options, None, last)
     whole = {step: output for step, output in recorded.items() if output.is_whole and step in to_compare}
     if not whole:
         raise UsageError(f"{run} has no finished step to reproduce", "see `zephyr status`")
     _warn(whole, [step.name for step in to_compare if step not in whole])
-    again = run.with_name(run.name + SUFFIX)
-    _begin(again, recipe, [output.manifest() for output in recorded.values()], fresh=fresh)
-    _run_again(recipe, again, list(whole)[-1].name, as_json=as_json)
+    again = run.with_name(run.name + SUFFIX) if out is None else out.absolute()
+    words, versions = invocation.given_words(loaded), installed_versions(one.manifest() for one in recorded.values())
+    made_of = {"recipe": manifest.file_digest(recipe), "versions": versions, **({"given": words} if words else {})}
+    _begin(again, recipe.stem, made_of, fresh=fresh)
+    _run_again(recipe, again, [*words, "--to", list(whole)[-1].name], as_json=as_json)
     compared = _compared(whole, again / recipe.stem, recipe.stem)
     results = [dataclasses.asdict(step) | {"is_equal": step.is_equal} for step in compared]
     return {"run": str(run), "again": str(again / recipe.stem), "steps": results}, _table(compared)
@@ -64,19 +76,18 @@ def _warn(whole: Mapping[Step, StepOutput], missing: Sequence[str]) -> None:
         say(f"not compared, because the run did not finish them: {', '.join(missing)}")
 
 
-def _begin(again: Path, recipe: Path, manifests: Iterable[AnyManifest | None], *, fresh: bool) -> None:
+def _begin(again: Path, recipe: str, made_of: Mapping[str, object], *, fresh: bool) -> None:
     """Record what a reproduction is made from; an existing one must be made from the same, or is removed.
 
     Raises:
-        UsageError: it has another recipe or other versions, or the folder is not a reproduction.
+        UsageError: it has another recipe, other values or versions, or the folder is not a reproduction.
     """
-    made_of = {"recipe": manifest.file_digest(recipe), "versions": installed_versions(manifests)}
     before = json_file(again / ORIGIN)
     if before and fresh:
-        with run_lock(again / recipe.stem):
+        with run_lock(again / recipe):
             discard(again)
     elif before and before != made_of:
-        what = "with another recipe, other versions or another state of zephyr"
+        what = "with another recipe, other values or versions, or another state of zephyr"
         raise UsageError(f"{again} was begun {what}", "--fresh removes it and starts over")
     elif not before and again.exists() and (not again.is_dir() or any(again.iterdir())):
         raise UsageError(f"{again} exists and is not a reproduction", "move it away")
@@ -95,7 +106,7 @@ def _recipe_of(run: Path) -> Path:
     return candidates[0]
 
 
-def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
+def _run_again(recipe: Path, runs: Path, more: Sequence[str], *, as_json: bool) -> None:
     """Run the recipe in a folder of its own; the environment's options are in the recipe already.
 
     Raises:
@@ -103,7 +114,7 @@ def _run_again(recipe: Path, runs: Path, last: str, *, as_json: bool) -> None:
     """
     of_options = {variable_of(section, key) for section, kind in steps.SECTIONS.items() for key in declared(kind)}
     environment = {name: value for name, value in os.environ.items() if name not in of_options}
-    words = ["zephyr", "run", "--recipe", str(recipe), "--to", last]
+    words = ["zephyr", "run", "--recipe", str(recipe), *more]
     say(f"$ ZEPHYR_RUNS={runs} {invocation.typed(words)}")
     environment["ZEPHYR_RUNS"] = str(runs)
     environment.pop(paths.RUN, None)

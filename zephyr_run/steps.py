@@ -14,7 +14,7 @@ CHAIN: tuple[Step, ...] = (*data.STEPS, *training.STEPS)
 SECTIONS: dict[str, type] = {**data.SECTIONS, **training.SECTIONS}  # section of a recipe → its options
 BY_NAME = {step.name: step for step in CHAIN}
 NAMES = tuple(BY_NAME)
-# Flag of `zephyr run` → the options that it sets; None: to what was typed.
+# Flag of `zephyr run`, `ablate` and `reproduce` → the options that it sets; None: to what was typed.
 SHORT: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
     "--gpus": (("sft", "gpus", None), ("dpo", "gpus", None)),
     "--attention": (("sft", "attention", None), ("dpo", "attention", None)),
@@ -23,10 +23,14 @@ SHORT: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
 
 
 def with_given(recipe: Recipe, flags: Mapping[str, object], texts: Iterable[str]) -> Recipe:
-    """Return the recipe with what the command line of `zephyr run` gave; `--set` goes before the other flags.
+    """Return the recipe, as its files say, with what the command line gave (`values_given`)."""
+    return replace(recipe, given=values_given(flags, texts))
+
+
+def values_given(flags: Mapping[str, object], texts: Iterable[str]) -> tuple[Given, ...]:
+    """Return the values of a recipe that a command line gave; `--set` goes before the other flags.
 
     Args:
-        recipe: as its files say.
         flags: of SHORT; None where a flag was not given.
         texts: of `--set`.
 
@@ -39,7 +43,7 @@ def with_given(recipe: Recipe, flags: Mapping[str, object], texts: Iterable[str]
         for flag, word in words.items()
         for section, key, value in SHORT[flag]
     ]
-    return replace(recipe, given=(*short, *given(texts, SECTIONS)))
+    return (*short, *given(texts, SECTIONS))
 
 
 def of_kind(kind: Kind) -> tuple[Step, ...]:

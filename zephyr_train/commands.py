@@ -50,7 +50,10 @@ def _add_training(step: str, options: type, help: str) -> None:
 @app.command()
 def student(
     data: Annotated[
-        str | None, typer.Option(help="Dialogues to learn the tokenizer from: a dataset directory, a file or a Hub id.")
+        list[str] | None,
+        typer.Option(
+            help="Dialogues to learn the tokenizer from: a dataset directory, a file or a Hub id; as for `train sft`."
+        ),
     ] = None,
     out: OutOption = None,
     recipe: RecipeOption = DEFAULT_RECIPE,

@@ -1,7 +1,7 @@
 """What a worker process reads: `job.json`, resolved once, written once, read by every rank."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from zephyr_core import manifest
@@ -10,6 +10,7 @@ from zephyr_core.keys import json_key
 from zephyr_core.kinds import JOB, RECORD
 from zephyr_core.options import from_json
 from zephyr_core.reading import parsed
+from zephyr_core.records import MixedSource
 from zephyr_core.shape import misfit
 from zephyr_train.options import DPOOptions, SFTOptions, StepOptions
 
@@ -63,6 +64,7 @@ class Job:
     versions: dict[str, str]
     layout: str = ""  # of pairs: "shared" | "separate" | "padded"; empty for dialogues
     checkpoint: str | None = None  # to continue from
+    mixture: list[MixedSource] = field(default_factory=list)  # what is trained on of each dataset
 
     def write(self, folder: Path) -> None:
         """Write the record to a folder."""
@@ -120,7 +122,9 @@ class Job:
     def _compared(self) -> dict[str, object]:
         content = json.loads(json.dumps(asdict(self)))  # tuples as lists, as on disk
         options = {name: value for name, value in sorted(content["options"].items()) if name not in FREE}
-        return {**{name: content[name] for name in COMPARED if name != "options"}, **options}
+        drawn = sorted([part["digest"], part["rows"]] for part in self.mixture)  # the digest of the tokens covers it
+        mixture = {"mixture": drawn} if drawn else {}
+        return {**{name: content[name] for name in COMPARED if name != "options"}, **options, **mixture}
 
     @property
     def folder(self) -> Path:

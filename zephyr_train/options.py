@@ -58,8 +58,13 @@ class TrainOptions:
         "The starting model: a folder, a finished run or a Hub id.",
         has_flag=True,
     )
-    data: str | None = value(
-        None, "ours: the step before", "The rows: a dataset directory, a file or a Hub id.", has_flag=True
+    data: tuple[str, ...] = value(
+        (),
+        "ours: the step before",
+        "The rows: a dataset directory, a file or a Hub id; may be repeated. Of each all rows, a share, as A=0.7,"
+        " or a number of rows, as A=2000.",
+        has_flag=True,
+        is_repeated=True,
     )
     revision: str = value(
         "main", "ours: resolved once, its commit recorded", "Branch, tag or commit of a dataset on the Hub."

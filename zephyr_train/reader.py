@@ -49,6 +49,16 @@ class Source:
     _tables: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def datasets(self) -> tuple["Source", ...]:
+        """Return the datasets that the rows are of: this one."""
+        return (self,)
+
+    @property
+    def label(self) -> str:
+        """Return the name, for people, with the commit of a Hub dataset."""
+        return hub.with_commit(self.name, self.commit)
+
+    @property
     def has_test(self) -> bool:
         """Return whether there is a test split."""
         return "test" in self.files
@@ -83,6 +93,10 @@ class Source:
         if split not in self._tables:
             self._tables[split] = self._read(split)
         return self._tables[split]
+
+    def tables(self, split: str) -> list[tuple["Source", Any]]:
+        """Return each dataset with its rows in `table`, in the order of that."""
+        return [(self, self.table(split))]
 
     def let_go(self) -> None:
         """Free the tables read so far; the record of dropped rows is kept."""
@@ -122,12 +136,13 @@ def open_data(source: str, kind: str, revision: str = "main") -> Source:
         revision: of a Hub dataset; resolved to its commit once.
 
     Raises:
-        WrongFolder: it is a model, a run, or another zephyr folder that is not a dataset.
+        WrongFolder: it is a model, a run, or another zephyr folder that is not a dataset; or it holds datasets.
         RowsUnfit: it holds no rows of that kind, or some of its files are missing.
         ModelUnreachable: there is no such path.
         Unreachable: the Hub dataset cannot be fetched.
     """
     path = paths.expanded(source)
+    kinds.refuse_several(path)
     kinds.refuse(path, kinds.DATASET)
     if path.is_dir() and manifest.is_whole(path):
         return _ours(source, kind, path)

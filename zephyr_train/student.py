@@ -15,10 +15,11 @@ from zephyr_core.folder import build_once, damage, discard, lock
 from zephyr_core.reading import json_file
 from zephyr_core.records import StudentManifest
 from zephyr_train.errors import ForeignRun, RowsUnfit
+from zephyr_train.mixture import open_rows
 from zephyr_train.models import sizes_of, step_before
 from zephyr_train.options import NEW, StudentOptions
 from zephyr_train.planning.model_shape import shape_of
-from zephyr_train.reader import Source, open_data
+from zephyr_train.reader import Source
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 BYTES = 256  # tokens in a byte-level vocabulary before training
@@ -44,7 +45,7 @@ def answer(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     folder = Path(parameters["out"] or paths.run_directory(loaded.name, "student")).absolute()
     if parameters["dry_run"]:
         return _plan(options, folder)
-    rows = open_data(parameters["data"] or str(step_before(loaded, "clean-ultrachat", "dataset")), "dialogues")
+    rows = open_rows(parameters["data"] or [str(step_before(loaded, "clean-ultrachat", "dataset"))], "dialogues")
     content, outcome = _ensure(options, texts_of(rows), folder, fresh=parameters["fresh"])
     text = f"{folder}: {outcome}: {content['vocabulary']:,} tokens, learned from {content['texts']['rows']:,} texts"
     return {"folder": str(folder), **content}, text

@@ -12,15 +12,16 @@ import pytest
 
 from tests import manifests
 from tests.conftest import News, zephyr
-from zephyr_core import process, recipe
-from zephyr_core.errors import RunInProgress
+from zephyr_core import paths, process, recipe
+from zephyr_core.errors import RunInProgress, UsageError
 from zephyr_core.process import Ended
+from zephyr_core.recipe_names import RECORD
 from zephyr_run import invocation, record
 from zephyr_run.ablation import ablate, page
 from zephyr_run.ablation.arms import Place
 from zephyr_run.ablation.claims import claims
-from zephyr_run.errors import DamagedInput
-from zephyr_run.steps import of_kind
+from zephyr_run.errors import DamagedInput, StepFailed
+from zephyr_run.steps import SECTIONS, of_kind, with_given
 
 
 def share(*values: float) -> dict[str, Any]:
@@ -136,6 +137,27 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(process, "start", start)
     return words_of
+
+
+def test_values_and_a_folder_reach_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments: list[dict[str, str]] = []
+
+    def start(_: Sequence[str], *, environment: dict[str, str], **__: Any) -> Ended:
+        environments.append(environment)
+        return Ended(7, "")
+
+    monkeypatch.setattr(process, "start", start)
+    out = tmp_path / "exp"
+    given = with_given(recipe.load("tiny"), {"--gpus": 2}, ["dpo.beta=0.2"])
+    with pytest.raises(StepFailed):
+        ablate.ablate(given, [1], out)
+    [environment] = environments
+    assert environment[paths.RUN] == str(out)
+    monkeypatch.setenv(RECORD, environment[RECORD])
+    options = recipe.resolve("dpo", SECTIONS["dpo"], recipe.load("tiny")).options
+    assert (options.beta, options.gpus) == (0.2, 2)
+    with pytest.raises(UsageError, match="is a file"):
+        ablate.ablate(given, [1], out / "ablations" / invocation.PARSED)
 
 
 def trained(place: Place, arm: str, weights: str) -> None:

@@ -1,9 +1,10 @@
-"""What of a run the page shows: drops by stage, examples."""
+"""What of a run the page shows: drops by stage, examples, rows of a test."""
 
 from pathlib import Path
 
+from tests import manifests
 from tests.zephyr_run import report_run
-from zephyr_run.report import bars, examples
+from zephyr_run.report import bars, examples, on_disk
 
 
 def test_stages_stand_in_the_order_in_which_rows_meet_them() -> None:
@@ -37,3 +38,11 @@ def test_what_has_no_match_is_shown_last(tmp_path: Path) -> None:
     rows = [{"stage": stage, "rule": "x", "matched": text, **place} for stage, text in (("gates", None), ("read", "r"))]
     report_run.parquet(tmp_path / "audit" / "dropped.parquet", rows)
     assert [row["matched"] for row in examples.dropped(tmp_path, {"gates/x": 9, "read/x": 1})] == ["r", None]
+
+
+def test_a_model_of_a_mixture_was_tested_on_the_test_rows_of_all_its_datasets(tmp_path: Path) -> None:
+    part = {"source": "A", "digest": "d", "rows": 7, "available": 9, "share": 0.5, "test_rows": 10}
+    rows = {"rows": 14, "unit": "dialogues", "mixture": [part, {**part, "source": "B", "test_rows": 5}]}
+    manifests.write(tmp_path / "sft", "model", plan={"rows": rows})
+    run = on_disk.read(tmp_path, "tiny")
+    assert run.test_rows(run.steps["sft"]) == 15

@@ -15,7 +15,7 @@ from zephyr_core.errors import UsageError
 from zephyr_run import invocation, kept_recipe
 from zephyr_run.run import Kept, RunRequest
 from zephyr_run.status import status
-from zephyr_run.steps import needed, with_given
+from zephyr_run.steps import named, needed, with_given
 
 FIRST = ("--to", "clean-ultrachat")
 
@@ -38,6 +38,9 @@ def test_a_given_value_and_folder_are_used_kept_and_compared(empty: Place) -> No
     assert "or replace it with --from clean-ultrachat --fresh" in without.stderr
     assert tomllib.loads((run / "recipe" / "quick.toml").read_text()) == kept
     assert "clean-ultrachat  equal" in empty.zephyr("reproduce", "exp/one").stdout
+    again = ("reproduce", "exp/one", "--out", "again", "--set")
+    assert "could explain it: option limit: 40, now 30" in empty.zephyr(*again, "clean.limit=30", code=1).stdout
+    assert "again was begun with another recipe, other values" in empty.zephyr(*again, "clean.limit=20", code=2).stderr
     shown = re.search(r"^\$ (ZEPHYR.*)$", told.stderr, re.MULTILINE)
     assert shown is not None
     code = "import cli; cli.main()"
@@ -89,6 +92,28 @@ def test_another_model_needs_no_student_in_the_run_and_in_its_status(quick: reci
     assert again.options["sft"] == loaded.options["sft"]
     (loaded.folder / "recipe" / "quick.toml").write_text("[sft]\nepoch = 1\n")
     assert "student" in status(RunRequest(quick), hashed=False)[0]["steps"], "what is kept cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("mixture", "reads"),
+    [
+        (["clean-ultrachat=0.7", "own, rows=0.3"], True),
+        (["own, rows=20"], False),
+        (["clean-ultrachat", "b.jsonl"], True),
+    ],
+)
+def test_a_mixture_is_kept_with_absolute_paths_and_read_again(
+    quick: recipe.Recipe, tmp_path: Path, mixture: list[str], reads: bool
+) -> None:
+    (tmp_path / "own, rows").mkdir()
+    loaded = RunRequest(with_given(quick, {}, [f"sft.data={text}" for text in mixture])).loaded()
+    assert loaded.options["sft"].data == tuple(mixture)
+    Kept(loaded)
+    kept = kept_recipe.read(kept_recipe.file_of(loaded.folder, "quick"))["sft"]["data"]
+    assert kept == [text.replace("own", f"{tmp_path / 'own'}") for text in mixture]
+    again = kept_recipe.load(recipe.load(str(loaded.folder / "recipe" / "quick.toml")), {})
+    assert again.options["sft"].data == tuple(kept)
+    assert ("clean-ultrachat" in named("sft").upstream(loaded.options)) == reads, "that step's output, if it is named"
 
 
 def test_what_was_typed_is_typed_again(quick: recipe.Recipe) -> None:

@@ -156,7 +156,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     def run(changes: str = "", rows: str = "two_dialogues.jsonl", **flags: bool) -> tuple[dict[str, Any], str]:
         (tmp_path / "small.toml").write_text(f'extends = "tiny"\nabout = "small"\n{SMALL_STUDENT}{changes}')
-        parameters = {"data": str(HERE / rows), "out": None, "fresh": False, "dry_run": False, **flags}
+        parameters = {"data": [str(HERE / rows)], "out": None, "fresh": False, "dry_run": False, **flags}
         return students.answer({"recipe": recipe.load("small.toml", SECTIONS), **parameters})
 
     return run

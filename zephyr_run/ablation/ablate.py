@@ -19,7 +19,7 @@ from zephyr_run.ablation import page, summary
 from zephyr_run.ablation.arms import Place, aligning, measuring, tuning
 from zephyr_run.errors import DamagedInput, StepFailed
 from zephyr_run.invocation import of_the_run
-from zephyr_run.record import run_lock
+from zephyr_run.record import refuse_foreign, run_lock
 from zephyr_run.steps import of_kind
 
 
@@ -50,23 +50,31 @@ class Commands:
         return ended.out
 
 
-def ablate(recipe: Recipe, seeds: Sequence[int]) -> Path:
+def ablate(recipe: Recipe, seeds: Sequence[int], out: Path | None = None) -> Path:
     """Run the ablations and return their page; finished work with the same inputs is not repeated.
 
+    Args:
+        recipe: with the values that the command line gave.
+        seeds: of the arms.
+        out: the run's folder, instead of the one that its recipe gets.
+
     Raises:
+        UsageError: that folder holds something else.
         StepFailed: a command failed, with its exit code.
         DamagedInput: an arm, or what it was built from, does not match its manifest.
         RunInProgress: another command is running in the recipe's run directory.
     """
-    run_directory = paths.run_directory(recipe.name)
+    if out is not None:
+        refuse_foreign(out)
+    run_directory = out or paths.run_directory(recipe.name)
     folder = run_directory / "ablations"
     places = [Place(recipe.typed, seed, folder / f"seed-{seed}", run_directory / "binarize") for seed in seeds]
     with run_lock(run_directory) as lock:
-        commands = Commands(lock, invocation.with_recipe(recipe, folder))
+        commands = Commands(lock, invocation.with_recipe(recipe, folder, out))
         for step in of_kind("dataset"):
             commands.run([*step.command, "--recipe", recipe.typed])
             _require_sound(
-                run_directory / step.name, f"`{of_the_run(recipe, {}, None, '--from', step.name)}` rebuilds it"
+                run_directory / step.name, f"`{of_the_run(recipe, {}, out, '--from', step.name)}` rebuilds it"
             )
         for place in places:
             train(place, commands)

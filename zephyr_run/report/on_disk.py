@@ -115,6 +115,9 @@ class Run:
 
     def test_rows(self, files: StepFiles) -> int:
         """Return how many rows a training step was evaluated on; 0 if unknown."""
+        planned = files.model["plan"].get("rows") if files.model else None
+        if planned and planned.get("mixture"):
+            return sum(part["test_rows"] for part in planned["mixture"])
         rows, source = files.model["inputs"].get("rows", "") if files.model else "", self.source(files)
         is_it = source is not None and Path(rows).name == source.name
         return source.rows_of(source.step.splits[1]) if source and is_it else 0

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from zephyr_core.errors import OptionError
-from zephyr_core.records import PlanRecord
+from zephyr_core.records import MixedSource, PlanRecord
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.planning import model_shape
 from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table
@@ -85,6 +85,7 @@ class Rows:
     unit: str  # pairs | dialogues | packed rows
     source: str  # for people
     known: bool = True  # counted, not estimated or taken from a card
+    mixture: tuple[MixedSource, ...] = ()  # what is taken of each dataset, if something is mixed
 
 
 def unit_of(options: StepOptions) -> str:

@@ -1,5 +1,6 @@
 """A plan as text for people."""
 
+from zephyr_core.records import MixedSource
 from zephyr_train.planning.memory import GB, DiskNeed, MemoryRow
 from zephyr_train.planning.plan import Plan, batch_line
 from zephyr_train.planning.token_statistics import TokenStatistics
@@ -20,7 +21,14 @@ def plan_text(plan: Plan, *, whole_table: bool = False) -> str:
         "disk": UNKNOWN_SIZES if plan.disk is None else _disk(plan.disk),
     }
     topics = [f"{name:<8}{line}" for name, line in lines.items()]
+    topics[2:2] = [f"{'':<8}{part_text(part)}" for part in plan.rows.mixture]
     return "\n".join([f"plan of {plan.step}", *topics, "", *_memory(plan, whole_table=whole_table)])
+
+
+def part_text(part: MixedSource) -> str:
+    """Return what a mixture takes of a dataset, in words."""
+    test = f"{part['test_rows']:,} test rows" if part["test_rows"] else "no test rows"
+    return f"{part['rows']:,} of {part['available']:,} rows of {part['source']} ({part['share']:.1%}), {test}"
 
 
 def _size(plan: Plan) -> str:

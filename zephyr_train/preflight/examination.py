@@ -4,12 +4,15 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from zephyr_core.amounts import Wanted
 from zephyr_core.errors import DATA, ENVIRONMENT, USAGE
 from zephyr_core.faults import Fault
+from zephyr_core.hub import with_commit
+from zephyr_core.records import MixedSource
 from zephyr_train.errors import PreflightFailed
 from zephyr_train.models import Model
 from zephyr_train.planning.plan import Plan
-from zephyr_train.planning.plan_text import plan_text
+from zephyr_train.planning.plan_text import part_text, plan_text
 from zephyr_train.reader import Source
 from zephyr_train.request import TrainRequest
 
@@ -32,8 +35,12 @@ class Examination:
     cpu: bool = False
     micro_batch_size: int = 1
     layout: str = ""  # of pairs
+    wanted: (
+        tuple[Wanted, ...] | None
+    ) = ()  # the datasets named; none: the step before's; None: they do not fit together
     source: Source | None = None
     rows: int | None = None  # of the train split
+    mixture: list[MixedSource] = field(default_factory=list)  # what is taken of each dataset, if something is mixed
     model: Model | None = None
     has_sound_files: bool = True  # the model, as far as its tokenizer depends on them; if not, that is not loaded
     projections: tuple[str, ...] = ()  # of the model: what an adapter can be put on; empty while it is not here
@@ -76,8 +83,8 @@ class Examination:
         """Return the names of the run's inputs, for people; digests are in the job."""
         assert self.source is not None and self.model is not None
         return {
-            "model": _label(self.model.name, self.model.commit),
-            "rows": _label(self.source.name, self.source.commit),
+            "model": with_commit(self.model.name, self.model.commit),
+            "rows": "; ".join([self.source.label, *map(part_text, self.mixture)]),
         }
 
     def text(self, *, whole_table: bool = False) -> str:
@@ -86,10 +93,6 @@ class Examination:
         parts += ["\n".join(f"note    {note}" for note in self.notes)] if self.notes else []
         parts += ["on this machine it would not run:\n  " + "\n  ".join(map(str, self.lacks))] if self.lacks else []
         return "\n\n".join(parts)
-
-
-def _label(what: str, commit: str | None) -> str:
-    return what if commit is None else f"{what} at {commit}"
 
 
 def listed(faults: list[Fault]) -> str:

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from zephyr_core import amounts
+from zephyr_core.amounts import Wanted
 from zephyr_core.errors import DataError, OptionError, Unreachable, UsageError, WrongFolder
 from zephyr_core.faults import Fault, Lack, OptionFault
 from zephyr_core.hub import is_hub_id
 from zephyr_train.errors import ModelUnreachable, RowsUnfit
+from zephyr_train.mixture import mixed
 from zephyr_train.models import BROKEN, STUDENT, config_faults, config_of, weight_faults
 from zephyr_train.options import LORA_RATE, DPOOptions
 from zephyr_train.pairs import layout
@@ -15,14 +18,17 @@ from zephyr_train.planning.model_shape import Shape, shape_of
 from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
-from zephyr_train.preflight.inputs import ROWS_OF, find_model, find_rows
+from zephyr_train.preflight.inputs import ROWS_OF, dataset_names, find_model, find_rows
 from zephyr_train.preflight.model_checks import examine_whole_model
 from zephyr_train.preflight.output_folder import examine_disk, examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
 from zephyr_train.preflight.settings import changes, optimizer_faults, settings
 from zephyr_train.preflight.step_checks import step_fault, step_note
+from zephyr_train.reader import Source
 from zephyr_train.request import TrainRequest
 from zephyr_train.training.weights import damage_faults
+
+MIXTURE = "mixture-option"
 
 if TYPE_CHECKING:
     from zephyr_train.planning.token_statistics import TokenStatistics
@@ -39,6 +45,7 @@ def examine(request: TrainRequest, *, dry: bool, writes_run: bool = True, with_i
     examination.faults += [*unusable, *optimizer_faults(request.step, request.options.optimizer)]
     examination.notes += changes(request.step, examination.settings)
     _note_rate(examination)
+    _read_amounts(examination)
     _examine_machine(examination)
     statistics = _examine_inputs(examination) if with_inputs else None
     _make_plan(examination, statistics)
@@ -71,6 +78,20 @@ def _note_rate(examination: Examination) -> None:
         )
 
 
+def _read_amounts(examination: Examination) -> None:
+    """Read which datasets are named and how much of each is wanted; none are left if they do not fit together."""
+    options = examination.request.options
+    try:
+        examination.wanted = amounts.read_all(options.data)
+        on_hub = [one.name for one in examination.wanted if is_hub_id(one.name)]
+        if len(on_hub) > 1 and options.revision != type(options).revision:
+            several = f"revision {options.revision} cannot be of all of {', '.join(on_hub)}"
+            raise OptionError(several, "fetch a dataset at another revision to a folder, and give that")
+    except OptionError as fault:
+        examination.wanted = None
+        examination.add(OptionFault(MIXTURE, str(fault), fault.hint or ""))
+
+
 def _examine_machine(examination: Examination) -> None:
     options = examination.request.options
     gpus = machine.gpus_here()
@@ -100,11 +121,28 @@ def _micro_batch_size(examination: Examination) -> int:
 
 def _find_inputs(examination: Examination) -> None:
     request = examination.request
-    with _input_faults(examination, request.options.data):
-        examination.source = find_rows(request)
+    examination.source = _find_rows(examination)
     model = request.options.model or (request.student.source if request.step == "sft" else None)
     with _input_faults(examination, model, broken=BROKEN):
         examination.model = find_model(request, examination.source, dry=examination.dry)
+
+
+def _find_rows(examination: Examination) -> Source | None:
+    """Return the rows, found but not read; None, with the faults of every dataset that cannot be had."""
+    if examination.wanted is None:
+        return None
+    datasets: list[Source] = []
+    names = dataset_names(examination.request, examination.wanted)
+    for name in names:
+        with _input_faults(examination, name):
+            datasets.append(find_rows(examination.request, name))
+    if len(datasets) < len(names):
+        return None
+    try:
+        return mixed(datasets, examination.wanted or (Wanted(datasets[0].name),))
+    except OptionError as fault:
+        examination.add(OptionFault(MIXTURE, str(fault), fault.hint or ""))
+        return None
 
 
 def _examine_model(examination: Examination) -> None:
@@ -215,21 +253,22 @@ def _shape(examination: Examination) -> Shape | None:
 def _rows(examination: Examination, statistics: "TokenStatistics | None") -> Rows | None:
     """Return the rows of an epoch, as far as they are known before all rows are tokenized."""
     options, source = examination.request.options, examination.source
-    unit = unit_of(options)
+    unit, mixture = unit_of(options), tuple(examination.mixture)
     if examination.rows is None or source is None:
         if _is_as_published(examination.request):
             return None
         return Rows(None, unit, "counted once the data are here", known=False)
     if options.packs:
         packed = statistics.packed_rows if statistics else None
-        return Rows(packed, unit, f"{source.name}, by a sample" if packed else source.name, known=False)
-    return Rows(examination.rows, unit, source.name)
+        about = f"{source.name}, by a sample" if packed else source.name
+        return Rows(packed, unit, about, known=False, mixture=mixture)
+    return Rows(examination.rows, unit, source.name, mixture=mixture)
 
 
 def _is_as_published(request: TrainRequest) -> bool:
     """Return whether data that is not here would be about the size of the published set."""
     raw, published = PUBLISHED[request.step]
-    if request.options.data is not None:
-        return request.options.data == published
+    if request.options.data:
+        return request.options.data == (published,)
     layers = [content.get(ROWS_OF[request.step], {}).get("sources") for _, content in request.recipe.layers]
     return [sources for sources in layers if sources is not None][-1:] in ([], [[raw]])

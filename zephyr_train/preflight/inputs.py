@@ -2,9 +2,11 @@
 
 import functools
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from zephyr_core import hub, manifest, paths
+from zephyr_core.amounts import Wanted
 from zephyr_train import models
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.models import Model
@@ -17,14 +19,23 @@ KINDS = {"sft": "dialogues", "dpo": "pairs"}
 ROWS_OF = {"sft": "clean-ultrachat", "dpo": "binarize"}
 
 
-def find_rows(request: TrainRequest) -> Source:
-    """Return the rows to train on, found but not read.
+def dataset_names(request: TrainRequest, wanted: Iterable[Wanted]) -> list[str | None]:
+    """Return the names of the datasets that are wanted, None for the output of the step before.
+
+    That is wanted if none is named, or by its step's name if there is nothing of that name here.
+    """
+    own = ROWS_OF[request.step]
+    is_here = paths.expanded(own).exists()
+    return [None if one.name == own and not is_here else one.name for one in wanted] or [None]
+
+
+def find_rows(request: TrainRequest, named: str | None) -> Source:
+    """Return the rows of a dataset as named, or of the step before, found but not read.
 
     Raises:
         Unreachable: they are missing.
         RowsUnfit: they are not what this step trains on.
     """
-    named = request.options.data
     if named is None:
         named = str(models.step_before(request.recipe, ROWS_OF[request.step], "dataset"))
     return open_data(named, KINDS[request.step], request.options.revision)

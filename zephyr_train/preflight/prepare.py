@@ -24,7 +24,12 @@ def exact_plan(examination: Examination, tokens: TokenSet) -> Plan:
     options = examination.request.options
     assert examination.model is not None and examination.source is not None
     counts = tokens.counts["train"]
-    rows = Rows(counts["packed_rows" if options.packs else "kept_rows"], unit_of(options), examination.source.name)
+    rows = Rows(
+        counts["packed_rows" if options.packs else "kept_rows"],
+        unit_of(options),
+        examination.source.name,
+        mixture=tuple(examination.mixture),
+    )
     return make_plan(
         options,
         shape_of(examination.model.folder, examination.request.student),
@@ -77,6 +82,7 @@ def prepare(examination: Examination, tokens: TokenSet, plan: Plan) -> Job:
         steps=plan.steps,
         warmup_steps=plan.warmup_steps,
         versions=this_code.versions(*PACKAGES),
+        mixture=examination.mixture,
     )
     return replace(job, reference_digest=reference_digest(job)) if request.step == "dpo" else job
 

@@ -1,6 +1,7 @@
 """Test prompts that are in train too: under the same prompt_id, as the same text, or in the same normal form."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from zephyr_core.texts import SEPARATOR, normal_form
 from zephyr_train.reader import Source
 
 PROMPT_OF = {"dialogues": "messages", "pairs": "prompt"}  # the column whose messages before the first reply are it
+Identity = tuple[str, str | None]  # dataset and prompt_id, which means something within its dataset only
 TOLERATED = 0.01  # of the test prompts: in the same normal form, as "Hi!" and "hi"
 
 
@@ -20,6 +22,7 @@ class Overlap:
     prompts: int = 0
     exact: int = 0
     spelled: int = 0
+    places: tuple[str, ...] = ()  # of a mixture: how many test prompts of which dataset are in train of which
 
     @property
     def fault(self) -> Fault | None:
@@ -30,6 +33,9 @@ class Overlap:
             message = f"{self.spelled:,} of {self.prompts:,} test prompts also appear in train, {_SPELLING}"
         else:
             return None
+        if self.places:
+            message = f"{message}: {', '.join(self.places)}"
+            return Fault("test-in-train", message, "remove these prompts from one of the datasets")
         return Fault("test-in-train", message, "split again by prompt, in one spelling")
 
     @property
@@ -51,28 +57,31 @@ def overlap(source: Source) -> Overlap:
     """
     if not source.has_test:
         return Overlap()
-    ids: set[str | None] = set()
-    texts: set[bytes] = set()
-    forms: set[bytes] = set()
+    ids: set[Identity] = set()
+    texts: dict[bytes, str] = {}  # what is compared → the dataset that has it
+    forms: dict[bytes, str] = {}
     for identity, text in _prompts(source, "train"):
         ids.add(identity)
-        texts.add(_digest(text))
-        forms.add(_digest(normal_form(text)))
-    tested, exact, spelled = set(), set(), set()
+        texts[_digest(text)] = forms[_digest(normal_form(text))] = identity[0]
+    tested, exact, spelled = set(), {}, {}
     for identity, text in _prompts(source, "test"):
         tested.add(identity)
-        if identity in ids or _digest(text) in texts:
-            exact.add(identity)
-        elif _digest(normal_form(text)) in forms:
-            spelled.add(identity)
-    return Overlap(len(tested), len(exact), len(spelled))
+        origin = identity[0] if identity in ids else texts.get(_digest(text))
+        if origin is not None:
+            exact[identity] = origin
+        elif (origin := forms.get(_digest(normal_form(text)))) is not None:
+            spelled[identity] = origin
+    places = Counter((name, origin) for (name, _), origin in {**spelled, **exact}.items())
+    lines = tuple(f"{count:,} of {name} in train of {origin}" for (name, origin), count in places.items())
+    return Overlap(len(tested), len(exact), len(spelled), lines if len(source.datasets) > 1 else ())
 
 
-def _prompts(source: Source, split: str) -> Iterator[tuple[str | None, str]]:
-    """Yield the prompt_id and the prompt's text of each row of a split."""
-    table = source.table(split)
-    for batch in table.select(["prompt_id", PROMPT_OF[source.kind]]).to_batches():
-        yield from zip(batch.column(0).to_pylist(), _texts(batch.column(1)), strict=True)
+def _prompts(source: Source, split: str) -> Iterator[tuple[Identity, str]]:
+    """Yield the identity and the prompt's text of each row of a split."""
+    for dataset, table in source.tables(split):
+        for batch in table.select(["prompt_id", PROMPT_OF[source.kind]]).to_batches():
+            identities = ((dataset.name, prompt_id) for prompt_id in batch.column(0).to_pylist())
+            yield from zip(identities, _texts(batch.column(1)), strict=True)
 
 
 def _texts(column: Any) -> Iterator[str]:

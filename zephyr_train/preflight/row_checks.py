@@ -7,6 +7,7 @@ from zephyr_core.errors import ZephyrError, first_line
 from zephyr_core.faults import Fault
 from zephyr_core.reading import json_file
 from zephyr_train.errors import UNFIT, RowsUnfit
+from zephyr_train.mixture import Mixture
 from zephyr_train.models import LOAD, config_of
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.preflight import machine
@@ -47,19 +48,22 @@ def examine_rows(examination: Examination) -> "TokenStatistics | None":
         return None
     try:
         examination.rows = source.table("train").num_rows
+        examination.mixture = source.parts() if isinstance(source, Mixture) else []
         repeated = overlap(source)
     except RowsUnfit as fault:
         examination.add(rows_fault(fault))
         return None
     examination.add(*filter(None, [repeated.fault]))
     examination.notes += filter(None, [repeated.note])
-    for reason, dropped in source.dropped.items():
-        examination.notes.append(f"{dropped:,} rows of {source.name} cannot be trained on: {reason}")
+    for dataset in source.datasets:
+        for reason, dropped in dataset.dropped.items():
+            examination.notes.append(f"{dropped:,} rows of {dataset.name} cannot be trained on: {reason}")
+        if not dataset.has_test:
+            nothing = "nothing of it is evaluated" if source.has_test else "nothing is evaluated"
+            examination.notes.append(f"{dataset.name} has no test split: {nothing}")
     if source.other_fields:
         listed = ", ".join(f"{name} of {count:,}" for name, count in source.other_fields.items())
         examination.notes.append(f"fields of messages that are not read: {listed} messages")
-    if not source.has_test:
-        examination.notes.append(f"{source.name} has no test split: nothing is evaluated")
     examination.chat = _chat(examination)
     return None if examination.chat is None else _examine_tokens(examination, source, examination.chat)
 
