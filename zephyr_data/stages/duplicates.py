@@ -9,7 +9,7 @@ import polars as pl
 from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY, folded
 from zephyr_data import schemas
 from zephyr_data.stages.overruling import Reason
-from zephyr_data.stages.system_turns import folded as folded_system
+from zephyr_data.stages.turns import folded as folded_system
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, nothing_found, verdict
 
 NAME = "duplicates"

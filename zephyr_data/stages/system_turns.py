@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from zephyr_data.sources.dialogue_turns import BETWEEN, STAGE, SYSTEM
+from zephyr_data.sources.dialogue_turns import STAGE, SYSTEM
 from zephyr_data.sources.lines import SHOWN
+from zephyr_data.stages.turns import folded
 from zephyr_data.stages.verbs import Stage, is_unread, mark, rewrite, verdict
 
 
@@ -20,12 +21,6 @@ def settle_system_turns(way: str) -> tuple[Stage, ...]:
         return ()
     stage = mark(STAGE, _find, is_final=True) if way == "drop" else rewrite(STAGE, _fold)
     return (replace(stage, name="system-turns"),)
-
-
-def folded() -> pl.Expr:
-    """Return the first user turn with the system turns in front of it, which may be null."""
-    first = pl.col("turns").list.first()
-    return pl.when(pl.col("system").is_null()).then(first).otherwise(pl.format(f"{{}}{BETWEEN}{{}}", "system", first))
 
 
 def _find(table: pl.DataFrame) -> pl.DataFrame:

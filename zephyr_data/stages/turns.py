@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from zephyr_data.sources.dialogue_turns import BETWEEN
+
 
 def messages(column: str, without: int = 0, system: str | None = None) -> pl.Expr:
     """Return turns as a list of {content, role}, leaving off the last `without` turns.
@@ -15,3 +17,9 @@ def messages(column: str, without: int = 0, system: str | None = None) -> pl.Exp
         return spoken_turns
     first = pl.concat_list(pl.struct(content=pl.col(system), role=pl.lit("system")))
     return pl.when(pl.col(system).is_null()).then(spoken_turns).otherwise(pl.concat_list(first, spoken_turns))
+
+
+def folded() -> pl.Expr:
+    """Return the first user turn with the system turns in front of it, which may be null."""
+    first = pl.col("turns").list.first()
+    return pl.when(pl.col("system").is_null()).then(first).otherwise(pl.format(f"{{}}{BETWEEN}{{}}", "system", first))
