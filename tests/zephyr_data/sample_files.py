@@ -27,7 +27,7 @@ def sample_lines() -> list[str]:
 def big_file(path: Path) -> Path:
     lines = sample_lines()
     with path.open("w", encoding="utf-8") as stream:
-        for number in range(30):
+        for number in range(14):
             stream.writelines(line.replace('{"id": "', f'{{"id": "{number}-', 1) + "\n" for line in lines)
     return path
 
@@ -35,7 +35,7 @@ def big_file(path: Path) -> Path:
 def big_rated_file(path: Path) -> Path:
     lines = (SAMPLES / "ultrafeedback" / "rated.jsonl").read_text(encoding="utf-8").split("\n")
     with path.open("w", encoding="utf-8") as stream:
-        for number in range(60):
+        for number in range(24):
             stream.writelines(
                 line.replace('"instruction": "', f'"instruction": "{number} ', 1) + "\n" for line in lines
             )

@@ -139,10 +139,10 @@ def _matches(hits: pl.DataFrame, spoken: pl.DataFrame, ruleset: Ruleset) -> pl.D
     """Return `hit` and `matched`, the match in its context, of some hits."""
     numbers: list[int] = []
     texts: list[str] = []
-    for rule in ruleset.rules:
-        here = hits.filter(pl.col("rule") == rule.id)
+    patterns = {rule.id: rule.pattern for rule in ruleset.rules}
+    for (rule,), here in hits.partition_by("rule", as_dict=True, maintain_order=True).items():
         turns = spoken[here["place"]]
-        words = found_words(turns["plain"], rule.pattern)
+        words = found_words(turns["plain"], patterns[rule])
         columns = (turns["assistant"], turns["unquoted"], turns["plain"], words)
         numbers += here["hit"].to_list()
         texts += map(_in_context, *(column.to_list() for column in columns))
