@@ -75,7 +75,8 @@ def verify(folder: Path) -> dict[str, float]:
         raise InvariantBroken(
             f"the saved model's log-probs differ from the trained one's by {worst:.2e} of their size,"
             f" allowed is {allowed:.0e}",
-            f"the checkpoints are still in {job.state}; run the command again: it saves the model again",
+            f"the checkpoints are still in {job.state}; run the command again: it saves the model again."
+            " If it stops here again, use `--fresh --precision fp32`, and please report it",
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 
