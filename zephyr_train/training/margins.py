@@ -87,8 +87,8 @@ class Margins:
             f"the first loss is {loss:.5f}, not ln 2 = {math.log(2):.5f}: the first pairs' log ratios differ by"
             f" {size:.4f} nats (allowed {allowed_size:.4f}), {mean:.4f} on average (allowed {allowed_mean:.4f}): the"
             " reference log-probs are not those of the starting weights",
-            f"remove {self._reference} and run the command again: it computes them again. If it just did, this model"
-            " scores a pair differently in another batch, by more than rounding: use `--precision fp32 --attention sdpa`",
+            f"remove {self._reference} and run the command again: it computes them again. If it just did, the model"
+            " scores a pair otherwise in another batch, by more than rounding: use `--precision fp32 --attention sdpa`",
         )
 
     def end_test(self) -> float | None:
