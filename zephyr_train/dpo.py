@@ -27,6 +27,7 @@ from zephyr_train.reference import read_reference
 from zephyr_train.training import tolerance
 from zephyr_train.training.arguments import lora_config, shared, starting_model
 from zephyr_train.training.evaluating import evaluating
+from zephyr_train.training.finite_gradients import FiniteGradients
 from zephyr_train.training.layout_check import require_equal_layouts
 from zephyr_train.training.margins import Margins
 
@@ -114,7 +115,7 @@ class Figures(NamedTuple):
     read: Any  # tokens of both rows, without padding
 
 
-class PairTrainer(DPOTrainer):  # type: ignore[misc]
+class PairTrainer(FiniteGradients, DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on ready-made token rows; all pairs of an optimiser step weigh the same, whichever rank reads them.
 
     Set after construction: margins, costs (tokens of each train row), layout, noise (of a token's log-prob, in nats).

@@ -13,6 +13,7 @@ from zephyr_train.models import LOAD
 from zephyr_train.training import tolerance
 from zephyr_train.training.arguments import lora_config, shared, starting_model
 from zephyr_train.training.evaluating import evaluating
+from zephyr_train.training.finite_gradients import FiniteGradients
 from zephyr_train.training.packed_check import packed_row, require_alone
 
 
@@ -40,7 +41,7 @@ def rows(job: Job, split: str) -> Dataset | None:
     return Dataset.from_file(str(file)) if file.is_file() else None
 
 
-class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
+class DialogueTrainer(FiniteGradients, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, which first makes sure that packed documents do not see each other."""
 
     noise: float = 0.0  # of a token's log-prob, in nats
