@@ -130,4 +130,4 @@ def test_the_reference_of_another_model_does_not(models: dict[str, Any], numeric
     with pytest.raises(InvariantBroken, match="not those of the starting weights") as refusal:
         first_step(models[numerics], deep(numerics, seed=1, change=0.03), numerics)
     hint = str(refusal.value.hint)
-    assert hint.startswith("remove runs/artefacts/reference-1 and run") and "--precision fp32" in hint
+    assert hint.startswith("remove runs/artefacts/reference-1 and run") and 'precision = "fp32"' in hint

@@ -24,7 +24,7 @@ class FiniteGradients:
         if not is_number or self.accelerator.optimizer_step_was_skipped:
             raise InvariantBroken(
                 f"the gradient of step {self.state.global_step + 1} is not a number (its norm is {norm})",
-                "the last checkpoint is sound; look at the rows of that step, or begin again with a lower learning rate"
-                " or `--precision fp32`, and --fresh",
+                "the last checkpoint is sound; look at the rows of that step, or write a lower learning_rate or"
+                ' `precision = "fp32"` in the recipe and begin again with --fresh',
             )
         return norm

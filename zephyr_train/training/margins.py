@@ -88,7 +88,8 @@ class Margins:
             f" {size:.4f} nats (allowed {allowed_size:.4f}), {mean:.4f} on average (allowed {allowed_mean:.4f}): the"
             " reference log-probs are not those of the starting weights",
             f"remove {self._reference} and run the command again: it computes them again. If it just did, the model"
-            " scores a pair otherwise in another batch, by more than rounding: use `--precision fp32 --attention sdpa`",
+            ' scores a pair otherwise in another batch, by more than rounding: write `precision = "fp32"` under'
+            " [dpo] of the recipe, and use --attention sdpa",
         )
 
     def end_test(self) -> float | None:

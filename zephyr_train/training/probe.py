@@ -78,7 +78,7 @@ def verify(folder: Path) -> dict[str, float]:
             f"the saved model's log-probs differ from the trained one's by {worst:.2e} of their size,"
             f" allowed is {allowed:.0e}",
             f"the checkpoints are still in {job.state}; run the command again: it saves the model again."
-            " If it stops here again, use `--fresh --precision fp32`, and please report it",
+            ' If it stops here again, write `precision = "fp32"` in the recipe, use --fresh, and please report it',
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 
