@@ -15,6 +15,7 @@ from benchmarks.pair_lengths import pair_of, read_tokens
 from zephyr_train.dpo import PairTrainer, RowCollator
 from zephyr_train.pairs import scoring
 from zephyr_train.pairs.layout import SEPARATE, SHARED
+from zephyr_train.training import tolerance
 from zephyr_train.training.margins import Margins
 
 PAD = 0
@@ -94,9 +95,10 @@ def _ours(layout: str, model: Any, rows: Rows, arguments: DPOConfig) -> PairTrai
         processing_class=_tokenizer(),
     )
     names = [str(number) for number in range(len(rows))]
-    made.margins = Margins(made.beta, "fp32", names, names, first_rows=10**9)  # losses are compared instead
+    made.noise = tolerance.noise("bf16" if arguments.bf16 else "fp32", model.config)
+    never = 10**9  # losses are compared instead
+    made.margins = Margins(made.beta, names, names, tokens=[], noise=made.noise, first_rows=never)
     made.costs, made.layout = [read_tokens([pair_of(row)], layout) for row in rows], layout
-    made.numerics = "bf16" if arguments.bf16 else "fp32"
     scoring.prepare(made.model)
     return made
 

@@ -4,24 +4,26 @@ Neither outlives the other. A process that is stopped, by ctrl-c, SIGTERM or an 
 (`start`, `follow`); one that is killed cannot, so the one it started watches it (`end_with`, `as_worker`).
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from zephyr_core import errors, manifest
+from zephyr_core import errors
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack, ZephyrError
 from zephyr_core.reading import json_file
 
-FAILURE = "failure.json"  # message, hint and exit code of a worker that failed
+FAILURE = "failure.json"  # message, hint, exit code and, of an unexpected error, trace of the first worker that failed
 PARENT = "ZEPHYR_PARENT"  # environment variable: the process that a worker ends with
 
 _EVERY = 0.2  # seconds between two checks of a process
@@ -179,8 +181,10 @@ def failure(folder: Path, ended: Ended, log: Path, *, hint: str | None = None) -
         hint: what to do when the worker itself gave no hint.
     """
     words = json_file(folder / FAILURE)
-    if {"message", "exit_code"} <= set(words):
-        return _error(words["message"], words.get("hint") or hint, words["exit_code"])
+    is_told = {"message", "exit_code"} <= set(words)
+    if is_told and (ended.killed_by is None or "trace" not in words):  # a rank that was killed breaks the others
+        trace = "\n  ".join([f"; its trace in {log} ends:", *words["trace"]]) if words.get("trace") else ""
+        return _error(words["message"] + trace, words.get("hint") or hint, words["exit_code"])
     lines = ended.out.rstrip().split("\n")
     if ended.code in _CHOSEN and lines[-1].startswith("error: "):  # no room on the disk for its message
         return _error(lines[-1].removeprefix("error: "), hint, ended.code)
@@ -202,21 +206,31 @@ def _error(message: str, hint: str | None, code: int) -> ZephyrError:
 
 @contextmanager
 def as_worker(folder: Path) -> Iterator[None]:
-    """Work for the process in ZEPHYR_PARENT, and end with it; a failure leaves its message in `folder`.
+    """Work for the process in ZEPHYR_PARENT, and end with it; the first worker to fail leaves its message in `folder`.
 
-    The process ends with the error's exit code. An unexpected error passes: its trace goes to the log.
+    The process ends with the error's exit code, an unexpected one's is 70. Its trace goes to the log.
     """
     end_with(int(os.environ.get(PARENT, "0")))
     try:
         with clear_disk_errors(folder):
             yield
     except ZephyrError as fault:
-        content = {"message": str(fault), "hint": fault.hint, "exit_code": fault.exit_code}
-        with suppress(OSError):
-            manifest.write_json(folder / FAILURE, content)
-        print(f"error: {fault}", flush=True)
-        sys.stderr.flush()
-        os._exit(fault.exit_code)  # not sys.exit: another rank may be waiting in a collective
+        _give_up(folder, fault.exit_code, {"message": str(fault), "hint": fault.hint}, f"error: {fault}")
+    except Exception as fault:
+        trace = "".join(traceback.format_exception(fault)).rstrip()
+        rank = f"rank {os.environ.get('RANK')}" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "a worker"
+        message = f"{rank} failed with {type(fault).__name__}: {errors.first_line(fault)}"
+        lines = trace.split("\n")[-_TAIL_LINES:]
+        _give_up(folder, errors.INTERNAL, {"message": message, "hint": None, "trace": lines}, trace)
+
+
+def _give_up(folder: Path, code: int, words: dict[str, object], logged: str) -> NoReturn:
+    """Leave the words of a failure, unless another worker was first, and end this process."""
+    with suppress(OSError), (folder / FAILURE).open("x", encoding="utf-8") as stream:
+        stream.write(json.dumps({**words, "exit_code": code}, indent=2, ensure_ascii=False) + "\n")
+    print(logged, flush=True)
+    sys.stderr.flush()
+    os._exit(code)  # not sys.exit: another rank may be waiting in a collective
 
 
 def end_with(parent: int, *, softly: bool = False) -> None:

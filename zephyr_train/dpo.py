@@ -13,11 +13,10 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.loss import LogpPair, dpo_loss
 from zephyr_train.models import LOAD
@@ -25,14 +24,16 @@ from zephyr_train.pairs import scoring
 from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
+from zephyr_train.training import tolerance
 from zephyr_train.training.arguments import lora_config, shared, starting_model
 from zephyr_train.training.evaluating import evaluating
+from zephyr_train.training.finite_gradients import FiniteGradients
+from zephyr_train.training.layout_check import require_equal_layouts
 from zephyr_train.training.margins import Margins
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # columns of log-probs in nats
 READ = ("prompt_ids", "chosen_ids", "rejected_ids", *REFERENCE, "row")  # columns of a batch
-CHECKED_PAIRS = 2  # per process
-CHECKED_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # nats of one reply's summed log-prob
+CHECKED_PAIRS = 2  # per process, before the first step
 # Dummy pair for a process that has none left, since the others wait for its forward pass; it has no weight.
 NOBODY: dict[str, Any] = {
     "prompt_ids": [0], "chosen_ids": [0], "rejected_ids": [0], **dict.fromkeys(REFERENCE, 0.0), "row": -1
@@ -79,7 +80,16 @@ def margins_of(job: Job) -> Margins:
     """Return an empty record of the run's margins."""
     dataset = Dataset.from_file(str(Path(job.tokens) / "train.arrow"))
     first = min(job.options.global_batch_size, len(dataset))
-    return Margins(job.dpo_options.beta, job.numerics, dataset["key"][:], dataset["prompt_id"][:], first)
+    replies = (dataset["chosen_tokens"][:], dataset["rejected_tokens"][:])
+    return Margins(
+        job.dpo_options.beta,
+        dataset["key"][:],
+        dataset["prompt_id"][:],
+        tokens=[chosen + rejected for chosen, rejected in zip(*replies, strict=True)],
+        noise=tolerance.noise(job.numerics, AutoConfig.from_pretrained(job.model, **LOAD)),
+        first_rows=first,
+        reference=str(job.reference),
+    )
 
 
 class RowCollator(DataCollatorForPreference):  # type: ignore[misc]
@@ -105,20 +115,20 @@ class Figures(NamedTuple):
     read: Any  # tokens of both rows, without padding
 
 
-class PairTrainer(DPOTrainer):  # type: ignore[misc]
+class PairTrainer(FiniteGradients, DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on ready-made token rows; all pairs of an optimiser step weigh the same, whichever rank reads them.
 
-    Set after construction: margins, costs (tokens of each train row), layout, numerics.
+    Set after construction: margins, costs (tokens of each train row), layout, noise (of a token's log-prob, in nats).
     """
 
     margins: Margins
     costs: Sequence[int]
     layout: str = PADDED
-    numerics: str = "fp32"
+    noise: float = 0.0
+    is_checked = False
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen tokens since the last log: ranked first, all
-        self._is_checked = False
         super().__init__(*arguments, **keywords)
 
     def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
@@ -155,31 +165,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     ) -> tuple[list[dict[str, Tensor]], Tensor]:
         """Return the micro-batches of an optimiser step, and its number of pairs across all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        if not self._is_checked:
-            self._require_equal_layouts(batches[0])
+        if not self.is_checked and self.layout != PADDED:
+            few = scoring.first_pairs(self._prepare_inputs(batches[0]), CHECKED_PAIRS)
+            with evaluating(self) as model:
+                require_equal_layouts(model, few, self.layout, self.noise)
+        self.is_checked = True
         pairs = torch.tensor(sum(int((batch["row"] >= 0).sum()) for batch in batches), device=device)
         return batches, self.accelerator.reduce(pairs, reduction="sum")
-
-    def _require_equal_layouts(self, batch: dict[str, Tensor]) -> None:
-        """Before the first step, score a few pairs in this run's layout and as padded rows, on every rank.
-
-        Raises:
-            InvariantBroken: their log-probs differ.
-        """
-        self._is_checked = True
-        if self.layout == PADDED:
-            return
-        few = scoring.first_pairs(self._prepare_inputs(batch), CHECKED_PAIRS)
-        with evaluating(self) as model:
-            ours, padded = (scoring.score(model, few, layout) for layout in (self.layout, PADDED))
-        differences = torch.cat([ours.chosen - padded.chosen, ours.rejected - padded.rejected])
-        worst = differences.abs().max().item()
-        if not worst <= CHECKED_SIZE[self.numerics]:
-            raise InvariantBroken(
-                f"log-probs of pairs laid out as {self.layout!r} differ from those of padded rows by {worst:.4f}"
-                f" nats (allowed {CHECKED_SIZE[self.numerics]}) on {self.accelerator.device}",
-                "use --no-share-prompt, or write `padding_free = false` under [dpo] of the recipe; please report it",
-            )
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device but keep the reference in fp32: in bf16, 303 nats would round to 304."""
@@ -275,6 +267,6 @@ def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
         peft_config=lora_config(job),
     )
     pair_trainer.margins, pair_trainer.costs = margins, costs(job)
-    pair_trainer.layout, pair_trainer.numerics = job.layout, job.numerics
+    pair_trainer.layout, pair_trainer.noise = job.layout, margins.noise
     scoring.prepare(pair_trainer.model)
     return pair_trainer

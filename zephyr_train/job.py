@@ -36,6 +36,11 @@ FREE = (*NOT_KEPT, "save_every", "tensorboard", "on_faulty")
 AGAIN = "train it again with --fresh"
 
 
+def state_of(out: Path) -> Path:
+    """Return the folder for the checkpoints of a run directory; it is next to it."""
+    return out.with_name(out.name + ".state")
+
+
 @dataclass(frozen=True)
 class Job:
     """One training run, JSON-ready; paths are absolute text."""
@@ -133,5 +138,5 @@ class Job:
 
     @property
     def state(self) -> Path:
-        """Return the folder for checkpoints while the run is unfinished; it is next to the run directory."""
-        return self.folder.with_name(self.folder.name + ".state")
+        """Return the folder for checkpoints while the run is unfinished."""
+        return state_of(self.folder)

@@ -10,9 +10,11 @@ from trl import SFTConfig, SFTTrainer
 
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
+from zephyr_train.training import tolerance
 from zephyr_train.training.arguments import lora_config, shared, starting_model
 from zephyr_train.training.causal_check import require_causal
 from zephyr_train.training.evaluating import evaluating
+from zephyr_train.training.finite_gradients import FiniteGradients
 from zephyr_train.training.packed_check import packed_row, require_alone
 
 
@@ -40,10 +42,10 @@ def rows(job: Job, split: str) -> Dataset | None:
     return Dataset.from_file(str(file)) if file.is_file() else None
 
 
-class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
+class DialogueTrainer(FiniteGradients, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, which first makes sure that no token, and no packed document, sees what it must not."""
 
-    numerics: str = "fp32"
+    noise: float = 0.0  # of a token's log-prob, in nats
     is_checked = False
 
     def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
@@ -51,10 +53,10 @@ class DialogueTrainer(SFTTrainer):  # type: ignore[misc]
         if not self.is_checked:
             self.is_checked = True
             ids = self.train_dataset[0]["input_ids"]
-            require_causal(ids, lambda tokens: self._logits({"input_ids": tokens}), self.numerics)
+            require_causal(ids, lambda tokens: self._logits({"input_ids": tokens}), self.noise)
             row = packed_row(self.train_dataset) if self.padding_free else None
             if row is not None:
-                require_alone(row, self.data_collator, self._logits, self.numerics)
+                require_alone(row, self.data_collator, self._logits, self.noise)
         return super().get_batch_samples(*arguments, **keywords)
 
     def _logits(self, batch: dict[str, Any]) -> Tensor:
@@ -76,5 +78,5 @@ def trainer(job: Job, callbacks: list[Any]) -> DialogueTrainer:
         callbacks=callbacks,
         peft_config=lora_config(job),
     )
-    dialogue_trainer.numerics = job.numerics
+    dialogue_trainer.noise = tolerance.noise(job.numerics, dialogue_trainer.model.config)
     return dialogue_trainer

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
+from zephyr_train.training.out_of_memory import clear_memory_errors, ways_out
 
 
 def main() -> None:
@@ -17,14 +18,20 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with as_worker(folder):
         job = Job.read(folder)
-        join_group(job)
-        if job.step == "reference":
-            from zephyr_train.training.reference_pass import score
-
-            score(job)
-        else:
-            train(job)
+        with clear_memory_errors(ways_out(job)):
+            work(job)
         leave_group()
+
+
+def work(job: Job) -> None:
+    """Do the step of a job."""
+    join_group(job)
+    if job.step == "reference":
+        from zephyr_train.training.reference_pass import score
+
+        score(job)
+    else:
+        train(job)
 
 
 def join_group(job: Job) -> None:

@@ -226,6 +226,7 @@ def worked(folder: Path, code: str) -> errors.ZephyrError:
 def test_an_error_of_ours_comes_back_whole(tmp_path: Path) -> None:
     fault = worked(tmp_path / "run", "raise errors.DataError('the loss is nan', 'lower it')")
     assert (str(fault), fault.hint, fault.exit_code) == ("the loss is nan", "lower it", 5)
+    (tmp_path / "run" / FAILURE).unlink()
     fault = worked(tmp_path / "run", "raise errors.DataError('the loss is nan')")
     assert fault.hint == "what the caller knows"
 
@@ -241,12 +242,26 @@ def test_words_that_the_disk_did_not_take_are_read_from_the_log(tmp_path: Path) 
     assert (str(fault), fault.exit_code) == ("no space left", 4)
 
 
-def test_a_trace_is_a_fault_of_ours_with_the_log(tmp_path: Path) -> None:
-    fault = worked(tmp_path / "run", "raise RuntimeError('shapes differ')")
+def test_a_trace_is_a_fault_of_ours_whatever_else_is_in_the_log(tmp_path: Path) -> None:
+    """As in torch's launcher, whose summary is longer than what the command shows of a log."""
+    log = tmp_path / "log.txt"
+    fault = worked(tmp_path / "run", "raise RuntimeError('shapes differ\\nin layer 3')")
     assert fault.exit_code == errors.INTERNAL == 70
-    assert f"the end of {tmp_path / 'log.txt'}:" in str(fault) and "RuntimeError: shapes differ" in str(fault)
-    assert fault.hint == "what the caller knows"
-    assert not (tmp_path / "run" / FAILURE).exists()
+    assert str(fault).startswith(f"a worker failed with RuntimeError: shapes differ; its trace in {log} ends:")
+    assert str(fault).endswith("in layer 3") and fault.hint == "what the caller knows"
+    ended = Ended(1, "summary\n" * 40)
+    assert str(failure(tmp_path / "run", ended, log)) == str(fault)
+
+
+def test_the_first_worker_to_fail_is_the_one_that_is_told(tmp_path: Path) -> None:
+    worked(tmp_path / "run", "raise RuntimeError('the cause')")
+    for second in ("RuntimeError('connection closed by peer')", "errors.DataError('the loss is nan')"):
+        assert "the cause" in str(worked(tmp_path / "run", f"raise {second}"))
+
+
+def test_a_rank_that_was_killed_is_told_before_what_its_end_did_to_another(tmp_path: Path) -> None:
+    worked(tmp_path / "run", "raise RuntimeError('connection closed by peer')")
+    assert "killed by SIGKILL" in str(failure(tmp_path / "run", Ended(128 + 9, "x"), tmp_path / "log.txt"))
 
 
 @pytest.mark.parametrize(

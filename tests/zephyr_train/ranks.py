@@ -1,4 +1,4 @@
-"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing]`."""
+"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing] [exploding]`."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ import torch
 
 from tests.zephyr_train import trl_side
 from tests.zephyr_train.jobs import job
+from zephyr_core.process import as_worker
 from zephyr_train.worker import join_group, leave_group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
@@ -47,6 +48,27 @@ def lora() -> Any:
     return LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
 
 
+class Infinite(torch.autograd.Function):
+    """Returns what it is given, with an infinite gradient."""
+
+    @staticmethod
+    def forward(context: Any, loss: torch.Tensor) -> torch.Tensor:
+        return loss.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * torch.inf
+
+
+class Exploding(trl_side.WatchedTrainer):
+    """The gradient of the third step is infinite on the last rank; its loss is finite everywhere."""
+
+    def compute_loss(self, *arguments: Any, **further: Any) -> Any:
+        loss = super().compute_loss(*arguments, **further)
+        last = self.accelerator.process_index == self.accelerator.num_processes - 1
+        return Infinite.apply(loss) if last and self.state.global_step == 2 else loss
+
+
 class Counted(trl_side.WatchedTrainer):
     """Keeps how many pairs each rank had in each micro-batch of each step."""
 
@@ -65,7 +87,12 @@ def train(folder: Path) -> None:
     options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
     adapter = lora() if "lora" in sys.argv else None
     trainer = trl_side.project_trainer(
-        trl_side.tiny_model(), pairs, folder / "out", kind=Counted, peft=adapter, **options
+        trl_side.tiny_model(),
+        pairs,
+        folder / "out",
+        kind=Exploding if "exploding" in sys.argv else Counted,
+        peft=adapter,
+        **options,
     )
     trainer.counts = []
     trainer.train()
@@ -82,5 +109,6 @@ def train(folder: Path) -> None:
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     join_group(job(out, backend="deepspeed-3"))
-    train(out)
+    with as_worker(out):
+        train(out)
     leave_group()

@@ -16,6 +16,7 @@ from tests.zephyr_train.model_folder import look
 from zephyr_core.errors import DATA, DataError
 from zephyr_train import sft
 from zephyr_train.job import Job
+from zephyr_train.training import tolerance
 from zephyr_train.training.causal_check import require_causal
 from zephyr_train.training.loading import load
 from zephyr_train.training.reference_pass import score
@@ -26,8 +27,9 @@ FAR = {"initializer_range": 0.5}  # of small weights nothing shows
 
 def check(folder: Path, row: list[int] = ROW, dtype: Any = torch.float32) -> None:
     model = load(folder, dtype=dtype).eval()
+    noise = tolerance.noise("fp32" if dtype == torch.float32 else "bf16", model.config)
     with torch.no_grad():
-        require_causal(row, lambda ids: model(input_ids=ids).logits, "fp32" if dtype == torch.float32 else "bf16")
+        require_causal(row, lambda ids: model(input_ids=ids).logits, noise)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

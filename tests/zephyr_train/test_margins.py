@@ -9,9 +9,12 @@ import pytest
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.training.margins import Margins
 
+NOISE = {"fp32": 6e-5, "bf16": 0.04}  # of a model of 16 layers
 
-def book(numerics: str = "fp32", beta: float = 0.1) -> Margins:
-    return Margins(beta, numerics, ["a", "b", "c"], ["p", "q", "r"])
+
+def book(numerics: str = "fp32", beta: float = 0.1, first_rows: int = 1) -> Margins:
+    names = {"keys": ["a", "b", "c"], "prompt_ids": ["p", "q", "r"]}
+    return Margins(beta, **names, tokens=[4, 4, 4], noise=NOISE[numerics], first_rows=first_rows)
 
 
 def test_a_policy_that_is_its_own_reference_passes_the_first_step() -> None:
@@ -38,10 +41,10 @@ def test_bf16_noise_passes_and_a_stale_reference_does_not_whatever_beta_is(beta:
 
 
 def test_the_whole_first_step_is_looked_at_and_not_each_micro_batch() -> None:
-    whole = Margins(0.1, "bf16", ["a", "b", "c"], ["p", "q", "r"], first_rows=2)
+    whole = book("bf16", first_rows=2)
     whole.add("train", 0, [0], [0.4], [0.0])
-    whole.add("train", 0, [1], [-0.4], [0.0])
-    one_sided = Margins(0.1, "bf16", ["a", "b", "c"], ["p", "q", "r"], first_rows=2)
+    whole.add("train", 0, [1], [-0.4], [0.0])  # noise of both signs
+    one_sided = book("bf16", first_rows=2)
     one_sided.add("train", 0, [0], [0.4], [0.0])
     with pytest.raises(InvariantBroken):
         one_sided.add("train", 0, [1], [0.4], [0.0])

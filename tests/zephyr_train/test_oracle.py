@@ -14,6 +14,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.zephyr_train import ranks, trl_side
 from tests.zephyr_train.jobs import job
+from zephyr_train.errors import InvariantBroken
 from zephyr_train.launch import accelerate_config
 from zephyr_train.loss import LogpPair, dpo_loss
 from zephyr_train.pairs.layout import PADDED, SEPARATE, SHARED
@@ -101,6 +102,15 @@ ACCELERATE = ["-m", "accelerate.commands.launch", "--config_file", "launch.yaml"
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
+def two_ranks(folder: Path, backend: str, further: list[str]) -> "subprocess.CompletedProcess[str]":
+    config = accelerate_config(job(folder, world=2, backend=backend))
+    (folder / "launch.yaml").write_text(yaml.safe_dump(config))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    started = TORCHRUN if backend == "ddp" else ACCELERATE
+    command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(folder), *further]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize(
@@ -114,12 +124,7 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 )
 def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, backend: str, further: list[str]) -> None:
     """Some pairs are so long that their rank reads no other with them; a mean over ranks would weigh them thrice."""
-    config = accelerate_config(job(tmp_path, world=2, backend=backend))
-    (tmp_path / "launch.yaml").write_text(yaml.safe_dump(config))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    started = TORCHRUN if backend == "ddp" else ACCELERATE
-    command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(tmp_path), *further]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = two_ranks(tmp_path, backend, further)
     assert done.returncode == 0, done.stderr[-4000:]
     figures = json.loads((tmp_path / "told.json").read_text())
     moments = [moment for step in figures["counts"] for moment in zip(*step, strict=True)]
@@ -138,3 +143,22 @@ def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, bac
     for name, values in figures["logged"].items():
         assert values == pytest.approx(logged(theirs, name), abs=1e-4, rel=1e-4), name
     assert_same_weights(torch.load(tmp_path / "weights.pt"), theirs.model)
+
+
+@pytest.mark.long
+def test_a_gradient_that_is_no_number_on_one_rank_stops_zero_3(tmp_path: Path) -> None:
+    """DeepSpeed would leave the step out and go on."""
+    done = two_ranks(tmp_path, "deepspeed-3", ["exploding"])
+    failure = json.loads((tmp_path / "failure.json").read_text())
+    assert done.returncode != 0 and failure["exit_code"] == 5
+    assert failure["message"].startswith("the gradient of step 3 is not a number")
+
+
+def test_a_gradient_that_is_no_number_stops_a_run_before_the_weights_follow_it(tmp_path: Path) -> None:
+    rows = trl_side.with_reference(ROWS, trl_side.tiny_model())
+    options = {**ranks.OPTIONS, "per_device_train_batch_size": MICRO}
+    ours = trl_side.project_trainer(trl_side.tiny_model(), rows, tmp_path, kind=ranks.Exploding, **options)
+    with pytest.raises(InvariantBroken, match="the gradient of step 3 is not a number"):
+        ours.train()
+    assert ours.state.global_step == 2
+    assert all(weight.isfinite().all() for weight in ours.model.parameters())

@@ -13,6 +13,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from tests.zephyr_train import zoo
 from tests.zephyr_train.conftest import World
 from zephyr_train.errors import InvariantBroken
+from zephyr_train.training import tolerance
 from zephyr_train.training.packed_check import packed_row, require_alone
 
 FIRST, SECOND = [*range(5, 25)], [*range(40, 70)]
@@ -20,10 +21,12 @@ ROW = {"input_ids": FIRST + SECOND, "labels": FIRST + SECOND, "seq_lengths": [le
 COLLATE = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
 
 
-def check(kind: str, folder: Path, *, mask: bool = False, dtype: Any = torch.float32) -> None:
+def check(kind: str, folder: Path, *, mask: bool = False, dtype: Any = torch.float32, loud: int = 1) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         zoo.build(kind, folder), dtype=dtype, attn_implementation="eager"
     ).eval()
+    for weight in model.parameters():
+        weight.data *= loud if weight.dim() == 2 else 1
 
     def call(batch: dict[str, Any]) -> torch.Tensor:
         extra = {"attention_mask": torch.ones_like(batch["input_ids"])} if mask else {}
@@ -31,7 +34,7 @@ def check(kind: str, folder: Path, *, mask: bool = False, dtype: Any = torch.flo
             logits: torch.Tensor = model(**batch, **extra, use_cache=False).logits
         return logits
 
-    require_alone(ROW, COLLATE, call, "fp32" if dtype == torch.float32 else "bf16")
+    require_alone(ROW, COLLATE, call, tolerance.noise("fp32" if dtype == torch.float32 else "bf16", model.config))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -40,16 +43,18 @@ def test_models_that_go_by_positions_pass(kind: str, dtype: Any, tmp_path: Path)
     check(kind, tmp_path, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("kind", ["opt", "bloom"])
-def test_models_that_do_not_are_refused(kind: str, tmp_path: Path) -> None:
+def test_models_that_do_not_are_refused(kind: str, dtype: Any, tmp_path: Path) -> None:
     with pytest.raises(InvariantBroken, match="the model reads across documents") as refusal:
-        check(kind, tmp_path)
+        check(kind, tmp_path, dtype=dtype, loud=20)  # at first a bloom hardly looks at what is before a token
     assert "packing" in str(refusal.value.hint)
 
 
-def test_a_mask_over_the_whole_row_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_mask_over_the_whole_row_is_refused(dtype: Any, tmp_path: Path) -> None:
     with pytest.raises(InvariantBroken, match="reads across documents"):
-        check("mistral", tmp_path, mask=True)
+        check("mistral", tmp_path, mask=True, dtype=dtype)
 
 
 def test_a_model_that_cannot_read_packed_rows_is_refused() -> None:
@@ -57,7 +62,7 @@ def test_a_model_that_cannot_read_packed_rows_is_refused() -> None:
         raise ImportError("install causal_conv1d")
 
     with pytest.raises(InvariantBroken, match="cannot read packed rows: ImportError: install causal_conv1d"):
-        require_alone(ROW, COLLATE, call, "fp32")
+        require_alone(ROW, COLLATE, call, noise=1e-4)
 
 
 def test_the_row_looked_at_is_the_first_with_a_document_to_score_behind_another() -> None:

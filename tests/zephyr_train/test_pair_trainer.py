@@ -39,6 +39,7 @@ def test_a_row_costs_the_tokens_that_the_backbone_reads(tmp_path: Path, layout: 
 
 
 def test_the_whole_first_step_is_checked(tmp_path: Path) -> None:
+    trl_side.tiny_model().config.save_pretrained(tmp_path / "start")
     of = {"tokens": str(tokens(tmp_path / "tokens", ROWS)), "options": {"global_batch_size": 4}}
     margins = dpo.margins_of(job(tmp_path, **of))
     margins.add("train", 0, [0, 1, 2], [0.0] * 3, [0.0] * 3)

@@ -13,6 +13,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from zephyr_train.dpo import PairTrainer, RowCollator
 from zephyr_train.loss import LogpPair
 from zephyr_train.pairs import scoring
+from zephyr_train.training import tolerance
 from zephyr_train.training.margins import Margins
 
 torch.set_num_threads(1)
@@ -119,7 +120,10 @@ def project_trainer(
     )
     names = [str(number) for number in range(len(rows))]
     never = 10**9  # so the first step is not checked
-    pair_trainer.margins = Margins(pair_trainer.beta, "fp32", names, names, first_rows=never)
+    pair_trainer.noise = tolerance.noise("fp32", model.config)
+    pair_trainer.margins = Margins(
+        pair_trainer.beta, names, names, tokens=[], noise=pair_trainer.noise, first_rows=never
+    )
     pair_trainer.costs, pair_trainer.layout = [sum(map(len, map(row.get, COLUMNS))) for row in rows], layout
     scoring.prepare(pair_trainer.model)
     return pair_trainer

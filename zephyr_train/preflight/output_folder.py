@@ -1,9 +1,11 @@
 """The output folder: no other run's work in it, and room on its disk."""
 
-from zephyr_core import kinds
+from pathlib import Path
+
+from zephyr_core import kinds, manifest
 from zephyr_core.errors import DataError
 from zephyr_core.faults import Fault, OptionFault
-from zephyr_train.job import Job
+from zephyr_train.job import Job, state_of
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.request import TrainRequest
@@ -22,10 +24,18 @@ def examine_output(examination: Examination) -> None:
 
 
 def examine_disk(examination: Examination) -> None:
-    """Check the disk of the output folder for room."""
-    if examination.plan is not None and examination.plan.disk is not None:
-        full = machine.disk_fault(examination.request.out, examination.plan.disk.total)
-        examination.lacking(*[full] if full else [])
+    """Check the disk of the output folder for the room that the run still needs: what it wrote before counts."""
+    request, plan = examination.request, examination.plan
+    is_finished = manifest.is_whole(request.out) and not request.fresh
+    if plan is None or plan.disk is None or is_finished:
+        return
+    full = machine.disk_fault(request.out, max(0, plan.disk.total - _held(request.out) - _held(state_of(request.out))))
+    examination.lacking(*[full] if full else [])
+
+
+def _held(folder: Path) -> int:
+    """Return the bytes of a folder's files; 0 if there is no folder."""
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _foreign(request: TrainRequest) -> Fault | None:

@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zephyr_train.errors import InvariantBroken
+from zephyr_train.training import tolerance
 
 SAVED = "margins.json"
-# How far the first step may be from 0, in nats of (chosen − rejected) log ratios, for any β: two passes sum hundreds of
-# log-probs in differently padded batches. Checked per pair and on average: noise averages out, a wrong reference stays.
-FIRST_SIZE = {"fp32": 0.01, "bf16": 0.5, "bf16-autocast": 0.5}  # mean of |difference|
-FIRST_MEAN = {"fp32": 0.005, "bf16": 0.25, "bf16-autocast": 0.25}  # |mean of differences|
 
 
 def _loss(margin: float) -> float:
@@ -26,14 +23,35 @@ class Margins:
     """Rewards by row number, for the current epoch's train rows and the last evaluation's test rows."""
 
     def __init__(
-        self, beta: float, numerics: str, keys: Sequence[str], prompt_ids: Sequence[str], first_rows: int = 1
+        self,
+        beta: float,
+        keys: Sequence[str],
+        prompt_ids: Sequence[str],
+        *,
+        tokens: Sequence[int],
+        noise: float,
+        first_rows: int = 1,
+        reference: str = "",
     ) -> None:
+        """Begin without rewards.
+
+        Args:
+            beta: of Eq. (1).
+            keys: of the train rows, by row number.
+            prompt_ids: of the train rows.
+            tokens: of both replies of each train row.
+            noise: of a token's log-prob, in nats (tolerance.py).
+            first_rows: rows of the first optimiser step.
+            reference: folder of the log-probs.
+        """
+        self.noise = noise
         self._beta = beta
-        self._numerics = numerics
         self._keys = keys
         self._prompt_ids = prompt_ids
-        self._first_rows = first_rows  # rows of the first optimiser step
-        self._first: list[float] = []
+        self._tokens = tokens
+        self._first_rows = first_rows
+        self._reference = reference
+        self._first: dict[int, float] = {}
         self._rewards: dict[str, dict[int, tuple[float, float]]] = {"train": {}, "test": {}}
 
     def add(self, split: str, step: int, numbers: list[int], chosen: list[float], rejected: list[float]) -> set[int]:
@@ -47,7 +65,8 @@ class Margins:
             for number, better, worse in zip(numbers, chosen, rejected, strict=True)
         }
         if split == "train" and step == 0:
-            self._first += [better - worse for better, worse in zip(chosen, rejected, strict=True)]
+            differences = [better - worse for better, worse in zip(chosen, rejected, strict=True)]
+            self._first |= dict(zip(numbers, differences, strict=True))
             if len(self._first) >= self._first_rows:
                 self._check_first()
         new = [number for number in rewards if number not in self._rewards[split]]
@@ -55,17 +74,22 @@ class Margins:
         return set(new)
 
     def _check_first(self) -> None:
-        differences = self._first
-        size = sum(map(abs, differences)) / len(differences)
-        mean = sum(differences) / len(differences)
-        if size <= FIRST_SIZE[self._numerics] and abs(mean) <= FIRST_MEAN[self._numerics]:
+        """Check the first step's differences per pair and on average: noise averages out, a wrong reference stays."""
+        differences, pairs = self._first.values(), len(self._first)
+        tokens = [self._tokens[number] for number in self._first]
+        size, mean = sum(map(abs, differences)) / pairs, sum(differences) / pairs
+        allowed_size = sum(tolerance.of_sum(self.noise, count) for count in tokens) / pairs
+        allowed_mean = tolerance.of_sum(self.noise, sum(tokens)) / pairs
+        if size <= allowed_size and abs(mean) <= allowed_mean:
             return
-        losses = [_loss(self._beta * difference) for difference in differences]
+        loss = sum(_loss(self._beta * difference) for difference in differences) / pairs
         raise InvariantBroken(
-            f"the first loss is {sum(losses) / len(losses):.5f}, not ln 2 = {math.log(2):.5f}: the first pairs'"
-            f" log ratios differ by {size:.4f} nats (allowed {FIRST_SIZE[self._numerics]}), {mean:.4f} on average"
-            f" (allowed {FIRST_MEAN[self._numerics]}): the reference log-probs are not those of the starting weights",
-            "remove the reference folder that job.json names, and run the command again: it recomputes them",
+            f"the first loss is {loss:.5f}, not ln 2 = {math.log(2):.5f}: the first pairs' log ratios differ by"
+            f" {size:.4f} nats (allowed {allowed_size:.4f}), {mean:.4f} on average (allowed {allowed_mean:.4f}): the"
+            " reference log-probs are not those of the starting weights",
+            f"remove {self._reference} and run the command again: it computes them again. If it just did, the model"
+            ' scores a pair otherwise in another batch, by more than rounding: write `precision = "fp32"` under'
+            " [dpo] of the recipe, and use --attention sdpa",
         )
 
     def end_test(self) -> float | None:

@@ -16,11 +16,13 @@ from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.training.arguments import DTYPES
+from zephyr_train.training.out_of_memory import clear_memory_errors
 
 NAME = "probe.json"
 ROWS = 4
 # Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in a different order; bf16 rounds.
 ALLOWED = {"fp32": 1e-4, "bf16": 5e-3, "bf16-autocast": 5e-3}
+BUSY = "the saved model is loaded whole: free memory on this machine, and run the command again: it continues here"
 MERGED = 4  # factor on the allowance if an adapter was added to bf16 weights
 
 
@@ -75,7 +77,8 @@ def verify(folder: Path) -> dict[str, float]:
         raise InvariantBroken(
             f"the saved model's log-probs differ from the trained one's by {worst:.2e} of their size,"
             f" allowed is {allowed:.0e}",
-            f"the checkpoints are still in {job.state}; run the command again: it saves the model again",
+            f"the checkpoints are still in {job.state}; run the command again: it saves the model again."
+            ' If it stops here again, write `precision = "fp32"` in the recipe, use --fresh, and please report it',
         )
     return {"logps_difference": worst, "rows": len(probe["logps"])}
 
@@ -100,7 +103,7 @@ def _merge(job: Job, adapter: Path, out: Path) -> None:
 def main() -> None:
     """Verify the run directory given on the command line; write the result, or the failure, into it."""
     folder = Path(sys.argv[1])
-    with as_worker(folder):
+    with as_worker(folder), clear_memory_errors(BUSY):
         manifest.write_json(folder / "verified.json", verify(folder))
 
 

@@ -12,6 +12,7 @@ from zephyr_core import sealed
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.reference import missing_chunks, part_file, rows_of
+from zephyr_train.training import tolerance
 from zephyr_train.training.arguments import DTYPES
 from zephyr_train.training.causal_check import require_causal
 
@@ -73,7 +74,7 @@ def _check_model(model: Any, pair: dict[str, Any], device: torch.device, job: Jo
         return logits
 
     with torch.no_grad(), _precision(device, job):
-        require_causal(pair["prompt_ids"] + pair["chosen_ids"], call, job.numerics)
+        require_causal(pair["prompt_ids"] + pair["chosen_ids"], call, tolerance.noise(job.numerics, model.config))
 
 
 def _precision(device: torch.device, job: Job) -> Any:

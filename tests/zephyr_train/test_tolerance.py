@@ -1,0 +1,133 @@
+"""Laws on log-probs pass what rounding does in 32 layers over 300 tokens, and still catch what is wrong."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM
+from transformers.modeling_utils import AttentionInterface
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from zephyr_train.errors import InvariantBroken
+from zephyr_train.pairs import attention, scoring
+from zephyr_train.pairs.layout import PADDED, SEPARATE, SHARED
+from zephyr_train.training import tolerance
+from zephyr_train.training.layout_check import require_equal_layouts
+from zephyr_train.training.margins import Margins
+
+VOCABULARY, LAYERS = 256, 32
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def deep(numerics: str, *, seed: int = 0, change: float = 0.0) -> Any:
+    """Return a narrow model of 32 layers whose logits spread as a trained one's; `change`: share of each weight."""
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, num_hidden_layers=LAYERS, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=1024, sliding_window=None, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, attn_implementation="sdpa",
+    )  # fmt: skip
+    model = MistralForCausalLM(config)
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2:
+            spread = {"model.embed_tokens.weight": 1.0, "lm_head.weight": 2.5 / 8}.get(name, weight.shape[1] ** -0.5)
+            torch.nn.init.normal_(weight, std=spread)
+    torch.manual_seed(seed)
+    for weight in model.parameters():
+        weight.data += change * weight.data * torch.randn_like(weight)
+    return scoring.frozen_scorer(model.to(DTYPES[numerics]))
+
+
+def pair(prompt: int, chosen: int, rejected: int) -> dict[str, list[int]]:
+    """Return a pair of random tokens, so many of each."""
+    draws = random.Random(chosen)
+    counts = {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+    return {name: [draws.randrange(3, VOCABULARY) for _ in range(count)] for name, count in counts.items()}
+
+
+ROWS = [pair(20, 300, 250), pair(12, 60, 90)]
+
+
+@pytest.fixture(params=DTYPES)
+def numerics(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    return {numerics: deep(numerics) for numerics in DTYPES}
+
+
+def check(model: Any, numerics: str, layout: str) -> None:
+    batch = DataCollatorForPreference(pad_token_id=0)(ROWS[:1])
+    with torch.no_grad():
+        require_equal_layouts(model, batch, layout, tolerance.noise(numerics, model.config))
+
+
+@pytest.mark.parametrize("layout", [SHARED, SEPARATE])
+def test_layouts_of_a_deep_model_and_long_replies_pass(models: dict[str, Any], numerics: str, layout: str) -> None:
+    check(models[numerics], numerics, layout)
+
+
+def seeing_all(module: Any, query: Any, key: Any, value: Any, mask: Any, *, pieces: Any = None, **rest: Any) -> Any:
+    """As a kernel that overlooks where pieces end."""
+    return attention.sdpa_attention_forward(module, query, key, value, None if pieces is not None else mask, **rest)
+
+
+def off_by_one(*arguments: Any, pieces: Any = None, **rest: Any) -> Any:
+    """As a kernel that aligns queries and keys one place off: a token does not see itself."""
+    if pieces is None:
+        return attention._sdpa(*arguments, **rest)
+    module, query, key, value, _ = arguments
+    return attention._sdpa(module, query, torch.roll(key, 1, 2), torch.roll(value, 1, 2), None, pieces=pieces, **rest)
+
+
+@pytest.fixture(params=[seeing_all, off_by_one])
+def broken(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    AttentionInterface.register("sdpa", request.param)
+    yield request.param
+    attention.register()
+
+
+@pytest.mark.parametrize("layout", [SHARED, SEPARATE])
+def test_wrong_masks_and_rows_that_see_each_other_do_not(
+    models: dict[str, Any], numerics: str, layout: str, broken: Any
+) -> None:
+    with pytest.raises(InvariantBroken, match="differ from those of padded rows") as refusal:
+        check(models[numerics], numerics, layout)
+    hint = str(refusal.value.hint)
+    assert "padding_free = false" in hint
+    assert ("--no-share-prompt" in hint) == (layout == SHARED)  # with it, this very run would stop again
+
+
+def first_step(policy: Any, reference: Any, numerics: str) -> None:
+    """Take the first step of a run whose reference was scored in other batches than training's."""
+    names = [str(number) for number in range(len(ROWS))]
+    margins = Margins(
+        0.1,
+        names,
+        names,
+        tokens=[len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in ROWS],
+        noise=tolerance.noise(numerics, policy.config),
+        first_rows=len(ROWS),
+        reference="runs/artefacts/reference-1",
+    )
+    ours = scoring.pair_logps(policy, ROWS, 0, SHARED)
+    alone = [scoring.pair_logps(reference, [row], 0, PADDED) for row in ROWS]
+    theirs = ([scores[side][0] for scores in alone] for side in (0, 1))
+    ratios = ([a - b for a, b in zip(*both, strict=True)] for both in zip(ours, theirs, strict=True))
+    margins.add("train", 0, list(range(len(ROWS))), *ratios)
+
+
+def test_the_first_loss_of_a_deep_model_passes(models: dict[str, Any], numerics: str) -> None:
+    first_step(models[numerics], models[numerics], numerics)
+
+
+def test_the_reference_of_another_model_does_not(models: dict[str, Any], numerics: str) -> None:
+    """Whose weights differ by three percent."""
+    with pytest.raises(InvariantBroken, match="not those of the starting weights") as refusal:
+        first_step(models[numerics], deep(numerics, seed=1, change=0.03), numerics)
+    hint = str(refusal.value.hint)
+    assert hint.startswith("remove runs/artefacts/reference-1 and run") and 'precision = "fp32"' in hint
