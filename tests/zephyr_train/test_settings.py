@@ -30,6 +30,11 @@ def fault(step: str, text: str) -> tuple[str, str, str]:
     return refusal.name, refusal.message, refusal.hint
 
 
+def test_an_eos_is_named_where_the_tokenizer_is() -> None:
+    name, _, hint = fault("sft", "eos_token=<|im_end|>")
+    assert name == "refused-option" and "tokenizer_config.json" in hint
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
