@@ -21,6 +21,7 @@ from zephyr_train.models import BROKEN, config_of
 from zephyr_train.options import TrainOptions
 from zephyr_train.preflight import machine, sound_models
 from zephyr_train.preflight.examination import Examination
+from zephyr_train.preflight.sound_models import ModelFacts
 from zephyr_train.safetensor_headers import weight_files
 
 if TYPE_CHECKING:
@@ -49,39 +50,47 @@ def examine_whole_model(examination: Examination) -> None:
 
 
 def _judge(examination: Examination, folder: Path) -> None:
-    """Add the faults of a model, unless the same one was found sound before."""
-    key = sound_models.key_of(examination, folder)
-    projections = sound_models.projections_of(key)
-    if projections is not None:
-        examination.projections = projections
+    """Add the faults of a model; one with the same files and shapes that was found sound is not built again."""
+    key = sound_models.key_of(folder, examination.request.options.attention)
+    facts = sound_models.facts_of(key)
+    if facts is None:
+        faults: list[Fault] = []
+        facts = _facts(examination.request.options, folder, faults)
+        examination.add(*faults)
+        if facts is not None and not faults:
+            sound_models.keep(key, facts)
+    if facts is None:
         return
-    notes = len(examination.notes)
-    faults = [*_faults(examination, folder)]
-    examination.add(*faults)
-    if not faults and len(examination.notes) == notes:
-        sound_models.keep(key, examination.projections)
+    examination.projections = facts.projections
+    _note_router_loss(examination, facts)
+    examination.add(*_position_faults(examination, facts), *_token_faults(examination.chat, facts, folder))
 
 
-def _faults(examination: Examination, folder: Path) -> Iterator[Fault]:
-    options, config = examination.request.options, folder / "config.json"
+def _facts(options: TrainOptions, folder: Path, faults: list[Fault]) -> ModelFacts | None:
+    """Return what a model is like, None if it cannot be built; add its faults, whatever the rows and the settings."""
+    config = folder / "config.json"
     if config_of(folder).get("quantization_config"):
         hint = "give the weights before quantization: those of a quantized model cannot be trained"
-        yield Fault("quantized-model", f"{config} has a quantization_config", hint)
-        return
+        faults.append(Fault("quantized-model", f"{config} has a quantization_config", hint))
+        return None
     attention = options.attention if options.attention in _BARE else _BARE[0]
     try:
         loaded = meta_model(folder, attention)
     except DataError as fault:
         if attention == _BARE[0] or not _is_built(folder):
-            yield Fault("no-causal-model", str(fault), fault.hint or "")
+            faults.append(Fault("no-causal-model", str(fault), fault.hint or ""))
         else:
-            yield _attention_fault(options, str(fault))
-        return
+            faults.append(_attention_fault(options, str(fault)))
+        return None
     if loaded.misfits:
-        yield Fault(BROKEN, unfit_weights(folder, loaded.misfits), UNFIT_WEIGHTS)
-        return
-    model = loaded.model
-    examination.projections = _projections(model)
+        faults.append(Fault(BROKEN, unfit_weights(folder, loaded.misfits), UNFIT_WEIGHTS))
+        return None
+    faults += _model_faults(loaded.model, options, folder)
+    return _facts_of(loaded.model)
+
+
+def _model_faults(model: Any, options: TrainOptions, folder: Path) -> Iterator[Fault]:
+    config = folder / "config.json"
     if reads_ahead(model):
         yield Fault("reads-ahead", f"{config}: each token of {type(model).__name__} sees those behind it", ONE_WAY)
     if not _has_attention(model, options.attention):
@@ -91,10 +100,19 @@ def _faults(examination: Examination, folder: Path) -> Iterator[Fault]:
     if wrong := save_fault(model, folder):
         hint = "correct generation_config.json: with temperature, top_p or top_k it needs `do_sample: true`"
         yield Fault("unsavable-config", f"the model of {folder} could not be saved: {wrong}", hint)
-    _note_router_loss(examination, model.config.get_text_config())
-    yield from _position_faults(examination, model)
-    if examination.chat is not None:
-        yield from _token_faults(examination.chat, model, folder)
+
+
+def _facts_of(model: Any) -> ModelFacts:
+    config = model.config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    return ModelFacts(
+        projections=_projections(model),
+        embeddings=model.get_input_embeddings().weight.shape[0],
+        positions=positions if isinstance(positions, int) else None,
+        is_rotary=bool(getattr(config, "rope_parameters", None)),
+        has_routers=hasattr(config, "output_router_logits"),
+        router_weight=getattr(config, "router_aux_loss_coef", None),
+    )
 
 
 def _is_built(folder: Path) -> bool:
@@ -126,38 +144,37 @@ def _projections(model: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _note_router_loss(examination: Examination, config: Any) -> None:
+def _note_router_loss(examination: Examination, facts: ModelFacts) -> None:
     """Note that TRL adds the load-balancing loss of a mixture of experts to dSFT's; dDPO has a note of its own."""
-    weight = examination.settings.get("router_aux_loss_coef", getattr(config, "router_aux_loss_coef", None))
-    if examination.request.step == "sft" and hasattr(config, "output_router_logits") and weight:
+    weight = examination.settings.get("router_aux_loss_coef", facts.router_weight)
+    if examination.request.step == "sft" and facts.has_routers and weight:
         examination.notes.append(
             f"the loss includes {weight:g} × the load-balancing loss of the model's routers, as its config says;"
             " `--set router_aux_loss_coef=0` leaves it out"
         )
 
 
-def _position_faults(examination: Examination, model: Any) -> Iterator[Fault]:
-    config, options = model.config.get_text_config(), examination.request.options
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
-    if not isinstance(positions, int) or options.max_length <= positions:
+def _position_faults(examination: Examination, facts: ModelFacts) -> Iterator[Fault]:
+    positions, longest = facts.positions, examination.request.options.max_length
+    if positions is None or longest <= positions:
         return
-    message = f"max_length is {options.max_length:,}, and the model has {positions:,} positions"
-    if getattr(config, "rope_parameters", None):
+    message = f"max_length is {longest:,}, and the model has {positions:,} positions"
+    if facts.is_rotary:
         examination.notes.append(f"{message}: in longer rows it meets positions that it has never seen")
         return
     step = examination.request.step
     yield OptionFault("row-beyond-positions", message, f"write `max_length = {positions}` under [{step}] of the recipe")
 
 
-def _token_faults(chat: "Chat", model: Any, folder: Path) -> Iterator[Fault]:
+def _token_faults(chat: "Chat | None", facts: ModelFacts, folder: Path) -> Iterator[Fault]:
     """Yield the fault of tokens that rows can hold and the model has no embedding for."""
-    end = model.get_input_embeddings().weight.shape[0]
-    beyond = {token: number for token, number in chat.possible_tokens().items() if number >= end}
-    if not beyond:
+    tokens = chat.possible_tokens() if chat is not None else {}
+    beyond = {token: number for token, number in tokens.items() if number >= facts.embeddings}
+    if chat is None or not beyond:
         return
     token, number = max(beyond.items(), key=lambda item: item[1])
     message = (
-        f"{len(beyond):,} of the tokenizer's tokens have no embedding: it ends at {end - 1:,},"
+        f"{len(beyond):,} of the tokenizer's tokens have no embedding: it ends at {facts.embeddings - 1:,},"
         f" and the number of {token!r} is {number:,}"
     )
     pads = [*beyond] == [chat.tokenizer.pad_token]
