@@ -45,10 +45,9 @@ def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_
     assert all(row["prompt"].startswith("<|user|>") for row in rows)
     last = ("--from", "dpo")
     assert "answers of the models" not in copy.chain(*last).stderr, "they are of these models"
-    for damaged in (kept.replace(rows[0]["made_of"], "0" * 64), kept[:-40]):
-        file.write_text(damaged)
-        assert "$ zephyr train measure runs/quick/sft runs/quick/dpo --pairs runs/quick/dpo" in copy.chain(*last).stderr
-        assert file.read_text() == kept
+    file.write_text(kept.replace(rows[0]["made_of"], "0" * 64))
+    assert "$ zephyr train measure runs/quick/sft runs/quick/dpo --pairs runs/quick/dpo" in copy.chain(*last).stderr
+    assert file.read_text() == kept
 
 
 def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -> None:

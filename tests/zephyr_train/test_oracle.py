@@ -117,7 +117,7 @@ def two_ranks(folder: Path, backend: str, further: list[str]) -> "subprocess.Com
     ("backend", "further"),
     [
         ("ddp", []),
-        ("deepspeed-2", ["checkpointing"]),
+        pytest.param("deepspeed-2", ["checkpointing"], marks=pytest.mark.slow),
         ("deepspeed-3", []),
         ("deepspeed-3", ["lora", "checkpointing"]),
     ],

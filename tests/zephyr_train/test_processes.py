@@ -24,7 +24,7 @@ def alone(world: World, published_pairs: Path) -> Path:
     return world.folder / "alone"
 
 
-@pytest.mark.parametrize(("zero", "backend"), [(3, "deepspeed-3"), (0, "ddp")])
+@pytest.mark.parametrize(("zero", "backend"), [(3, "deepspeed-3"), pytest.param(0, "ddp", marks=pytest.mark.slow)])
 def test_the_loss_curve_of_two_processes_is_that_of_one(
     world: World, alone: Path, published_pairs: Path, zero: int, backend: str
 ) -> None:
