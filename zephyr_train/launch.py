@@ -3,28 +3,25 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from zephyr_core import process
 from zephyr_core.process import FAILURE, PARENT, Ended
 from zephyr_train.job import Job
+from zephyr_train.nodes import FOREIGN, first_address, first_port, node_rank, own_file
 
 CONFIG = "launch.yaml"
 LOG = "log.txt"
+PATIENCE = 5.0  # seconds that a machine's own workers have to end after one of another machine has failed
+LESS_EXACT = (
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "NVIDIA_TF32_OVERRIDE",
+)  # images set it; the laws of fp32 are narrower
 _KILLED_RANK = re.compile(r"Signal (\d+) \(\w+\) received by PID")
-
-
-def node_rank() -> int:
-    """Return the rank of this machine; the first machine, 0, writes what all of them share."""
-    return int(os.environ.get("NODE_RANK", "0"))
-
-
-def own_file(name: str) -> str:
-    """Return the name of a file that every machine writes for itself: launch.yaml, launch-node1.yaml."""
-    stem, _, suffix = name.rpartition(".")
-    return name if node_rank() == 0 else f"{stem}-node{node_rank()}.{suffix}"
 
 
 def accelerate_config(job: Job) -> dict[str, Any]:
@@ -39,7 +36,7 @@ def accelerate_config(job: Job) -> dict[str, Any]:
         "distributed_type": "DEEPSPEED" if deepspeed else "MULTI_GPU" if job.world > 1 else "NO",
         "num_processes": job.world,
         "num_machines": nodes,
-        "machine_rank": node_rank() if nodes > 1 else 0,
+        "machine_rank": node_rank(nodes),
         "mixed_precision": "no" if job.numerics == "fp32" else "bf16",
         "use_cpu": job.cpu,
         "main_training_function": "main",
@@ -47,7 +44,7 @@ def accelerate_config(job: Job) -> dict[str, Any]:
         "same_network": True,
     }
     if nodes > 1:
-        content["main_process_ip"] = os.environ.get("MASTER_ADDR", "127.0.0.1")
+        content["main_process_ip"] = first_address()
     if deepspeed:
         stage = int(job.backend.rsplit("-", 1)[1])
         content["deepspeed_config"] = {
@@ -69,13 +66,17 @@ def command(job: Job) -> list[str]:
     if job.cpu and not job.backend.startswith("deepspeed"):  # accelerate would start only one process here
         count = f"--nproc-per-node={job.world}"
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
-    port = os.environ.get("MASTER_PORT", "29500") if job.options.nodes > 1 else "0"  # 0: accelerate finds a free one
-    options = ["--config_file", str(job.folder / own_file(CONFIG)), "--main_process_port", port]
+    nodes = job.options.nodes
+    port = first_port() if nodes > 1 else "0"  # 0: accelerate finds a free one
+    options = ["--config_file", str(job.folder / own_file(CONFIG, nodes)), "--main_process_port", port]
     return [sys.executable, "-m", "accelerate.commands.launch", *options, *work]
 
 
 def environment(job: Job) -> dict[str, str]:
-    """Return the workers' environment: offline, since everything they read is local, and without telemetry."""
+    """Return the workers' environment: offline, since everything they read is local, and without telemetry.
+
+    Left out is what an outer launcher says about ranks, and in fp32 what would make sums less exact than that.
+    """
     own = {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -91,7 +92,8 @@ def environment(job: Job) -> dict[str, str]:
         own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
     if job.options.tensorboard:
         own |= {"TENSORBOARD_LOGGING_DIR": str(job.folder / "tensorboard")}
-    return {**os.environ, **own}
+    left_out = {*FOREIGN, *(LESS_EXACT if job.numerics == "fp32" else ())}
+    return {name: value for name, value in os.environ.items() if name not in left_out} | own
 
 
 def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], bool] = lambda: False) -> None:
@@ -104,12 +106,42 @@ def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], boo
     """
     import yaml
 
-    if node_rank() == 0:
+    nodes = job.options.nodes
+    if node_rank(nodes) == 0:
         job.write(job.folder)
         (job.folder / FAILURE).unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / own_file(CONFIG)).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
-    _follow(job, command(job), watch, continues)
+    (job.folder / own_file(CONFIG, nodes)).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
+    _follow(job, command(job), watch if nodes == 1 else _watch_others(job, watch), continues)
+
+
+def _watch_others(job: Job, watch: Callable[[], None]) -> Callable[[], None]:
+    """Return a `watch` that also ends this machine's processes soon after a worker of another one has failed.
+
+    Those here would wait for it until the collective times out. What an earlier run left does not count.
+    """
+    file = job.folder / FAILURE
+    before, since = _stamp(file), 0.0
+
+    def look() -> None:
+        nonlocal since
+        watch()
+        if _stamp(file) in (None, before):
+            since = 0.0
+        elif not since:
+            since = time.monotonic()  # a worker here ends by itself
+        elif time.monotonic() - since > PATIENCE:
+            raise process.failure(job.folder, Ended(1), job.folder / own_file(LOG, job.options.nodes))
+
+    return look
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: False) -> None:
@@ -123,7 +155,7 @@ def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: Fal
 
 
 def _follow(job: Job, started: list[str], watch: Callable[[], None], continues: Callable[[], bool]) -> None:
-    log = job.folder / own_file(LOG)
+    log = job.folder / own_file(LOG, job.options.nodes)
     ended = process.follow(started, log=log, environment=environment(job), watch=watch)
     if ended.code != 0:
         hint = "the same command continues where it stopped" if continues() else None

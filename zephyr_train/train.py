@@ -17,6 +17,7 @@ from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.errors import ForeignRun, PreflightFailed
 from zephyr_train.job import AGAIN, Job
+from zephyr_train.nodes import node_rank, own_file
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
@@ -71,7 +72,10 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
     _refuse_damaged(request, [JOB])  # what says which run it is; the rest once it is known to be this one
     examination = examine(request, dry=False)
     examination.refuse()
-    with clear_disk_errors(request.out, hint="give another folder with --out"), _output_lock(request.out):
+    with (
+        clear_disk_errors(request.out, hint="give another folder with --out"),
+        _output_lock(request.out, request.options.nodes),
+    ):
         job = _job(examination)
         say(examination.text())
         _refuse_other(request, job)
@@ -133,7 +137,7 @@ def _odd_rows(plan: Plan) -> list[str]:
 
 
 def _with_reference(job: Job) -> Job:
-    from zephyr_train.launch import node_rank, run_workers
+    from zephyr_train.launch import run_workers
     from zephyr_train.reference import ensure_reference, has_parts
 
     def start(passes: Job) -> None:
@@ -141,7 +145,7 @@ def _with_reference(job: Job) -> Job:
         with following_pass(passes) as follower:
             run_workers(zero_free, follower, lambda: has_parts(passes.folder))
 
-    return ensure_reference(job, artefacts(), start, is_first=node_rank() == 0)
+    return ensure_reference(job, artefacts(), start, is_first=node_rank(job.options.nodes) == 0)
 
 
 def _refuse_damaged(request: TrainRequest, names: Iterable[str] | None = None) -> None:
@@ -165,10 +169,13 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
         ForeignRun: the run in the folder, finished or not, was set up differently.
         UsageError: `--resume` was given, and there is nothing to continue.
     """
-    from zephyr_train.launch import node_rank
-
     recorded = request.out / JOB
-    if request.fresh and node_rank() == 0:
+    if request.fresh and job.options.nodes > 1:
+        raise UsageError(
+            "--fresh on several machines: each would discard what another one has begun",
+            f"remove {request.out} and {job.state} once, and leave --fresh out",
+        )
+    if request.fresh:
         for folder in (request.out, job.state):
             discard(folder)
     if not recorded.is_file():
@@ -186,7 +193,7 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
 
 
 def _train(request: TrainRequest, job: Job, examination: Examination) -> ModelManifest:
-    from zephyr_train.launch import node_rank, run_alone, run_workers
+    from zephyr_train.launch import run_alone, run_workers
     from zephyr_train.results.finish import finish
     from zephyr_train.training.checkpoints import has_complete, latest_complete
 
@@ -194,23 +201,23 @@ def _train(request: TrainRequest, job: Job, examination: Examination) -> ModelMa
         return has_complete(job.state)
 
     assert examination.plan is not None
-    job.write(job.folder)  # first of all: it marks the folder as this run's
-    manifest.write_json(job.folder / "plan.json", examination.plan.record())
-    last = latest_complete(job.state, job.digest) if node_rank() == 0 else None
-    job = replace(job, checkpoint=str(last) if last else None)
+    rank = node_rank(job.options.nodes)
+    if rank == 0:
+        job.write(job.folder)  # first of all: it marks the folder as this run's
+        manifest.write_json(job.folder / "plan.json", examination.plan.record())
+        last = latest_complete(job.state, job.digest)
+        job = replace(job, checkpoint=str(last) if last else None)
     with following(job) as follower:
         run_workers(job, follower, continues)
-    if node_rank() > 0:
-        raise PartlyDone(f"machine {node_rank()} has done its part; the first one finishes {request.out}")
+    if rank > 0:
+        raise PartlyDone(f"machine {rank} has done its part; the first one finishes {request.out}")
     run_alone(job, "zephyr_train.training.probe", continues)
     return finish(job, examination.inputs(), examination.plan.record(), request.recipe)
 
 
-def _output_lock(out: Path) -> AbstractContextManager[int]:
+def _output_lock(out: Path, nodes: int) -> AbstractContextManager[int]:
     """Lock the output against other runs."""
-    from zephyr_train.launch import own_file
-
-    lock_file = out.with_name(own_file(f".{out.name}.lock"))
+    lock_file = out.with_name(own_file(f".{out.name}.lock", nodes))
     return lock(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
 
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zephyr_core.kinds import JOB
 from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
+from zephyr_train.training.checkpoints import has_complete
 from zephyr_train.training.out_of_memory import clear_memory_errors, ways_out
 
 
@@ -68,6 +70,7 @@ def train(job: Job) -> None:
     from zephyr_train.training.watch import Watch
 
     checkpoint = Path(job.checkpoint) if job.checkpoint else None
+    require_named_checkpoint(job)
     callbacks: list[Any] = []
     trainer: Any
     if job.step == "dpo":
@@ -94,6 +97,19 @@ def train(job: Job) -> None:
 def _tokens_seen(checkpoint: Path) -> int:
     history = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return int(max((logs.get("num_tokens", 0) for logs in history), default=0))
+
+
+def require_named_checkpoint(job: Job) -> None:
+    """Raise if a run that has whole checkpoints would begin at step 0.
+
+    Raises:
+        InvariantBroken: naming their folder.
+    """
+    if job.checkpoint is None and has_complete(job.state):
+        raise InvariantBroken(
+            f"{job.state} holds a whole checkpoint, and {job.folder / JOB} names none: another command has changed it",
+            "end all commands that train there, then run the same one again, on each machine",
+        )
 
 
 def require_backend(trainer: Any, job: Job) -> None:

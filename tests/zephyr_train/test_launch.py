@@ -10,7 +10,7 @@ import yaml
 from tests.zephyr_train.jobs import job
 from zephyr_core.errors import INTERNAL, EnvironmentLack, ZephyrError
 from zephyr_core.process import FAILURE, PARENT
-from zephyr_train import launch
+from zephyr_train import launch, nodes
 
 
 def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs() -> None:
@@ -108,9 +108,10 @@ def test_that_the_command_continues_is_said_only_where_it_does(tmp_path: Path, m
 
 
 def test_each_of_several_machines_has_its_own_config_and_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert launch.own_file("launch.yaml") == "launch.yaml"
     monkeypatch.setenv("NODE_RANK", "2")
-    assert [launch.own_file(name) for name in ("launch.yaml", ".dpo.lock")] == ["launch-node2.yaml", ".dpo-node2.lock"]
+    assert nodes.own_file("launch.yaml", 1) == "launch.yaml", "schedulers set it for one machine too"
+    names = [nodes.own_file(name, 3) for name in ("launch.yaml", ".dpo.lock")]
+    assert names == ["launch-node2.yaml", ".dpo-node2.lock"]
 
 
 def test_an_older_failure_does_not_speak_for_a_later_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

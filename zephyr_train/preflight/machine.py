@@ -13,6 +13,7 @@ from types import MappingProxyType
 from zephyr_core.disk import require_space
 from zephyr_core.errors import NoSpace
 from zephyr_core.faults import Lack
+from zephyr_train.nodes import node_faults
 from zephyr_train.options import TrainOptions
 
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
@@ -86,7 +87,7 @@ def machine_faults(
     options: TrainOptions, gpus: list[Gpu], settings: Mapping[str, object] = MappingProxyType({})
 ) -> list[Lack]:
     """Return what this machine lacks for these options; `settings` are those of `--set`."""
-    return [*_package_faults(options, settings), *_gpu_faults(options, gpus)]
+    return [*_package_faults(options, settings), *_gpu_faults(options, gpus), *node_faults(options)]
 
 
 def import_fault(fault: ImportError) -> Lack:
