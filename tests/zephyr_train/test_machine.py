@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zephyr_train.options import DPOOptions, SFTOptions
-from zephyr_train.preflight import machine
+from zephyr_train.preflight import gpu_tools, machine
 from zephyr_train.preflight.machine import Gpu, disk_fault, gpus_here, machine_faults
 
 A100 = Gpu("NVIDIA A100-SXM4-80GB", 8.0, 85.9, "GPU-a")
@@ -94,8 +94,20 @@ def names(options: DPOOptions | SFTOptions, gpus: list[Gpu]) -> list[str]:
 def packages(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Names of packages that are not installed; all others are."""
     missing: set[str] = set()
-    monkeypatch.setattr(machine, "find_spec", lambda name: None if name in missing else machine)
+    for module in (machine, gpu_tools):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name in missing else machine)
+    monkeypatch.setattr(gpu_tools, "IMPORTS", dict.fromkeys(machine.FLASH.values(), ""))
     return missing
+
+
+@pytest.fixture(autouse=True)
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the devices of the machine are: none. It is the first of several machines, if there are any."""
+    monkeypatch.setattr(gpu_tools, "DEVICES", tmp_path / "dev")
+    (tmp_path / "dev").mkdir()
+    for name, value in {"NODE_RANK": "0", "MASTER_ADDR": "10.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "dev"
 
 
 def test_a_cpu_with_sdpa_and_enough_gpus_lack_nothing() -> None:
@@ -111,6 +123,74 @@ def test_too_few_gpus_are_counted_per_node() -> None:
     [fault] = machine_faults(DPOOptions(gpus=16), [A100] * 4)
     assert fault.hint.startswith("--gpus 4 ") and "sdpa" not in fault.hint
     assert "--attention sdpa" in machine_faults(DPOOptions(gpus=16), [])[0].hint
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"), [("", "code 9"), ("couldn't communicate with the driver", "communicate")]
+)
+def test_a_gpu_that_the_tool_does_not_show_is_no_cpu_run(
+    devices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, shown: str
+) -> None:
+    (devices / "nvidia0").touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    [fault] = machine_faults(CPU, gpus_here())
+    assert fault.name == "unseen-gpu" and "nvidia-smi is not installed" in fault.message
+    assert "NVIDIA_DRIVER_CAPABILITIES" in fault.hint and "CUDA_VISIBLE_DEVICES" in fault.hint
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "{printed}"\nexit 9\n')
+    tool.chmod(0o755)
+    [fault] = machine_faults(CPU, gpus_here())
+    assert fault.name == "unseen-gpu" and shown in fault.message
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert machine_faults(CPU, gpus_here()) == [], "the user insists"
+
+
+def test_an_amd_gpu_is_named_as_untried(devices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (devices / "kfd").touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    [fault] = machine_faults(CPU, [])
+    assert fault.name == "unseen-gpu" and "ROCm" in fault.message
+
+
+def test_triton_needs_a_compiler_and_headers(
+    packages: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(gpu_tools.sysconfig, "get_path", lambda _: str(tmp_path))
+    options = dataclasses.replace(CPU, gpus=1)
+    assert [fault.name for fault in machine_faults(options, [A100])] == ["no-compiler"] * 2
+    assert machine_faults(options, []) == [], "nothing is compiled on a CPU"
+    (tmp_path / "Python.h").touch()
+    compiler = tmp_path / "mycc"
+    compiler.write_text("")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", "mycc")
+    assert machine_faults(options, [A100]) == []
+    packages.add("triton")
+    monkeypatch.delenv("CC")
+    assert machine_faults(options, [A100]) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("raise ImportError('undefined symbol: _ZN3c10')", "ImportError: undefined symbol: _ZN3c10"),
+        ("flash_attn_func = None", "cannot import name 'flash_attn_varlen_func'"),  # FlashAttention-4 alone
+    ],
+)
+def test_a_flash_attention_for_another_torch_is_found_out(
+    content: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    (tmp_path / "flash_attn.py").write_text(content)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    [fault] = gpu_tools.import_faults("flash_attn", "install it")
+    assert fault.name == "broken-package" and words in fault.message
+    (tmp_path / "flash_attn.py").write_text("flash_attn_func = flash_attn_varlen_func = None")
+    assert [*gpu_tools.import_faults("flash_attn", "install it")] == []
 
 
 def test_capability_below_8_is_refused_for_bf16_and_for_flash_attention() -> None:

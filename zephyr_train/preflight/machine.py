@@ -15,6 +15,7 @@ from zephyr_core.errors import NoSpace
 from zephyr_core.faults import Lack
 from zephyr_train.nodes import node_faults
 from zephyr_train.options import TrainOptions
+from zephyr_train.preflight import gpu_tools
 
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 INSTALL = "pip install 'zephyr-toolkit[train]'"
@@ -87,7 +88,9 @@ def machine_faults(
     options: TrainOptions, gpus: list[Gpu], settings: Mapping[str, object] = MappingProxyType({})
 ) -> list[Lack]:
     """Return what this machine lacks for these options; `settings` are those of `--set`."""
-    return [*_package_faults(options, settings), *_gpu_faults(options, gpus), *node_faults(options)]
+    tools = [*gpu_tools.compiler_faults()] if gpus else [*gpu_tools.unseen_gpus()]
+    faults = [*_package_faults(options, settings), *_attention_faults(options, gpus), *tools]
+    return [*faults, *_gpu_faults(options, gpus), *node_faults(options)]
 
 
 def import_fault(fault: ImportError) -> Lack:
@@ -109,13 +112,16 @@ def _package_faults(options: TrainOptions, settings: Mapping[str, object]) -> It
         if find_spec(package) is None:
             hint = f"install the package that has {package}, or leave the option out"
             yield Lack("missing-package", f"{reason}, and {package} is not installed", hint)
-    flash = FLASH.get(options.attention)
-    if flash is not None and find_spec(flash) is None:
-        yield Lack(
-            "missing-package",
-            f"attention is {options.attention}, and {flash} is not installed",
-            f"{INSTALL_FLASH}; or use `--attention sdpa`, which goes on record",
-        )
+
+
+def _attention_faults(options: TrainOptions, gpus: list[Gpu]) -> Iterator[Lack]:
+    package = FLASH.get(options.attention)
+    instead = f"{INSTALL_FLASH}; or use `--attention sdpa`, which goes on record"
+    if package is not None and find_spec(package) is None:
+        message = f"attention is {options.attention}, and {package} is not installed"
+        yield Lack("missing-package", message, instead)
+    elif package is not None and gpus:
+        yield from gpu_tools.import_faults(package, instead)
 
 
 def _optimizer_packages(name: str) -> list[str]:
