@@ -6,6 +6,7 @@ the same size (docs/decisions/0030).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import AutoConfig, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
+from trl.trainer import dpo_trainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from zephyr_train.job import Job
@@ -115,6 +117,17 @@ class Figures(NamedTuple):
     read: Any  # tokens of both rows, without padding
 
 
+@contextmanager
+def _no_model_hash() -> Iterator[None]:
+    """Keep TRL from reading every weight on every rank, to name a cache that is not used."""
+    original = dpo_trainer.hash_module
+    dpo_trainer.hash_module = lambda _: ""
+    try:
+        yield
+    finally:
+        dpo_trainer.hash_module = original
+
+
 class PairTrainer(FiniteGradients, DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on ready-made token rows; all pairs of an optimiser step weigh the same, whichever rank reads them.
 
@@ -129,7 +142,8 @@ class PairTrainer(FiniteGradients, DPOTrainer):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._tokens = {"train": [0.0, 0.0], "eval": [0.0, 0.0]}  # chosen tokens since the last log: ranked first, all
-        super().__init__(*arguments, **keywords)
+        with _no_model_hash():
+            super().__init__(*arguments, **keywords)
 
     def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
         return dataset  # tokenized by us, once

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
+from trl.trainer import dpo_trainer
 
 from tests.zephyr_train import ranks, trl_side
 from tests.zephyr_train.jobs import job
@@ -36,6 +37,16 @@ def test_a_row_costs_the_tokens_that_the_backbone_reads(tmp_path: Path, layout: 
     for row in ROWS:
         scoring.pair_logps(model, [row], trl_side.PAD, layout)
     assert costs == read
+
+
+def test_the_weights_are_not_read_for_a_cache_that_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dpo_trainer, "hash_module", lambda _: pytest.fail("every weight is read"))
+    patched = dpo_trainer.hash_module
+    trainer = trl_side.project_trainer(
+        trl_side.tiny_model(), trl_side.with_reference(ROWS, trl_side.tiny_model()), tmp_path
+    )
+    assert trainer.args.precompute_ref_log_probs, "or TRL would keep a second model"
+    assert dpo_trainer.hash_module is patched
 
 
 def test_the_whole_first_step_is_checked(tmp_path: Path) -> None:
