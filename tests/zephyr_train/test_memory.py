@@ -36,7 +36,19 @@ def test_the_figures_worked_out_in_the_notes(setting: Setting, gibibytes: float)
 def test_weights_gradients_and_optimizer_are_16_bytes_a_parameter(precision: str) -> None:
     parts = breakdown(MISTRAL, dataclasses.replace(PAIRS, zero=0, precision=precision))
     assert parts["weights"] + parts["gradients"] + parts["optimizer"] == 16 * MISTRAL.parameters
-    assert parts["gathered"] == parts["buckets"] == 0
+    assert parts["gathered"] == 0
+
+
+def test_ddp_keeps_a_copy_of_the_gradients_and_autocast_one_of_the_weights_in_bf16() -> None:
+    """torch's gradient_as_bucket_view is off, as accelerate leaves it; one process has no buckets."""
+    for world, precision, buckets, copies in ((16, "bf16", 4, 2), (16, "fp32", 4, 0), (1, "bf16", 0, 2)):
+        setting = dataclasses.replace(PAIRS, zero=0, world=world, precision=precision)
+        parts = breakdown(MISTRAL, setting)
+        assert parts["buckets"] == buckets * MISTRAL.parameters
+        assert parts["autocast"] == copies * MISTRAL.parameters
+        adapters = breakdown(MISTRAL, dataclasses.replace(setting, adapter_parameters=1_000))
+        assert (adapters["buckets"], adapters["autocast"]) == (buckets * 1_000, copies * 1_000)
+    assert breakdown(MISTRAL, PAIRS)["autocast"] == 0, "DeepSpeed's weights are bf16"
 
 
 @pytest.mark.parametrize(("part", "stage"), [("optimizer", 1), ("gradients", 2), ("weights", 3), ("reference", 3)])

@@ -292,6 +292,21 @@ def test_a_smaller_card_than_the_plans_is_noted(look: Look, monkeypatch: pytest.
         assert "a GPU here" not in look("dpo").text(), "a plan may be for another machine"
 
 
+def test_a_plan_that_does_not_fit_the_card_stops_a_run_unless_the_user_insists(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "gpus_here", lambda: [machine.Gpu("card", 8.0, 85.9)])
+    tight = {"gpus": 1, "gpu_memory": 1.0}
+    lacking = look("dpo", dry=False, **tight)
+    assert "no-memory" in names(lacking)
+    [fault] = [fault for fault in lacking.faults if fault.name == "no-memory"]
+    assert "GB a GPU, estimated, and the card has 1 (gpu_memory)" in str(fault) and "gpu_memory" in str(fault.hint)
+    assert "no-memory" not in names(look("dpo", dry=False, gpus=1))
+    assert "no-memory" not in names(look("dpo", **tight)), "the table says so"
+    monkeypatch.setattr(machine, "gpus_here", list)
+    assert "no-memory" not in names(look("dpo", dry=False, **tight, attention="sdpa")), "a CPU has no card"
+
+
 def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: Look) -> None:
     dry_run = look("dpo", data=None, model=None, rows=None)
     assert names(dry_run) == [] and "zephyr data binarize" in dry_run.text()

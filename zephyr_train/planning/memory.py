@@ -80,8 +80,15 @@ def gathered(shape: Shape, setting: Setting) -> float:
 
 
 def buckets(shape: Shape, setting: Setting) -> float:
-    """Return the two buckets that ZeRO communicates with."""
-    return 2 * min(BUCKET, shape.parameters) * setting.number if setting.zero else 0.0
+    """Return what processes communicate with: ZeRO two buckets; DDP a copy of all gradients, which torch keeps."""
+    if setting.zero:
+        return 2 * min(BUCKET, shape.parameters) * setting.number
+    return setting.stored * _trained(shape, setting) if setting.world > 1 else 0.0
+
+
+def autocast(shape: Shape, setting: Setting) -> float:
+    """Return the bf16 copies of the trained weights that autocast keeps during a forward pass."""
+    return setting.number * _trained(shape, setting) if setting.stored > setting.number else 0.0
 
 
 def activations(shape: Shape, setting: Setting) -> float:
@@ -102,7 +109,8 @@ def context(shape: Shape, setting: Setting) -> float:
     return CONTEXT
 
 
-PARTS = (weights, gradients, optimizer, reference, gathered, buckets, activations, head, context)
+PARTS = (weights, gradients, optimizer, reference, gathered, buckets, autocast, activations, head, context)
+DOES_NOT_FIT = "does not fit"
 
 
 def breakdown(shape: Shape, setting: Setting) -> dict[str, int]:
@@ -137,7 +145,7 @@ def memory_table(shape: Shape, run_setting: Setting, card: float) -> list[Memory
 def verdict(total: float, card: float) -> str:
     """Return how a total in bytes fits on a card with `card` GB (1e9 bytes)."""
     if total > card * GB:
-        return "does not fit"
+        return DOES_NOT_FIT
     return "tight" if total > card * GB * TIGHT_SHARE else "fits"
 
 
