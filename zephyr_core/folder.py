@@ -84,7 +84,8 @@ def _try_lock(lock_file: Path) -> int | None:
         pass
     except OSError as fault:
         os.close(descriptor)
-        raise NoSpace(f"{lock_file} cannot be locked: {fault.strerror}", "give a folder on another disk") from fault
+        hint = "give a folder on a disk with file locks; Lustre has them when mounted with `flock`"
+        raise NoSpace(f"{lock_file} cannot be locked: {fault.strerror}", hint) from fault
     os.close(descriptor)
     return None
 

@@ -1,5 +1,6 @@
 """A folder is whole or not there, for one writer at a time, with real processes that are killed."""
 
+import errno
 import json
 import math
 import os
@@ -117,6 +118,19 @@ def test_a_lock_file_removed_by_its_holder_locks_nobody_out_and_nobody_in(tmp_pa
         pass
     waiter.join()
     assert inside == [True], "the waiter holds a file that others see"
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(folders.fcntl, "flock", refuse)
+    with (
+        pytest.raises(NoSpace, match=r"lock cannot be locked: Function not implemented") as caught,
+        lock(tmp_path / "lock"),
+    ):
+        pass
+    assert "Lustre" in str(caught.value.hint)
 
 
 def test_a_lock_that_cannot_be_made_is_an_error_of_the_disk(tmp_path: Path) -> None:
