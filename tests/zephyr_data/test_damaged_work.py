@@ -39,6 +39,19 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, command: Command) -> Ma
     return lambda *words, out="out": command("data", request.param, "rows.jsonl", "--out", out, *words)
 
 
+UNDISTURBED: dict[str, tuple[object, ...]] = {}  # by step
+
+
+@pytest.fixture
+def undisturbed(request: pytest.FixtureRequest, make: Make, tmp_path: Path) -> tuple[object, ...]:
+    """What the step makes of its rows when nothing is damaged."""
+    step = request.node.callspec.params["make"]
+    if step not in UNDISTURBED:
+        assert make(out="fresh").code == 0
+        UNDISTURBED[step] = outcome(tmp_path / "fresh")
+    return UNDISTURBED[step]
+
+
 @pytest.fixture
 def stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Run the step up to its manifest; all blocks are done then."""
@@ -95,7 +108,9 @@ BLOCKS: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", BLOCKS)
-def test_a_block(damage: str, make: Make, stopped: Callable[..., None], tmp_path: Path) -> None:
+def test_a_block(
+    damage: str, make: Make, stopped: Callable[..., None], undisturbed: tuple[object, ...], tmp_path: Path
+) -> None:
     stopped()
     blocks = blocks_of(tmp_path / "out")
     assert len(blocks) > 1
@@ -107,8 +122,7 @@ def test_a_block(damage: str, make: Make, stopped: Callable[..., None], tmp_path
     assert again.err.count(f"{place.name} is damaged: the block is made again") == (damage != "missing")
     assert again.err.count("is made again") <= 1
     assert not folder.partial_of(tmp_path / "out").exists()
-    assert make(out="fresh").code == 0
-    assert outcome(tmp_path / "out") == outcome(tmp_path / "fresh")
+    assert outcome(tmp_path / "out") == undisturbed
 
 
 OTHERS: dict[str, Callable[[Path], object]] = {
@@ -122,15 +136,16 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", OTHERS)
-def test_the_rest_of_the_work(damage: str, make: Make, stopped: Callable[..., None], tmp_path: Path) -> None:
+def test_the_rest_of_the_work(
+    damage: str, make: Make, stopped: Callable[..., None], undisturbed: tuple[object, ...], tmp_path: Path
+) -> None:
     stopped()
     OTHERS[damage](folder.partial_of(tmp_path / "out"))
     again = make()
     assert again.code == 0, again.err
     assert ("starting over: " in again.err) == damage.startswith("plan")
     assert not folder.partial_of(tmp_path / "out").exists()
-    assert make(out="fresh").code == 0
-    assert outcome(tmp_path / "out") == outcome(tmp_path / "fresh")
+    assert outcome(tmp_path / "out") == undisturbed
 
 
 def test_a_block_that_vanishes_during_the_run_is_named(

@@ -37,6 +37,7 @@ def test_again_everything_is_skipped(finished: Place) -> None:
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
 
+@pytest.mark.slow
 def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_file_is_of_others(copy: Place) -> None:
     file = copy.run / "samples.jsonl"
     kept = file.read_text()
@@ -98,6 +99,7 @@ def test_killed_in_dsft_the_same_command_continues(copy: Place, finished: Place)
     assert copy.weights("sft") == finished.weights("sft")
 
 
+@pytest.mark.slow
 def test_other_options_are_the_users_to_decide_and_what_hangs_on_them_follows(copy: Place, finished: Place) -> None:
     copy.change_recipe("test_prompts = 2", "test_prompts = 6")
     refused = copy.chain(code=2)
@@ -126,6 +128,7 @@ def test_a_damaged_model_of_other_options_is_the_users_to_decide(copy: Place) ->
     assert weights.read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_a_run_comes_out_equal_and_a_changed_record_does_not(copy: Place) -> None:
     (copy.folder / "quick.toml").unlink()  # the run has kept what it needs
     done = copy.zephyr("reproduce", "runs/quick", "--to", "sft", ZEPHYR_SFT_EPOCHS="3", ZEPHYR_RUNS="elsewhere")

@@ -21,6 +21,7 @@ extends = "tiny"
 about = "for tests"
 [clean-ultrachat]
 sources = ["samples:ultrachat"]
+limit = 110
 [binarize]
 sources = ["samples:ultrafeedback"]
 test_prompts = 2

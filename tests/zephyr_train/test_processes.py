@@ -10,7 +10,7 @@ from tests.zephyr_train.conftest import World, weights
 from tests.zephyr_train.test_killed import all_gone, has_checkpoint
 from zephyr_core import manifest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def losses(world: World, out: Path | str) -> list[float]:
@@ -24,7 +24,7 @@ def alone(world: World, published_pairs: Path) -> Path:
     return world.folder / "alone"
 
 
-@pytest.mark.parametrize(("zero", "backend"), [(3, "deepspeed-3"), pytest.param(0, "ddp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("zero", "backend"), [(3, "deepspeed-3"), (0, "ddp")])
 def test_the_loss_curve_of_two_processes_is_that_of_one(
     world: World, alone: Path, published_pairs: Path, zero: int, backend: str
 ) -> None:
