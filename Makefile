@@ -9,7 +9,7 @@ READY_SLOW := $(VENV)/.ready-slow
 help:
 	@echo "make demo    run the whole recipe on embedded data and a small model; minutes on a CPU"
 	@echo "make test    run the fast tests (a quarter of an hour on two cores)"
-	@echo "make test-slow    run the tests in a browser, on full disks, and of the docs' blocks (half an hour more)"
+	@echo "make test-slow    run the tests in a browser, on full disks, of two processes, and of the docs' blocks (half an hour more)"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make fix     format and repair what ruff can"
 	@echo "make docs    write docs/cli.md and docs/recipe.md from commands and options"
