@@ -17,10 +17,8 @@ from zephyr_train.nodes import FOREIGN, first_address, first_port, node_rank, ow
 CONFIG = "launch.yaml"
 LOG = "log.txt"
 PATIENCE = 5.0  # seconds that a machine's own workers have to end after one of another machine has failed
-LESS_EXACT = (
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-    "NVIDIA_TF32_OVERRIDE",
-)  # images set it; the laws of fp32 are narrower
+# Images set these; the laws of fp32 are narrower than TF32.
+LESS_EXACT = ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE")
 _KILLED_RANK = re.compile(r"Signal (\d+) \(\w+\) received by PID")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY, folded
+from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY
+from zephyr_core.texts import folded as folded_text
 from zephyr_data import schemas
 from zephyr_data.stages.overruling import Reason
-from zephyr_data.stages.turns import folded as folded_system
+from zephyr_data.stages.turns import folded, folded_turns
 from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, nothing_found, verdict
 
 NAME = "duplicates"
@@ -105,11 +106,11 @@ def _forms(parts: pl.Series) -> list[bytes]:
 
 def _texts(table: pl.DataFrame, scope: str, with_system: bool) -> pl.Series:
     """Return what of each row is compared."""
-    first = folded_system() if with_system else pl.col("turns").list.first()
     if scope == "prompt":
-        return table.select(first.alias("text")).to_series()
-    turns = pl.concat_list(first, pl.col("turns").list.slice(1)) if with_system else pl.col("turns")
-    return table.select(turns.list.join(SEPARATOR).alias("text")).to_series()
+        text = folded() if with_system else pl.col("turns").list.first()
+    else:
+        text = (folded_turns() if with_system else pl.col("turns")).list.join(SEPARATOR)
+    return table.select(text.alias("text")).to_series()
 
 
 def text_keys(texts: pl.Series) -> list[bytes | None]:
@@ -140,7 +141,7 @@ def _folded(texts: pl.Series) -> pl.Series:
     cut = _cut(texts.str.to_lowercase())
     others = (cut.str.len_bytes() != cut.str.len_chars()).arg_true()
     changing = others.filter(cut.gather(others).str.contains(_CHANGING))
-    folds = pl.Series(map(folded, cut.gather(changing)), dtype=pl.String)
+    folds = pl.Series(map(folded_text, cut.gather(changing)), dtype=pl.String)
     return cut.scatter(changing, _cut(folds)).cast(pl.Binary)
 
 

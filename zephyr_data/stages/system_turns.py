@@ -6,7 +6,7 @@ import polars as pl
 
 from zephyr_data.sources.dialogue_turns import STAGE, SYSTEM
 from zephyr_data.sources.lines import SHOWN
-from zephyr_data.stages.turns import folded
+from zephyr_data.stages.turns import folded_turns
 from zephyr_data.stages.verbs import Stage, is_unread, mark, rewrite, verdict
 
 
@@ -37,8 +37,7 @@ def _fold(table: pl.DataFrame) -> pl.DataFrame:
         before=_excerpt(),
         after=pl.lit("(folded into the first user turn)"),
     )
-    turns = pl.concat_list(folded(), pl.col("turns").list.slice(1))
-    return _with_system(table).select("row", turns=turns, edits=pl.concat_list(edit))
+    return _with_system(table).select("row", turns=folded_turns(), edits=pl.concat_list(edit))
 
 
 def _with_system(table: pl.DataFrame) -> pl.DataFrame:

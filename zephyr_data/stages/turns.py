@@ -23,3 +23,8 @@ def folded() -> pl.Expr:
     """Return the first user turn with the system turns in front of it, which may be null."""
     first = pl.col("turns").list.first()
     return pl.when(pl.col("system").is_null()).then(first).otherwise(pl.format(f"{{}}{BETWEEN}{{}}", "system", first))
+
+
+def folded_turns() -> pl.Expr:
+    """Return the turns with the system turns folded into the first one."""
+    return pl.concat_list(folded(), pl.col("turns").list.slice(1))

@@ -6,12 +6,14 @@ Only a verdict without a fault is kept, in `models/` of the cache folder, with w
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from zephyr_core import paths, this_code
 from zephyr_core.keys import json_key
 from zephyr_core.manifest import file_digest, write_text_whole
+from zephyr_core.reading import json_file
+from zephyr_core.shape import misfit
 from zephyr_train.safetensor_headers import shapes
 
 _CODE = (
@@ -49,18 +51,11 @@ def key_of(folder: Path, attention: str) -> str:
 
 def facts_of(key: str) -> ModelFacts | None:
     """Return what a model that was found sound is like; None if none was, or not yet."""
-    with suppress(OSError, ValueError, TypeError, LookupError):
-        content = json.loads(_file(key).read_text(encoding="utf-8"))[key]
-        facts = ModelFacts(**content | {"projections": tuple(content["projections"])})
-        if _is_sound(facts):
-            return facts
-    return None
-
-
-def _is_sound(facts: ModelFacts) -> bool:
-    numbers = (facts.embeddings, *([] if facts.positions is None else [facts.positions]))
-    are_names = all(isinstance(name, str) for name in facts.projections)
-    return are_names and all(isinstance(number, int) for number in numbers)
+    content = json_file(_file(key)).get(key)
+    if content is None or misfit(content, ModelFacts):
+        return None
+    facts = ModelFacts(**{field.name: content[field.name] for field in fields(ModelFacts)})
+    return replace(facts, projections=tuple(facts.projections))
 
 
 def keep(key: str, facts: ModelFacts) -> None:
