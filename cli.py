@@ -12,6 +12,7 @@ from zephyr_core.crash import explained
 from zephyr_core.flags import DEFAULT_RECIPE, RecipeArgument
 from zephyr_core.process import Terminated, sigterm_raises
 from zephyr_data import commands as data
+from zephyr_look import commands as look
 from zephyr_run import commands as chain
 from zephyr_run.hints import in_words_of_the_run, step_of
 from zephyr_run.steps import SECTIONS
@@ -22,6 +23,7 @@ recipe_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Recipes: a run's values, and where they come from."
 )
 app.add_typer(chain.app)
+data.app.add_typer(look.app)  # on datasets that are there already
 app.add_typer(data.app, name="data")
 app.add_typer(data.rules_app, name="rules")
 app.add_typer(train.app, name="train")

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-PACKAGES = ("zephyr_core", "zephyr_data", "zephyr_page", "zephyr_run", "zephyr_train")
+PACKAGES = ("zephyr_core", "zephyr_data", "zephyr_look", "zephyr_page", "zephyr_run", "zephyr_train")
 
 
 def rooms(package: str) -> set[str]:

@@ -30,7 +30,7 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("zephyr_*/__init__.py")
 OURS = {"cli", *PACKAGES}
 STANDARD_LIBRARY_ONLY = {"zephyr_core", "zephyr_page"}
 FLAGS = "zephyr_core.flags"  # Typer's annotations: only commands.py of each package imports it
-TABLES_AND_TENSORS = {"zephyr_data", "zephyr_train"}  # of these, only what the command line loads is light
+TABLES_AND_TENSORS = {"zephyr_data", "zephyr_look", "zephyr_train"}  # light is only what the command line loads
 COMMAND_LINE = ("commands", "options", "errors", "steps")
 HEAVY = {
     "torch",
@@ -88,6 +88,7 @@ def foreign(loaded: set[str]) -> set[str]:
         ["recipe", "list"],
         ["data", "clean-ultrachat", "--help"],
         ["data", "binarize", "--help"],
+        ["data", "inspect", "--help"],
         ["train", "--help"],
         ["train", "sft", "--help"],
         ["train", "dpo", "--help"],

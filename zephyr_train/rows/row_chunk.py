@@ -22,11 +22,21 @@ OTHERWISE = "dialogues have messages; pairs have prompt, chosen and rejected"
 
 @dataclass
 class Normalised:
-    """A chunk in our columns, and what is not in them."""
+    """A chunk in our columns, and which of its rows are not trained on."""
 
-    table: Any
+    whole: Any  # every row
     dropped: dict[str, list[int]] = field(default_factory=dict)  # reason → numbers of rows that cannot be trained on
     others: Counter[str] = field(default_factory=Counter)  # field of messages that is not read → messages with it
+
+    @property
+    def table(self) -> Any:
+        """Return the rows that can be trained on."""
+        import numpy as np
+        import pyarrow as pa
+
+        out = np.zeros(self.whole.num_rows, bool)
+        out[[row for rows in self.dropped.values() for row in rows]] = True
+        return self.whole.filter(pa.array(~out)) if out.any() else self.whole
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def absent(name: str, origin: ChunkOrigin) -> RowsUnfit:
 def trainable_rows(
     chunk: Chunk, columns: dict[str, Messages], prompt_of: Callable[[], Messages], reasons: dict[str, Any]
 ) -> Normalised:
-    """Return the rows that have no reason to be dropped; every other row counts under its first reason."""
+    """Return the rows in our columns; one that has reasons to be dropped counts under the first of them."""
     import numpy as np
     import pyarrow as pa
 
@@ -85,7 +95,7 @@ def trainable_rows(
         arrays[SILENT] = columns[SPOKEN].silent_numbers()
     table = pa.table(arrays)
     others = sum((messages.others for messages in columns.values()), Counter[str]())
-    return Normalised(table.filter(pa.array(~out)) if out.any() else table, dropped, others)
+    return Normalised(table, dropped, others)
 
 
 def _prompt_ids(chunk: Chunk, prompt_of: Callable[[], Messages]) -> Any:
