@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from zephyr_core import errors
 from zephyr_core.console import print_whole
-from zephyr_core.flags import DEFAULT_RECIPE, RecipeOption
+from zephyr_core.flags import DEFAULT_RECIPE, JsonOption, RecipeOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -75,3 +76,21 @@ def export(
     from zephyr_look.export import export
 
     print_whole(export(source, form, out, split))
+
+
+@app.command()
+def diff(
+    left: Source,
+    right: Source,
+    split: SplitOption = None,
+    examples: Annotated[int, typer.Option(min=0, help="How many rows of each change to show, word by word.")] = 0,
+    fail_on_change: Annotated[
+        bool, typer.Option("--fail-on-change", help="End with exit code 1 if a row is new, gone or changed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two datasets: rows in one only, edited, flipped; shifts of score, length, source and reason."""
+    from zephyr_look.difference import difference
+
+    differs = difference(left, right, split or (), examples, as_json=as_json)
+    raise typer.Exit(errors.DIFFERENT if differs and fail_on_change else errors.DONE)

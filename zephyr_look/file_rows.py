@@ -20,9 +20,11 @@ from zephyr_data.sources.rated_shapes import has_columns
 from zephyr_data.stages.turns import messages as as_messages
 from zephyr_look.row_form import DIALOGUES, PAIRS, RATED, ROW, SIDES, completed
 from zephyr_train.rows import column_layouts
+from zephyr_train.rows.messages import ChunkOrigin
 from zephyr_train.rows.row_files import SUFFIXES, chunks, row_faults
 from zephyr_train.tokenizing.keyed_rows import CONTENT
 
+_AT_ONCE = 2_000  # rows: texts are held several times over while they are converted
 _CARRIED = ("id", "source", "chosen_model", "rejected_model", "score_chosen", "score_rejected")
 
 
@@ -65,14 +67,20 @@ class FileRows:
 
     def _trained(self) -> Iterator[pl.DataFrame]:
         for chunk, origin in chunks(self.path, (*column_layouts.COLUMNS[self.kind], *_CARRIED)):
-            with row_faults(self.path, origin.rows[0] - 1):
-                part = column_layouts.normalise(self.kind, chunk, origin)
-            reasons = {row: reason for reason, rows in part.dropped.items() for row in rows}
-            unfit = pl.Series([reasons.get(row) for row in range(chunk.num_rows)], dtype=pl.String)
-            rows = pl.Series(origin.rows, dtype=pl.Int64)
-            frame = pl.DataFrame(pl.from_arrow(part.whole)).rename(dict(zip(CONTENT[self.kind], SIDES, strict=False)))
-            carried = (_carried(chunk, name) for name in _CARRIED)
-            yield frame.with_columns(*carried, row=rows, unfit=unfit, kind=pl.lit(self.kind))
+            for start in range(0, chunk.num_rows, _AT_ONCE):
+                stop = start + _AT_ONCE
+                part = ChunkOrigin(origin.file, origin.rows[start:stop], origin.columns)
+                yield self._of_trained(chunk.slice(start, _AT_ONCE), part)
+
+    def _of_trained(self, chunk: pa.Table, origin: ChunkOrigin) -> pl.DataFrame:
+        with row_faults(self.path, origin.rows[0] - 1):
+            part = column_layouts.normalise(self.kind, chunk, origin)
+        reasons = {row: reason for reason, rows in part.dropped.items() for row in rows}
+        unfit = pl.Series([reasons.get(row) for row in range(chunk.num_rows)], dtype=pl.String)
+        frame = pl.DataFrame(pl.from_arrow(part.whole)).rename(dict(zip(CONTENT[self.kind], SIDES, strict=False)))
+        carried = (_carried(chunk, name) for name in _CARRIED)
+        rows = pl.Series(origin.rows, dtype=pl.Int64)
+        return frame.with_columns(*carried, row=rows, unfit=unfit, kind=pl.lit(self.kind))
 
     def _raw(self) -> Iterator[pl.DataFrame]:
         for file in local_files(str(self.path)).files:

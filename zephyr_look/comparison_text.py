@@ -1,0 +1,60 @@
+"""A comparison as a table for people."""
+
+from collections.abc import Iterator, Mapping
+
+from zephyr_core.console import share, table
+from zephyr_look.comparison import ONLY_LEFT, ONLY_RIGHT, Compared, Sides
+
+_WORDS = {
+    ONLY_LEFT: "only left",
+    ONLY_RIGHT: "only right",
+    "flipped": "pairs flipped",
+    "changed-rejected": "another rejected answer",
+    "changed-chosen": "another chosen answer",
+    "edited-prompt": "prompt edited",
+    "edited-replies": "replies edited",
+    "edited": "edited in several parts",
+}
+_MARKS = {"moved": "in the other of train and test", "rescored": "another score", "resourced": "another source"}
+_TABLES = {"splits": "split", "sources": "source", "unfit": "not trained on", "dropped": "dropped by"}
+
+
+def comparison_text(record: Compared) -> str:
+    """Return the figures of a comparison; what is 0 on both sides is left out."""
+    left, right = record["rows"]
+    parts = [f"left   {record['left']}: {left:,} rows\nright  {record['right']}: {right:,} rows"]
+    parts.append("\n".join(table([("rows", "left", "right", "of the larger"), *_row_lines(record, max(left, right))])))
+    parts += _measures(record)
+    for name, title in _TABLES.items():
+        counts: Mapping[str, Sides] = record[name]  # type: ignore[literal-required]
+        if counts:
+            parts.append("\n".join(table([(title, "left", "right", ""), *_counted(counts)])))
+    return "\n\n".join(parts)
+
+
+def _row_lines(record: Compared, whole: int) -> Iterator[tuple[object, ...]]:
+    yield "the same", record["same"], record["same"], share(record["same"], whole)
+    for name, words in _WORDS.items():
+        rows = record["changes"][name]
+        if rows:
+            yield words, "" if name == ONLY_RIGHT else rows, "" if name == ONLY_LEFT else rows, share(rows, whole)
+    for name, words in _MARKS.items():
+        rows = record[name]  # type: ignore[literal-required]
+        if rows:
+            yield words, rows, rows, share(rows, whole)
+
+
+def _measures(record: Compared) -> Iterator[str]:
+    lines = []
+    for name, (left, right) in record["measures"].items():
+        figures = [f"{side[key]:,.2f}" if side else "" for key in ("mean", "median", "p90") for side in (left, right)]
+        shift = f"{right['mean'] - left['mean']:+,.2f}" if left and right else ""
+        lines.append((name.replace("_", " "), *figures[:2], shift, *figures[2:]))
+    if lines:
+        head = ("", "mean left", "right", "shift", "median left", "right", "p90 left", "right")
+        yield "\n".join(table([head, *lines], align="l" + "r" * 7))
+
+
+def _counted(counts: Mapping[str, Sides]) -> Iterator[tuple[object, ...]]:
+    for name, (left, right) in counts.items():
+        yield name, left, right, f"{right - left:+,}" if right != left else ""
