@@ -99,7 +99,7 @@ def _digests(options: BinarizeOptions) -> dict[str, str]:
 def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one rated row at a time, in the order of the contract."""
     gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
-    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful()
+    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful(options)
 
 
 def _index(_: BinarizeOptions) -> tuple[str, ...]:
