@@ -107,7 +107,7 @@ def _index(_: BinarizeOptions) -> tuple[str, ...]:
 
 
 def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    return judgements.with_pair_keys(leakage.with_benchmark_keys(table, options))
+    return judgements.with_pair_counts(leakage.with_benchmark_keys(table, options))
 
 
 def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
@@ -129,7 +129,7 @@ def _rows(kept_rows: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRo
 def _copies(index: pl.DataFrame) -> dict[str, str]:
     """Return that sft holds the rows of prefs, if no row gives more than one pair."""
     kept_rows = index.filter(pl.col("dropped_by").is_null())
-    most = kept_rows.select(pl.col("chosen_keys").list.len().max()).item()
+    most = kept_rows["pair_count"].max()
     return {"train_sft": "train_prefs"} if most == 1 else {}
 
 
