@@ -29,7 +29,7 @@ def with_pair_counts(table: pl.DataFrame) -> pl.DataFrame:
 def _of_shared_prompts(table: pl.DataFrame, look_up: LookUp) -> pl.DataFrame:
     """Return the rows that are not dropped and share their prompt, with numbers for the two answers of their pairs.
 
-    No others can hold the same pair; the last turn of most prompts tells them apart.
+    No others can hold the same pair.
 
     Columns in:  prompt_key; turns, completions, pairs, row_key, source, file, line, by `look_up`
     Columns out: row_key, source, file, line, first_chosen (place), chosen_keys, rejected_keys (in the order of pairs)
