@@ -20,6 +20,7 @@ from zephyr_data.schemas import DIALOGUES
 from zephyr_data.sources.blocks import Block, read_blocks
 from zephyr_data.sources.files import RawFile
 from zephyr_data.sources.rated import parse_rated
+from zephyr_data.stages.near_duplicates import with_bands
 from zephyr_data.stages.phrases import cut_phrases
 from zephyr_data.stages.verbs import Stage, at_hand, split_verdict
 
@@ -28,7 +29,7 @@ CUTTING = CleanOptions(on_hit="cut", truecase_roles=("assistant", "user"))
 STAGES = [
     *CLEANING.row_stages(DEFAULT),
     *CLEANING.row_stages(CUTTING),
-    *CLEANING.whole_set.stages(CleanOptions(size=2, test_share=0.5), at_hand),
+    *CLEANING.whole_set.stages(CleanOptions(size=2, test_share=0.5, near_duplicates=0.5), at_hand),
 ]
 PIECES = st.sampled_from(
     [
@@ -53,7 +54,7 @@ TABLES = st.lists(TURNS, min_size=0, max_size=6)
 def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
     table = pl.DataFrame([{"turns": turns} for turns in rows], schema=DIALOGUES)
     first = pl.int_range(pl.len()) < dropped
-    return ultrachat.with_keys(
+    keyed = ultrachat.with_keys(
         table.with_columns(
             pl.lit("s").alias("source"),
             pl.lit("f").alias("file"),
@@ -64,6 +65,7 @@ def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
         "dialogue",
         42,
     )
+    return with_bands(keyed, ultrachat.TEXT, 0.5)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"{stage.verb}-{stage.name}")

@@ -32,6 +32,8 @@ ASCII_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in r
 ASCII_IGNORED = bytes(
     code for code in range(128) if unicodedata.category(chr(code))[0] in "PZC" and chr(code) != SEPARATOR
 )
+# Of UTF-8, ignored as well: – — ‘ ’ “ ” • …
+QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")
 
 
 def is_empty(text: str) -> bool:

@@ -36,9 +36,19 @@ class StepOptions:
         is_repeated=True,
     )
 
+    near_duplicates: float | None = value(
+        None,
+        "ours; neither published set was filtered so (decision 0073)",
+        "Keep one of the rows that share this part of their runs of five words, 0.5..1 (pairs: of the prompt's).",
+        least=0.5,
+        has_flag=True,
+    )
+
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         check(self)
+        if self.near_duplicates is not None and self.near_duplicates > 1:
+            raise OptionError(f"near_duplicates is {self.near_duplicates:g}: it must be in 0.5..1", "such as 0.8")
 
 
 @dataclass(frozen=True)

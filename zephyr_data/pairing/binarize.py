@@ -25,11 +25,13 @@ from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_files
 from zephyr_data.sources.rated import belongs_together, parse_rated
 from zephyr_data.sources.scales import scales_of
-from zephyr_data.stages import leakage, phrases, rules
+from zephyr_data.stages import leakage, near_duplicates, phrases, rules
+from zephyr_data.stages.near_duplicates import mark_near_duplicates, with_bands
 from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
+PROMPT = pl.col("turns").list.join("\n")  # what near-duplicates share
 # What the first public version did, apart from its choice of places.
 H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
 # On another scale than UltraFeedback's, a ten is no sign of a one.
@@ -79,7 +81,7 @@ def refusals(options: BinarizeOptions) -> Ruleset:
 
 def reasons(options: BinarizeOptions) -> Reasons:
     """Return the rules that can be overruled, with their reasons."""
-    return {**leakage.REASONS, **phrases.reasons(rules.load(options.rules))}
+    return {**leakage.REASONS, **near_duplicates.REASONS, **phrases.reasons(rules.load(options.rules))}
 
 
 def _parse(block: Block, options: BinarizeOptions) -> tuple[pl.DataFrame, str | None]:
@@ -99,22 +101,27 @@ def _digests(options: BinarizeOptions) -> dict[str, str]:
 def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one rated row at a time, in the order of the contract."""
     gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
-    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful()
+    return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful(options)
 
 
-def _index(_: BinarizeOptions) -> tuple[str, ...]:
-    return ("prompt_key", "prompt_id", "is_benchmark", "published", *judgements.COLUMNS)
+def _index(options: BinarizeOptions) -> tuple[str, ...]:
+    of_similar = () if options.near_duplicates is None else ("bands",)
+    return ("prompt_key", "prompt_id", "is_benchmark", "published", *judgements.COLUMNS, *of_similar)
 
 
 def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    return judgements.with_pair_keys(leakage.with_benchmark_keys(table, options))
+    keyed = judgements.with_pair_counts(leakage.with_benchmark_keys(table, options))
+    return with_bands(keyed, PROMPT, options.near_duplicates)
 
 
 def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
     copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
     votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
-    return *copies, *votes, mark_in_test(options), judgements.mark_contradicted(look_up)
+    similar: tuple[Stage, ...] = ()
+    if options.near_duplicates is not None:
+        similar = (mark_near_duplicates(PROMPT, ("turns",), options.near_duplicates, look_up),)
+    return *copies, *votes, mark_in_test(options), *similar, judgements.mark_contradicted(look_up)
 
 
 def _splits(options: BinarizeOptions) -> dict[str, pa.Schema]:
@@ -129,7 +136,7 @@ def _rows(kept_rows: pl.DataFrame, options: BinarizeOptions) -> Iterator[SplitRo
 def _copies(index: pl.DataFrame) -> dict[str, str]:
     """Return that sft holds the rows of prefs, if no row gives more than one pair."""
     kept_rows = index.filter(pl.col("dropped_by").is_null())
-    most = kept_rows.select(pl.col("chosen_keys").list.len().max()).item()
+    most = kept_rows["pair_count"].max()
     return {"train_sft": "train_prefs"} if most == 1 else {}
 
 

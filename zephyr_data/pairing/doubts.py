@@ -1,13 +1,15 @@
 """Pairs that are kept but doubtful: hits that are recorded as spared, counted, and shown; nothing is dropped.
 
 refusal-chosen          a shipped phrase rule hits the chosen answer
-near-equal-sides        of the different words of both answers, at least 90 % are in both, and neither is much longer
+near-equal-sides        of the different words of both answers, at least 90 % are in both, neither is much longer, and
+                        they begin alike
 chosen-and-rejected     in another row the chosen answer is rejected, or the rejected one chosen, for the same prompt
 """
 
 import polars as pl
 
 from zephyr_core.texts import IGNORED
+from zephyr_data.options import BinarizeOptions
 from zephyr_data.pairing.policies import refusing
 from zephyr_data.sources.lines import SHOWN
 from zephyr_data.stages import rules
@@ -19,14 +21,17 @@ RULES = (REFUSAL, NEAR_EQUAL, BOTH_SIDES)
 REPORTED = "report-only"  # what spares such a hit
 DOUBTED = ("ultrachat",)  # shipped sets of phrases
 SHARED_WORDS, LENGTHS = 0.9, 0.75  # at least: words in both, of those in either; the shorter answer, of the longer
+START, ALIKE = 160, 0.5  # characters that are compared first, and which share of their words must be in both
+SIDES = ("chosen", "rejected")
 
 
-def mark_doubtful() -> Stage:
+def mark_doubtful(options: BinarizeOptions) -> Stage:
     """Return a stage that records refusals as chosen answers, and pairs whose answers hardly differ.
 
     Columns in:  turns, completions, pairs
     """
-    refusals = rules.load(DOUBTED)
+    is_judged = set(DOUBTED) <= set(options.rules) and not options.without  # such a pair is refused, or spared by name
+    refusals = rules.load(() if is_judged else DOUBTED)
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         pairs = _pairs(table)
@@ -49,15 +54,20 @@ def _pairs(table: pl.DataFrame) -> pl.DataFrame:
 
 def _near_equal(table: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     joined = pairs.join(table.select("row", "completions"), on="row", maintain_order="left")
-    sides = joined.select("row", "chosen", *(answer(name).alias(f"{name}_text") for name in ("chosen", "rejected")))
-    lengths = [pl.col(f"{name}_text").str.len_bytes() for name in ("chosen", "rejected")]
+    sides = joined.select("row", "chosen", *(answer(side).alias(side + "_text") for side in SIDES))
+    lengths = [pl.col(side + "_text").str.len_bytes() for side in SIDES]
     sides = sides.filter(pl.min_horizontal(lengths) >= LENGTHS * pl.max_horizontal(lengths))
-    words = sides.with_columns(
-        _words(pl.col(f"{name}_text")).alias(f"{name}_words") for name in ("chosen", "rejected")
-    ).with_columns(shared=pl.col("chosen_words").list.set_intersection("rejected_words").list.len())
-    either = pl.col("chosen_words").list.len() + pl.col("rejected_words").list.len() - pl.col("shared")
-    near = words.filter(pl.col("shared") >= SHARED_WORDS * either)
+    text = pl.col("text")
+    sides = sides.filter(_share(sides, text.str.head(START)) >= ALIKE)  # most answers are soon seen to differ
+    near = sides.filter(_share(sides, text) >= SHARED_WORDS)
     return near.with_columns(shown=pl.col("chosen_text").str.slice(0, SHOWN))
+
+
+def _share(sides: pl.DataFrame, part: pl.Expr) -> pl.Series:
+    """Return how many of the different words in that part of both answers, each a column `text`, are in both."""
+    chosen, rejected = (sides.select(text=side + "_text").select(_words(part)).to_series() for side in SIDES)
+    shared = chosen.list.set_intersection(rejected).list.len()
+    return shared / (chosen.list.len() + rejected.list.len() - shared)
 
 
 def _words(text: pl.Expr) -> pl.Expr:

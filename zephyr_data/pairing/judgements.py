@@ -4,62 +4,74 @@ Rows are compared by digests of prompt and answer in normal form (docs/dataset.m
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import polars as pl
 
+from zephyr_core.texts import SEPARATOR
 from zephyr_data import schemas
 from zephyr_data.pairing.doubts import BOTH_SIDES, NAME, REPORTED, answer
 from zephyr_data.stages.duplicates import text_keys
-from zephyr_data.stages.verbs import LookUp, Stage, mark, nothing_found, number_rows, verdict
+from zephyr_data.stages.verbs import LookUp, Stage, mark, nothing_found, verdict
 
 ANNOTATORS = "annotators"
-COLUMNS = ("is_given", "chosen_keys", "rejected_keys")
+COLUMNS = ("is_given", "pair_count")
+SIDES = ("chosen_keys", "rejected_keys")
 
 
-def with_pair_keys(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with is_given, and a number for each pair's chosen and rejected answer; null without a pair.
+def with_pair_counts(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with is_given and pair_count, what the whole set needs to know of pairs.
 
-    Columns in:  turns, completions, sides, pairs, dropped_by
-    Columns out: is_given, chosen_keys, rejected_keys (lists, in the order of the pairs)
+    Columns in:  sides, pairs
     """
-    free = number_rows(table).filter(pl.col("dropped_by").is_null() & (pl.col("pairs").list.len() > 0))
-    pairs = free.explode("pairs").unnest("pairs")
-    prompts = text_keys(pairs["turns"].list.join("\x1e"))
-    keys = {
-        f"{side}_keys": pl.Series(_keys(prompts, pairs.select(answer(side)).to_series()), dtype=pl.UInt64)
-        for side in ("chosen", "rejected")
-    }
-    by_row = pairs.select("row", **keys).group_by("row", maintain_order=True).agg(pl.all())
-    joined = number_rows(table).join(by_row, on="row", how="left", maintain_order="left")
-    return joined.drop("row").with_columns(is_given=pl.col("sides").is_not_null())
+    return table.with_columns(is_given=pl.col("sides").is_not_null(), pair_count=pl.col("pairs").list.len())
 
 
-def _keys(prompts: list[bytes | None], texts: pl.Series) -> Iterator[int]:
-    for prompt, text in zip(prompts, text_keys(texts), strict=True):
-        yield int.from_bytes(hashlib.sha256((prompt or b"") + (text or b"")).digest()[:8], "big")
+def _of_shared_prompts(table: pl.DataFrame, look_up: LookUp) -> pl.DataFrame:
+    """Return the rows that are not dropped and share their prompt, with numbers for the two answers of their pairs.
+
+    No others can hold the same pair.
+
+    Columns in:  prompt_key; turns, completions, pairs, row_key, source, file, line, by `look_up`
+    Columns out: row_key, source, file, line, first_chosen (place), chosen_keys, rejected_keys (in the order of pairs)
+    """
+    free = table.filter(pl.col("dropped_by").is_null() & (pl.col("pair_count") > 0))
+    shared = free.filter(pl.len().over("prompt_key") > 1)
+    return look_up(shared, ("turns", "completions", "pairs", "row_key", *schemas.LOCATION), _with_keys)
+
+
+def _with_keys(rows: pl.DataFrame) -> pl.DataFrame:
+    pairs = rows.with_row_index("number").explode("pairs").unnest("pairs")
+    prompts = text_keys(pairs["turns"].list.join(SEPARATOR))
+    chosen, rejected = (_keys(prompts, pairs.select(answer(side)).to_series()) for side in ("chosen", "rejected"))
+    keyed = pairs.with_columns(chosen_keys=pl.Series(chosen), rejected_keys=pl.Series(rejected))
+    lists = keyed.group_by("number", maintain_order=True).agg(*SIDES, first_chosen=pl.col("chosen").first())
+    return pl.concat([rows.select("row_key", *schemas.LOCATION), lists.drop("number")], how="horizontal")
+
+
+def _keys(prompts: list[bytes | None], texts: pl.Series) -> list[bytes]:
+    return [
+        hashlib.sha256((prompt or b"") + (text or b"")).digest()[:8]
+        for prompt, text in zip(prompts, text_keys(texts), strict=True)
+    ]
 
 
 def mark_contradicted(look_up: LookUp) -> Stage:
     """Return a set stage that records rows with an answer that is on the other side in another row; `matched` names it.
 
-    Columns in:  chosen_keys, rejected_keys; pairs, file, line of such rows, by `look_up`
+    Columns in:  as for `_of_shared_prompts`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        free = table.filter(pl.col("dropped_by").is_null())
-        chosen, rejected = (
-            free.select("row", key=pl.col(name)).explode("key").drop_nulls().unique() for name in COLUMNS[1:]
-        )
+        rows = _of_shared_prompts(table, look_up)
+        if rows.is_empty():
+            return nothing_found()
+        chosen, rejected = (rows.select("row", key=pl.col(side)).explode("key").unique() for side in SIDES)
         both = chosen.join(rejected, on="key", suffix="_rejected").filter(pl.col("row") != pl.col("row_rejected"))
         links = [both.select("row", other="row_rejected"), both.select(row="row_rejected", other="row")]
         others = pl.concat(links).group_by("row").agg(pl.col("other").min())
-        if others.is_empty():
-            return nothing_found()
-        rows = look_up(free.join(others.select("row"), on="row", how="semi"), ("pairs", "file", "line"))
         names = rows.select(other="row", name=pl.format("{}:{}", "file", "line"))
         hits = rows.join(others, on="row").join(names, on="other").sort("row")
-        place = pl.col("pairs").list.first().struct.field("chosen").cast(pl.Int32)
+        place = pl.col("first_chosen").cast(pl.Int32)
         verdicts = verdict(hits, BOTH_SIDES, turn=place, matched=pl.col("name"), drops=False)
         return verdicts.with_columns(unless=pl.lit(REPORTED))
 
@@ -71,17 +83,18 @@ def mark_outvoted(annotators: str, look_up: LookUp) -> Stage:
 
     With `mean` the answer that more rows choose stays chosen; with `agree` all rows must choose it.
 
-    Columns in:  is_given, chosen_keys, rejected_keys; row_key, source, file, line of repeated pairs, by `look_up`
+    Columns in:  is_given, and as for `_of_shared_prompts`
     """
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
-        free = table.filter(pl.col("dropped_by").is_null() & pl.col("is_given"))
-        sides = [pl.col(name).list.first() for name in COLUMNS[1:]]
-        pairs = free.with_columns(
+        rows = _of_shared_prompts(table.filter("is_given"), look_up)
+        if rows.is_empty():
+            return nothing_found()
+        sides = [pl.col(side).list.first() for side in SIDES]
+        pairs = rows.with_columns(
             low=pl.min_horizontal(sides), high=pl.max_horizontal(sides), is_low=sides[0] < sides[1]
         )
-        repeated = pairs.filter(pl.len().over("low", "high") > 1)
-        located = look_up(repeated, ("row_key", *schemas.LOCATION)).sort("row_key", *schemas.LOCATION)
+        located = pairs.filter(pl.len().over("low", "high") > 1).sort("row_key", *schemas.LOCATION)
         votes = located.with_columns(
             rows=pl.len().over("low", "high"), same=pl.len().over("low", "high", "is_low")
         ).with_columns(

@@ -196,13 +196,8 @@ def refusing(table: pl.DataFrame, pairs: pl.DataFrame, refusals: Ruleset) -> pl.
     with_texts = chosen.join(table.select("row", "turns", "completions"), left_on="number", right_on="row")
     reply = pl.col("completions").list.get(pl.col("chosen")).struct.field("response")
     dialogues = with_texts.select("number", "chosen", turns=pl.concat_list("turns", reply)).with_row_index("row")
-    last = dialogues.with_columns(last=pl.col("turns").list.len().cast(pl.Int32) - 1)
-    hits = phrases.find_hits(dialogues, refusals).join(
-        last.select("row", "number", "chosen", "last"), on="row", maintain_order="left"
-    )
-    of_reply = hits.filter(pl.col("turn") == pl.col("last"))  # earlier turns belong to the prompt
-    first_hits = of_reply.unique("row", keep="first", maintain_order=True)
-    return first_hits.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
+    hits = phrases.last_hits(dialogues, refusals).join(dialogues.drop("turns"), on="row", maintain_order="left")
+    return hits.select(pl.col("number").alias("row"), "chosen", refusal=pl.format("{}: {}", "rule", "matched"))
 
 
 def _reasons(without: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:

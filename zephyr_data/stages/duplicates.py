@@ -1,12 +1,11 @@
 """Duplicates: dialogues of the same normal form, which differ in case, whitespace or punctuation, if at all."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 
 import polars as pl
 
-from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, SEPARATOR, STEADY
+from zephyr_core.texts import ASCII_IGNORED, ASCII_LOWER, IGNORED, QUOTES_AND_DASHES, SEPARATOR, STEADY
 from zephyr_core.texts import folded as folded_text
 from zephyr_data import schemas
 from zephyr_data.stages.overruling import Reason
@@ -22,7 +21,6 @@ REASONS = {
 READ, COMPARED = 320, 128  # bytes of each end of a text, and of its normal form, that make the number
 LONGEST = 4  # bytes of a character
 _CHANGING = f"[^{STEADY}]"
-_QUOTES_AND_DASHES = re.compile(rb"\xe2\x80[\x93\x94\x98\x99\x9c\x9d\xa2\xa6]")  # – — ‘ ’ “ ” • …
 
 
 def mark_duplicates(scope: str, look_up: LookUp = at_hand, *, with_system: bool = False) -> Stage:
@@ -93,7 +91,7 @@ def _forms(parts: pl.Series) -> list[bytes]:
     for place, part in enumerate(parts.to_list()):
         words = part or b""
         if not words.isascii():
-            words = _QUOTES_AND_DASHES.sub(b"", words)
+            words = QUOTES_AND_DASHES.sub(b"", words)
             if not words.isascii():
                 others[place], words = part.decode("utf-8", "ignore"), b""
         forms.append(words.translate(ASCII_LOWER, ASCII_IGNORED))
@@ -125,7 +123,7 @@ def normalised(texts: pl.Series) -> Iterable[bytes | None]:
     and dashes are gone.
     """
     whole = texts.cast(pl.Binary).to_list()
-    cut = [text if text is None or text.isascii() else _QUOTES_AND_DASHES.sub(b"", text) for text in whole]
+    cut = [text if text is None or text.isascii() else QUOTES_AND_DASHES.sub(b"", text) for text in whole]
     places = [place for place, text in enumerate(cut) if text is not None and not text.isascii()]
     folds = dict(zip(places, _folded(texts.gather(places)), strict=True))
     for place, (text, ascii_text) in enumerate(zip(whole, cut, strict=True)):

@@ -74,6 +74,19 @@ def find_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     return judge_hits(table, ruleset).filter(pl.col("unless").is_null()).drop("unless")
 
 
+def last_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Return the first rule that hits the last reply of each dialogue and that no exemption spares.
+
+    Columns out: row, rule, matched (the match with its surroundings)
+    """
+    spoken = _spoken(table, ruleset).filter(pl.col("turn") == pl.col("last_turn"))
+    hits = _hits(spoken, ruleset)
+    valid = hits.filter(exemptions_of(hits, spoken, table, ruleset).is_null())
+    first = valid.unique("place", keep="first", maintain_order=True).with_row_index("hit")
+    matched = first.join(_matches(first, spoken, ruleset), on="hit", maintain_order="left")
+    return matched.select(spoken["row"].gather(matched["place"]), "rule", "matched")
+
+
 def judge_hits(table: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
     """Return one line per rule and assistant turn that it hits, ordered by row, turn and rule.
 
