@@ -94,3 +94,26 @@ def diff(
 
     differs = difference(left, right, split or (), examples, as_json=as_json)
     raise typer.Exit(errors.DIFFERENT if differs and fail_on_change else errors.DONE)
+
+
+@app.command()
+def leakage(
+    source: Source,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|REPO", help="Questions to look for; default: the dataset's own test prompts. Can be repeated."
+        ),
+    ] = None,
+    split: SplitOption = None,
+    examples: Annotated[int, typer.Option(min=0, help="How many hits to show.")] = 10,
+    fail_on_hit: Annotated[
+        bool, typer.Option("--fail-on-hit", help="End with exit code 1 if a row holds one.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for benchmark questions, or test prompts, in the user turns of a dataset."""
+    from zephyr_look.leaks import leakage
+
+    is_hit = leakage(source, against or (), split or (), examples, as_json=as_json)
+    raise typer.Exit(errors.DIFFERENT if is_hit and fail_on_hit else errors.DONE)

@@ -50,6 +50,10 @@ class Dataset:
         """Return the dataset with one of the splits that are read."""
         return replace(self, files=tuple(file for file in self.files if file.split == split))
 
+    def without(self, start: str) -> "Dataset":
+        """Return the dataset without the splits whose names begin so."""
+        return replace(self, files=tuple(file for file in self.files if not file.split.startswith(start)))
+
     def frames(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
         """Yield some columns of ROW of all rows, a few thousand at a time."""
         for file in self.files:

@@ -27,7 +27,7 @@ REASONS = {
     f"{NAME}/same-words": Reason("a user turn has the words of a prompt of a benchmark file"),
     f"{NAME}/prompt-of-benchmark-source": Reason("the prompt has the words of one from a benchmark source"),
 }
-COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query")  # may hold a benchmark's prompt
+COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query", "ctx")  # may hold a benchmark's prompt
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
 
 
