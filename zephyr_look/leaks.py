@@ -32,11 +32,11 @@ class Hit(TypedDict):
 
 
 class Against(TypedDict):
-    """What was found of one source of questions."""
+    """What rows hold of one source of questions."""
 
     name: str
     questions: int
-    found: int  # questions that some row holds
+    held: int  # questions that some row holds
     rows: int  # that hold one
     kinds: dict[str, int]  # rows by their closest kind
 
@@ -104,7 +104,7 @@ def _counted(wanted: Sought, hits: Sequence[Hit]) -> Against:
     return {
         "name": wanted.name,
         "questions": len(wanted.questions),
-        "found": len({hit["question"] for hit in own}),
+        "held": len({hit["question"] for hit in own}),
         "rows": len(closest),
         "kinds": {name: rows for name, rows in kinds.items() if rows},
     }
@@ -113,9 +113,9 @@ def _counted(wanted: Sought, hits: Sequence[Hit]) -> Against:
 def _text(record: Leakage, examples: int) -> str:
     lines = [f"{record['dataset']}: {record['rows']:,} rows"]
     for each in record["against"]:
-        found = share(each["found"], each["questions"])
+        part = share(each["held"], each["questions"])
         rows = [("against " + each["name"], "questions", each["questions"], "")]
-        rows += [("", "found", each["found"], found), ("", "rows that hold one", each["rows"], "")]
+        rows += [("", "held by a row", each["held"], part), ("", "rows that hold one", each["rows"], "")]
         rows += [("", f"  {kind}", count, "") for kind, count in each["kinds"].items()]
         lines += ["", *table(rows, align="llrr")]
     by_kind = sorted(record["hits"], key=lambda hit: (KINDS.index(hit["kind"]), -hit["score"]))

@@ -4,7 +4,7 @@ exact        the text is the question
 same-words   it is in normal form (docs/dataset.md, Duplicates)
 contained    the question's words, WHOLE or more, stand in the text in a row
 13-words     13 words of the question stand in the text in a row, as the GPT-3 report counts, and HALF of its words are
-             in runs that do, so that a template alone is no hit
+             in runs that do, so that a template alone does not count
 8-words      70 % of the question's runs of 8 words stand in the text (as the PaLM report counts)
 near         LEAST or more of the question's words are in runs of 3 words that stand in the text; the others, at most a
              quarter, are what one changed word takes out of such runs, or NEAR of its words are in them

@@ -104,7 +104,7 @@ def test_hits_name_the_row(tmp_path: Path) -> None:
     assert (hit["split"], hit["file"], hit["row"], hit["kind"]) == ("train", "talks.jsonl", 2, "same-words")
     assert (hit["question"], hit["text"]) == (QUESTION, QUESTION.lower())
     assert record["against"] == [
-        {"name": str(questions), "questions": 2, "found": 1, "rows": 1, "kinds": {"same-words": 1}}
+        {"name": str(questions), "questions": 2, "held": 1, "rows": 1, "kinds": {"same-words": 1}}
     ]
 
 
