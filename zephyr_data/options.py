@@ -36,6 +36,9 @@ class StepOptions:
         is_repeated=True,
     )
 
+    benchmark: tuple[str, ...] = value(
+        (), "ours", "A file of prompts that must not be trained on; may be repeated.", has_flag=True, is_repeated=True
+    )
     near_duplicates: float | None = value(
         None,
         "ours; neither published set was filtered so (decision 0073)",
@@ -195,9 +198,6 @@ class BinarizeOptions(StepOptions):
         has_flag=True,
         is_repeated=True,
     )
-    benchmark: tuple[str, ...] = value(
-        (), "ours", "A file of prompts that must not be trained on; may be repeated.", has_flag=True, is_repeated=True
-    )
     benchmark_sources: tuple[str, ...] = value(
         ("truthful_qa",),
         "ours; the paper kept them",
@@ -215,6 +215,11 @@ class BinarizeOptions(StepOptions):
     layout: str = value(
         "trainer", "ours", "Columns of the result; h4: as published.", choices=("trainer", "h4"), has_flag=True
     )
+
+    @property
+    def sources_of_benchmarks(self) -> tuple[str, ...]:
+        """Return the sources whose rows are dropped."""
+        return () if self.keep_benchmarks else self.benchmark_sources
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

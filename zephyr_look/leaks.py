@@ -7,8 +7,8 @@ import polars as pl
 
 from zephyr_core.console import one_line, share, show, table
 from zephyr_core.errors import UsageError
+from zephyr_data.stages.overlap import KINDS, Questions
 from zephyr_look.opening import Dataset, open_dataset
-from zephyr_look.overlap import KINDS, Questions
 from zephyr_look.questions import Sought, of_prompts, sought
 from zephyr_look.safe_text import visible
 

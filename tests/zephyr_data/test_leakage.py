@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.conftest import dialogue
 from tests.zephyr_data.rated import completion, generic, raw, texts
 from zephyr_core.errors import UsageError
 from zephyr_data.errors import SourceError
@@ -70,7 +71,7 @@ def test_a_benchmark_file_exact_and_normalised(write: Write, binarize: Make, tmp
     assert content["counts"]["dropped"] == {"benchmark/same-prompt": 1, "benchmark/same-words": 1}
     assert list(content["rules"]) == ["ultrachat", str(bench)], "the file's digest is on record"
     matched = pl.read_parquet(tmp_path / "pairs" / "audit" / "dropped.parquet")["matched"]
-    assert matched.to_list() == ["mt.jsonl: Compose a blog post.", "mt.jsonl: compose a BLOG post"]
+    assert matched.to_list() == ["mt.jsonl: Compose a blog post."] * 2
     bench.write_text(json.dumps({"turns": ["Compose a log post."]}))
     with pytest.raises(UsageError, match="the rule files"):
         binarize(write(lines), benchmark=(str(bench),))
@@ -132,3 +133,32 @@ def test_kinds_of_benchmark_files(tmp_path: Path) -> None:
         read_prompts(tmp_path / "bad.json")
     with pytest.raises(UsageError, match="does not exist"):
         BINARIZING.reading.digests(BinarizeOptions(benchmark=(str(tmp_path / "gone.txt"),)))
+
+
+QUESTION = "Which of the two harbours on the northern coast was built first, and who paid for its stone pier?"
+HELD = {
+    "same-prompt": QUESTION,
+    "same-words": QUESTION.lower(),
+    "contains-prompt": f"For school: {QUESTION} One line, please.",
+    "shares-words": f"{QUESTION.removesuffix('for its stone pier?')} for the castle and its garden?",
+    "near-prompt": QUESTION.replace("northern", "southern"),
+}
+
+
+@pytest.mark.parametrize("rule", HELD)
+def test_both_steps_drop_what_holds_a_prompt(
+    rule: str, write: Write, clean: Make, binarize: Make, tmp_path: Path
+) -> None:
+    bench = tmp_path / "questions.txt"
+    bench.write_text(f"What is a pear?\n{QUESTION}\n")
+    other = "Which of the two rivers is longer, and who built the first bridge over it?"
+    talks = [dialogue(other, "The Elbe.", HELD[rule], "The old one."), dialogue(other, "It is the Elbe.")]
+    answers = [completion("a", "5"), completion("b", "1")]
+    for make, path in (
+        (clean, write(talks)),
+        (binarize, write([raw(HELD[rule], answers), raw(other, answers)], "rated.jsonl")),
+    ):
+        content = make(path, benchmark=(str(bench),))
+        assert content["counts"]["dropped"] == {f"benchmark/{rule}": 1}
+    dropped = pl.read_parquet(tmp_path / "out" / "audit" / "dropped.parquet")
+    assert dropped.select("turn", "matched").rows() == [(2, f"questions.txt: {QUESTION}")]

@@ -16,9 +16,9 @@ from tests.zephyr_train.row_shapes import turn, write_lines
 from zephyr_core.errors import DIFFERENT, UsageError
 from zephyr_core.paths import shipped
 from zephyr_data.stages.leakage import read_prompts
+from zephyr_data.stages.overlap import Questions
 from zephyr_look.leaks import search
 from zephyr_look.opening import open_dataset
-from zephyr_look.overlap import Questions
 from zephyr_look.questions import sought
 
 DRAW = random.Random(5)

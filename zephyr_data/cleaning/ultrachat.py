@@ -19,7 +19,7 @@ from zephyr_data.options import CleanOptions
 from zephyr_data.sources.blocks import Block
 from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
-from zephyr_data.stages import duplicates, near_duplicates, phrases, rules, splits
+from zephyr_data.stages import duplicates, leakage, near_duplicates, phrases, rules, splits
 from zephyr_data.stages.duplicates import duplicate_numbers, mark_duplicates
 from zephyr_data.stages.near_duplicates import mark_near_duplicates, with_bands
 from zephyr_data.stages.overruling import Reasons
@@ -57,13 +57,13 @@ def _files(source: str) -> SourceFiles:
 
 
 def _digests(options: CleanOptions) -> dict[str, str]:
-    return ruleset(options).digests
+    return {**ruleset(options).digests, **leakage.file_digests(options.benchmark)}
 
 
 def reasons(options: CleanOptions) -> Reasons:
     """Return the rules that can be overruled, with their reasons."""
     of_set = {**duplicates.REASONS, **near_duplicates.REASONS, **splits.REASONS}
-    return {**phrases.reasons(ruleset(options)), **language_stage.REASONS, **of_set}
+    return {**leakage.OF_FILES, **phrases.reasons(ruleset(options)), **language_stage.REASONS, **of_set}
 
 
 def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
@@ -71,6 +71,7 @@ def row_stages(options: CleanOptions) -> tuple[Stage, ...]:
     casing = (truecase(options.truecase_roles),) if options.truecase else ()
     return (
         *settle_system_turns(options.system_turns),
+        *((leakage.mark_benchmarks(options.benchmark),) if options.benchmark else ()),
         mark_phrases(ruleset(options)),
         cut_phrases(),
         *casing,

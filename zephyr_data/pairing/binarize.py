@@ -95,12 +95,12 @@ def _files(source: str) -> SourceFiles:
 
 
 def _digests(options: BinarizeOptions) -> dict[str, str]:
-    return {**rules.load(DOUBTED).digests, **refusals(options).digests, **leakage.file_digests(options)}
+    return {**rules.load(DOUBTED).digests, **refusals(options).digests, **leakage.file_digests(options.benchmark)}
 
 
 def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
     """Return the stages that look at one rated row at a time, in the order of the contract."""
-    gates = (mark_unpairable(options), leakage.mark_benchmarks(options))
+    gates = (mark_unpairable(options), leakage.mark_benchmarks(options.benchmark, options.sources_of_benchmarks))
     return score_answers(options), *gates, choose_pairs(options, refusals(options)), mark_doubtful(options)
 
 
@@ -110,7 +110,7 @@ def _index(options: BinarizeOptions) -> tuple[str, ...]:
 
 
 def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    keyed = judgements.with_pair_counts(leakage.with_benchmark_keys(table, options))
+    keyed = judgements.with_pair_counts(leakage.with_benchmark_keys(table, options.sources_of_benchmarks))
     return with_bands(keyed, PROMPT, options.near_duplicates)
 
 

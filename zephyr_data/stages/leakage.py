@@ -1,5 +1,6 @@
 """Benchmark leakage: prompts that a model will be measured on must not be trained on (decision 0010)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,73 +13,88 @@ from zephyr_core.reading import table_faults
 from zephyr_core.template import role_of
 from zephyr_core.texts import is_empty
 from zephyr_data.errors import SourceError
-from zephyr_data.options import BinarizeOptions
 from zephyr_data.sources.files import AGAIN
 from zephyr_data.sources.lines import SHOWN
 from zephyr_data.sources.tables import read_table
 from zephyr_data.stages.duplicates import text_keys
+from zephyr_data.stages.overlap import CONTAINED, EIGHT, EXACT, NEARLY, SAME_WORDS, THIRTEEN, Questions
 from zephyr_data.stages.overruling import Reason
-from zephyr_data.stages.verbs import Stage, is_unread, mark, verdict
+from zephyr_data.stages.verbs import Stage, is_unread, mark, nothing_found, verdict
 
 NAME = "benchmark"
-REASONS = {
-    f"{NAME}/benchmark-source": Reason("the row is from a benchmark that models are measured on"),
+OF_FILES = {
     f"{NAME}/same-prompt": Reason("a user turn is a prompt of a benchmark file"),
     f"{NAME}/same-words": Reason("a user turn has the words of a prompt of a benchmark file"),
+    f"{NAME}/contains-prompt": Reason("a user turn contains a prompt of a benchmark file"),
+    f"{NAME}/shares-words": Reason("a user turn shares long runs of words with a prompt of a benchmark file"),
+    f"{NAME}/near-prompt": Reason("a user turn differs by a word or so from a prompt of a benchmark file"),
+}
+REASONS = {
+    f"{NAME}/benchmark-source": Reason("the row is from a benchmark that models are measured on"),
+    **OF_FILES,
     f"{NAME}/prompt-of-benchmark-source": Reason("the prompt has the words of one from a benchmark source"),
+}
+RULES = {
+    EXACT: "same-prompt",
+    SAME_WORDS: "same-words",
+    CONTAINED: "contains-prompt",
+    THIRTEEN: "shares-words",
+    EIGHT: "shares-words",
+    NEARLY: "near-prompt",
 }
 COLUMNS = ("prompt", "instruction", "question", "turns", "messages", "query", "ctx")  # may hold a benchmark's prompt
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".txt")
 
 
-def file_digests(options: BinarizeOptions) -> dict[str, str]:
+def file_digests(files: Sequence[str]) -> dict[str, str]:
     """Return the sha256 of each benchmark file.
 
     Raises:
         UsageError: a file does not exist.
     """
-    for name in options.benchmark:
+    for name in files:
         if not Path(name).is_file() or Path(name).suffix.lower() not in SUFFIXES:
             fault = "has an unsupported suffix" if Path(name).is_file() else "does not exist"
             raise UsageError(f"the benchmark file {name!r} {fault}", f"supported: {', '.join(SUFFIXES)}")
-    return {name: file_digest(Path(name)) for name in options.benchmark}
+    return {name: file_digest(Path(name)) for name in files}
 
 
-def mark_benchmarks(options: BinarizeOptions) -> Stage:
-    """Return a stage that marks rows from a benchmark source, and rows with a user turn that is a benchmark's prompt.
+def mark_benchmarks(files: Sequence[str], sources: Sequence[str] = ()) -> Stage:
+    """Return a stage that marks rows from a benchmark source, and those with a user turn that holds a benchmark prompt.
 
-    Columns in:  turns, prompt_source
+    Columns in:  turns; prompt_source if there are sources
     """
-    exact, near = _prompts(options.benchmark)
+    names = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
+    questions = Questions(pl.Series(list(names), dtype=pl.String))
+    of_files = pl.Series(list(names.values()), dtype=pl.String)
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
         read = table.filter(~is_unread())
-        verdicts = [_of_source(read, options), *([_of_prompts(read, exact, near)] if near else [])]
+        verdicts = [_of_source(read, sources)] if sources else []
+        verdicts += [_of_prompts(read, questions, of_files)] if names else []
         return pl.concat(verdicts).sort("row", "turn", maintain_order=True, nulls_last=False)
 
-    return mark(NAME, find)
+    return mark(NAME, find if files or sources else lambda _: nothing_found())
 
 
-def _of_source(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
-    return verdict(table.filter(_is_benchmark(options)), "benchmark-source")
+def _of_source(table: pl.DataFrame, sources: Sequence[str]) -> pl.DataFrame:
+    return verdict(table.filter(_is_of(sources)), "benchmark-source")
 
 
-def _of_prompts(table: pl.DataFrame, exact: dict[str, str], near: dict[bytes, str]) -> pl.DataFrame:
+def _of_prompts(table: pl.DataFrame, questions: Questions, files: pl.Series) -> pl.DataFrame:
     user_turns = table.select("row", text=pl.col("turns").list.gather_every(2, 0)).explode("text")
     user_turns = user_turns.with_columns(turn=2 * pl.int_range(pl.len(), dtype=pl.Int32).over("row"))
-    keys = pl.Series(text_keys(user_turns["text"]), dtype=pl.Binary)
-    copies = user_turns.with_columns(
-        exact=pl.col("text").replace_strict(exact, default=None, return_dtype=pl.String),
-        near=keys.replace_strict(near, default=None, return_dtype=pl.String),
-    ).filter(pl.col("near").is_not_null())
-    same = pl.when(pl.col("exact").is_not_null()).then(pl.lit("same-prompt")).otherwise(pl.lit("same-words"))
-    excerpt = pl.format("{}: {}", pl.coalesce("exact", "near"), pl.col("text").str.slice(0, SHOWN))
-    return verdict(copies, same, turn=pl.col("turn"), matched=excerpt)
+    hits = questions.overlaps(user_turns["text"]).sort("text", "kind", "question").unique("text", keep="first")
+    hits = hits.sort("text")
+    prompts = pl.DataFrame({"file": files.gather(hits["question"]), "prompt": questions.texts.gather(hits["question"])})
+    copies = pl.concat([user_turns[hits["text"]], hits.select("kind"), prompts], how="horizontal")
+    rule = pl.col("kind").cast(pl.String).replace_strict(RULES)
+    excerpt = pl.format("{}: {}", "file", pl.col("prompt").str.slice(0, SHOWN))
+    return verdict(copies, rule, turn=pl.col("turn"), matched=excerpt)
 
 
-def _is_benchmark(options: BinarizeOptions) -> pl.Expr:
-    sources = [] if options.keep_benchmarks else list(options.benchmark_sources)
-    return pl.col("prompt_source").is_in(sources).fill_null(False)
+def _is_of(sources: Sequence[str]) -> pl.Expr:
+    return pl.col("prompt_source").is_in(list(sources)).fill_null(False)
 
 
 def mark_copies() -> Stage:
@@ -95,21 +111,14 @@ def mark_copies() -> Stage:
     return mark(NAME, find)
 
 
-def with_benchmark_keys(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
+def with_benchmark_keys(table: pl.DataFrame, sources: Sequence[str]) -> pl.DataFrame:
     """Return the table with prompt_key and is_benchmark; the key is null on dropped rows of other sources."""
     keyed = table.with_columns(
         prompt_key=pl.Series(text_keys(table["turns"].list.last()), dtype=pl.Binary),
-        is_benchmark=_is_benchmark(options),
+        is_benchmark=_is_of(sources),
     )
     is_visible = pl.col("dropped_by").is_null() | pl.col("is_benchmark")
     return keyed.with_columns(pl.when(is_visible).then("prompt_key").alias("prompt_key"))
-
-
-def _prompts(files: tuple[str, ...]) -> tuple[dict[str, str], dict[bytes, str]]:
-    """Return the prompts of benchmark files, verbatim and by key, each with the name of its file."""
-    exact = {text: Path(file).name for file in reversed(files) for text in read_prompts(Path(file))}
-    keys = text_keys(pl.Series(list(exact), dtype=pl.String))
-    return exact, {key: name for key, name in zip(keys, exact.values(), strict=True) if key is not None}
 
 
 def read_prompts(path: Path) -> list[str]:
