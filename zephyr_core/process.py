@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from zephyr_core import errors
+from zephyr_core.alive import began
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack, ZephyrError
 from zephyr_core.reading import json_file
@@ -239,36 +240,13 @@ def end_with(parent: int, *, softly: bool = False) -> None:
     `softly`: as ctrl-c would, with a few seconds to clean up; if False, at once.
     """
     if parent:
-        threading.Thread(target=_watch, args=(parent, _started(parent), softly), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, began(parent), softly), daemon=True).start()
 
 
-def _watch(parent: int, began: str | None, softly: bool) -> None:
-    while began is not None and (now := _started(parent)) is not None and (now == began or "" in (now, began)):
+def _watch(parent: int, since: str | None, softly: bool) -> None:
+    while since is not None and (now := began(parent)) is not None and (now == since or "" in (now, since)):
         time.sleep(_EVERY)
     if softly:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(_GRACE_OF_ORPHANS)
     os._exit(errors.INTERRUPTED if softly else errors.TERMINATED)
-
-
-def is_alive(process: int) -> bool:
-    """Return whether a process runs; a zombie does not."""
-    return _started(process) is not None
-
-
-def _started(process: int) -> str | None:
-    """Return when a process began, "" if that cannot be read; None if it does not run.
-
-    The time distinguishes it from a later process with the same number.
-    """
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    except OSError:
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:  # another user's
-            return ""
-        return ""

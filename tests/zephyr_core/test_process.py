@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from zephyr_core import errors, process
+from zephyr_core.alive import is_alive
 from zephyr_core.errors import EnvironmentLack
-from zephyr_core.process import FAILURE, PARENT, Ended, failure, follow, is_alive, start
+from zephyr_core.process import FAILURE, PARENT, Ended, failure, follow, start
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -191,7 +192,7 @@ def test_another_process_with_the_number_of_the_parent_is_not_the_parent(monkeyp
     monkeypatch.setattr(process.os, "_exit", ends.append)
     looks = iter(["100", "", "100", "250"])
     monkeypatch.setattr(process, "_EVERY", 0.0)
-    monkeypatch.setattr(process, "_started", lambda _: next(looks))
+    monkeypatch.setattr(process, "began", lambda _: next(looks))
     process._watch(1, "100", False)
     assert ends == [errors.TERMINATED] and next(looks, "none left") == "none left"
 
@@ -209,6 +210,7 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from zephyr_core import errors, process
+from zephyr_core.alive import is_alive
 with process.as_worker(Path(sys.argv[1])):
     exec(sys.argv[2])
 """
