@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -259,6 +260,39 @@ def test_the_first_worker_to_fail_is_the_one_that_is_told(tmp_path: Path) -> Non
     worked(tmp_path / "run", "raise RuntimeError('the cause')")
     for second in ("RuntimeError('connection closed by peer')", "errors.DataError('the loss is nan')"):
         assert "the cause" in str(worked(tmp_path / "run", f"raise {second}"))
+
+
+def test_a_worker_of_an_earlier_start_leaves_no_message_for_a_later_one(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from zephyr_core import manifest, process
+folder = Path(sys.argv[1])
+manifest.write_text_whole(folder / "job.json", "first")
+with process.as_worker(folder, start=folder / "job.json"):
+    if sys.argv[2] == "replaced":
+        manifest.write_text_whole(folder / "job.json", "first")
+    raise RuntimeError("connection closed by peer")
+"""
+    for how in ("replaced", "same"):
+        ended = subprocess.run([sys.executable, "-c", code, tmp_path, how], stdout=subprocess.PIPE, check=False)
+        assert ended.returncode == errors.INTERNAL and b"connection closed" in ended.stdout
+        assert (tmp_path / FAILURE).exists() == (how == "same")
+
+
+def test_a_worker_that_loses_its_command_says_so_and_of_several_machines_where(tmp_path: Path) -> None:
+    starter = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    work = "Path(sys.argv[1], 'begun').write_text('x'); import time; time.sleep(60)"
+    ranks = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    for place, who in (({}, "a worker"), (ranks, f"rank 3 on {socket.gethostname()}")):
+        folder = tmp_path / who
+        folder.mkdir()
+        code = f"import os; os.environ[{PARENT!r}] = str(os.getppid())\n" + WORKER
+        parent = subprocess.Popen([sys.executable, "-c", starter, code, folder, work], env={**os.environ, **place})
+        wait_for(folder / "begun")
+        parent.kill()
+        parent.wait()
+        assert json.loads(wait_for(folder / FAILURE))["message"] == f"the command that started {who} is gone"
 
 
 def test_a_rank_that_was_killed_is_told_before_what_its_end_did_to_another(tmp_path: Path) -> None:
