@@ -93,15 +93,27 @@ def start(
 
 
 def follow(
-    command: Sequence[str], *, log: Path, environment: Mapping[str, str], watch: Callable[[], None] = lambda: None
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    watch: Callable[[], None] = lambda: None,
+    stopping: Callable[[BaseException], None] = lambda _: None,
 ) -> Ended:
-    """Run a worker, call `watch` now and then, and return how it ended, with the end of what it added to `log`."""
+    """Run a worker, call `watch` now and then, and return how it ended, with the end of what it added to `log`.
+
+    `stopping` is called with an exception of this process before it stops the worker.
+    """
     with log.open("ab") as stream:
         begin = stream.tell()
         with _running(command, is_command=False, stdout=stream, stderr=stream, env=dict(environment)) as process:
-            while process.poll() is None:
-                time.sleep(_EVERY)
-                watch()
+            try:
+                while process.poll() is None:
+                    time.sleep(_EVERY)
+                    watch()
+            except BaseException as fault:
+                stopping(fault)
+                raise
     watch()
     with log.open("rb") as reader:
         reader.seek(max(begin, log.stat().st_size - _TAIL_BYTES))

@@ -13,9 +13,10 @@ from zephyr_core import process
 from zephyr_core.console import say
 from zephyr_core.errors import ZephyrError
 from zephyr_core.process import FAILURE, PARENT, Ended
+from zephyr_train.agreement import AGREED
 from zephyr_train.job import Job
 from zephyr_train.nodes import FOREIGN, first_address, first_port, node_rank, own_folder
-from zephyr_train.together import SEE_OTHERS, WITHIN, apart, ending_with_others, passed_on, waits
+from zephyr_train.together import SEE_OTHERS, WITHIN, apart, ending_with_others, tell_others, waits
 
 CONFIG = "launch.yaml"
 LOG = "log.txt"
@@ -128,10 +129,15 @@ def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], boo
     if nodes == 1:
         _follow(job, command(job), watch, hint)
         return
+    (own / AGREED).unlink(missing_ok=True)
     say(waits(job))
     hint = partial(_hint, continues, SEE_OTHERS)
-    with passed_on(job):
-        _follow(job, command(job), ending_with_others(job, watch, partial(_failure, job, hint)), hint)
+    tell = partial(tell_others, job)
+    try:
+        _follow(job, command(job), ending_with_others(job, watch, partial(_failure, job, hint)), hint, tell)
+    except ZephyrError as fault:
+        tell(fault)
+        raise
     if own != job.folder:
         shutil.rmtree(own)
 
@@ -146,9 +152,15 @@ def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: Fal
     _follow(job, [sys.executable, "-m", module, job.out], lambda: None, partial(_hint, continues))
 
 
-def _follow(job: Job, started: list[str], watch: Callable[[], None], hint: Callable[[], str | None]) -> None:
+def _follow(
+    job: Job,
+    started: list[str],
+    watch: Callable[[], None],
+    hint: Callable[[], str | None],
+    stopping: Callable[[BaseException], None] = lambda _: None,
+) -> None:
     log = own_folder(job.folder, job.options.nodes) / LOG
-    ended = process.follow(started, log=log, environment=environment(job), watch=watch)
+    ended = process.follow(started, log=log, environment=environment(job), watch=watch, stopping=stopping)
     if ended.code != 0:
         raise apart(job, ended) or _failure(job, hint, _of_the_rank(ended))
 

@@ -2,13 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from zephyr_core import errors, process
 from zephyr_core.errors import EnvironmentLack, ZephyrError
 from zephyr_core.process import FAILURE, Ended
-from zephyr_train.agreement import AGREED, is_latest
+from zephyr_train.agreement import is_latest
 from zephyr_train.job import Job
 from zephyr_train.nodes import first_address, first_port, node_rank, own_folder
 
@@ -63,19 +62,14 @@ def ending_with_others(
     return look
 
 
-@contextmanager
-def passed_on(job: Job) -> Iterator[None]:
-    """Leave why this machine's part ends early, for the others, unless one of them was first or has begun again."""
-    rank, own = node_rank(job.options.nodes), own_folder(job.folder, job.options.nodes)
-    (own / AGREED).unlink(missing_ok=True)
-    try:
-        yield
-    except BaseException as fault:
-        words = f"machine {rank}: {fault}" if isinstance(fault, ZephyrError) else f"machine {rank} was stopped"
-        code = fault.exit_code if isinstance(fault, ZephyrError) else errors.ENVIRONMENT
-        if is_latest(job.folder, own):
-            process.leave_failure(job.folder, code, message=words, hint=getattr(fault, "hint", None))
-        raise
+def tell_others(job: Job, fault: BaseException) -> None:
+    """Leave why this machine's part ends, unless another machine was first, or the first one has begun again."""
+    nodes = job.options.nodes
+    rank, is_ours = node_rank(nodes), isinstance(fault, ZephyrError)
+    message = f"machine {rank} failed: {fault}" if is_ours else f"machine {rank} was stopped"
+    if is_latest(job.folder, own_folder(job.folder, nodes)):
+        code, hint = getattr(fault, "exit_code", errors.ENVIRONMENT), getattr(fault, "hint", None)
+        process.leave_failure(job.folder, code, message=message, hint=hint)
 
 
 def _place() -> str:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import News
 from tests.zephyr_train.jobs import job
 from zephyr_core import process
-from zephyr_core.errors import EnvironmentLack, PartlyDone, ZephyrError
+from zephyr_core.errors import DataError, EnvironmentLack, PartlyDone, ZephyrError
 from zephyr_core.kinds import JOB
 from zephyr_core.process import FAILURE
 from zephyr_train import launch, nodes, together, train, worker
@@ -180,26 +180,35 @@ def test_an_older_starts_failure_is_never_this_ones(rank: str, tmp_path: Path, m
     assert caught.value.hint == together.SEE_OTHERS
 
 
-def test_a_machine_that_is_stopped_says_so_to_the_others_of_its_own_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), DataError("the loss is nan", "lower it")])
+def test_a_machine_tells_the_others_of_its_own_start_why_it_ends(
+    how: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(monkeypatch, WHOLE)
     one = two(tmp_path / "run")
-    own = nodes.own_folder(one.folder, 2)
-    own.mkdir()
-    for begins_again in (True, False):
-        one.write(one.folder)
-        with pytest.raises(KeyboardInterrupt), together.passed_on(one):
-            (own / AGREED).write_text(str(process.stamp(one.folder / JOB)))
-            if begins_again:
-                one.write(one.folder)
-            raise KeyboardInterrupt
-        assert (one.folder / FAILURE).exists() != begins_again
-    assert json.loads((one.folder / FAILURE).read_text())["message"] == "machine 1 was stopped"
-    (one.folder / FAILURE).unlink()
-    with pytest.raises(KeyboardInterrupt), together.passed_on(one):
-        raise KeyboardInterrupt
-    assert not (one.folder / FAILURE).exists(), "its processes have not met the others' yet"
+    one.write(one.folder)
+    agreed = nodes.own_folder(one.folder, 2) / AGREED
+    code = f"from pathlib import Path; import time; Path({str(agreed)!r}).write_text({{!r}}); time.sleep(60)"
+
+    def ends(stamp: object) -> bool:
+        words = [sys.executable, "-c", code.format(str(stamp))]
+        monkeypatch.setattr(launch, "command", lambda *_: words)
+
+        def watch() -> None:
+            if agreed.is_file() and agreed.read_text():
+                raise how
+
+        with pytest.raises(type(how)):
+            launch.run_workers(one, watch)
+        return (one.folder / FAILURE).exists()
+
+    assert not ends("of an earlier job.json")
+    assert ends(process.stamp(one.folder / JOB))
+    left = json.loads((one.folder / FAILURE).read_text())
+    if isinstance(how, DataError):
+        assert left == {"message": "machine 1 failed: the loss is nan", "hint": "lower it", "exit_code": 5}
+    else:
+        assert left == {"message": "machine 1 was stopped", "hint": None, "exit_code": 4}
 
 
 @pytest.mark.slow
