@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from zephyr_core import process
+from zephyr_core import errors, process
 from zephyr_core.console import say
 from zephyr_core.errors import ZephyrError
 from zephyr_core.process import FAILURE, PARENT, Ended
@@ -122,19 +122,18 @@ def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], boo
     import yaml
 
     nodes = job.options.nodes
-    own, hint = own_folder(job.folder, nodes), partial(_hint, continues)
+    own = own_folder(job.folder, nodes)
     job.write(own)
     (job.folder / FAILURE).unlink(missing_ok=True)  # an earlier start's: workers begin once every machine is here
     (own / CONFIG).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
     if nodes == 1:
-        _follow(job, command(job), watch, hint)
+        _follow(job, command(job), watch, continues)
         return
     (own / AGREED).unlink(missing_ok=True)
     say(waits(job))
-    hint = partial(_hint, continues, SEE_OTHERS)
-    tell = partial(tell_others, job)
+    tell, failed = partial(tell_others, job), partial(_failure, job, continues)
     try:
-        _follow(job, command(job), ending_with_others(job, watch, partial(_failure, job, hint)), hint, tell)
+        _follow(job, command(job), ending_with_others(job, watch, failed), continues, tell)
     except ZephyrError as fault:
         tell(fault)
         raise
@@ -149,29 +148,28 @@ def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: Fal
         ZephyrError: with the error that it left behind, or the end of its log.
     """
     (job.folder / FAILURE).unlink(missing_ok=True)
-    _follow(job, [sys.executable, "-m", module, job.out], lambda: None, partial(_hint, continues))
+    _follow(job, [sys.executable, "-m", module, job.out], lambda: None, continues)
 
 
 def _follow(
     job: Job,
     started: list[str],
     watch: Callable[[], None],
-    hint: Callable[[], str | None],
+    continues: Callable[[], bool],
     stopping: Callable[[BaseException], None] = lambda _: None,
 ) -> None:
     log = own_folder(job.folder, job.options.nodes) / LOG
     ended = process.follow(started, log=log, environment=environment(job), watch=watch, stopping=stopping)
     if ended.code != 0:
-        raise apart(job, ended) or _failure(job, hint, _of_the_rank(ended))
+        raise apart(job, ended) or _failure(job, continues, _of_the_rank(ended))
 
 
-def _failure(job: Job, hint: Callable[[], str | None], ended: Ended) -> ZephyrError:
-    return process.failure(job.folder, ended, own_folder(job.folder, job.options.nodes) / LOG, hint=hint())
-
-
-def _hint(continues: Callable[[], bool], *hints: str) -> str | None:
-    again = ["the same command continues where it stopped"] if continues() else []
-    return "; ".join([*hints, *again]) or None
+def _failure(job: Job, continues: Callable[[], bool], ended: Ended) -> ZephyrError:
+    hint = "the same command continues where it stopped" if continues() else None
+    fault = process.failure(job.folder, ended, own_folder(job.folder, job.options.nodes) / LOG, hint=hint)
+    if job.options.nodes > 1 and fault.exit_code == errors.INTERNAL:
+        fault.hint = "; ".join(filter(None, [SEE_OTHERS, fault.hint]))
+    return fault
 
 
 def _of_the_rank(ended: Ended) -> Ended:

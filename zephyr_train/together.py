@@ -14,7 +14,7 @@ from zephyr_train.nodes import first_address, first_port, node_rank, own_folder
 WITHIN = 600  # seconds that a machine waits for the others
 PATIENCE = 5.0  # seconds that a machine's own workers have to end after one of another machine has failed
 SEE_OTHERS = "another machine may have failed first: see what its command says"
-# torch's launcher, on the first machine and on the others; on the first one, whose port another process has
+# What the launchers of torch and accelerate say: on the first machine, on another one; of a port that is in use.
 _ALONE = re.compile(r"Timed out after \d+ seconds waiting for clients|The client socket has (?:timed out|failed)")
 _TAKEN = re.compile(r"server socket has failed to (?:listen|bind)|another process is utilizing it")
 
@@ -31,7 +31,7 @@ def apart(job: Job, ended: Ended) -> ZephyrError | None:
     if job.options.nodes == 1 or (job.folder / FAILURE).is_file():
         return None
     if _TAKEN.search(ended.out):
-        return EnvironmentLack(f"another process has the port of {_place()}", "give each machine another MASTER_PORT")
+        return EnvironmentLack(f"another process has the port of {_place()}", "give all machines another MASTER_PORT, the same one")
     if not _ALONE.search(ended.out):
         return None
     rank = node_rank(job.options.nodes)
