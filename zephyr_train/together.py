@@ -31,7 +31,7 @@ def apart(job: Job, ended: Ended) -> ZephyrError | None:
     if job.options.nodes == 1 or (job.folder / FAILURE).is_file():
         return None
     if _TAKEN.search(ended.out):
-        return EnvironmentLack(f"another process has the port of {_place()}", "give all machines another MASTER_PORT, the same one")
+        return EnvironmentLack(f"another process has the port of {_place()}", "give all machines another MASTER_PORT")
     if not _ALONE.search(ended.out):
         return None
     rank = node_rank(job.options.nodes)
