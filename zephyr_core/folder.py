@@ -11,9 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,8 +21,8 @@ from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import DataError, NoSpace, RunInProgress
-from zephyr_core.process import is_alive
 from zephyr_core.records import FileEntry
+from zephyr_core.temporary import remove_abandoned, temporary_of
 
 _EVERY = 0.1  # seconds between two attempts to get a lock
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
@@ -171,11 +169,11 @@ def build_once(
         say(f"found {folder}")
         return folder
     place = _place(folder)
-    partial = place.with_name(f".{place.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    partial = temporary_of(place)
     try:
         with clear_disk_errors(folder):
             partial.mkdir(parents=True)
-            _remove_abandoned(place)
+            remove_abandoned(place)
             build(partial)
             _put(partial, place, damaged)
     finally:
@@ -208,14 +206,6 @@ def _put(partial: Path, place: Path, damaged: Callable[[Path], str | None]) -> N
         with suppress(FileNotFoundError):  # another process was faster
             place.rename(broken)
         shutil.rmtree(broken, ignore_errors=True)
-
-
-def _remove_abandoned(place: Path) -> None:
-    """Remove what dead processes on this machine left of the same folder."""
-    prefix = f".{place.name}.{socket.gethostname()}."
-    for path in place.parent.iterdir():
-        if path.name.startswith(prefix) and not is_alive(int(path.name[len(prefix) :].split(".")[0])):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 # ---- as its manifest says -----------------------------------------------------------------------

@@ -24,6 +24,7 @@ from zephyr_core.records import (
     TokensManifest,
 )
 from zephyr_core.shape import misfit
+from zephyr_core.temporary import whole_file
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -68,12 +69,10 @@ def file_entry(path: Path) -> FileEntry:
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write `text` under a temporary name, flush it to the disk, then rename it into place."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def write_json(path: Path, content: object) -> None:

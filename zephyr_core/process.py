@@ -7,6 +7,7 @@ Neither outlives the other. A process that is stopped, by ctrl-c, SIGTERM or an 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from zephyr_core import errors
+from zephyr_core.alive import began
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import EnvironmentLack, ZephyrError
 from zephyr_core.reading import json_file
@@ -91,15 +93,27 @@ def start(
 
 
 def follow(
-    command: Sequence[str], *, log: Path, environment: Mapping[str, str], watch: Callable[[], None] = lambda: None
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    watch: Callable[[], None] = lambda: None,
+    stopping: Callable[[BaseException], None] = lambda _: None,
 ) -> Ended:
-    """Run a worker, call `watch` now and then, and return how it ended, with the end of what it added to `log`."""
+    """Run a worker, call `watch` now and then, and return how it ended, with the end of what it added to `log`.
+
+    `stopping` is called with an exception of this process before it stops the worker.
+    """
     with log.open("ab") as stream:
         begin = stream.tell()
         with _running(command, is_command=False, stdout=stream, stderr=stream, env=dict(environment)) as process:
-            while process.poll() is None:
-                time.sleep(_EVERY)
-                watch()
+            try:
+                while process.poll() is None:
+                    time.sleep(_EVERY)
+                    watch()
+            except BaseException as fault:
+                stopping(fault)
+                raise
     watch()
     with log.open("rb") as reader:
         reader.seek(max(begin, log.stat().st_size - _TAIL_BYTES))
@@ -205,70 +219,80 @@ def _error(message: str, hint: str | None, code: int) -> ZephyrError:
 
 
 @contextmanager
-def as_worker(folder: Path) -> Iterator[None]:
+def as_worker(folder: Path, *, start: Path | None = None) -> Iterator[None]:
     """Work for the process in ZEPHYR_PARENT, and end with it; the first worker to fail leaves its message in `folder`.
 
     The process ends with the error's exit code, an unexpected one's is 70. Its trace goes to the log.
+
+    Args:
+        folder: where messages are left.
+        start: a file that each start replaces; a worker of an earlier start leaves no message for a later one.
     """
-    end_with(int(os.environ.get(PARENT, "0")))
+    before = start and stamp(start)
+
+    def leave(code: int, message: str, **words: object) -> None:
+        if start is None or stamp(start) == before:
+            leave_failure(folder, code, message=message, **words)
+
+    who = _who()
+    gone = f"the command that started {who} is gone"
+    end_with(int(os.environ.get(PARENT, "0")), last=lambda: leave(errors.ENVIRONMENT, gone))
     try:
         with clear_disk_errors(folder):
             yield
     except ZephyrError as fault:
-        _give_up(folder, fault.exit_code, {"message": str(fault), "hint": fault.hint}, f"error: {fault}")
+        leave(fault.exit_code, str(fault), hint=fault.hint)
+        _give_up(fault.exit_code, f"error: {fault}")
     except Exception as fault:
         trace = "".join(traceback.format_exception(fault)).rstrip()
-        rank = f"rank {os.environ.get('RANK')}" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "a worker"
-        message = f"{rank} failed with {type(fault).__name__}: {errors.first_line(fault)}"
-        lines = trace.split("\n")[-_TAIL_LINES:]
-        _give_up(folder, errors.INTERNAL, {"message": message, "hint": None, "trace": lines}, trace)
+        message = f"{who} failed with {type(fault).__name__}: {errors.first_line(fault)}"
+        leave(errors.INTERNAL, message, trace=trace.split("\n")[-_TAIL_LINES:])
+        _give_up(errors.INTERNAL, trace)
 
 
-def _give_up(folder: Path, code: int, words: dict[str, object], logged: str) -> NoReturn:
-    """Leave the words of a failure, unless another worker was first, and end this process."""
+def _who() -> str:
+    """Return which worker this is, and of several machines on which."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    here = f" on {socket.gethostname()}" if int(os.environ.get("LOCAL_WORLD_SIZE", world)) < world else ""
+    return f"rank {os.environ.get('RANK')}{here}" if world > 1 else "a worker"
+
+
+def stamp(file: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is replaced; None if there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+def leave_failure(folder: Path, code: int, *, message: str, **words: object) -> None:
+    """Leave the words of a failure, unless somebody else was first."""
+    content = {"message": message, "hint": None, **words, "exit_code": code}
     with suppress(OSError), (folder / FAILURE).open("x", encoding="utf-8") as stream:
-        stream.write(json.dumps({**words, "exit_code": code}, indent=2, ensure_ascii=False) + "\n")
+        stream.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _give_up(code: int, logged: str) -> NoReturn:
     print(logged, flush=True)
     sys.stderr.flush()
     os._exit(code)  # not sys.exit: another rank may be waiting in a collective
 
 
-def end_with(parent: int, *, softly: bool = False) -> None:
+def end_with(parent: int, *, softly: bool = False, last: Callable[[], None] = lambda: None) -> None:
     """End this process once the process `parent` is gone, however it ended; 0: no process.
 
-    `softly`: as ctrl-c would, with a few seconds to clean up; if False, at once.
+    `softly`: as ctrl-c would, with a few seconds to clean up; if False, at once, after `last`.
     """
     if parent:
-        threading.Thread(target=_watch, args=(parent, _started(parent), softly), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, began(parent), softly, last), daemon=True).start()
 
 
-def _watch(parent: int, began: str | None, softly: bool) -> None:
-    while began is not None and (now := _started(parent)) is not None and (now == began or "" in (now, began)):
+def _watch(parent: int, since: str | None, softly: bool, last: Callable[[], None] = lambda: None) -> None:
+    while since is not None and (now := began(parent)) is not None and (now == since or "" in (now, since)):
         time.sleep(_EVERY)
     if softly:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(_GRACE_OF_ORPHANS)
+    last()
     os._exit(errors.INTERRUPTED if softly else errors.TERMINATED)
-
-
-def is_alive(process: int) -> bool:
-    """Return whether a process runs; a zombie does not."""
-    return _started(process) is not None
-
-
-def _started(process: int) -> str | None:
-    """Return when a process began, "" if that cannot be read; None if it does not run.
-
-    The time distinguishes it from a later process with the same number.
-    """
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    except OSError:
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:  # another user's
-            return ""
-        return ""

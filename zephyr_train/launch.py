@@ -2,23 +2,27 @@
 
 import os
 import re
+import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from zephyr_core import process
+from zephyr_core import errors, process
+from zephyr_core.console import say
+from zephyr_core.errors import ZephyrError
 from zephyr_core.process import FAILURE, PARENT, Ended
+from zephyr_train.agreement import AGREED
 from zephyr_train.job import Job
-from zephyr_train.nodes import FOREIGN, first_address, first_port, node_rank, own_file
+from zephyr_train.nodes import FOREIGN, first_address, first_port, node_rank, own_folder
+from zephyr_train.together import SEE_OTHERS, WITHIN, apart, ending_with_others, tell_others, waits
 
 CONFIG = "launch.yaml"
 LOG = "log.txt"
-PATIENCE = 5.0  # seconds that a machine's own workers have to end after one of another machine has failed
 # Images set these; the laws of fp32 are narrower than TF32.
 LESS_EXACT = ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE")
+DETERMINISTIC = "FLASH_ATTENTION_DETERMINISTIC"  # transformers': sum gradients in a fixed order
 _KILLED_RANK = re.compile(r"Signal (\d+) \(\w+\) received by PID")
 
 
@@ -58,16 +62,27 @@ def accelerate_config(job: Job) -> dict[str, Any]:
 
 def command(job: Job) -> list[str]:
     """Return the command that starts the run's processes on this machine."""
-    work = ["-m", "zephyr_train.worker", job.out]
+    nodes = job.options.nodes
+    own = own_folder(job.folder, nodes)
+    work = ["-m", "zephyr_train.worker", job.out, *([str(own)] if nodes > 1 else [])]
     if job.world == 1 and not job.backend.startswith("deepspeed"):
         return [sys.executable, *work]
     if job.cpu and not job.backend.startswith("deepspeed"):  # accelerate would start only one process here
-        count = f"--nproc-per-node={job.world}"
-        return [sys.executable, "-m", "torch.distributed.run", "--standalone", count, *work]
-    nodes = job.options.nodes
+        return [sys.executable, "-m", "torch.distributed.run", *_torchrun(job), *work]
     port = first_port() if nodes > 1 else "0"  # 0: accelerate finds a free one
-    options = ["--config_file", str(job.folder / own_file(CONFIG, nodes)), "--main_process_port", port]
+    options = ["--config_file", str(own / CONFIG), "--main_process_port", port]
+    options += ["--rdzv_conf", f"timeout={WITHIN}"] if nodes > 1 else []
     return [sys.executable, "-m", "accelerate.commands.launch", *options, *work]
+
+
+def _torchrun(job: Job) -> list[str]:
+    """Return the options of torch's launcher for processes on a CPU."""
+    nodes = job.options.nodes
+    here = f"--nproc-per-node={job.world // nodes}"
+    if nodes == 1:
+        return ["--standalone", here]
+    place = [f"--node-rank={node_rank(nodes)}", f"--master-addr={first_address()}", f"--master-port={first_port()}"]
+    return [f"--nnodes={nodes}", *place, f"--rdzv-conf=timeout={WITHIN}", here]
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -88,6 +103,8 @@ def environment(job: Job) -> dict[str, str]:
         own |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     elif job.world == 1:  # else transformers would spread the batch over every GPU it sees
         own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+    if job.options.attention.startswith("flash"):
+        own |= {DETERMINISTIC: os.environ.get(DETERMINISTIC, "1")}
     if job.options.tensorboard:
         own |= {"TENSORBOARD_LOGGING_DIR": str(job.folder / "tensorboard")}
     left_out = {*FOREIGN, *(LESS_EXACT if job.numerics == "fp32" else ())}
@@ -105,41 +122,23 @@ def run_workers(job: Job, watch: Callable[[], None], continues: Callable[[], boo
     import yaml
 
     nodes = job.options.nodes
-    if node_rank(nodes) == 0:
-        job.write(job.folder)
-        (job.folder / FAILURE).unlink(missing_ok=True)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / own_file(CONFIG, nodes)).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
-    _follow(job, command(job), watch if nodes == 1 else _watch_others(job, watch), continues)
-
-
-def _watch_others(job: Job, watch: Callable[[], None]) -> Callable[[], None]:
-    """Return a `watch` that also ends this machine's processes soon after a worker of another one has failed.
-
-    Those here would wait for it until the collective times out. What an earlier run left does not count.
-    """
-    file = job.folder / FAILURE
-    before, since = _stamp(file), 0.0
-
-    def look() -> None:
-        nonlocal since
-        watch()
-        if _stamp(file) in (None, before):
-            since = 0.0
-        elif not since:
-            since = time.monotonic()  # a worker here ends by itself
-        elif time.monotonic() - since > PATIENCE:
-            raise process.failure(job.folder, Ended(1), job.folder / own_file(LOG, job.options.nodes))
-
-    return look
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
+    own = own_folder(job.folder, nodes)
+    job.write(own)
+    (job.folder / FAILURE).unlink(missing_ok=True)  # an earlier start's: workers begin once every machine is here
+    (own / CONFIG).write_text(yaml.safe_dump(accelerate_config(job), sort_keys=False))
+    if nodes == 1:
+        _follow(job, command(job), watch, continues)
+        return
+    (own / AGREED).unlink(missing_ok=True)
+    say(waits(job))
+    tell, failed = partial(tell_others, job), partial(_failure, job, continues)
     try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+        _follow(job, command(job), ending_with_others(job, watch, failed), continues, tell)
+    except ZephyrError as fault:
+        tell(fault)
+        raise
+    if own != job.folder:
+        shutil.rmtree(own)
 
 
 def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: False) -> None:
@@ -152,12 +151,25 @@ def run_alone(job: Job, module: str, continues: Callable[[], bool] = lambda: Fal
     _follow(job, [sys.executable, "-m", module, job.out], lambda: None, continues)
 
 
-def _follow(job: Job, started: list[str], watch: Callable[[], None], continues: Callable[[], bool]) -> None:
-    log = job.folder / own_file(LOG, job.options.nodes)
-    ended = process.follow(started, log=log, environment=environment(job), watch=watch)
+def _follow(
+    job: Job,
+    started: list[str],
+    watch: Callable[[], None],
+    continues: Callable[[], bool],
+    stopping: Callable[[BaseException], None] = lambda _: None,
+) -> None:
+    log = own_folder(job.folder, job.options.nodes) / LOG
+    ended = process.follow(started, log=log, environment=environment(job), watch=watch, stopping=stopping)
     if ended.code != 0:
-        hint = "the same command continues where it stopped" if continues() else None
-        raise process.failure(job.folder, _of_the_rank(ended), log, hint=hint)
+        raise apart(job, ended) or _failure(job, continues, _of_the_rank(ended))
+
+
+def _failure(job: Job, continues: Callable[[], bool], ended: Ended) -> ZephyrError:
+    hint = "the same command continues where it stopped" if continues() else None
+    fault = process.failure(job.folder, ended, own_folder(job.folder, job.options.nodes) / LOG, hint=hint)
+    if job.options.nodes > 1 and fault.exit_code == errors.INTERNAL:
+        fault.hint = "; ".join(filter(None, [SEE_OTHERS, fault.hint]))
+    return fault
 
 
 def _of_the_rank(ended: Ended) -> Ended:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from zephyr_core.faults import Lack
 from zephyr_train.options import TrainOptions
@@ -31,11 +32,13 @@ def first_port() -> str:
     return os.environ.get("MASTER_PORT", _PORT)
 
 
-def own_file(name: str, nodes: int) -> str:
-    """Return the name of a file that every machine writes for itself: launch.yaml, launch-node1.yaml."""
-    stem, _, suffix = name.rpartition(".")
+def own_folder(out: Path, nodes: int) -> Path:
+    """Return where this machine writes what is its own: `out` on the first one, a folder next to it on the others.
+
+    So the first one alone changes `out`: it may discard what is there at any time.
+    """
     rank = node_rank(nodes)
-    return name if rank == 0 else f"{stem}-node{rank}.{suffix}"
+    return out if rank == 0 else out.with_name(f"{out.name}.node{rank}")
 
 
 def node_faults(options: TrainOptions) -> Iterator[Lack]:

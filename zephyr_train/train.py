@@ -17,7 +17,7 @@ from zephyr_core.metrics import measured
 from zephyr_core.records import ModelManifest, ReferenceManifest
 from zephyr_train.errors import ForeignRun, PreflightFailed
 from zephyr_train.job import AGAIN, Job
-from zephyr_train.nodes import node_rank, own_file
+from zephyr_train.nodes import node_rank, own_folder
 from zephyr_train.planning.plan import Plan
 from zephyr_train.preflight.examination import Examination, listed
 from zephyr_train.preflight.examine import examine
@@ -79,7 +79,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
         job = _job(examination)
         say(examination.text())
         _refuse_other(request, job)
-        if manifest.is_whole(request.out):
+        if manifest.is_whole(request.out) and not request.fresh:
             _refuse_damaged(request)
             shutil.rmtree(job.state, ignore_errors=True)
             return manifest.read_as(
@@ -170,11 +170,8 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
         UsageError: `--resume` was given, and there is nothing to continue.
     """
     recorded = request.out / JOB
-    if request.fresh and job.options.nodes > 1:
-        raise UsageError(
-            "--fresh on several machines: each would discard what another one has begun",
-            f"remove {request.out} and {job.state} once, and leave --fresh out",
-        )
+    if request.fresh and node_rank(job.options.nodes) > 0:
+        return  # the first machine discards: its workers meet those here only afterwards
     if request.fresh:
         for folder in (request.out, job.state):
             discard(folder)
@@ -188,7 +185,7 @@ def _refuse_other(request: TrainRequest, job: Job) -> None:
             f"{request.out} holds a run made differently; these differ: {', '.join(differs)}",
             "give another --out, or discard it with --fresh",
         )
-    if not manifest.is_whole(request.out):
+    if not manifest.is_whole(request.out) and node_rank(job.options.nodes) == 0:
         say(f"continuing the run in {request.out}")
 
 
@@ -217,7 +214,7 @@ def _train(request: TrainRequest, job: Job, examination: Examination) -> ModelMa
 
 def _output_lock(out: Path, nodes: int) -> AbstractContextManager[int]:
     """Lock the output against other runs."""
-    lock_file = out.with_name(own_file(f".{out.name}.lock", nodes))
+    lock_file = out.with_name(f".{own_folder(out, nodes).name}.lock")
     return lock(lock_file, busy=f"another run is writing to {out}", patience=PATIENCE)
 
 

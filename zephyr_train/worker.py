@@ -1,4 +1,4 @@
-"""What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY`, started by launch.py."""
+"""What each rank of a run does: `python -m zephyr_train.worker RUN_DIRECTORY [PLANNED]`, started by launch.py."""
 
 import atexit
 import json
@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from zephyr_core.kinds import JOB
 from zephyr_core.process import as_worker
+from zephyr_train.agreement import require_one_run
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.training.checkpoints import has_complete
@@ -16,9 +17,14 @@ from zephyr_train.training.out_of_memory import clear_memory_errors, ways_out
 
 
 def main() -> None:
-    """Run the step of the run directory given on the command line; leave any error where the parent finds it."""
-    folder = Path(sys.argv[1])
-    with as_worker(folder):
+    """Run the step of the run directory given on the command line; leave any error where the parent finds it.
+
+    Of several machines, each names the folder of what it planned too.
+    """
+    folder, *planned = map(Path, sys.argv[1:])
+    with as_worker(folder, start=folder / JOB):
+        for own in planned:
+            require_one_run(folder, own)
         job = Job.read(folder)
         with clear_memory_errors(ways_out(job)):
             work(job)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from zephyr_core import errors, process
+from zephyr_core.alive import is_alive
 from zephyr_core.errors import EnvironmentLack
-from zephyr_core.process import FAILURE, PARENT, Ended, failure, follow, is_alive, start
+from zephyr_core.process import FAILURE, PARENT, Ended, failure, follow, start
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -191,7 +193,7 @@ def test_another_process_with_the_number_of_the_parent_is_not_the_parent(monkeyp
     monkeypatch.setattr(process.os, "_exit", ends.append)
     looks = iter(["100", "", "100", "250"])
     monkeypatch.setattr(process, "_EVERY", 0.0)
-    monkeypatch.setattr(process, "_started", lambda _: next(looks))
+    monkeypatch.setattr(process, "began", lambda _: next(looks))
     process._watch(1, "100", False)
     assert ends == [errors.TERMINATED] and next(looks, "none left") == "none left"
 
@@ -209,6 +211,7 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from zephyr_core import errors, process
+from zephyr_core.alive import is_alive
 with process.as_worker(Path(sys.argv[1])):
     exec(sys.argv[2])
 """
@@ -257,6 +260,39 @@ def test_the_first_worker_to_fail_is_the_one_that_is_told(tmp_path: Path) -> Non
     worked(tmp_path / "run", "raise RuntimeError('the cause')")
     for second in ("RuntimeError('connection closed by peer')", "errors.DataError('the loss is nan')"):
         assert "the cause" in str(worked(tmp_path / "run", f"raise {second}"))
+
+
+def test_a_worker_of_an_earlier_start_leaves_no_message_for_a_later_one(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from zephyr_core import manifest, process
+folder = Path(sys.argv[1])
+manifest.write_text_whole(folder / "job.json", "first")
+with process.as_worker(folder, start=folder / "job.json"):
+    if sys.argv[2] == "replaced":
+        manifest.write_text_whole(folder / "job.json", "first")
+    raise RuntimeError("connection closed by peer")
+"""
+    for how in ("replaced", "same"):
+        ended = subprocess.run([sys.executable, "-c", code, tmp_path, how], stdout=subprocess.PIPE, check=False)
+        assert ended.returncode == errors.INTERNAL and b"connection closed" in ended.stdout
+        assert (tmp_path / FAILURE).exists() == (how == "same")
+
+
+def test_a_worker_that_loses_its_command_says_so_and_of_several_machines_where(tmp_path: Path) -> None:
+    starter = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    work = "Path(sys.argv[1], 'begun').write_text('x'); import time; time.sleep(60)"
+    ranks = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    for place, who in (({}, "a worker"), (ranks, f"rank 3 on {socket.gethostname()}")):
+        folder = tmp_path / who
+        folder.mkdir()
+        code = f"import os; os.environ[{PARENT!r}] = str(os.getppid())\n" + WORKER
+        parent = subprocess.Popen([sys.executable, "-c", starter, code, folder, work], env={**os.environ, **place})
+        wait_for(folder / "begun")
+        parent.kill()
+        parent.wait()
+        assert json.loads(wait_for(folder / FAILURE))["message"] == f"the command that started {who} is gone"
 
 
 def test_a_rank_that_was_killed_is_told_before_what_its_end_did_to_another(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from tests.zephyr_train.jobs import job
 from zephyr_core.errors import INTERNAL, EnvironmentLack, ZephyrError
 from zephyr_core.process import FAILURE, PARENT
-from zephyr_train import launch, nodes
+from zephyr_train import launch
 
 
 def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs() -> None:
@@ -23,28 +23,28 @@ def test_zero_3_keeps_weights_that_can_be_loaded_and_says_what_accelerate_needs(
     assert (config["num_processes"], config["mixed_precision"], config["use_cpu"]) == (16, "bf16", False)
 
 
-def test_several_machines_take_rank_and_address_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NODE_RANK", "1")
-    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
-    monkeypatch.setenv("MASTER_PORT", "1234")
-    two = job(Path("run"), world=16, backend="deepspeed-3", cpu=False, options={"nodes": 2})
-    config = launch.accelerate_config(two)
-    assert (config["num_machines"], config["machine_rank"], config["main_process_ip"]) == (2, 1, "10.0.0.1")
-    assert launch.command(two)[-5:] == ["--main_process_port", "1234", "-m", "zephyr_train.worker", "run"]
-
-
 @pytest.mark.parametrize(
     ("changes", "started"),
     [
         ({}, ["-m", "zephyr_train.worker"]),
-        ({"world": 2, "backend": "ddp"}, ["-m", "torch.distributed.run"]),
+        ({"world": 2, "backend": "ddp"}, ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]),
         ({"world": 2, "backend": "ddp", "cpu": False}, ["-m", "accelerate.commands.launch"]),
         ({"world": 2, "backend": "deepspeed-3"}, ["-m", "accelerate.commands.launch"]),
         ({"world": 1, "backend": "deepspeed-2"}, ["-m", "accelerate.commands.launch"]),
     ],
 )
 def test_each_back_end_has_its_launcher(changes: dict[str, object], started: list[str]) -> None:
-    assert launch.command(job(Path("run"), **changes))[:3] == [sys.executable, *started]
+    assert launch.command(job(Path("run"), **changes))[: 1 + len(started)] == [sys.executable, *started]
+
+
+def test_several_machines_without_gpus_meet_at_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1234"}.items():
+        monkeypatch.setenv(name, value)
+    words = launch.command(job(Path("run"), world=4, backend="ddp", options={"nodes": 2, "gpus": 4}))
+    assert words[3:] == [
+        *("--nnodes=2", "--node-rank=1", "--master-addr=10.0.0.1", "--master-port=1234"),
+        *("--rdzv-conf=timeout=600", "--nproc-per-node=2", "-m", "zephyr_train.worker", "run", "run.node1"),
+    ]
 
 
 def test_workers_are_offline_silent_and_do_not_turn_deepspeed_off() -> None:
@@ -105,13 +105,6 @@ def test_that_the_command_continues_is_said_only_where_it_does(tmp_path: Path, m
         with pytest.raises(ZephyrError, match="ZeroDivisionError") as caught:
             launch.run_workers(job(tmp_path), lambda: None, continues)
         assert caught.value.hint == hint
-
-
-def test_each_of_several_machines_has_its_own_config_and_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NODE_RANK", "2")
-    assert nodes.own_file("launch.yaml", 1) == "launch.yaml", "schedulers set it for one machine too"
-    names = [nodes.own_file(name, 3) for name in ("launch.yaml", ".dpo.lock")]
-    assert names == ["launch-node2.yaml", ".dpo-node2.lock"]
 
 
 def test_an_older_failure_does_not_speak_for_a_later_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

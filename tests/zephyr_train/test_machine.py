@@ -113,6 +113,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_cpu_with_sdpa_and_enough_gpus_lack_nothing() -> None:
     assert names(CPU, []) == []
     assert names(dataclasses.replace(CPU, zero=3), []) == [], "not even a compiler"
+    assert names(dataclasses.replace(CPU, nodes=2), []) == [], "a rehearsal of two machines"
     assert names(DPOOptions(gpus=2), [A100, A100]) == []
     assert names(DPOOptions(gpus=4, nodes=2), [A100, A100]) == []
 

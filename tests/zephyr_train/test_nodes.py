@@ -1,6 +1,7 @@
 """Several machines, each with the same command: who writes what, what the environment must say, who ends whom."""
 
 import json
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import News
 from tests.zephyr_train.jobs import job
-from zephyr_core.errors import PartlyDone, UsageError, ZephyrError
+from zephyr_core import process
+from zephyr_core.errors import DataError, EnvironmentLack, PartlyDone, ZephyrError
 from zephyr_core.kinds import JOB
 from zephyr_core.process import FAILURE
-from zephyr_train import launch, nodes, train, worker
-from zephyr_train.errors import InvariantBroken
+from zephyr_train import launch, nodes, together, train, worker
+from zephyr_train.agreement import AGREED
+from zephyr_train.errors import ForeignRun, InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.options import SFTOptions
 from zephyr_train.training.checkpoints import mark_complete
@@ -63,16 +67,23 @@ def test_what_a_scheduler_says_does_not_reach_the_workers(monkeypatch: pytest.Mo
     assert launch.accelerate_config(job(Path("run"), world=2))["machine_rank"] == nodes.node_rank(1) == 0
 
 
-def run_on(rank: int, one: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do what `zephyr train` does on that machine once preflight is done, but for the processes."""
+def two(folder: Path, **changes: Any) -> Job:
+    return job(folder, world=2, backend="ddp", cpu=False, options={"nodes": 2, "gpus": 2}, **changes)
+
+
+def requested(one: Job, **changes: Any) -> Any:
+    return SimpleNamespace(out=one.folder, recipe=None, resume=False, **{"fresh": False, **changes})
+
+
+def run_on(rank: int, one: Job, monkeypatch: pytest.MonkeyPatch, code: str = "") -> None:
+    """Do what `zephyr train` does on that machine once preflight is done, with other processes."""
     set_up(monkeypatch, WHOLE | {"NODE_RANK": str(rank)})
-    monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", ""])
+    monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", code])
     monkeypatch.setattr(launch, "run_alone", lambda *_: None)
     monkeypatch.setattr("zephyr_train.results.finish.finish", lambda *_: None)
     plan: Any = SimpleNamespace(record=dict)
     examination: Any = SimpleNamespace(plan=plan, inputs=list)
-    request: Any = SimpleNamespace(out=one.folder, recipe=None)
-    train._train(request, one, examination)
+    train._train(requested(one), one, examination)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -80,7 +91,7 @@ def test_a_resumed_run_keeps_its_checkpoint_in_every_order_of_arrival(
     order: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The review's second finding: the second machine's record, without a checkpoint, replaced the first one's."""
-    one = job(tmp_path / "run", world=2, backend="ddp", cpu=False, options={"nodes": 2, "gpus": 2})
+    one = two(tmp_path / "run")
     checkpoint = one.state / "checkpoint-300"
     checkpoint.mkdir(parents=True)
     (checkpoint / "weights").write_text("whole")
@@ -92,7 +103,17 @@ def test_a_resumed_run_keeps_its_checkpoint_in_every_order_of_arrival(
             with pytest.raises(PartlyDone):
                 run_on(1, one, monkeypatch)
     assert Job.read(one.folder).checkpoint == str(checkpoint)
-    assert (one.folder / "launch-node1.yaml").is_file() and (one.folder / "launch.yaml").is_file()
+    assert not (tmp_path / "run.node1").exists(), "its part is done"
+
+
+def test_the_first_machine_alone_changes_the_shared_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = two(tmp_path / "run")
+    with pytest.raises(ZephyrError, match="ZeroDivisionError"):
+        run_on(1, one, monkeypatch, "1 / 0")
+    assert not one.folder.exists(), "where it would be in the first one's way"
+    own = tmp_path / "run.node1"
+    assert sorted(file.name for file in own.iterdir()) == [JOB, "launch.yaml", "log.txt"]
+    assert nodes.own_folder(one.folder, 2) == own and nodes.own_folder(one.folder, 1) == one.folder
 
 
 def test_a_worker_does_not_begin_anew_next_to_a_whole_checkpoint(tmp_path: Path) -> None:
@@ -107,31 +128,112 @@ def test_a_worker_does_not_begin_anew_next_to_a_whole_checkpoint(tmp_path: Path)
         worker.require_named_checkpoint(one)
 
 
-def test_no_machine_discards_what_another_has_begun(tmp_path: Path) -> None:
-    one = job(tmp_path / "run", options={"nodes": 2, "gpus": 2})
+def test_with_fresh_the_first_machine_discards_and_no_other_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = two(tmp_path / "run")
     one.write(one.folder)
-    request: Any = SimpleNamespace(out=one.folder, fresh=True, resume=False)
-    with pytest.raises(UsageError, match="each would discard"):
-        train._refuse_other(request, one)
+    (one.folder / "manifest.json").write_text("{}")
+    request, other = requested(one, fresh=True), two(tmp_path / "run", model_digest="another")
+    set_up(monkeypatch, WHOLE)
+    train._refuse_other(request, other)
     assert (one.folder / JOB).is_file()
+    with pytest.raises(ForeignRun, match="model_digest"):
+        train._refuse_other(requested(one), other)
+    set_up(monkeypatch, WHOLE | {"NODE_RANK": "0"})
+    train._refuse_other(request, other)
+    assert not one.folder.exists()
+
+
+def leave(one: Job, message: str) -> None:
+    (one.folder / FAILURE).write_text(json.dumps({"message": message, "hint": "lower it", "exit_code": 5}))
 
 
 def test_a_failure_on_another_machine_ends_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(monkeypatch, WHOLE)
-    one = job(tmp_path / "run", world=2, backend="ddp", cpu=False, options={"nodes": 2, "gpus": 2})
+    one = two(tmp_path / "run")
     one.folder.mkdir()
-    failure = one.folder / FAILURE
-    failure.write_text(json.dumps({"message": "an older run's", "hint": None, "exit_code": 5}))
-    monkeypatch.setattr(launch, "PATIENCE", 0.5)
+    leave(one, "an older start's")
+    monkeypatch.setattr(together, "PATIENCE", 0.5)
     monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
     began = time.monotonic()
 
     def watch() -> None:  # the other machine's worker
-        if time.monotonic() > began + 1.5 and "older" in failure.read_text():
-            failure.unlink()
-            failure.write_text(json.dumps({"message": "the loss is nan", "hint": "lower it", "exit_code": 5}))
+        if time.monotonic() > began + 1.5 and not (one.folder / FAILURE).exists():
+            leave(one, "the loss is nan")
 
     with pytest.raises(ZephyrError, match="the loss is nan") as caught:
         launch.run_workers(one, watch)
     assert caught.value.exit_code == 5
-    assert 1.5 < time.monotonic() - began < 30, "what an earlier run left ends nobody"
+    assert 1.5 < time.monotonic() - began < 30, "what an earlier start left ends nobody"
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_an_older_starts_failure_is_never_this_ones(rank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(monkeypatch, WHOLE | {"NODE_RANK": rank})
+    one = two(tmp_path / "run")
+    one.folder.mkdir()
+    leave(one, "an older start's")
+    monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", "print('no room'); exit(1)"])
+    with pytest.raises(ZephyrError, match="no room") as caught:
+        launch.run_workers(one, lambda: None)
+    assert caught.value.hint == together.SEE_OTHERS
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), DataError("the loss is nan", "lower it")])
+def test_a_machine_tells_the_others_of_its_own_start_why_it_ends(
+    how: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(monkeypatch, WHOLE)
+    one = two(tmp_path / "run")
+    one.write(one.folder)
+    agreed = nodes.own_folder(one.folder, 2) / AGREED
+    code = f"from pathlib import Path; import time; Path({str(agreed)!r}).write_text({{!r}}); time.sleep(60)"
+
+    def ends(stamp: object) -> bool:
+        words = [sys.executable, "-c", code.format(str(stamp))]
+        monkeypatch.setattr(launch, "command", lambda *_: words)
+
+        def watch() -> None:
+            if agreed.is_file() and agreed.read_text():
+                raise how
+
+        with pytest.raises(type(how)):
+            launch.run_workers(one, watch)
+        return (one.folder / FAILURE).exists()
+
+    assert not ends("of an earlier job.json")
+    assert ends(process.stamp(one.folder / JOB))
+    left = json.loads((one.folder / FAILURE).read_text())
+    if isinstance(how, DataError):
+        assert left == {"message": "machine 1 failed: the loss is nan", "hint": "lower it", "exit_code": 5}
+    else:
+        assert left == {"message": "machine 1 was stopped", "hint": None, "exit_code": 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rank", "missed"), [("0", "not all other machines came"), ("1", "the first machine, 0, was not there")]
+)
+def test_a_machine_waits_for_the_others_for_some_time_only(
+    rank: str, missed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, news: News
+) -> None:
+    """By torch's own launcher, of which the words are read."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    set_up(monkeypatch, {"NODE_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
+    for module in (launch, together):
+        monkeypatch.setattr(module, "WITHIN", 1)
+    one = job(tmp_path / "run", world=2, backend="ddp", options={"nodes": 2, "gpus": 2})
+    with pytest.raises(EnvironmentLack) as caught:
+        launch.run_workers(one, lambda: None)
+    assert str(caught.value) == f"machine {rank} of 2: {missed}, at 127.0.0.1:{port} within 1 seconds"
+    [line] = news()
+    assert line.startswith(f"machine {rank} of 2: waits for ")
+    if rank == "0":
+        with socket.socket() as taken:
+            taken.bind(("", int(port)))
+            taken.listen()
+            with pytest.raises(EnvironmentLack, match="another process has the port"):
+                launch.run_workers(one, lambda: None)

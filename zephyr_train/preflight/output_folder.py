@@ -6,6 +6,7 @@ from zephyr_core import kinds, manifest
 from zephyr_core.errors import DataError
 from zephyr_core.faults import Fault, OptionFault
 from zephyr_train.job import Job, state_of
+from zephyr_train.nodes import node_rank
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.request import TrainRequest
@@ -15,7 +16,9 @@ RUNS = ("sft-run", "dpo-run", kinds.UNFINISHED, kinds.OLD)
 
 
 def examine_output(examination: Examination) -> None:
-    """Check the output folder for other work, and its disk for room."""
+    """Check the output folder for other work, and its disk for room; of several machines, the first one does."""
+    if node_rank(examination.request.options.nodes) > 0:
+        return
     foreign = _foreign(examination.request)
     if foreign is not None:
         examination.add(foreign)

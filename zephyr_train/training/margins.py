@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from zephyr_core.temporary import whole_file
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.training import tolerance
 
@@ -113,9 +114,8 @@ class Margins:
             }
         )
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(file.name + ".tmp")
-        pq.write_table(table, temporary)
-        temporary.replace(file)
+        with whole_file(file) as temporary:
+            pq.write_table(table, temporary)
 
     def save(self, checkpoint: Path) -> None:
         """Save the current epoch's rewards in a checkpoint."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zephyr_core import sealed
+from zephyr_core.temporary import temporary_of
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.reference import missing_chunks, part_file, rows_of
@@ -46,7 +47,7 @@ def score(job: Job) -> None:
         columns = {"row": list(range(start, stop)), "key": part["key"], "chosen": chosen, "rejected": rejected}
         table = pa.table({"split": [split] * (stop - start), **columns})
         file = part_file(job.folder, (split, start, stop))
-        temporary = file.with_name(f"{file.name}.{rank}.tmp")
+        temporary = temporary_of(file)
         pq.write_table(table, temporary)
         sealed.seal(temporary, file)
 
