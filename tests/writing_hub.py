@@ -35,7 +35,10 @@ class WritingHub(HubServer):
     """The server as tests see it."""
 
     def fault(self, at: str, what: str, times: int = 1) -> None:
-        """Fail the next requests of a kind: with a status; drop (no answer), late (done, no answer), move, hang."""
+        """Fail the next requests of a kind ("put"), or of a file ("resolve:b.parquet"), in a way.
+
+        That is a status, drop (no answer), late (done, but no answer), move (the branch, before), alter or hang.
+        """
         (self.root / "fault").write_text(f"{at} {what} {times}")
 
     def begin(self) -> None:
@@ -166,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             log.write(f"{kind} {self.command} {self.path}\n")
         if self.body:
             (self.root / "bodies" / f"{time.monotonic_ns()}").write_bytes(self.body)
-        what = self.fault_at(kind)
+        what = self.what = self.fault_at(kind)
         try:
             if what.isdigit():
                 raise _Answer(int(what), {"error": "as the test wants it"})
@@ -209,7 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
     def fault_at(self, kind: str) -> str:
         file = self.root / "fault"
         at, what, times = file.read_text().split() if file.is_file() else ("", "", "0")
-        if at != kind:
+        name, _, part = at.partition(":")
+        if name != kind or part not in self.path:
             return ""
         if int(times) > 1:
             file.write_text(f"{at} {what} {int(times) - 1}")
@@ -339,7 +343,8 @@ class _Handler(BaseHTTPRequestHandler):
         for operation in operations:
             key, value = operation["key"], operation["value"]
             if key == "file":
-                files[value["path"]] = _Entry(base64.b64decode(value["content"]), False)
+                content = b"altered" if self.what == "alter" else base64.b64decode(value["content"])
+                files[value["path"]] = _Entry(content, False)
             elif key == "lfsFile":
                 files[value["path"]] = _Entry(repository.large[value["oid"]], True)
             elif key == "deletedFile":

@@ -1,16 +1,16 @@
 """The publishing side of the Hub's client against a local server: one commit, continued when stopped, compared after."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
 
+from tests.conftest import News
 from tests.hub_server import NOBODY
-from tests.writing_hub import READER, WritingHub, writing_hub
+from tests.writing_hub import READER, WritingHub
 from zephyr_core import hub, keys, manifest
 from zephyr_core.errors import DataError, Unreachable, UsageError, ZephyrError
 from zephyr_core.folder import damage
@@ -18,22 +18,6 @@ from zephyr_core.folder import damage
 FILES = {"README.md": b"# card\n", "data/a.parquet": b"plum" * 900, "data/b.parquet": b"pear" * 900, "plan.json": b"{}"}
 LAB = "lab/set"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's, of its own library
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WritingHub]:
-    with writing_hub(tmp_path_factory.mktemp("hub") / "server") as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: WritingHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritingHub:
-    running.begin()
-    running.use(monkeypatch, tmp_path / "home")
-    for name, value in running.environment(tmp_path / "home").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # the client's, between two tries
-    return running
 
 
 Publish = Callable[..., hub.Published]
@@ -55,7 +39,7 @@ def publish(tmp_path: Path, server: WritingHub) -> Publish:
     def run(files: dict[str, bytes] = FILES, repository: str = LAB, **more: Any) -> hub.Published:
         folder = written(tmp_path / f"folder-{keys.json_key(list(map(str, files.items())))}", files)
         entries = manifest.list_files(folder) | {manifest.NAME: manifest.file_entry(folder / manifest.NAME)}
-        return hub.publish(hub.Publication(repository, "dataset", folder, entries, "the set", **more))
+        return hub.publish(hub.Publication(hub.Target(repository, "dataset", **more), folder, entries, "the set"))
 
     return run
 
@@ -162,6 +146,14 @@ def test_each_fault_is_one_clear_error_and_the_next_run_publishes(
     assert len(set(server.asked("put"))) == 2
 
 
+def test_what_the_hub_has_afterwards_is_compared_with_what_is_here(publish: Publish, server: WritingHub) -> None:
+    server.fault("commit", "alter")
+    with pytest.raises(
+        DataError, match=r"lab/set at \w{40} differs from what was sent: README\.md, plan\.json, manifest"
+    ):
+        publish()
+
+
 @pytest.mark.parametrize("status", ["429", "500", "drop"])
 def test_a_passing_fault_is_retried(status: str, publish: Publish, server: WritingHub) -> None:
     server.fault("put", status, 2)
@@ -191,9 +183,8 @@ def test_a_pull_request_leaves_the_branch_and_is_not_opened_twice(
     first = publish(create_pr=True)
     assert first.page.endswith("/discussions/1") and set(there(tmp_path)) == {".gitattributes"}
     assert there(tmp_path, first.commit)["plan.json"] == b"{}"
-    assert publish(create_pr=True) == hub.Published(
-        first.commit, first.page.replace("discussions/1", f"tree/{first.commit}"), False
-    )
+    again = publish(create_pr=True)
+    assert (again.commit, again.is_new) == (first.commit, False)
 
 
 def test_public_is_for_new_repositories(
@@ -230,21 +221,48 @@ def test_what_is_pulled_is_what_was_published_and_a_second_pull_fetches_nothing(
 
 
 def test_a_stopped_pull_leaves_nothing_and_the_next_one_fetches_the_rest(
-    publish: Publish, server: WritingHub, tmp_path: Path
+    publish: Publish, server: WritingHub, tmp_path: Path, news: News
 ) -> None:
     publish()
     out = tmp_path / "copy"
-    server.fault("resolve", "404", 1)
-    with pytest.raises(ZephyrError):
+    server.fault("resolve:b.parquet", "403", 9)
+    with pytest.raises(Unreachable, match=r"the Hub refuses access \(403\)"):
         pulled(out)
-    asked = len(server.asked("resolve"))
     assert not out.exists()
+    server.fault("nothing", "403")
+    news()
     pulled(out)
-    assert damage(out) is None and asked < len(server.asked("resolve"))
+    assert "4 files, 2 to fetch" in news()[0]
+    got = [request.rsplit("/", 1)[1] for request in server.asked("resolve") if request.startswith("GET")]
+    assert damage(out) is None and got.count("a.parquet") == got.count("b.parquet") == 1
+
+
+def test_what_is_not_as_its_manifest_says_is_not_put_in_place(
+    publish: Publish, server: WritingHub, tmp_path: Path
+) -> None:
+    publish()
+    HfApi().upload_file(path_or_fileobj=b"[]", path_in_repo="plan.json", repo_id=LAB, repo_type="dataset")
+    with pytest.raises(DataError, match=r"lab/set at \w+ is damaged: .*plan\.json has changed"):
+        pulled(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "gone.txt"])
+def test_a_manifest_names_only_files_that_are_there(name: str, server: WritingHub, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", {"a": b"a"})
+    content = json.loads((folder / manifest.NAME).read_text())
+    manifest.write(folder, {"kind": "reference"}, {**content["files"], name: content["files"]["a"]})
+    HfApi().create_repo(LAB, repo_type="dataset")
+    HfApi().upload_folder(folder_path=folder, repo_id=LAB, repo_type="dataset")
+    with pytest.raises(DataError, match=f"lacks {name}, which its manifest"):
+        pulled(tmp_path / "copy")
 
 
 def test_what_a_pull_refuses(publish: Publish, server: WritingHub, tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="lab/set does not exist, or is private"):
+        pulled(tmp_path / "copy")
+    HfApi().create_repo(LAB, repo_type="dataset")
+    with pytest.raises(DataError, match=r"has no manifest\.json: it is not something that zephyr published"):
         pulled(tmp_path / "copy")
     publish()
     with pytest.raises(Unreachable, match="has no revision nope"):

@@ -10,18 +10,21 @@ from zephyr_core.hub.fetching import (
     is_hub_id,
     with_commit,
 )
-from zephyr_core.hub.publishing import Publication, Published, publish
+from zephyr_core.hub.publication import MAIN, Publication, Published, Target
+from zephyr_core.hub.publishing import publish
 from zephyr_core.hub.pulling import pull
 from zephyr_core.hub.refusals import Kind, Request
 
 __all__ = [
     "LISTINGS",
+    "MAIN",
     "Choose",
     "Kind",
     "Publication",
     "Published",
     "Request",
     "Snapshot",
+    "Target",
     "cached",
     "cached_file",
     "fetch",

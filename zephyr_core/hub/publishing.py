@@ -6,62 +6,19 @@ What a stopped upload has sent stays on the Hub: the next one sends the rest. A 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from zephyr_core import manifest
 from zephyr_core.console import say
 from zephyr_core.errors import DataError, Unreachable, UsageError, ZephyrError
 from zephyr_core.hub.fetching import fetch
-from zephyr_core.hub.listing import TIMEOUT, Listing, git_sha1, listing
-from zephyr_core.hub.refusals import Kind, Request, refused
+from zephyr_core.hub.listing import TIMEOUT, Listing, listing
+from zephyr_core.hub.publication import MAIN, Publication, Published, Target
+from zephyr_core.hub.refusals import Request, refused
 from zephyr_core.reading import json_file
-from zephyr_core.records import FileEntry
 
-MAIN = "main"
 READ = (".parquet", ".safetensors", ".bin")  # endings of files that others read with ours, whoever put them there
 NOTHING_SENT = "nothing was published"
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What is published where. `entries` has the size and sha256 of every file below `folder` that is."""
-
-    repository: str
-    kind: Kind
-    folder: Path
-    entries: dict[str, FileEntry]
-    title: str  # of the commit
-    revision: str = MAIN
-    create_pr: bool = False
-    public: bool = False
-
-    @property
-    def request(self) -> Request:
-        """Return what is asked of the Hub."""
-        return Request(self.repository, self.kind, self.revision)
-
-    def differing(self, there: Listing) -> list[str]:
-        """Return the names of the files that the repository lacks, or has with other content."""
-        return [name for name in self.entries if not self._is_there(name, there)]
-
-    def _is_there(self, name: str, there: Listing) -> bool:
-        remote, entry = there.files.get(name), self.entries[name]
-        if remote is None or remote.size != entry["bytes"]:
-            return False
-        if remote.sha256 is not None:
-            return remote.sha256 == entry["sha256"]
-        return remote.git_sha1 == git_sha1(self.folder / name)
-
-
-@dataclass(frozen=True)
-class Published:
-    """Where a publication is."""
-
-    commit: str
-    page: str  # of the commit or of its pull request
-    is_new: bool  # False: it was there already
 
 
 def publish(publication: Publication) -> Published:
@@ -75,25 +32,25 @@ def publish(publication: Publication) -> Published:
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    request = publication.request
+    target, request = publication.target, publication.target.request
     if constants.is_offline_mode():
         raise Unreachable("the Hub is switched off (HF_HUB_OFFLINE)", "set HF_HUB_OFFLINE=0 to publish")
     if not sys.stderr.isatty():
         disable_progress_bars()
-    _make_ready(publication)
+    _make_ready(target)
     head = listing(request, "run the command again")
-    for there in (head, *_pull_requests(publication)):
+    for there in (head, *_pull_requests(target)):
         if _is_published(publication, there):
-            return Published(there.commit, f"{request.page}/tree/{there.commit}", is_new=False)
+            return Published(target, there.commit, f"{request.page}/tree/{there.commit}", is_new=False)
     removed = _removed(publication, head)
     info = _commit(publication, head, removed)
-    there = listing(Request(publication.repository, publication.kind, info.oid), "run the command again")
+    there = listing(target.at(info.oid), "run the command again")
     if wrong := publication.differing(there):
         raise DataError(
             f"{request} at {info.oid} differs from what was sent: {', '.join(wrong)}",
             "look at the repository, for a .gitignore perhaps, then run the command again",
         )
-    return Published(info.oid, info.pr_url or f"{request.page}/tree/{info.oid}", is_new=True)
+    return Published(target, info.oid, info.pr_url or f"{request.page}/tree/{info.oid}", is_new=True)
 
 
 @contextmanager
@@ -109,7 +66,7 @@ def _asking(request: Request, failure: str = NOTHING_SENT, unanswered: str = "")
         raise refused(fault, request, failure, unanswered or failure) from fault
 
 
-def _make_ready(publication: Publication) -> None:
+def _make_ready(target: Target) -> None:
     """Create what is missing of the repository and its branch.
 
     Raises:
@@ -117,7 +74,7 @@ def _make_ready(publication: Publication) -> None:
     """
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    request, repository, kind = publication.request, publication.repository, publication.kind
+    request, repository, kind = target.request, target.repository, target.kind
     with _asking(request) as api:
         say(f"publishing {repository} as {api.whoami()['name']}")
         try:
@@ -125,37 +82,37 @@ def _make_ready(publication: Publication) -> None:
         except RepositoryNotFoundError as fault:
             if isinstance(fault, GatedRepoError):
                 raise
-            api.create_repo(repository, repo_type=kind, private=not publication.public)
-            say(f"created {request}, {'public' if publication.public else 'private'}")
+            api.create_repo(repository, repo_type=kind, private=not target.public)
+            say(f"created {request}, {'public' if target.public else 'private'}")
         else:
-            if info.private and publication.public:
+            if info.private and target.public:
                 hint = "leave --public out, and change that in the repository's settings"
                 raise UsageError(f"{request} exists and is private; --public is for new repositories", hint)
             say(f"{request} exists and stays {'private' if info.private else 'PUBLIC'}")
-        if publication.revision != MAIN:
-            _make_branch(api, publication)
+        if target.revision != MAIN:
+            _make_branch(api, target)
 
 
-def _make_branch(api: Any, publication: Publication) -> None:
-    request, revision = publication.request, publication.revision
-    refs = api.list_repo_refs(publication.repository, repo_type=publication.kind)
+def _make_branch(api: Any, target: Target) -> None:
+    request, revision = target.request, target.revision
+    refs = api.list_repo_refs(target.repository, repo_type=target.kind)
     if revision in (branch.name for branch in refs.branches):
         return
     if revision in (tag.name for tag in refs.tags) or (len(revision) == 40 and not revision.strip("0123456789abcdef")):
         raise UsageError(f"{revision} is a tag or commit of {request}", "give a branch with --revision")
-    api.create_branch(publication.repository, branch=revision, repo_type=publication.kind)
+    api.create_branch(target.repository, branch=revision, repo_type=target.kind)
     say(f"created the branch {revision} from {MAIN}")
 
 
-def _pull_requests(publication: Publication) -> Iterator[Listing]:
+def _pull_requests(target: Target) -> Iterator[Listing]:
     """Yield the repository at each of its pull requests, if this is to become one, newest first."""
-    if not publication.create_pr:
+    if not target.create_pr:
         return
-    with _asking(publication.request) as api:
-        kind = publication.kind
-        refs = api.list_repo_refs(publication.repository, repo_type=kind, include_pull_requests=True)
+    with _asking(target.request) as api:
+        kind = target.kind
+        refs = api.list_repo_refs(target.repository, repo_type=kind, include_pull_requests=True)
     for pull_request in reversed(refs.pull_requests or []):
-        yield listing(Request(publication.repository, kind, pull_request.ref), "run the command again")
+        yield listing(target.at(pull_request.ref), "run the command again")
 
 
 def _is_published(publication: Publication, there: Listing) -> bool:
@@ -173,7 +130,7 @@ def _removed(publication: Publication, there: Listing) -> list[str]:
         return []
     earlier: set[str] = set()
     if manifest.NAME in there.files:
-        repository, kind = publication.repository, publication.kind
+        repository, kind = publication.target.repository, publication.target.kind
         got = fetch(repository, kind, there.commit, lambda _: [manifest.NAME], instead="")
         recorded = json_file(got.files[manifest.NAME]).get("files")
         earlier = set(recorded) if isinstance(recorded, dict) else set()
@@ -182,7 +139,7 @@ def _removed(publication: Publication, there: Listing) -> list[str]:
     mixed = [name for name in strays if name.split("/")[0] in folders or name.endswith(READ)]
     if mixed:
         raise UsageError(
-            f"{publication.request} holds files that zephyr did not publish, which would be read with these: "
+            f"{publication.target.request} holds files that zephyr did not publish, which would be read with these: "
             f"{', '.join(mixed[:5])}",
             "remove them there, or publish in another repository",
         )
@@ -193,8 +150,8 @@ def _commit(publication: Publication, head: Listing, removed: list[str]) -> Any:
     """Send the files that are not there, and commit them all at once on top of `head`."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    repository, kind, entries = publication.repository, publication.kind, publication.entries
-    target = {"repo_type": kind, "revision": publication.revision, "create_pr": publication.create_pr}
+    target, entries, request = publication.target, publication.entries, publication.target.request
+    where = {"repo_type": target.kind, "revision": target.revision, "create_pr": target.create_pr}
     names = publication.differing(head)
     size = sum(entries[name]["bytes"] for name in names)
     say(f"{len(entries)} files, {len(names)} to send ({size / 1e9:.2f} GB), {len(removed)} to remove; at {head.commit}")
@@ -202,13 +159,13 @@ def _commit(publication: Publication, head: Listing, removed: list[str]) -> Any:
     for number, (name, operation) in enumerate(zip(names, operations, strict=True), start=1):
         say(f"sending {number} of {len(names)}: {name}, {entries[name]['bytes'] / 1e9:.2f} GB")
         operation.upload_info.sha256 = bytes.fromhex(entries[name]["sha256"])
-        with _asking(publication.request, f"{name} was not sent, and {NOTHING_SENT}") as api:
-            api.preupload_lfs_files(repository, [operation], free_memory=False, **target)
-    with _asking(publication.request, unanswered="the commit was not confirmed, it may be there") as api:
+        with _asking(request, f"{name} was not sent, and {NOTHING_SENT}") as api:
+            api.preupload_lfs_files(target.repository, [operation], free_memory=False, **where)
+    with _asking(request, unanswered="the commit was not confirmed, it may be there") as api:
         return api.create_commit(
-            repository,
+            target.repository,
             [*operations, *(CommitOperationDelete(name) for name in removed)],
             commit_message=publication.title,
             parent_commit=head.commit,
-            **target,
+            **where,
         )

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from zephyr_core import folder, manifest
 from zephyr_core.console import say
@@ -37,17 +37,19 @@ def pull(request: Request, out: Path, verify: Verify) -> str:
         clear_disk_errors(out, hint=ELSEWHERE, continues=True),
         folder.lock(lock_file, busy=f"another command is writing to {out}", hint="wait for it"),
     ):
-        there = listing(request, "run the command again")
-        if manifest.NAME not in there.files:
-            raise DataError(
-                f"{request} at {there.commit} has no {manifest.NAME}: it is not something that zephyr published",
-                f"`zephyr train` reads other datasets too: give it {request.repository} itself",
-            )
-        if not _is_here(out, there):
-            _fetch(request, there, partial)
-            _check(request, there, partial, verify)
-            folder.publish(partial, out)
-        lock_file.unlink()
+        try:
+            there = listing(request, "run the command again")
+            if manifest.NAME not in there.files:
+                raise DataError(
+                    f"{request} at {there.commit} has no {manifest.NAME}: it is not something that zephyr published",
+                    f"`zephyr train` reads other datasets too: give it {request.repository} itself",
+                )
+            if not _is_here(out, there):
+                _fetch(request, there, partial)
+                _check(request, there, partial, verify)
+                folder.publish(partial, out)
+        finally:
+            lock_file.unlink(missing_ok=True)
     return there.commit
 
 
@@ -69,7 +71,7 @@ def _fetch(request: Request, there: Listing, partial: Path) -> None:
     _download(request, there, manifest.NAME, partial)
     names = list(manifest.read(partial)["files"])
     for name in names:
-        if name not in there.files or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if name not in there.files:
             what = f"{request} at {there.commit} lacks {name}, which its {manifest.NAME} names"
             raise DataError(what, "it has to be published again")
     for name in manifest.file_names(partial):
