@@ -34,12 +34,19 @@ KNOWN = {
     "openbmb/UltraFeedback": Source("mit", "UltraFeedback, Cui et al. 2023, arXiv 2310.01377"),
     "mistralai/Mistral-7B-v0.1": Source("apache-2.0", "Mistral 7B, Jiang et al. 2023, arXiv 2310.06825"),
 }
+_ON_HUB = re.compile(r"([\w.-]+/[\w.-]+)@[0-9a-f]{40}")
 _OURS = Source("apache-2.0", "samples of zephyr, written for it")
 
 
+def on_hub(name: str) -> str | None:
+    """Return the repository of a source that was read from the Hub, repository@commit; None for any other."""
+    match = _ON_HUB.fullmatch(name)
+    return match[1] if match else None
+
+
 def source_of(name: str) -> Source | None:
-    """Return what is known of a source by its name, with or without its commit."""
-    return _OURS if name.startswith(SAMPLES) else KNOWN.get(name.partition("@")[0])
+    """Return what is known of a source; a folder here can have any name, so only one from the Hub is known by it."""
+    return _OURS if name.startswith(SAMPLES) else KNOWN.get(on_hub(name) or "")
 
 
 def line(name: str) -> str:

@@ -38,7 +38,7 @@ class PublicNames:
             return self._name(text)
         for path in sorted(self._names, key=len, reverse=True):
             if len(path) > len("../"):
-                text = text.replace(path, self._names[path])
+                text = re.sub(rf"{re.escape(path)}(?![\w~/-]|\.\w)", self._names[path].replace("\\", r"\\"), text)
         return _INSIDE.sub(lambda match: self._name(match[0]), text)
 
     def _collect(self, record: Any) -> None:
@@ -55,7 +55,7 @@ class PublicNames:
 
     def _name(self, path: str) -> str:
         if path not in self._names:
-            last = PurePosixPath(path).name.replace("..", "") or "folder"
+            last = PurePosixPath(path).name.replace("..", "").lstrip("~") or "folder"
             number = sum(1 for name in self._names.values() if name == last or name.startswith(f"{last}-"))
             self._names[path] = f"{last}-{number + 1}" if number else last
         return self._names[path]

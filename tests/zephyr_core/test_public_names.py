@@ -15,6 +15,8 @@ from zephyr_core.public_names import PublicNames, refuse_paths
         ("~/raw/*.jsonl", "*.jsonl"),
         ("~ann/raw", "raw"),
         ("../raw", "raw"),
+        ("..", "folder"),
+        ("~", "folder"),
         ("rows/../../raw", "raw"),
         ("/home/ann/my raw rows", "my raw rows"),
         ("@/home/ann/rows.txt", "@rows.txt"),
@@ -36,13 +38,13 @@ def test_a_path_has_one_name_wherever_it_is_and_two_paths_have_two() -> None:
         "a": "/x/raw",
         "b": ["/y/raw", "/x/raw", 3, None],
         "rules": {"/x/my rules.toml": "0"},
-        "said": "of /y/raw, twice",
+        "said": "of /y/raw, /y/rawer and /y/raw/in.",
     }
     assert PublicNames(record).content(record) == {
         "a": "raw",
         "b": ["raw-2", "raw", 3, None],
         "rules": {"my rules.toml": "0"},
-        "said": "of raw-2, twice",
+        "said": "of raw-2, rawer and in.",
     }
 
 

@@ -98,7 +98,7 @@ def test_the_licence_of_a_model_is_not_guessed_from_parts_that_differ(run: Path,
     content: dict[str, Any] = {**manifest.read(run)}
     content["inputs"]["rows"] = f"stingning/ultrachat at {COMMIT}"
     manifest.write(run, {key: value for key, value in content.items() if key not in ("files", "self_digest", "format")})
-    with pytest.raises(OptionError, match=r"mistralai/Mistral-7B-v0\.1: apache-2\.0, stingning/ultrachat@1+: mit"):
+    with pytest.raises(OptionError, match=r"mistralai/Mistral-7B-v0\.1@1+: apache-2\.0, stingning/ultrachat@1+: mit"):
         published(run, None)
 
 

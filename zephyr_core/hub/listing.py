@@ -1,4 +1,4 @@
-"""What the Hub says of a repository at one revision: its commit, who sees it, and every file with its digest."""
+"""What the Hub says of a repository at one revision: its commit, and every file with its digest."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,7 +32,6 @@ class Listing:
     """A repository at one commit."""
 
     commit: str
-    is_private: bool
     files: dict[str, RemoteFile]
 
 
@@ -61,4 +60,4 @@ def listing(request: Request, hint: str = CACHE) -> Listing:
         file.rfilename: RemoteFile(file.size or 0, file.lfs["sha256"] if file.lfs else None, file.blob_id)
         for file in info.siblings or []
     }
-    return Listing(str(info.sha), bool(info.private), files)
+    return Listing(str(info.sha), files)

@@ -6,6 +6,7 @@ What a stopped upload has sent stays on the Hub: the next one sends the rest. A 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from zephyr_core import manifest
@@ -39,7 +40,7 @@ def publish(publication: Publication) -> Published:
         disable_progress_bars()
     _make_ready(target)
     head = listing(request, "run the command again")
-    for there in (head, *_pull_requests(target)):
+    for there in chain([head], _pull_requests(target)):
         if _is_published(publication, there):
             return Published(target, there.commit, f"{request.page}/tree/{there.commit}", is_new=False)
     removed = _removed(publication, head)

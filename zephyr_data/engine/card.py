@@ -125,7 +125,7 @@ def _metadata(
     configs = [
         {"config_name": name, "data_files": [{"split": "train", "path": files}]} for name, files in others.items()
     ]
-    on_hub = [name.partition("@")[0] for name in source_names(content) if "@" in name]
+    on_hub = [repository for name in source_names(content) if (repository := credits.on_hub(name))]
     return {
         "pretty_name": reports.title,
         **({"license": edition.licence} if edition.licence else {}),

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr_core import manifest, paths
+from zephyr_core import credits, manifest, paths
 from zephyr_core.records import ModelManifest
 
-_ON_HUB = re.compile(r"([\w.-]+/[\w.-]+) at [0-9a-f]{40}")
+_AT_COMMIT = re.compile(r"([\w.-]+/[\w.-]+) at ([0-9a-f]{40})")  # how a run names what it took from the Hub
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,23 @@ class Origins:
 
     base_model: str | None  # on the Hub; None: trained from random weights, or not known
     datasets: tuple[str, ...]  # on the Hub
-    sources: tuple[str, ...]  # all: the base model, and what every dataset was made of
+    sources: tuple[str, ...]  # all: the base model, and what every dataset was made of; repository@commit for the Hub's
 
 
 def origins_of(run: Path) -> Origins:
     """Return the origins of a finished run."""
     chain = list(_runs(run, set()))
-    model = chain[-1]["inputs"]["model"]
-    on_hub = _ON_HUB.fullmatch(model)
-    base = on_hub[1] if on_hub else None
+    model = _source(chain[-1]["inputs"]["model"])
     rows = dict.fromkeys(name for content in chain for name in _rows(content))
-    datasets = [name.partition("@")[0] for name in rows if "@" in name]
-    begun = [] if model == "a new student" else [base or model]
-    return Origins(base, tuple(datasets), (*begun, *rows))
+    datasets = [repository for name in rows if (repository := credits.on_hub(name))]
+    begun = [] if model == "a new student" else [model]
+    return Origins(credits.on_hub(model), tuple(datasets), (*begun, *rows))
+
+
+def _source(name: str) -> str:
+    """Return the name of a source, of the Hub's as repository@commit."""
+    match = _AT_COMMIT.match(name)
+    return f"{match[1]}@{match[2]}" if match else name
 
 
 def _runs(run: Path, visited: set[Path]) -> Iterator[ModelManifest]:
@@ -47,10 +51,9 @@ def _rows(content: ModelManifest) -> Iterator[str]:
     planned = content["plan"].get("rows")
     mixed = [part["source"] for part in planned.get("mixture", [])] if planned else []
     for name in mixed or [content["inputs"]["rows"]]:
-        on_hub = _ON_HUB.match(name)
         place = paths.expanded(name)
         dataset = manifest.as_dataset(manifest.find(place)) if place.is_dir() else None
         if dataset is not None:
             yield from (entry["source"] for entry in dataset["inputs"])
         else:
-            yield on_hub[0].replace(" at ", "@") if on_hub else name
+            yield _source(name)
