@@ -28,12 +28,12 @@ def command(words: str, kind: type, recipe: str, values: Mapping[str, object], o
 
 
 def _words(name: str, value: object, option: Option) -> Iterator[str]:
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
     parts = list(value) if isinstance(value, list | tuple) else [value]
     if option.is_argument:
         yield from (shlex.quote(str(part)) for part in parts)
     elif isinstance(value, bool):
-        yield flag if value else f"--no-{name.replace('_', '-')}"
+        yield flag
     elif option.is_repeated:
         yield from (f"{flag} {shlex.quote(str(part))}" for part in parts)
     else:
