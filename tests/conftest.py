@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import pytest
 
 from tests.hub_server import HubServer, running
 from tests.system import COMMAND, SmallDisk, small_disk
+from tests.writing_hub import WritingHub, writing_hub
 from zephyr_core import recipe
 from zephyr_data.cleaning.ultrachat import CLEANING
 from zephyr_data.engine.step import DataStep
@@ -59,6 +61,24 @@ def hub_server(tmp_path: Path) -> Iterator[HubServer]:
     """A server process that answers as the Hub does."""
     with running(tmp_path / "server") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def writing_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WritingHub]:
+    """A server process to which one can publish, for all tests."""
+    with writing_hub(tmp_path_factory.mktemp("hub") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def server(writing_process: WritingHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritingHub:
+    """The same, empty, and taken for the Hub by this process and those that it starts."""
+    writing_process.begin()
+    writing_process.use(monkeypatch, tmp_path / "home")
+    for name, value in writing_process.environment(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # the client's, between two tries
+    return writing_process
 
 
 News = Callable[[], list[str]]

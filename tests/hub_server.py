@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVISIONS = ("main", "v1", COMMIT)
@@ -54,7 +55,7 @@ class HubServer:
         """Return the variables with which another process takes this server for the Hub."""
         return {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
 
-    def use(self, monkeypatch: pytest.MonkeyPatch, home: Path, url: str | None = None) -> None:
+    def use(self, monkeypatch: "pytest.MonkeyPatch", home: Path, url: str | None = None) -> None:
         """Make this process take the server for the Hub."""
         from huggingface_hub import constants
 
@@ -74,10 +75,17 @@ def running(root: Path) -> Iterator[HubServer]:
     """Yield a server in a process of its own."""
     root.mkdir(parents=True)
     (root / "fault").write_text("")
-    server = subprocess.Popen([sys.executable, __file__, str(root)], stdout=subprocess.PIPE, text=True)
+    with started(__file__, root) as url:
+        yield HubServer(root, url)
+
+
+@contextlib.contextmanager
+def started(script: str, root: Path) -> Iterator[str]:
+    """Yield the address of a server in a process of its own, which prints its port."""
+    server = subprocess.Popen([sys.executable, script, str(root)], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        yield HubServer(root, f"http://127.0.0.1:{server.stdout.readline().strip()}")
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
     finally:
         server.kill()
         server.wait()

@@ -41,6 +41,19 @@ OutOption = Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where
 ExplainOption = Annotated[str | None, typer.Option(metavar="OPTION", help="Show where an option's value comes from.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+# Of the commands that publish on the Hub.
+RepositoryArgument = Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the Hub; created if missing.")]
+LicenceOption = Annotated[
+    str | None,
+    typer.Option("--license", help="To publish under, as the Hub spells it; needed unless the sources' is known."),
+]
+BranchOption = Annotated[
+    str, typer.Option("--revision", metavar="BRANCH", help="The branch; created from main if missing.")
+]
+PullRequestOption = Annotated[bool, typer.Option("--create-pr", help="Open a pull request; leave the branch alone.")]
+PublicOption = Annotated[bool, typer.Option("--public", help="Make a new repository public; default: private.")]
+PublishDryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show files, sizes and card; send nothing.")]
+
 
 def takes(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Return a decorator that gives a command the flags of an options dataclass, in front of its own parameters.

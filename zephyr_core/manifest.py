@@ -80,9 +80,9 @@ def write_json(path: Path, content: object) -> None:
     write_text_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def write(directory: Path, content: Mapping[str, object]) -> None:
-    """Write the manifest of a finished directory, with the digest of every file in it, and of itself."""
-    whole = {"format": FORMAT, **content, "files": list_files(directory)}
+def write(directory: Path, content: Mapping[str, object], files: Mapping[str, FileEntry] | None = None) -> None:
+    """Write the manifest of a finished directory, with the digest of itself and of its files: those given, or all."""
+    whole = {"format": FORMAT, **content, "files": list_files(directory) if files is None else dict(files)}
     write_json(directory / NAME, {**whole, "self_digest": self_digest(whole)})
 
 

@@ -7,7 +7,20 @@ import typer
 
 from zephyr_core import paths
 from zephyr_core.console import print_whole, show
-from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOption, RecipeOption, takes
+from zephyr_core.flags import (
+    DEFAULT_RECIPE,
+    BranchOption,
+    ExplainOption,
+    JsonOption,
+    LicenceOption,
+    OutOption,
+    PublicOption,
+    PublishDryRunOption,
+    PullRequestOption,
+    RecipeOption,
+    RepositoryArgument,
+    takes,
+)
 from zephyr_data.options import BinarizeOptions, CleanOptions
 
 FIRST_STEP: Final = "clean-ultrachat"
@@ -112,6 +125,37 @@ def verify(
     place = directory or paths.run_directory(recipe.name, step)
     content = verify(place)
     show(content["splits"], f"{place} is whole: files, sums and digests match its manifest", as_json)
+
+
+@app.command()
+def publish(
+    directory: Annotated[Path, typer.Argument(help="A dataset directory.")],
+    repository: RepositoryArgument,
+    licence: LicenceOption = None,
+    revision: BranchOption = "main",
+    create_pr: PullRequestOption = False,
+    public: PublicOption = False,
+    dry_run: PublishDryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a dataset on the Hub, in one commit: splits, audit, card and manifest, verified before and after."""
+    from zephyr_core.hub import Target
+    from zephyr_data.publishing.publish import answer
+
+    target = Target(repository, "dataset", revision, create_pr, public)
+    show(*answer(directory, target, licence, dry_run=dry_run), as_json)
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="REPO[@REVISION]", help="A dataset that zephyr published.")],
+    directory: Annotated[Path | None, typer.Argument(help="Where to; default: the repository's name, here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a published dataset as a directory, whole and verified."""
+    from zephyr_data.publishing.pull import answer
+
+    show(*answer(repository, directory), as_json)
 
 
 @rules_app.command("show")

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from zephyr_core.console import show
-from zephyr_core.flags import DEFAULT_RECIPE, ExplainOption, JsonOption, OutOption, RecipeOption, takes
+from zephyr_core.flags import (
+    DEFAULT_RECIPE,
+    BranchOption,
+    ExplainOption,
+    JsonOption,
+    LicenceOption,
+    OutOption,
+    PublicOption,
+    PublishDryRunOption,
+    PullRequestOption,
+    RecipeOption,
+    RepositoryArgument,
+    takes,
+)
 from zephyr_train.options import DPOOptions, SFTOptions
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model on a dataset: dSFT, dDPO.")
@@ -95,6 +108,31 @@ def suspects(
     from zephyr_train.results.suspects import report
 
     show(*report(run, top), as_json)
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="A finished run of `zephyr train sft` or `dpo`.")],
+    repository: RepositoryArgument,
+    licence: LicenceOption = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="The card's base_model; default: the Hub model that training began with.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="A dataset of the card, may be repeated; default: those of the Hub.")
+    ] = None,
+    revision: BranchOption = "main",
+    create_pr: PullRequestOption = False,
+    public: PublicOption = False,
+    dry_run: PublishDryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a run's model on the Hub, in one commit: weights, tokenizer, card, curves, metrics, plan, manifest."""
+    from zephyr_core.hub import Target
+    from zephyr_train.publishing.publish import answer
+
+    target = Target(repository, "model", revision, create_pr, public)
+    show(*answer(run, target, licence, base_model, dataset, dry_run=dry_run), as_json)
 
 
 @app.command()

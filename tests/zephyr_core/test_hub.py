@@ -14,6 +14,7 @@ from tests.conftest import News
 from tests.hub_server import COMMIT, NOBODY, HubServer
 from zephyr_core import hub
 from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable
+from zephyr_core.hub import fetching, listing
 from zephyr_data.sources.files import is_local
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.reader import open_data
@@ -74,7 +75,7 @@ def test_each_fault_is_an_error_of_one_line_with_a_hint(
 ) -> None:
     if fault in ("hidden", "gated", "forbidden", "silent", "down", "limited", "cut"):
         hub_server.fail(fault)
-    monkeypatch.setattr(hub, "TIMEOUT", 0.3 if fault == "silent" else 10.0)
+    monkeypatch.setattr(listing, "TIMEOUT", 0.3 if fault == "silent" else 10.0)
     if fault == "no network":
         hub_server.use(monkeypatch, tmp_path / "home", NOBODY)
     elif fault == "offline":
@@ -175,7 +176,7 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(fetch: Fetch, monke
         raise PermissionError(errno.EACCES, "Permission denied")
 
     snapshot = fetch()
-    monkeypatch.setattr(hub, "write_text_whole", refuse)
+    monkeypatch.setattr(fetching, "write_text_whole", refuse)
     assert fetch() == snapshot
 
 

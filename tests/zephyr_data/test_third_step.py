@@ -43,7 +43,7 @@ def test_it_is_verified_and_its_rows_have_stories(toy: Path) -> None:
 
 def test_its_card_opens_it_and_training_reads_it(toy: Path) -> None:
     card = (toy / "README.md").read_text()
-    assert "`zephyr data toy`" in card and "| unheard-of/digit | 2 |" in card
+    assert "\nzephyr data toy " in card and "| unheard-of/digit | 2 |" in card
     assert open_data(str(toy), "dialogues").table("train").num_rows == 2
 
 
@@ -110,7 +110,7 @@ def test_of_the_floor_a_block_s_code_uses_only_what_is_listed_or_changes_no_row(
 
     no_part_of_rows = {
         *("console", "disk", "errors", "folder", "hub", "kinds", "listing", "manifest", "options", "paths"),
-        *("process", "reading", "recipe", "records", "sealed", "shape", "this_code"),
+        *("credits", "process", "reading", "recipe", "records", "sealed", "shape", "this_code", "typed"),
     }
     graph = grimp.build_graph("zephyr_core", "zephyr_data")
     files = {name for step in (CLEANING, BINARIZING) for name in this_code.files_of(OF_BLOCKS, step.package)}

@@ -21,7 +21,16 @@ from zephyr_train import commands as train
 
 OF_OTHERS = {"--no-build-isolation", "--query-gpu", "--format"}  # of pip and nvidia-smi
 # Never part of a message of a step: words of other commands, and a flag that a run gives no step.
-ELSEWHERE = {"commands.py", "launch.py", "flags.py", "measure.py", "suspects.py", "steps.py"}
+ELSEWHERE = {
+    "commands.py",
+    "credits.py",
+    "publishing.py",
+    "launch.py",
+    "flags.py",
+    "measure.py",
+    "suspects.py",
+    "steps.py",
+}
 NEVER = {"--resume"}
 
 

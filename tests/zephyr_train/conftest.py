@@ -76,7 +76,7 @@ class World:
         self, *arguments: object, fails: bool = False, recipe: str = "quick.toml"
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with the recipe; it must end with 0, or not, when `fails`."""
-        recipe_options = () if "suspects" in arguments else ("--recipe", recipe)
+        recipe_options = () if {"suspects", "publish", "pull"} & {*arguments} else ("--recipe", recipe)
         done = zephyr(*arguments, *recipe_options, cwd=self.folder, OMP_NUM_THREADS="1")
         assert (done.returncode != 0) == fails, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from zephyr_core import folder, kinds, manifest
 from zephyr_core.errors import DataError, first_line
 from zephyr_core.keys import rows_digest
-from zephyr_core.records import Counts, DatasetManifest
+from zephyr_core.records import Counts, DatasetManifest, SplitEntry
 from zephyr_data import schemas
 from zephyr_data.errors import ContractBroken
 from zephyr_data.json_digests import row_digests_of
@@ -245,14 +245,20 @@ def _pair_faults(content: DatasetManifest) -> Iterator[str]:
 def _digest_faults(directory: Path, content: DatasetManifest) -> Iterator[str]:
     shards = split_files(directory)
     for split, entry in content["splits"].items():
-        digests = [digest for batch in _rows(shards.get(split, [])) for digest in row_digests(batch)]
-        if len(digests) != entry["rows"] or rows_digest(digests) != entry["rows_digest"]:
-            yield f"{split}: {len(digests)} rows do not give the digest of {entry['rows']} rows in the manifest"
+        rows = split_entry(shards.get(split, []))
+        if rows != entry:
+            yield f"{split}: {rows['rows']} rows do not give the digest of {entry['rows']} rows in the manifest"
     dropped = _rows([directory / "audit" / "dropped.parquet"], list(DROPPED_CONTENT))
     digests = [digest for batch in dropped for digest in row_digests(batch)]
     counted = sum(content["counts"]["dropped"].values())
     if len(digests) != counted or rows_digest(digests) != content["dropped_digest"]:
         yield f"audit/dropped.parquet: {len(digests)} rows do not give the digest of {counted} in the manifest"
+
+
+def split_entry(shards: list[Path]) -> SplitEntry:
+    """Return the number and the digest of the rows in the files of a split."""
+    digests = [digest for batch in _rows(shards) for digest in row_digests(batch)]
+    return {"rows": len(digests), "rows_digest": rows_digest(digests)}
 
 
 def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:

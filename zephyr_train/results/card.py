@@ -1,15 +1,18 @@
 """The model card: what was trained, on what and how, each figure with its source, each deviation from the paper."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import yaml
 
+from zephyr_core import typed
 from zephyr_core.console import listed
 from zephyr_core.metrics import measured
 from zephyr_core.records import MetricsRow, PlanRecord
 from zephyr_train.job import Job
 from zephyr_train.pairs.layout import WORDS
 
+INPUTS = ("model", "data", "revision", "set")  # options that a job does not keep on disk
 TITLES = {"sft": "dSFT model", "dpo": "dDPO model"}
 RESULTS = {  # of the last evaluation
     "loss": "test loss",
@@ -37,8 +40,13 @@ def text(job: Job, inputs: Mapping[str, str], plan: PlanRecord, results: Metrics
 
 # {TITLES[job.step]}
 
-Made by `zephyr train {job.step}` with the recipe `{job.recipe}`. The chat template is in `chat_template.jinja`, and
-training saw the same bytes that it renders.
+Made with
+
+```
+{command(job)}
+```
+
+The chat template is in `chat_template.jinja`, and training saw the same bytes that it renders.
 
 ## Inputs
 
@@ -55,7 +63,7 @@ training saw the same bytes that it renders.
 |---|---|
 {figures or "| no test split | |"}
 
-Every logged step is in `metrics.jsonl` of the run directory, the curves are next to it.
+Every logged step is in `metrics.jsonl` of the run, the curves are next to it.
 
 ## Deviations from the paper, and interpretations of it
 
@@ -69,6 +77,14 @@ Every logged step is in `metrics.jsonl` of the run directory, the curves are nex
 
 Versions: {versions}.
 """
+
+
+def command(job: Job) -> str:
+    """Return the command that trained the model; the job must be the one that ran, since its inputs are not on disk."""
+    values = asdict(job.options)
+    inputs = {name: "flag" for name in INPUTS if values[name] != getattr(type(job.options)(), name)}
+    origins = job.origins | {name: f"{origin} --{name}" for name, origin in inputs.items()}
+    return typed.command(f"zephyr train {job.step}", type(job.options), job.recipe, values, origins)
 
 
 def _cell(text: str) -> str:

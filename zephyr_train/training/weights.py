@@ -154,10 +154,13 @@ def damage_faults(folder: Path, *, dry: bool = True) -> Iterator[Fault]:
         return
     where, prefix = place
     try:
-        recorded: dict[str, FileEntry] = manifest.read(where)["files"]
+        content = manifest.read(where)
     except DataError as fault:
         yield Fault(BROKEN, str(fault), _repair(where))
         return
+    recorded: dict[str, FileEntry] = content["files"]
+    if where == folder and content["kind"] == "model":  # a published run, of which only some files may be here
+        recorded = {name: entry for name, entry in recorded.items() if (folder / name).is_file()}
     loaded = {prefix + name for name in (WEIGHTS, INDEX, CONFIG) if (folder / name).is_file()}
     names = sorted(loaded | {name for name in recorded if name.startswith(prefix)})
     heavy = [name for name in names if name.endswith(".safetensors") and not dry]

@@ -6,21 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from zephyr_core.console import say
-from zephyr_core.disk import FORBIDDEN, is_full, require_space
-from zephyr_core.errors import EnvironmentLack, NoSpace, Unreachable, first_line
+from zephyr_core.disk import require_space
+from zephyr_core.errors import Unreachable
+from zephyr_core.hub.listing import listing
+from zephyr_core.hub.refusals import AGAIN, Kind, Request, cache_folder, explained
 from zephyr_core.manifest import write_text_whole
 from zephyr_core.reading import json_file
 
-Kind = Literal["dataset", "model"]
 Choose = Callable[[list[str]], Iterable[str]]  # the names of all files of a repository → those that are needed
 
-TIMEOUT = 10.0  # seconds for the listing
 LISTINGS = "zephyr"  # folder of a cached repository: the names of all its files at each commit that was fetched
-CACHE = "set HF_HUB_OFFLINE=1 to use what the Hub's cache holds"
-AGAIN = "run the command again: complete files are kept, the rest is fetched"  # the client keeps no partial files
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".safetensors")  # an id that ends so is a file
 
@@ -32,26 +29,6 @@ class Snapshot:
     repository: str
     commit: str
     files: dict[str, Path]
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What is asked of the Hub, and what the caller can do without it."""
-
-    repository: str
-    kind: Kind
-    revision: str
-    instead: str
-
-    def __str__(self) -> str:
-        return f"the Hub {self.kind} {self.repository}"
-
-    @property
-    def page(self) -> str:
-        """Return the address of its page."""
-        from huggingface_hub import constants
-
-        return f"{constants.ENDPOINT}/{'datasets/' if self.kind == 'dataset' else ''}{self.repository}"
 
 
 def with_commit(name: str, commit: str | None) -> str:
@@ -85,10 +62,11 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
     """
     from huggingface_hub import constants
 
-    request = _Request(repository, kind, revision, instead)
+    request = Request(repository, kind, revision, instead)
     if constants.is_offline_mode():
         return _offline(request, choose)
-    commit, sizes = _listing(request)
+    listed = listing(request)
+    commit, sizes = listed.commit, {name: file.size for name, file in listed.files.items()}
     names = list(choose(sorted(sizes)))
     absent = [name for name in names if name not in sizes]
     if absent:
@@ -98,7 +76,7 @@ def fetch(repository: str, kind: Kind, revision: str, choose: Choose, *, instead
     missing = [name for name in names if cached_file(repository, kind, commit, name) is None]
     if missing:
         size = sum(sizes[name] for name in missing)
-        require_space(_cache(), size, "point HF_HOME to a larger disk", what=repository)
+        require_space(cache_folder(), size, "point HF_HOME to a larger disk", what=repository)
         say(f"{repository} at {commit}: {len(names)} files, {size / 1e9:.2f} GB to fetch")
     for number, name in enumerate(missing, start=1):
         say(f"fetching {number} of {len(missing)}: {name}, {sizes[name] / 1e9:.2f} GB")
@@ -123,7 +101,7 @@ def cached_file(repository: str, kind: Kind, revision: str, name: str) -> Path |
     return path if path.is_file() else None
 
 
-def _offline(request: _Request, choose: Choose) -> Snapshot:
+def _offline(request: Request, choose: Choose) -> Snapshot:
     snapshot = cached(request.repository, request.kind, request.revision, choose)
     if snapshot is None:
         raise Unreachable(
@@ -134,64 +112,14 @@ def _offline(request: _Request, choose: Choose) -> Snapshot:
     return snapshot
 
 
-def _listing(request: _Request) -> tuple[str, dict[str, int]]:
-    """Return the commit of the revision, and name → bytes of every file.
-
-    `snapshot_download(dry_run=True)` says no more, asks for each file in turn, and waits forever for a silent server.
-    """
-    from huggingface_hub import HfApi
-
-    look_up = HfApi().dataset_info if request.kind == "dataset" else HfApi().model_info
-    try:
-        info = look_up(request.repository, revision=request.revision, files_metadata=True, timeout=TIMEOUT)
-    except Exception as fault:  # the client raises its own errors, its HTTP library's and the socket's
-        raise _explained(fault, request, f"{request} cannot be listed", CACHE) from fault
-    return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
-
-
-def _download(request: _Request, commit: str, name: str) -> None:
+def _download(request: Request, commit: str, name: str) -> None:
     """Download one file. `snapshot_download` does so in threads, which ctrl-c has to wait for."""
     from huggingface_hub import hf_hub_download
 
     try:
         hf_hub_download(request.repository, name, repo_type=request.kind, revision=commit)
     except Exception as fault:  # as above
-        raise _explained(fault, request, f"{name} of {request} was not fetched", AGAIN) from fault
-
-
-def _explained(fault: BaseException, request: _Request, failure: str, hint: str) -> EnvironmentLack:
-    """Return one of our errors: what the Hub answered, in one line, and what to do about it."""
-    from huggingface_hub import errors
-
-    while isinstance(fault, errors.LocalEntryNotFoundError) and fault.__cause__ is not None:
-        fault = fault.__cause__  # "not in the cache either" hides what went wrong
-    status = getattr(getattr(fault, "response", None), "status_code", None)
-    missing = isinstance(fault, errors.RepositoryNotFoundError)  # GatedRepoError is one too; 401 may mean either
-    if isinstance(fault, OSError) and (is_full(fault) or fault.errno in FORBIDDEN):
-        return NoSpace(
-            f"{failure}: {_cache()} cannot be written: {fault.strerror}",
-            "free some space, or point HF_HOME to a folder that can be written",
-        )
-    if isinstance(fault, errors.RevisionNotFoundError):
-        failure, hint = f"{request} has no revision {request.revision}", "give a branch, tag or commit of it"
-    elif isinstance(fault, errors.GatedRepoError) or (status in (401, 403) and not missing):
-        failure = f"{request} is gated: the Hub refuses access ({status})"
-        hint = f"accept its terms at {request.page} and run `hf auth login`"
-    elif missing:
-        failure = f"{request} does not exist, or is private"
-        hint = "check its name, run `hf auth login` if it is private"
-    elif status == 429:
-        failure = f"{failure}: the Hub limits the rate of requests (429)"
-        hint = "run the command again in a few minutes (`hf auth login` raises the limit)"
-    else:
-        failure = f"{failure}: {first_line(fault)}"
-    return Unreachable(failure, f"{hint}, or {request.instead}")
-
-
-def _cache() -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE).absolute()
+        raise explained(fault, request, f"{name} of {request} was not fetched", AGAIN) from fault
 
 
 def _folder(repository: str, kind: Kind, revision: str) -> Path:
@@ -203,7 +131,7 @@ def _folder(repository: str, kind: Kind, revision: str) -> Path:
 
 
 def _stored(repository: str, kind: Kind) -> Path:
-    return _cache() / "--".join([f"{kind}s", *repository.split("/")])
+    return cache_folder() / "--".join([f"{kind}s", *repository.split("/")])
 
 
 def _keep(path: Path, text: str) -> None:

@@ -1,0 +1,1 @@
+"""A trained run on the Hub: the copy that is published."""
