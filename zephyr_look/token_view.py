@@ -29,7 +29,7 @@ _STYLES = {TEMPLATE: "dim cyan", WORDS: "", LOSS: "black on green"}
 _EOS_STYLE = "bold reverse"
 _MARKS = {TEMPLATE: "⟨⟩", WORDS: ("", ""), LOSS: "⟦⟧"}
 _OF_SETS = ("all-overlong", "no-rows")  # faults that one row by itself always has
-_ENOUGH = 40  # characters by which the rest of a cut text is recognised
+_LEAST = 4  # characters of a cut text that are recognised
 LEGEND = "⟨template⟩ text ⟦counts for the loss⟧ ‹EOS›"
 
 
@@ -98,7 +98,8 @@ class TokenView:
     def _tokens(self, ids: Sequence[int], counts: Sequence[bool], messages: Sequence[Message]) -> list[Token]:
         """Return the tokens; those of no message's text are the template's."""
         texts = list(_texts(self.chat.tokenizer, ids))
-        inside = _inside("".join(texts), [message["content"] for message in self.chat.clean(messages)[0]])
+        contents = [message["content"] for message in self.chat.clean(messages)[0]]
+        inside = _inside("".join(texts), contents, self.chat.tokenizer.bos_token or "")
         tokens, place = [], 0
         for number, text, is_counted in zip(ids, texts, counts, strict=True):
             is_words = any(inside[place : place + max(1, len(text))])
@@ -150,20 +151,27 @@ def _texts(tokenizer: Any, ids: Sequence[int]) -> Iterator[str]:
         yield stream.step(tokenizer.backend_tokenizer, number) or ""
 
 
-def _inside(text: str, contents: Sequence[str]) -> list[bool]:
-    """Return which characters of a rendered text are those of messages; a cut one has only its start or its end."""
-    inside, place = [False] * len(text), 0
-    for content in map(str.strip, contents):
-        start = text.find(content, place)
-        stop = start + len(content)
-        if start < 0 and (head := text.find(content[:_ENOUGH], place)) >= 0:
-            start, stop = head, len(text)
-        elif start < 0 and (tail := text.find(content[-_ENOUGH:], place)) >= 0:
-            start, stop = place, tail + len(content[-_ENOUGH:])
-        if start >= 0:
-            inside[start:stop] = [True] * (stop - start)
-            place = stop
+def _inside(text: str, contents: Sequence[str], bos: str) -> list[bool]:
+    """Return which characters of a rendered text are those of messages; it may be cut at its start or its end."""
+    inside, place = [False] * len(text), len(bos) if text.startswith(bos) else 0
+    for content in contents:
+        start, stop = _span(text, content, place)
+        inside[start:stop] = [True] * (stop - start)
+        place = stop
     return inside
+
+
+def _span(text: str, content: str, place: int) -> tuple[int, int]:
+    """Return where a message's text is, from `place` on; if there is only an end of it there, or a start at the end."""
+    for whole in (content, content.strip()):
+        start = text.find(whole, place)
+        if start >= 0:
+            return start, start + len(whole)
+    cut = next((cut for cut in range(1, len(content) - _LEAST + 1) if text.startswith(content[cut:], place)), None)
+    if cut is not None:
+        return place, place + len(content) - cut
+    length = next((length for length in range(len(content), _LEAST - 1, -1) if text.endswith(content[:length])), 0)
+    return (max(place, len(text) - length), len(text)) if length else (place, place)
 
 
 def _change(change: dict[str, Any]) -> str:

@@ -69,8 +69,15 @@ def talk(*texts: str) -> dict[str, Any]:
         (talk("a", "b"), talk("A", "b"), "edited-prompt"),
         (talk("a", "b", "c", "d"), talk("a", "b"), "edited-replies"),
         (
-            talk("a", "b"),
-            {"messages": [turn("user", "a"), turn("assistant", "b") | {"weight": 0}, *talk("c", "d")["messages"]]},
+            talk("a", "b", "c", "d"),
+            {
+                "messages": [
+                    turn("user", "a"),
+                    turn("assistant", "b") | {"weight": 0},
+                    turn("user", "c"),
+                    turn("assistant", "d"),
+                ]
+            },
             "edited-replies",
         ),
     ],
@@ -151,6 +158,8 @@ def test_what_stands_next_to_the_texts_is_compared_where_both_have_it(tmp_path: 
     assert (record["same"], record["moved"], record["rescored"], record["resourced"]) == (4, 2, 1, 1)
     assert record["sources"] == {"a": (4, 3), "b": (0, 1)} and compare(left, right).has_change
     assert not compare(left, bare).has_change, "what one of them does not have is not compared"
+    whole = open_dataset(str(write_lines(tmp_path / "whole.jsonl", rows)))
+    assert compare(left, whole).record["moved"] == 0, "a file says nothing of train and test"
     figures = record["measures"]["margin"]
     assert [side["mean"] for side in figures] == [3.5, 3.625] and figures[0]["p90"] == 3.5
     assert record["measures"]["chosen_characters"][0]["median"] == 3 and "reply_characters" not in record["measures"]

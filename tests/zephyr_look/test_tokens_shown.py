@@ -13,7 +13,7 @@ from zephyr_core.errors import DataError, UsageError
 from zephyr_look.opening import open_dataset
 from zephyr_look.row_text import row_text
 from zephyr_look.screen import Screen
-from zephyr_look.token_view import LOSS, TEMPLATE, Token, TokenRow, TokenView, legend, token_text
+from zephyr_look.token_view import LOSS, TEMPLATE, WORDS, Token, TokenRow, TokenView, legend, token_text
 from zephyr_train.preflight.row_checks import limits_of
 from zephyr_train.reader import open_data
 from zephyr_train.request import TrainRequest
@@ -22,7 +22,11 @@ from zephyr_train.tokenizing.token_sets import token_set
 
 PLAIN, COLOURED = Screen(None, False), Screen(60, True)
 DIALOGUES: list[list[dict[str, Any]]] = [
-    [turn("user", "Hello, 7!"), turn("assistant", "  Good </s> day, 你好 ü.\nIt is 🫐."), turn("user", "Which plum?")],
+    [
+        turn("user", "Hello </s>, 7!"),
+        turn("assistant", "  Good </s> day, 你好 ü.\nIt is 🫐."),
+        turn("user", "Which plum?"),
+    ],
     [
         turn("system", "Be brief."),
         turn("user", "A?"),
@@ -32,7 +36,12 @@ DIALOGUES: list[list[dict[str, Any]]] = [
     ],
     [turn("user", "Is it long? " * 3), turn("assistant", "It is. " * 30)],
 ]
-PAIRS = [trainer_pair("Which plum is ripe?", "The blue one.", "None"), trainer_pair("Why? " * 40, "So. " * 30, "No.")]
+TURNS = [turn("user", "An old question? " * 5), turn("assistant", "\nAn old answer."), turn("user", "And now?")]
+PAIRS = [
+    trainer_pair("Which plum is ripe?", "The blue one.", "None"),
+    trainer_pair("Why? " * 40, "So. " * 9, "No."),
+    trainer_pair("", "Now.", "No.") | {"prompt": TURNS},
+]
 CUT = """
 extends = "tiny"
 about = "for tests"
@@ -103,6 +112,12 @@ def test_the_tokens_of_a_pair_are_those_of_training(
             tokens = rows[row["key"]].sides[side]
             assert [token.number for token in tokens] == row[f"{side}_ids"]
             assert {token.part == LOSS for token in tokens} == {side != "prompt"}
+    [long] = [row for row in rows.values() if len(row.sides["chosen"]) > 20]
+    start = "" if name == "cut" else "<|user|>\n"
+    assert text_of(long.sides["prompt"], TEMPLATE) == f"{start}</s>\n<|assistant|>\n"
+    [several] = [row.sides["prompt"] for row in rows.values() if len(row.sides["chosen"]) < 9]
+    assert text_of(several, WORDS).endswith("And now?"), "an earlier turn may be cut off whole"
+    assert (text_of(several, TEMPLATE).count("<|user|>") == 2) == (name != "cut")
     remarks = [remark for row in rows.values() for remark in row.remarks]
     assert any("prompt-cut: " in remark and "→ 32 tokens" in remark for remark in remarks) == (name == "cut")
 
