@@ -213,12 +213,20 @@ def test_examples_show_what_changed_word_by_word(compared: Callable[[Rows, Rows]
 
 def test_changed_words_with_equal_ones_left_out() -> None:
     same = "word " * 50
-    assert str(word_changes("one two three", "one 2 3", colour=False)) == "one [-two three-]{+2 3+}"
-    assert str(word_changes(f"{same}a", f"{same}b", colour=False)).startswith(" … ")
-    assert str(word_changes("a", "b", colour=True)) == "ab"
+    assert [*word_changes("one two three", "one 2 3")] == [("same", "one "), ("went", "two three"), ("came", "2 3")]
+    assert next(word_changes(f"{same}a", f"{same}b"))[1].startswith(" … ")
     lines = [f"{number}\n" for number in range(3_000)]
-    large = str(word_changes("".join(lines), "".join([*lines[:9], "x\n", *lines[10:]]), colour=False))
-    assert "[-9\n-]{+x\n+}" in large and len(large) < 200
+    large = [*word_changes("".join(lines), "".join([*lines[:9], "x\n", *lines[10:]]))]
+    assert large[1:3] == [("went", "9\n"), ("came", "x\n")] and sum(len(text) for _, text in large) < 200
+
+
+def test_a_page_holds_figures_and_examples_and_runs_nothing(tmp_path: Path) -> None:
+    left = write_lines(tmp_path / "a.jsonl", [pair("Which <plum>?", "The ripe one.", "It is late.")])
+    right = write_lines(tmp_path / "b.jsonl", [pair("Which <plum>?", "The ripe one.", "It <b>is</b> late.")])
+    assert difference(str(left), str(right), (), 1, file=tmp_path / "pages" / "diff.html")
+    text = (tmp_path / "pages" / "diff.html").read_text()
+    assert "another rejected answer" in text and "<ins>&lt;b&gt;</ins>" in text and "Which &lt;plum&gt;?" in text
+    assert "<b>" not in text and "<script" not in text and "default-src 'none'" in text
 
 
 def test_as_typed_with_its_exit_code(tmp_path: Path) -> None:
