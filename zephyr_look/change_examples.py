@@ -10,7 +10,7 @@ from zephyr_core.console import one_line
 from zephyr_look.comparison import ONLY_LEFT, ONLY_RIGHT, Comparison
 from zephyr_look.matching import CHANGES, FLIPPED
 from zephyr_look.opening import Dataset
-from zephyr_look.row_index import PLACE
+from zephyr_look.row_form import PLACE
 from zephyr_look.safe_text import visible
 from zephyr_look.screen import Screen
 from zephyr_look.word_changes import CAME, SAME, WENT, word_changes
@@ -44,8 +44,7 @@ def examples(comparison: Comparison, count: int) -> dict[str, list[Example]]:
 def _rows(dataset: Dataset, index: pl.DataFrame, numbers: pl.Series) -> dict[int | None, Row]:
     """Return number → row, of some rows of an index."""
     places = index[numbers].select(PLACE).with_columns(number=numbers)
-    columns = [*PLACE, "prompt_id", *_TEXTS]
-    table = dataset.table().select(columns).join(places.lazy(), on=list(PLACE)).collect(engine="streaming")
+    table = dataset.rows_at(places, [*PLACE, "prompt_id", *_TEXTS]).join(places, on=PLACE)
     return {row.pop("number"): row for row in table.iter_rows(named=True)}
 
 

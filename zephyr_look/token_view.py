@@ -59,7 +59,19 @@ class TokenView:
         flags = {"recipe": recipe, "template": template}
         options = {kind: TrainRequest.typed(step, flags).options for kind, step in STEPS.items()}
         self._limits: dict[str, Limits] = {kind: limits_of(each) for kind, each in options.items()}
-        self.chat = Chat(_tokenizer(_folder(model)), options[DIALOGUES].template)
+        self._templates = {kind: each.template for kind, each in options.items()}
+        self._folder, self._chats = _folder(model), dict[str, Chat]()
+
+    def chat(self, kind: str) -> Chat:
+        """Return the tokenizer with the template that rows of a kind are trained with.
+
+        Raises:
+            DataError: it cannot be loaded.
+            OptionError: it has no such template, no EOS token, or no offsets.
+        """
+        if kind not in self._chats:
+            self._chats[kind] = Chat(_tokenizer(self._folder), self._templates[kind])
+        return self._chats[kind]
 
     def tokens(self, row: dict[str, Any]) -> TokenRow:
         """Return the tokens of a row of row_form.ROW, with the ids and the loss mask of the trainer.
@@ -73,7 +85,7 @@ class TokenView:
         if row["unfit"]:
             return TokenRow({}, {}, [f"it cannot be trained on: {row['unfit']}"])
         keyed = trained(row)
-        tokenized = tokenize_rows(self.chat, kind, [[keyed]], self._limits[kind])
+        tokenized = tokenize_rows(self.chat(kind), kind, [[keyed]], self._limits[kind])
         faults = [fault for fault in tokenized.faults if fault.name not in _OF_SETS]
         remarks = [*map(_change, tokenized.changed.to_pylist()), *(f"{each.name}: {each.message}" for each in faults)]
         if not tokenized.table.num_rows:
@@ -84,29 +96,17 @@ class TokenView:
     def _dialogue(self, content: Sequence[Sequence[Message]], tokenized: Tokenized) -> dict[str, list[Token]]:
         [ids], [labels] = (tokenized.table[name].to_pylist() for name in ("input_ids", "labels"))
         counts = [label != IGNORED for label in labels]
-        return {"dialogue": self._tokens(ids, counts, content[0])}
+        return {"dialogue": _tokens(self.chat(DIALOGUES), ids, counts, content[0])}
 
     def _pair(self, content: Sequence[Sequence[Message]], tokenized: Tokenized) -> dict[str, list[Token]]:
         prompt, chosen, rejected = (
             tokenized.table[f"{name}_ids"].to_pylist()[0] for name in ("prompt", "chosen", "rejected")
         )
-        sides = {"prompt": self._tokens(prompt, [False] * len(prompt), content[0])}
+        chat = self.chat(PAIRS)
+        sides = {"prompt": _tokens(chat, prompt, [False] * len(prompt), content[0])}
         for name, ids in (("chosen", chosen), ("rejected", rejected)):
-            sides[name] = self._tokens(ids, [True] * len(ids), ())
+            sides[name] = _tokens(chat, ids, [True] * len(ids), ())
         return sides
-
-    def _tokens(self, ids: Sequence[int], counts: Sequence[bool], messages: Sequence[Message]) -> list[Token]:
-        """Return the tokens; those of no message's text are the template's."""
-        texts = list(_texts(self.chat.tokenizer, ids))
-        contents = [message["content"] for message in self.chat.clean(messages)[0]]
-        inside = _inside("".join(texts), contents, self.chat.tokenizer.bos_token or "")
-        tokens, place = [], 0
-        for number, text, is_counted in zip(ids, texts, counts, strict=True):
-            is_words = any(inside[place : place + max(1, len(text))])
-            part = LOSS if is_counted else WORDS if is_words else TEMPLATE
-            tokens.append(Token(number, text, part, number == self.chat.tokenizer.eos_token_id))
-            place += len(text)
-        return tokens
 
 
 def token_text(row: TokenRow, screen: Screen) -> str:
@@ -140,6 +140,20 @@ def _marked(tokens: Sequence[Token], screen: Screen) -> Text:
             start, end = _MARKS[part]
             text.append(f"{start}‹{words}›{end}" if is_eos else f"{start}{words}{end}")
     return text
+
+
+def _tokens(chat: Chat, ids: Sequence[int], counts: Sequence[bool], messages: Sequence[Message]) -> list[Token]:
+    """Return the tokens; those of no message's text are the template's."""
+    texts = list(_texts(chat.tokenizer, ids))
+    contents = [message["content"] for message in chat.clean(messages)[0]]
+    inside = _inside("".join(texts), contents, chat.tokenizer.bos_token or "")
+    tokens, place = [], 0
+    for number, text, is_counted in zip(ids, texts, counts, strict=True):
+        is_words = any(inside[place : place + max(1, len(text))])
+        part = LOSS if is_counted else WORDS if is_words else TEMPLATE
+        tokens.append(Token(number, text, part, number == chat.tokenizer.eos_token_id))
+        place += len(text)
+    return tokens
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> Iterator[str]:
