@@ -1,8 +1,10 @@
 """Which rows of a table are looked at: an SQL condition, a name, a draw, a place."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
@@ -24,29 +26,65 @@ class Choice:
     seed: int | None = None  # of a draw, instead of the first rows
 
 
-def chosen_rows(table: pl.LazyFrame, choice: Choice, names: Sequence[str], place: Sequence[str]) -> pl.DataFrame:
-    """Return the rows that a choice names, in the order of the table; of the rest nothing stays in memory.
+class Rows(Protocol):
+    """Rows that are read as they are asked for."""
+
+    def frames(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
+        """Yield some columns of all rows, block by block."""
+
+    def rows_at(self, places: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows at some places, in their order."""
+
+
+def chosen_rows(
+    rows: Rows, choice: Choice, schema: pl.Schema, names: Sequence[str], place: Sequence[str]
+) -> pl.DataFrame:
+    """Return the rows that a choice names, in their order.
+
+    Rows are read no further than to the last one; the first time only what decides, without texts unless they do.
 
     Args:
-        table: read from its beginning, once or, for a draw, twice.
+        rows: where they are.
         choice: what was asked for.
+        schema: the columns of the rows.
         names: columns by which a row is named; the last one is a digest of its content.
         place: columns that say where a row is.
 
     Raises:
         OptionError: the condition cannot be computed.
     """
-    rows = table if choice.where is None else table.filter(condition(choice.where, table.collect_schema()))
-    if choice.name is not None:
-        rows = rows.filter(_is_named(choice.name, names))
+    filters = [] if choice.where is None else [condition(choice.where, schema)]
+    filters += [] if choice.name is None else [_is_named(choice.name, names)]
+    needed = {*place, *(name for each in filters for name in each.meta.root_names())}
+    if choice.seed is not None:
+        needed.add(names[-1])
     with _computing(choice.where):
-        if choice.seed is None:
-            return rows.slice(choice.skip, choice.rows).collect(engine="streaming")
-        places = rows.select(*place, names[-1]).collect(engine="streaming")
-        numbers = draws(choice.seed, "order", places[names[-1]].fill_null("").to_list(), 2**64)
-        order = places.with_columns(draw=pl.Series(numbers, dtype=pl.UInt64)).sort("draw", *place)
-        drawn = order.slice(choice.skip, choice.rows).select(place)
-        return table.join(drawn.lazy(), on=list(place), how="semi", maintain_order="left").collect(engine="streaming")
+        nothing = pl.DataFrame(schema={name: kind for name, kind in schema.items() if name in needed})
+        parts = _filtered(itertools.chain([nothing], rows.frames(nothing.columns)), filters)
+        chosen = _first(parts, choice) if choice.seed is None else _drawn(pl.concat(parts), choice, names[-1], place)
+    return rows.rows_at(chosen.select(place))
+
+
+def _filtered(frames: Iterator[pl.DataFrame], filters: Sequence[pl.Expr]) -> Iterator[pl.DataFrame]:
+    """Yield the rows that meet all conditions; one with an aggregate is computed over all rows at once."""
+    if not all(each.meta.is_row_separable() for each in filters):
+        frames = iter([pl.concat(frames)])
+    for frame in frames:
+        yield frame.filter(*filters) if filters else frame
+
+
+def _first(parts: Iterator[pl.DataFrame], choice: Choice) -> pl.DataFrame:
+    """Return the rows from `skip` on, and read no more than these."""
+    frames = [next(parts)]
+    while sum(frame.height for frame in frames) < choice.skip + choice.rows and (part := next(parts, None)) is not None:
+        frames.append(part)
+    return pl.concat(frames).slice(choice.skip, choice.rows)
+
+
+def _drawn(rows: pl.DataFrame, choice: Choice, key: str, place: Sequence[str]) -> pl.DataFrame:
+    numbers = draws(choice.seed or 0, "order", rows[key].fill_null("").to_list(), 2**64)
+    order = rows.with_columns(draw=pl.Series(numbers, dtype=pl.UInt64)).sort("draw", *place)
+    return order.slice(choice.skip, choice.rows)
 
 
 def condition(where: str, schema: pl.Schema) -> pl.Expr:

@@ -84,6 +84,9 @@ def diff(
     right: Source,
     split: SplitOption = None,
     examples: Annotated[int, typer.Option(min=0, help="How many rows of each change to show, word by word.")] = 0,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Also write the comparison as an HTML page.")
+    ] = None,
     fail_on_change: Annotated[
         bool, typer.Option("--fail-on-change", help="End with exit code 1 if a row is new, gone or changed.")
     ] = False,
@@ -92,7 +95,7 @@ def diff(
     """Compare two datasets: rows in one only, edited, flipped; shifts of score, length, source and reason."""
     from zephyr_look.difference import difference
 
-    differs = difference(left, right, split or (), examples, as_json=as_json)
+    differs = difference(left, right, split or (), examples, file=page, as_json=as_json)
     raise typer.Exit(errors.DIFFERENT if differs and fail_on_change else errors.DONE)
 
 

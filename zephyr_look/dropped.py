@@ -1,5 +1,7 @@
 """The rows that are not in a dataset, each with its reason: those its audit lists, or those that cannot be read."""
 
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,37 +16,48 @@ from zephyr_look.opening import Dataset
 from zephyr_look.safe_text import visible
 from zephyr_look.screen import Screen
 
-NAMES = ("id", "row_key")
-PLACE = ("source", "file", "line")
 
+@dataclass(frozen=True)
+class DroppedRows:
+    """What the audit of a dataset directory says of the rows that it dropped.
 
-def dropped_rows(dataset: Dataset) -> pl.LazyFrame:
-    """Return what the audit of a dataset directory says of the rows that it dropped.
-
-    Columns out: row_key, id, source, file, line, reason ("stage/rule"), turn, matched, why, why_source
-
-    Raises:
-        OptionError: the dataset has no audit.
+    Columns: row_key, id, source, file, line, reason ("stage/rule"), turn, matched, why, why_source
     """
-    if dataset.folder is None:
-        raise OptionError(
-            f"{dataset.name} has no audit: --dropped shows rows that `zephyr data` dropped",
-            'rows that training cannot read: `--where "unfit IS NOT NULL"`',
-        )
-    dropped, rules = audit_table(dataset.folder, "dropped"), audit_table(dataset.folder, "rules")
-    with_why = dropped.lazy().join(
-        rules.lazy().select("stage", "rule", "why", "why_source"),
-        on=["stage", "rule"],
-        how="left",
-        maintain_order="left",
-    )
-    reason = pl.format("{}/{}", "stage", "rule").alias("reason")
-    return with_why.select("row_key", "id", *PLACE, reason, "turn", "matched", "why", "why_source")
+
+    table: pl.DataFrame
+    names = ("id", "row_key")
+    place = ("source", "file", "line")
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DroppedRows":
+        """Return the dropped rows of a dataset.
+
+        Raises:
+            OptionError: it has no audit.
+        """
+        if dataset.folder is None:
+            raise OptionError(
+                f"{dataset.name} has no audit: --dropped shows rows that `zephyr data` dropped",
+                'rows that training cannot read: `--where "unfit IS NOT NULL"`',
+            )
+        dropped, rules = audit_table(dataset.folder, "dropped"), audit_table(dataset.folder, "rules")
+        why = rules.select("stage", "rule", "why", "why_source")
+        rows = dropped.join(why, on=["stage", "rule"], how="left", maintain_order="left")
+        reason = pl.format("{}/{}", "stage", "rule").alias("reason")
+        return cls(rows.select("row_key", "id", *cls.place, reason, "turn", "matched", "why", "why_source"))
+
+    def frames(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
+        """Yield some columns of all rows."""
+        yield self.table.select(columns)
+
+    def rows_at(self, places: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows at some places."""
+        return self.table.join(places, on=self.place, how="semi", maintain_order="left")
 
 
 def with_raw(rows: pl.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
     """Return dropped rows with `raw`, the text of the row as read; null if its file is gone or has changed."""
-    assert dataset.folder is not None  # noqa: S101  dropped_rows refuses others
+    assert dataset.folder is not None  # noqa: S101  DroppedRows refuses others
     content: DatasetManifest = kinds.read_dataset(dataset.folder)
     return [
         {**row, "raw": raw_line(row["source"], row["file"], row["line"], content["inputs"])}

@@ -11,7 +11,7 @@ import orjson
 from zephyr_core.console import say
 from zephyr_core.disk import clear_disk_errors
 from zephyr_core.errors import DataError, PartlyDone, UsageError
-from zephyr_look.opening import Dataset, open_dataset
+from zephyr_look.opening import EVERY, Dataset, open_dataset
 from zephyr_look.row_form import DIALOGUES, RATED, SIDES
 from zephyr_train.rows.row_chunk import SILENT
 
@@ -25,13 +25,15 @@ def export(source: str, form: str, out: Path, split: str | None) -> str:
     """Write the rows of one split and return what was written; `out` is there whole, or not at all.
 
     Raises:
-        UsageError: `out` exists, or the rows are rated answers.
+        UsageError: `out` exists, several splits are asked for, or the rows are rated answers.
         DataError: a row cannot be written in that form.
         PartlyDone: rows that cannot be trained on were left out.
         NoSpace: the file cannot be written.
     """
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out} exists already", "give another --out, or remove it")
+    if split == EVERY:
+        raise UsageError("a file holds one split", "name it with --split, and give each a file of its own")
     dataset = open_dataset(source, (split,) if split else ())
     dataset = dataset.only(dataset.read_splits[0])
     if dataset.kind == RATED:

@@ -36,14 +36,21 @@ class FileRows:
     path: Path
     name: str
 
-    def frames(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
-        """Yield some columns of ROW, a few thousand rows at a time.
+    def frames(self, columns: Collection[str], rows: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+        """Yield some columns of ROW, a few thousand rows at a time; with `rows`, numbers of rows, only those.
 
         Raises:
             DataError: the file is damaged, or its rows have no known shape.
         """
+        missing = None if rows is None else len(rows)
         for frame in self._trained() if self._is_trained else self._raw():
-            yield completed(frame.with_columns(split=pl.lit(self.split), file=pl.lit(self.name)), columns)
+            part = frame if rows is None else frame.filter(pl.col("row").is_in(rows.implode()))
+            if part.height:
+                yield completed(part.with_columns(split=pl.lit(self.split), file=pl.lit(self.name)), columns)
+            if missing is not None:
+                missing -= part.height
+                if not missing:
+                    return
 
     @cached_property
     def _names(self) -> set[str]:

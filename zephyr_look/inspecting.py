@@ -10,8 +10,9 @@ from zephyr_core.console import say
 from zephyr_core.errors import UsageError
 from zephyr_core.recipe import Recipe
 from zephyr_look.choosing import Choice, chosen_rows
-from zephyr_look.dropped import NAMES, PLACE, dropped_rows, dropped_text, with_raw
+from zephyr_look.dropped import DroppedRows, dropped_text, with_raw
 from zephyr_look.opening import Dataset, open_dataset
+from zephyr_look.row_form import NAMES, PLACE, ROW
 from zephyr_look.row_text import heading, row_text
 from zephyr_look.screen import Screen, page
 
@@ -32,7 +33,7 @@ def refuse_mixed(*, dropped: bool, tokens: str | None, template: str | None, spl
 def inspect(source: str, splits: Sequence[str], choice: Choice, *, as_json: bool) -> None:
     """Show rows of a dataset."""
     dataset, screen = open_dataset(source, splits), Screen.of_stdout()
-    rows = chosen_rows(dataset.table(), choice, ("id", "prompt_id", "key"), ("split", "file", "row"))
+    rows = chosen_rows(dataset, choice, ROW, NAMES, PLACE)
     records = rows.iter_rows(named=True)
     _print(records, (row_text(row, screen) for row in records), rows.height, choice, dataset, as_json=as_json)
 
@@ -40,7 +41,9 @@ def inspect(source: str, splits: Sequence[str], choice: Choice, *, as_json: bool
 def inspect_dropped(source: str, choice: Choice, *, as_json: bool) -> None:
     """Show rows that a dataset directory dropped, with reasons."""
     dataset, screen = open_dataset(source), Screen.of_stdout()
-    records = with_raw(chosen_rows(dropped_rows(dataset), choice, NAMES, PLACE), dataset)
+    dropped = DroppedRows.of(dataset)
+    chosen = chosen_rows(dropped, choice, dropped.table.schema, dropped.names, dropped.place)
+    records = with_raw(chosen, dataset)
     texts = (dropped_text(row, screen) for row in records)
     _print(records, texts, len(records), choice, dataset, as_json=as_json)
 
@@ -60,7 +63,7 @@ def inspect_tokens(
 
     dataset, screen = open_dataset(source, splits), Screen.of_stdout()
     view = TokenView(model, recipe, template)
-    rows = chosen_rows(dataset.table(), choice, ("id", "prompt_id", "key"), ("split", "file", "row"))
+    rows = chosen_rows(dataset, choice, ROW, NAMES, PLACE)
     token_rows = ((row, view.tokens(row)) for row in rows.iter_rows(named=True))
     records = ({**_place(row), **asdict(tokens)} for row, tokens in token_rows)
     texts = (f"{heading(row, screen)}\n{token_text(tokens, screen)}" for row, tokens in token_rows)

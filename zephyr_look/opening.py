@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from zephyr_core import hub, kinds, manifest, paths
 from zephyr_core.errors import DataError, OptionError, UsageError
@@ -55,29 +54,18 @@ class Dataset:
         return replace(self, files=tuple(file for file in self.files if not file.split.startswith(start)))
 
     def frames(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
-        """Yield some columns of ROW of all rows, a few thousand at a time."""
+        """Yield some columns of row_form.ROW of all rows, a few thousand at a time; nothing is read ahead."""
         for file in self.files:
             yield from file.frames(columns)
 
-    def table(self) -> pl.LazyFrame:
-        """Return all rows, read as they are asked for.
-
-        Columns out: row_form.ROW
-        """
-
-        def scan(
-            columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
-        ) -> Iterator[pl.DataFrame]:
-            for frame in self.frames(list(ROW) if columns is None else columns):
-                part = frame if columns is None else frame.select(columns)
-                part = part if predicate is None else part.filter(predicate)
-                part = part if rows is None else part.head(rows)
-                yield part
-                rows = None if rows is None else rows - part.height
-                if rows == 0:
-                    return
-
-        return register_io_source(scan, schema=ROW)
+    def rows_at(self, places: pl.DataFrame, columns: Collection[str] = tuple(ROW)) -> pl.DataFrame:
+        """Return some columns of the rows at some places (PLACE), in the order of the rows."""
+        parts = [pl.DataFrame(schema={name: ROW[name] for name in ROW if name in columns})]
+        for file in self.files:
+            rows = places.filter(split=file.split, file=file.name)["row"]
+            if len(rows):
+                parts += file.frames(columns, rows)
+        return pl.concat(parts)
 
 
 def open_dataset(source: str, splits: Sequence[str] = ()) -> Dataset:
@@ -125,12 +113,14 @@ def _folder(source: str, folder: Path, wanted: Sequence[str]) -> Dataset:
 
 
 def _of_hub(source: str, repository: str, revision: str, wanted: Sequence[str]) -> Dataset:
+    splits: dict[str, list[str]] = {}
+
     def choose(names: Iterable[str]) -> list[str]:
-        splits = splits_of(names)
+        splits.update(splits_of(names))
         return [name for split in _pick(source, splits, wanted) for name in splits[split]]
 
     fetched = hub.fetch(repository, "dataset", revision, choose, instead=INSTEAD)
-    return _opened(source, splits_of(fetched.files), (EVERY,), fetched.files, commit=fetched.commit)
+    return _opened(source, splits, wanted, fetched.files, commit=fetched.commit)
 
 
 def _opened(
@@ -162,7 +152,7 @@ def _pick(source: str, splits: Mapping[str, list[str]], wanted: Sequence[str]) -
         raise OptionError(
             f"{source} has no split {unknown!r}; it has {', '.join(splits)}", did_you_mean(unknown, splits)
         )
-    return list(wanted) or _usual(splits)
+    return list(dict.fromkeys(wanted)) or _usual(splits)
 
 
 def _usual(splits: Mapping[str, list[str]]) -> list[str]:

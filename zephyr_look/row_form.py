@@ -40,6 +40,8 @@ _COLUMNS: dict[str, pl.DataType] = {
     SILENT: pl.List(pl.Int32),  # numbers of a dialogue's messages without a loss
 }
 ROW = pl.Schema(_COLUMNS)
+PLACE = ("split", "file", "row")
+NAMES = ("id", "prompt_id", "key")
 SIDES = ("messages", "chosen_messages", "rejected_messages")
 
 

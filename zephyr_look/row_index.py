@@ -4,10 +4,9 @@ import polars as pl
 
 from zephyr_data.json_digests import row_digests_of
 from zephyr_look.opening import Dataset
-from zephyr_look.row_form import DIALOGUES, ROW, SIDES
+from zephyr_look.row_form import DIALOGUES, PLACE, ROW, SIDES
 from zephyr_train.rows.row_chunk import SILENT
 
-PLACE = ("split", "file", "row")
 MEASURES = (
     "score_chosen",
     "score_rejected",

@@ -29,7 +29,7 @@ _STYLES = {TEMPLATE: "dim cyan", WORDS: "", LOSS: "black on green"}
 _EOS_STYLE = "bold reverse"
 _MARKS = {TEMPLATE: "⟨⟩", WORDS: ("", ""), LOSS: "⟦⟧"}
 _OF_SETS = ("all-overlong", "no-rows")  # faults that one row by itself always has
-_ENOUGH = 40  # characters by which the rest of a cut text is recognised
+_LEAST = 4  # characters of a cut text that are recognised
 LEGEND = "⟨template⟩ text ⟦counts for the loss⟧ ‹EOS›"
 
 
@@ -59,7 +59,19 @@ class TokenView:
         flags = {"recipe": recipe, "template": template}
         options = {kind: TrainRequest.typed(step, flags).options for kind, step in STEPS.items()}
         self._limits: dict[str, Limits] = {kind: limits_of(each) for kind, each in options.items()}
-        self.chat = Chat(_tokenizer(_folder(model)), options[DIALOGUES].template)
+        self._templates = {kind: each.template for kind, each in options.items()}
+        self._folder, self._chats = _folder(model), dict[str, Chat]()
+
+    def chat(self, kind: str) -> Chat:
+        """Return the tokenizer with the template that rows of a kind are trained with.
+
+        Raises:
+            DataError: it cannot be loaded.
+            OptionError: it has no such template, no EOS token, or no offsets.
+        """
+        if kind not in self._chats:
+            self._chats[kind] = Chat(_tokenizer(self._folder), self._templates[kind])
+        return self._chats[kind]
 
     def tokens(self, row: dict[str, Any]) -> TokenRow:
         """Return the tokens of a row of row_form.ROW, with the ids and the loss mask of the trainer.
@@ -73,7 +85,7 @@ class TokenView:
         if row["unfit"]:
             return TokenRow({}, {}, [f"it cannot be trained on: {row['unfit']}"])
         keyed = trained(row)
-        tokenized = tokenize_rows(self.chat, kind, [[keyed]], self._limits[kind])
+        tokenized = tokenize_rows(self.chat(kind), kind, [[keyed]], self._limits[kind])
         faults = [fault for fault in tokenized.faults if fault.name not in _OF_SETS]
         remarks = [*map(_change, tokenized.changed.to_pylist()), *(f"{each.name}: {each.message}" for each in faults)]
         if not tokenized.table.num_rows:
@@ -84,28 +96,17 @@ class TokenView:
     def _dialogue(self, content: Sequence[Sequence[Message]], tokenized: Tokenized) -> dict[str, list[Token]]:
         [ids], [labels] = (tokenized.table[name].to_pylist() for name in ("input_ids", "labels"))
         counts = [label != IGNORED for label in labels]
-        return {"dialogue": self._tokens(ids, counts, content[0])}
+        return {"dialogue": _tokens(self.chat(DIALOGUES), ids, counts, content[0])}
 
     def _pair(self, content: Sequence[Sequence[Message]], tokenized: Tokenized) -> dict[str, list[Token]]:
         prompt, chosen, rejected = (
             tokenized.table[f"{name}_ids"].to_pylist()[0] for name in ("prompt", "chosen", "rejected")
         )
-        sides = {"prompt": self._tokens(prompt, [False] * len(prompt), content[0])}
+        chat = self.chat(PAIRS)
+        sides = {"prompt": _tokens(chat, prompt, [False] * len(prompt), content[0])}
         for name, ids in (("chosen", chosen), ("rejected", rejected)):
-            sides[name] = self._tokens(ids, [True] * len(ids), ())
+            sides[name] = _tokens(chat, ids, [True] * len(ids), ())
         return sides
-
-    def _tokens(self, ids: Sequence[int], counts: Sequence[bool], messages: Sequence[Message]) -> list[Token]:
-        """Return the tokens; those of no message's text are the template's."""
-        texts = list(_texts(self.chat.tokenizer, ids))
-        inside = _inside("".join(texts), [message["content"] for message in self.chat.clean(messages)[0]])
-        tokens, place = [], 0
-        for number, text, is_counted in zip(ids, texts, counts, strict=True):
-            is_words = any(inside[place : place + max(1, len(text))])
-            part = LOSS if is_counted else WORDS if is_words else TEMPLATE
-            tokens.append(Token(number, text, part, number == self.chat.tokenizer.eos_token_id))
-            place += len(text)
-        return tokens
 
 
 def token_text(row: TokenRow, screen: Screen) -> str:
@@ -141,6 +142,20 @@ def _marked(tokens: Sequence[Token], screen: Screen) -> Text:
     return text
 
 
+def _tokens(chat: Chat, ids: Sequence[int], counts: Sequence[bool], messages: Sequence[Message]) -> list[Token]:
+    """Return the tokens; those of no message's text are the template's."""
+    texts = list(_texts(chat.tokenizer, ids))
+    contents = [message["content"] for message in chat.clean(messages)[0]]
+    inside = _inside("".join(texts), contents, chat.tokenizer.bos_token or "")
+    tokens, place = [], 0
+    for number, text, is_counted in zip(ids, texts, counts, strict=True):
+        is_words = any(inside[place : place + max(1, len(text))])
+        part = LOSS if is_counted else WORDS if is_words else TEMPLATE
+        tokens.append(Token(number, text, part, number == chat.tokenizer.eos_token_id))
+        place += len(text)
+    return tokens
+
+
 def _texts(tokenizer: Any, ids: Sequence[int]) -> Iterator[str]:
     """Yield the text that each token adds; that of a character in several tokens comes with the last of them."""
     from tokenizers.decoders import DecodeStream
@@ -150,20 +165,27 @@ def _texts(tokenizer: Any, ids: Sequence[int]) -> Iterator[str]:
         yield stream.step(tokenizer.backend_tokenizer, number) or ""
 
 
-def _inside(text: str, contents: Sequence[str]) -> list[bool]:
-    """Return which characters of a rendered text are those of messages; a cut one has only its start or its end."""
-    inside, place = [False] * len(text), 0
-    for content in map(str.strip, contents):
-        start = text.find(content, place)
-        stop = start + len(content)
-        if start < 0 and (head := text.find(content[:_ENOUGH], place)) >= 0:
-            start, stop = head, len(text)
-        elif start < 0 and (tail := text.find(content[-_ENOUGH:], place)) >= 0:
-            start, stop = place, tail + len(content[-_ENOUGH:])
-        if start >= 0:
-            inside[start:stop] = [True] * (stop - start)
-            place = stop
+def _inside(text: str, contents: Sequence[str], bos: str) -> list[bool]:
+    """Return which characters of a rendered text are those of messages; it may be cut at its start or its end."""
+    inside, place = [False] * len(text), len(bos) if text.startswith(bos) else 0
+    for content in contents:
+        start, stop = _span(text, content, place)
+        inside[start:stop] = [True] * (stop - start)
+        place = stop
     return inside
+
+
+def _span(text: str, content: str, place: int) -> tuple[int, int]:
+    """Return where a message's text is, from `place` on; if there is only an end of it there, or a start at the end."""
+    for whole in (content, content.strip()):
+        start = text.find(whole, place)
+        if start >= 0:
+            return start, start + len(whole)
+    cut = next((cut for cut in range(1, len(content) - _LEAST + 1) if text.startswith(content[cut:], place)), None)
+    if cut is not None:
+        return place, place + len(content) - cut
+    length = next((length for length in range(len(content), _LEAST - 1, -1) if text.endswith(content[:length])), 0)
+    return (max(place, len(text) - length), len(text)) if length else (place, place)
 
 
 def _change(change: dict[str, Any]) -> str:

@@ -2,33 +2,27 @@
 
 import difflib
 import re
-
-from rich.text import Text
+from collections.abc import Iterator
 
 from zephyr_look.safe_text import visible
 
+SAME, WENT, CAME = "same", "went", "came"
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
-_WENT, _CAME = "black on red", "black on green"
 _AROUND = 60  # characters of equal text that are shown at each side of a change
 _LARGEST = 4_000_000  # product of the numbers of words; larger texts are compared line by line
 
 
-def word_changes(before: str, after: str, *, colour: bool) -> Text:
-    """Return one text with what went and what came; long equal parts are left out.
+def word_changes(before: str, after: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of one text with what went and what came: SAME, WENT or CAME, and a text that can be shown.
 
-    Without colour, as `wdiff` does: [-went-]{+came+}.
+    Long equal parts are left out.
     """
-    text, runs = Text(), _runs(*_parts(before, after))
+    runs = _runs(*_parts(before, after))
     for number, (went, came) in enumerate(runs):
         if went == came:
-            text.append(_shortened(visible(went), is_first=not number, is_last=number == len(runs) - 1))
+            yield SAME, _shortened(visible(went), is_first=not number, is_last=number == len(runs) - 1)
             continue
-        for words, style, (start, stop) in ((went, _WENT, ("[-", "-]")), (came, _CAME, ("{+", "+}"))):
-            if words and colour:
-                text.append(visible(words), style)
-            elif words:
-                text.append(f"{start}{visible(words)}{stop}")
-    return text
+        yield from ((kind, visible(words)) for kind, words in ((WENT, went), (CAME, came)) if words)
 
 
 def _runs(old: list[str], new: list[str]) -> list[tuple[str, str]]:

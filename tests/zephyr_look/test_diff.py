@@ -69,8 +69,15 @@ def talk(*texts: str) -> dict[str, Any]:
         (talk("a", "b"), talk("A", "b"), "edited-prompt"),
         (talk("a", "b", "c", "d"), talk("a", "b"), "edited-replies"),
         (
-            talk("a", "b"),
-            {"messages": [turn("user", "a"), turn("assistant", "b") | {"weight": 0}, *talk("c", "d")["messages"]]},
+            talk("a", "b", "c", "d"),
+            {
+                "messages": [
+                    turn("user", "a"),
+                    turn("assistant", "b") | {"weight": 0},
+                    turn("user", "c"),
+                    turn("assistant", "d"),
+                ]
+            },
             "edited-replies",
         ),
     ],
@@ -151,6 +158,8 @@ def test_what_stands_next_to_the_texts_is_compared_where_both_have_it(tmp_path: 
     assert (record["same"], record["moved"], record["rescored"], record["resourced"]) == (4, 2, 1, 1)
     assert record["sources"] == {"a": (4, 3), "b": (0, 1)} and compare(left, right).has_change
     assert not compare(left, bare).has_change, "what one of them does not have is not compared"
+    whole = open_dataset(str(write_lines(tmp_path / "whole.jsonl", rows)))
+    assert compare(left, whole).record["moved"] == 0, "a file says nothing of train and test"
     figures = record["measures"]["margin"]
     assert [side["mean"] for side in figures] == [3.5, 3.625] and figures[0]["p90"] == 3.5
     assert record["measures"]["chosen_characters"][0]["median"] == 3 and "reply_characters" not in record["measures"]
@@ -204,12 +213,20 @@ def test_examples_show_what_changed_word_by_word(compared: Callable[[Rows, Rows]
 
 def test_changed_words_with_equal_ones_left_out() -> None:
     same = "word " * 50
-    assert str(word_changes("one two three", "one 2 3", colour=False)) == "one [-two three-]{+2 3+}"
-    assert str(word_changes(f"{same}a", f"{same}b", colour=False)).startswith(" … ")
-    assert str(word_changes("a", "b", colour=True)) == "ab"
+    assert [*word_changes("one two three", "one 2 3")] == [("same", "one "), ("went", "two three"), ("came", "2 3")]
+    assert next(word_changes(f"{same}a", f"{same}b"))[1].startswith(" … ")
     lines = [f"{number}\n" for number in range(3_000)]
-    large = str(word_changes("".join(lines), "".join([*lines[:9], "x\n", *lines[10:]]), colour=False))
-    assert "[-9\n-]{+x\n+}" in large and len(large) < 200
+    large = [*word_changes("".join(lines), "".join([*lines[:9], "x\n", *lines[10:]]))]
+    assert large[1:3] == [("went", "9\n"), ("came", "x\n")] and sum(len(text) for _, text in large) < 200
+
+
+def test_a_page_holds_figures_and_examples_and_runs_nothing(tmp_path: Path) -> None:
+    left = write_lines(tmp_path / "a.jsonl", [pair("Which <plum>?", "The ripe one.", "It is late.")])
+    right = write_lines(tmp_path / "b.jsonl", [pair("Which <plum>?", "The ripe one.", "It <b>is</b> late.")])
+    assert difference(str(left), str(right), (), 1, file=tmp_path / "pages" / "diff.html")
+    text = (tmp_path / "pages" / "diff.html").read_text()
+    assert "another rejected answer" in text and "<ins>&lt;b&gt;</ins>" in text and "Which &lt;plum&gt;?" in text
+    assert "<b>" not in text and "<script" not in text and "default-src 'none'" in text
 
 
 def test_as_typed_with_its_exit_code(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.conftest import zephyr
@@ -71,7 +72,7 @@ def test_cleaning_reads_an_export_of_its_own_dataset(clean: Callable[..., dict[s
     first, second = (
         open_dataset(str(tmp_path / name), splits) for name, splits in (("out", ["train_sft"]), ("again", []))
     )
-    keys = [set(each.table().collect()["key"]) for each in (first, second)]
+    keys = [set(pl.concat(each.frames(["key"]))["key"]) for each in (first, second)]
     assert keys[0] == keys[1] and len(keys[0]) > 30, "it splits them again"
 
 
@@ -86,6 +87,8 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(tmp_path: Path) -
     file = write_lines(tmp_path / "a.jsonl", TALKS)
     with pytest.raises(UsageError, match="exists already"):
         export(str(file), "jsonl", file, None)
+    with pytest.raises(UsageError, match="one split"):
+        export(str(file), "jsonl", tmp_path / "b.jsonl", "all")
     two = {"prompt": [turn("user", "a")], "chosen": [turn("assistant", "b")] * 2, "rejected": [turn("assistant", "c")]}
     several = write_lines(tmp_path / "c.jsonl", [trainer_pair("A?", "B", "C"), two])
     with pytest.raises(DataError, match=r"c\.jsonl, row 2: 'chosen' has 2 messages"):

@@ -1,5 +1,6 @@
 """One opener for every shape that training and cleaning read; the rows in one form, read no further than needed."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,19 +23,17 @@ from zephyr_core.errors import DataError, OptionError, UsageError, WrongFolder
 from zephyr_core.keys import text_key
 from zephyr_look.choosing import Choice, chosen_rows
 from zephyr_look.opening import Dataset, open_dataset
-from zephyr_look.row_form import ROW
+from zephyr_look.row_form import NAMES, PLACE, ROW
 from zephyr_train.reader import open_data
 from zephyr_train.tokenizing.keyed_rows import keyed_rows
 
-NAMES, PLACE = ("id", "prompt_id", "key"), ("split", "file", "row")
-
 
 def rows(source: Path | str, *splits: str) -> list[dict[str, Any]]:
-    return open_dataset(str(source), splits).table().collect(engine="streaming").to_dicts()
+    return pl.concat(open_dataset(str(source), splits).frames(ROW)).to_dicts()
 
 
 def chosen(dataset: Dataset, **choice: Any) -> pl.DataFrame:
-    return chosen_rows(dataset.table(), Choice(**{"rows": 99, **choice}), NAMES, PLACE)
+    return chosen_rows(dataset, Choice(**{"rows": 99, **choice}), ROW, NAMES, PLACE)
 
 
 @pytest.mark.parametrize("shape", [trainer_pair, published_pair, text_pair, from_value_pair])
@@ -146,8 +145,9 @@ def test_a_hub_dataset_is_read_at_a_revision_and_only_its_wanted_splits_are_fetc
         write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", [published_pair(split, "b", "c")])
     hub_server.use(monkeypatch, tmp_path / "home")
     dataset = open_dataset("lab/pairs@v1", ["test_prefs"])
+    assert dataset.splits == ("test_prefs", "train_prefs", "train_sft") and dataset.read_splits == ["test_prefs"]
     assert (dataset.commit, dataset.label) == (COMMIT, f"lab/pairs@v1 at {COMMIT}")
-    assert dataset.table().collect(engine="streaming")["prompt"].to_list() == ["test_prefs"]
+    assert pl.concat(dataset.frames(ROW))["prompt"].to_list() == ["test_prefs"]
     assert [Path(name).name for name in hub_server.downloads()] == ["test_prefs-00000-of-00001.parquet"]
     with pytest.raises(OptionError, match="no split 'nope'"):
         open_dataset("lab/pairs", ["nope"])
@@ -200,10 +200,17 @@ def test_a_draw_does_not_depend_on_the_order_of_the_rows(numbers: Dataset, tmp_p
     assert first == second != other and len(first) == 5
 
 
+def test_a_file_without_rows_has_none(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"") if name.endswith("gz") else b"")
+        for choice in ({}, {"seed": 1}, {"where": "turns > 1"}, {"where": "turns > AVG(turns)"}):
+            assert chosen(open_dataset(str(tmp_path / name)), **choice).is_empty()
+
+
 def test_no_more_of_a_file_is_read_than_is_shown(tmp_path: Path) -> None:
     good = [json.dumps({"messages": DIALOGUE})] * 20_000
     (tmp_path / "a.jsonl").write_text("\n".join([*good, "not JSON"]))
     dataset = open_dataset(str(tmp_path / "a.jsonl"))
     assert chosen(dataset, rows=2).height == 2
     with pytest.raises(DataError, match="row 20001 is not JSON"):
-        dataset.table().collect(engine="streaming")
+        list(dataset.frames(ROW))

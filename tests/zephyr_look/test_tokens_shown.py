@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -11,9 +12,10 @@ from tests.zephyr_train.row_shapes import trainer_pair, turn, write_lines
 from zephyr_core import recipe
 from zephyr_core.errors import DataError, UsageError
 from zephyr_look.opening import open_dataset
+from zephyr_look.row_form import ROW
 from zephyr_look.row_text import row_text
 from zephyr_look.screen import Screen
-from zephyr_look.token_view import LOSS, TEMPLATE, Token, TokenRow, TokenView, legend, token_text
+from zephyr_look.token_view import LOSS, TEMPLATE, WORDS, Token, TokenRow, TokenView, legend, token_text
 from zephyr_train.preflight.row_checks import limits_of
 from zephyr_train.reader import open_data
 from zephyr_train.request import TrainRequest
@@ -22,7 +24,11 @@ from zephyr_train.tokenizing.token_sets import token_set
 
 PLAIN, COLOURED = Screen(None, False), Screen(60, True)
 DIALOGUES: list[list[dict[str, Any]]] = [
-    [turn("user", "Hello, 7!"), turn("assistant", "  Good </s> day, 你好 ü.\nIt is 🫐."), turn("user", "Which plum?")],
+    [
+        turn("user", "Hello </s>, 7!"),
+        turn("assistant", "  Good </s> day, 你好 ü.\nIt is 🫐."),
+        turn("user", "Which plum?"),
+    ],
     [
         turn("system", "Be brief."),
         turn("user", "A?"),
@@ -32,7 +38,12 @@ DIALOGUES: list[list[dict[str, Any]]] = [
     ],
     [turn("user", "Is it long? " * 3), turn("assistant", "It is. " * 30)],
 ]
-PAIRS = [trainer_pair("Which plum is ripe?", "The blue one.", "None"), trainer_pair("Why? " * 40, "So. " * 30, "No.")]
+TURNS = [turn("user", "An old question? " * 5), turn("assistant", "\nAn old answer."), turn("user", "And now?")]
+PAIRS = [
+    trainer_pair("Which plum is ripe?", "The blue one.", "None"),
+    trainer_pair("Why? " * 40, "So. " * 9, "No."),
+    trainer_pair("", "Now.", "No.") | {"prompt": TURNS},
+]
 CUT = """
 extends = "tiny"
 about = "for tests"
@@ -60,7 +71,7 @@ def cutting(tmp_path: Path) -> recipe.Recipe:
 
 def shown(file: Path, view: TokenView) -> dict[str, TokenRow]:
     """Return key → the tokens that are shown."""
-    table = open_dataset(str(file)).table().collect(engine="streaming")
+    table = pl.concat(open_dataset(str(file)).frames(ROW))
     return {row["key"]: view.tokens(row) for row in table.iter_rows(named=True)}
 
 
@@ -68,7 +79,7 @@ def built(file: Path, step: str, view: TokenView, chosen: recipe.Recipe, folder:
     """Return the token rows that training builds of a file."""
     kind = {"sft": "dialogues", "dpo": "pairs"}[step]
     limits = limits_of(TrainRequest.typed(step, {"recipe": chosen}).options)
-    tokens = token_set(open_data(str(file), kind), view.chat, limits, folder / step)
+    tokens = token_set(open_data(str(file), kind), view.chat(kind), limits, folder / step)
     with pa.memory_map(str(tokens.train_file)) as stream:
         rows: list[dict[str, Any]] = pa.ipc.open_stream(stream).read_all().to_pylist()
     return rows
@@ -103,6 +114,12 @@ def test_the_tokens_of_a_pair_are_those_of_training(
             tokens = rows[row["key"]].sides[side]
             assert [token.number for token in tokens] == row[f"{side}_ids"]
             assert {token.part == LOSS for token in tokens} == {side != "prompt"}
+    [long] = [row for row in rows.values() if len(row.sides["chosen"]) > 20]
+    start = "" if name == "cut" else "<|user|>\n"
+    assert text_of(long.sides["prompt"], TEMPLATE) == f"{start}</s>\n<|assistant|>\n"
+    [several] = [row.sides["prompt"] for row in rows.values() if len(row.sides["chosen"]) < 9]
+    assert text_of(several, WORDS).endswith("And now?"), "an earlier turn may be cut off whole"
+    assert (text_of(several, TEMPLATE).count("<|user|>") == 2) == (name != "cut")
     remarks = [remark for row in rows.values() for remark in row.remarks]
     assert any("prompt-cut: " in remark and "→ 32 tokens" in remark for remark in remarks) == (name == "cut")
 
@@ -156,7 +173,7 @@ def test_a_model_without_a_tokenizer_or_with_code_is_refused(model: Path, tmp_pa
     for name in ("config.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((model / name).read_bytes())
     with pytest.raises(DataError, match="no tokenizer that can be loaded"):
-        TokenView(str(tmp_path), recipe.load("tiny"))
+        TokenView(str(tmp_path), recipe.load("tiny")).chat("pairs")
     (tmp_path / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["x.Y", null]}}')
     with pytest.raises(DataError, match="names code"):
         TokenView(str(tmp_path), recipe.load("tiny"))
@@ -167,9 +184,18 @@ def test_a_model_without_a_tokenizer_or_with_code_is_refused(model: Path, tmp_pa
 def test_what_a_terminal_would_obey_or_hide_is_written_out(tmp_path: Path) -> None:
     text = "a\x1b[2J\u202eb\u200bc\x07 🤷\u200d♀\tend"
     row = {"prompt": text, "chosen": f"yes {text}", "rejected": "no", "source": "x\x1b]0;y\x07"}
-    [record] = open_dataset(str(write_lines(tmp_path / "a.jsonl", [row]))).table().collect().to_dicts()
+    [record] = pl.concat(open_dataset(str(write_lines(tmp_path / "a.jsonl", [row]))).frames(ROW)).to_dicts()
     for screen in (PLAIN, Screen(40, False)):
         printed = row_text(record, screen)
         assert not set(printed) & set("\x1b\x07\u202e\u200b")
         assert "a\\x1b[2J\\u202eb\\u200bc\\x07 🤷\u200d♀" in printed and "x\\x1b]0;y\\x07" in printed.replace("\n", " ")
     assert max(map(len, row_text(record, Screen(40, False)).split("\n"))) <= 40
+
+
+def test_each_step_has_the_template_of_its_own_section(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text('extends = "tiny"\nabout = "for tests"\n[dpo]\ntemplate = "model"\n')
+    for name in model.iterdir():
+        (tmp_path / name.name).write_bytes(name.read_bytes())
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content + eos_token }}{% endfor %}")
+    view = TokenView(str(tmp_path), recipe.load(str(tmp_path / "two.toml")))
+    assert view.chat("dialogues").is_zephyr and not view.chat("pairs").is_zephyr
