@@ -41,7 +41,7 @@ def memory_lacks(plan: Plan, options: TrainOptions, here: HostMemory | None) -> 
     if here is not None and plan.host is not None and plan.host > here.total and node_rank(options.nodes) == 0:
         ways = ["a machine with more memory", *(["--zero 2"] if options.zero == 3 and not options.lora else [])]
         size = f"{plan.host / GB:.0f} GB of this machine's memory, and it has {here.total / GB:.0f}"
-        yield Lack(NAME, f"the model is saved from {size}", f"use {' or '.join(ways)}")
+        yield Lack(NAME, f"saving the model takes {size}", f"use {' or '.join(ways)}")
 
 
 def host_note(plan: Plan, here: HostMemory | None) -> str | None:
