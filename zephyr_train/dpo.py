@@ -27,7 +27,7 @@ from zephyr_train.pairs.dealing import Dealer
 from zephyr_train.pairs.layout import PADDED, SHARED
 from zephyr_train.reference import read_reference
 from zephyr_train.training import tolerance
-from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.arguments import add_up_gradients, lora_config, shared, starting_model
 from zephyr_train.training.evaluating import evaluating
 from zephyr_train.training.finite_gradients import FiniteGradients
 from zephyr_train.training.layout_check import require_equal_layouts
@@ -270,6 +270,7 @@ def trainer(job: Job, callbacks: list[Any], margins: Margins) -> PairTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
     arguments = config(job)  # before the model: it tells transformers about ZeRO-3
+    add_up_gradients(arguments, job)
     pair_trainer = PairTrainer(
         model=starting_model(job),
         args=arguments,

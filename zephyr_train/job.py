@@ -61,7 +61,7 @@ class Job:
     backend: str  # "single" | "ddp" | "deepspeed-1" …
     world: int
     cpu: bool
-    numerics: str  # "fp32" | "bf16" | "bf16-autocast"
+    numerics: str  # "fp32" | "bf16" | "bf16-autocast" | "bf16-frozen"
     micro_batch_size: int
     accumulation: int
     steps: int

@@ -101,7 +101,7 @@ def environment(job: Job) -> dict[str, str]:
         # Not ACCELERATE_USE_CPU: it silently skips DeepSpeed. One thread per process: sums come out the same
         # on every machine, and processes that share a core do not wait for each other's threads.
         own |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    elif job.world == 1:  # else transformers would spread the batch over every GPU it sees
+    elif job.options.gpus == 1:  # else transformers would spread the batch over every GPU it sees
         own |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
     if job.options.attention.startswith("flash"):
         own |= {DETERMINISTIC: os.environ.get(DETERMINISTIC, "1")}

@@ -184,9 +184,17 @@ def call_fault(model: Any) -> str | None:
 
 
 def reads_ahead(model: Any) -> bool:
-    """Return whether transformers says that a token sees those behind it; of some types only numbers show it."""
+    """Return whether transformers says that a token sees those behind it.
+
+    Its attention says so, or the type is one that it trains on masked tokens too; and the config does not make it read
+    one way.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    config = model.config
+    reads_one_way = getattr(config, "is_decoder", getattr(config, "causal", None))  # XLM has the second
     layers = {module.is_causal for module in model.modules() if hasattr(module, "is_causal")}
-    return layers == {False} and getattr(model.config, "is_decoder", None) is False
+    return reads_one_way is False and (layers == {False} or config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES)
 
 
 def save_fault(model: Any, folder: Path) -> str | None:

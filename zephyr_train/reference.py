@@ -24,6 +24,7 @@ from zephyr_core.reading import table_faults
 from zephyr_core.records import ReferenceManifest, TokensManifest
 from zephyr_train.errors import ReferenceBroken
 from zephyr_train.job import Job
+from zephyr_train.pairs.layout import PADDED
 
 FORMAT = 1
 FILE = "reference.parquet"
@@ -63,6 +64,16 @@ def part_file(folder: Path, chunk: tuple[str, int, int]) -> Path:
 def is_done(folder: Path, chunk: tuple[str, int, int]) -> bool:
     """Return whether a chunk's log-probs are there, as they were written."""
     return sealed.is_sealed(part_file(folder, chunk))
+
+
+def scoring_job(passes: Job, gpus: int) -> Job:
+    """Return the job of the forward passes: no ZeRO, and a process for each copy of the model, which so many GPUs hold.
+
+    A model in pieces scores padded rows: the other layouts expect it on one device.
+    """
+    copies = passes.world // gpus
+    layout = passes.layout if gpus == 1 else PADDED
+    return replace(passes, backend="ddp" if copies > 1 else "single", world=copies, layout=layout)
 
 
 def has_parts(folder: Path) -> bool:

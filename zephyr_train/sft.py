@@ -11,7 +11,7 @@ from trl import SFTConfig, SFTTrainer
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.training import tolerance
-from zephyr_train.training.arguments import lora_config, shared, starting_model
+from zephyr_train.training.arguments import add_up_gradients, lora_config, shared, starting_model
 from zephyr_train.training.causal_check import require_causal
 from zephyr_train.training.evaluating import evaluating
 from zephyr_train.training.finite_gradients import FiniteGradients
@@ -69,6 +69,7 @@ def trainer(job: Job, callbacks: list[Any]) -> DialogueTrainer:
     """Return the trainer of a run."""
     tokenizer = AutoTokenizer.from_pretrained(job.tokens, **LOAD)
     arguments = config(job)  # before the model: it tells transformers about ZeRO-3
+    add_up_gradients(arguments, job)
     dialogue_trainer = DialogueTrainer(
         model=starting_model(job),
         args=arguments,

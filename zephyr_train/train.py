@@ -57,7 +57,7 @@ def answer_reference(parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
     request = TrainRequest.typed("dpo", parameters)
     examination = examine(request, dry=False, writes_run=False)
     examination.refuse()
-    job = _with_reference(_job(examination))
+    job = _with_reference(_job(examination), examination)
     content = manifest.read_as(Path(str(job.reference)), ReferenceManifest)
     pairs = sum(content["rows"].values())
     return {"folder": job.reference, **content}, f"{job.reference}: {pairs:,} pairs"
@@ -86,7 +86,7 @@ def run(request: TrainRequest) -> tuple[ModelManifest, str]:
                 request.out, ModelManifest
             ), f"{request.out}: nothing to do: it is whole, from the same inputs and options"
         if job.step == "dpo":
-            job = _with_reference(job)
+            job = _with_reference(job, examination)
         content = _train(request, job, examination)
     return content, _closing(request.out, content)
 
@@ -136,14 +136,15 @@ def _odd_rows(plan: Plan) -> list[str]:
     return [f"the last step of each epoch has {rest} of {plan.global_batch_size} {plan.rows.unit}{repeats}"]
 
 
-def _with_reference(job: Job) -> Job:
+def _with_reference(job: Job, examination: Examination) -> Job:
     from zephyr_train.launch import run_workers
-    from zephyr_train.reference import ensure_reference, has_parts
+    from zephyr_train.reference import ensure_reference, has_parts, scoring_job
+
+    need = examination.plan.reference if examination.plan and not job.cpu else None
 
     def start(passes: Job) -> None:
-        zero_free = replace(passes, backend="ddp" if passes.world > 1 else "single")
         with following_pass(passes) as follower:
-            run_workers(zero_free, follower, lambda: has_parts(passes.folder))
+            run_workers(scoring_job(passes, need.gpus if need else 1), follower, lambda: has_parts(passes.folder))
 
     return ensure_reference(job, artefacts(), start, is_first=node_rank(job.options.nodes) == 0)
 

@@ -89,10 +89,14 @@ class World:
         return [row for row in map(json.loads, lines) if row["split"] == split]
 
     def kill_when(
-        self, arguments: list[object], reached: Callable[[], bool], by: signal.Signals = signal.SIGKILL
+        self,
+        arguments: list[object],
+        reached: Callable[[], bool],
+        by: signal.Signals = signal.SIGKILL,
+        recipe: str = "quick.toml",
     ) -> int:
         """Start a command, kill it as soon as `reached`, return its exit code; its workers must be gone soon after."""
-        running = Running(*arguments, "--recipe", "quick.toml", cwd=self.folder, OMP_NUM_THREADS="1")
+        running = Running(*arguments, "--recipe", recipe, cwd=self.folder, OMP_NUM_THREADS="1")
         running.reach(reached)
         return running.end(by)
 

@@ -1,4 +1,4 @@
-"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing] [exploding]`."""
+"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing] [exploding] [alike]`."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from zephyr_train.worker import join_group, leave_group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
 STEP_PAIRS = 8
+ALIKE = 448  # micro-batches; a sum in bf16 is then 16 % short
 OPTIONS: dict[str, Any] = {
     "beta": BETA, "learning_rate": PEAK, "lr_scheduler_type": "linear", "warmup_steps": WARMUP,
     "optim": "adamw_torch", "weight_decay": 0.0, "max_grad_norm": 1.0, "num_train_epochs": 2, "logging_steps": 1,
@@ -81,6 +82,16 @@ class Counted(trl_side.WatchedTrainer):
         return batches, pairs
 
 
+def train_alike(folder: Path) -> None:
+    """Take one step on many pairs that are alike, in bf16: each adds the same gradient."""
+    [pair] = trl_side.with_reference(trl_side.pair_rows(1), trl_side.tiny_model(num_hidden_layers=1))
+    options = {**OPTIONS, "per_device_train_batch_size": 1, "gradient_accumulation_steps": ALIKE, "bf16": True}
+    model = trl_side.tiny_model(num_hidden_layers=1).to(torch.bfloat16)
+    trainer = trl_side.project_trainer(model, [pair] * ALIKE, folder / "out", "padded", **options)
+    trainer.train()
+    (folder / "told.json").write_text(json.dumps([entry["grad_norm"] for entry in trainer.state.log_history[:1]]))
+
+
 def train(folder: Path) -> None:
     pairs = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
     options = {**OPTIONS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
@@ -110,5 +121,5 @@ if __name__ == "__main__":
     out = Path(sys.argv[1])
     join_group(job(out, backend="deepspeed-3"))
     with as_worker(out):
-        train(out)
+        (train_alike if "alike" in sys.argv else train)(out)
     leave_group()

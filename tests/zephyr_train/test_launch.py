@@ -123,8 +123,9 @@ def test_what_tells_and_saves_may_differ_and_what_trains_may_not(tmp_path: Path)
 
 def test_one_process_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert launch.environment(job(Path("run"), cpu=False))["CUDA_VISIBLE_DEVICES"] == "0"
+    one = job(Path("run"), cpu=False, options={"gpus": 1})
+    assert launch.environment(one)["CUDA_VISIBLE_DEVICES"] == "0"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert launch.environment(job(Path("run"), cpu=False))["CUDA_VISIBLE_DEVICES"] == "3"
+    assert launch.environment(one)["CUDA_VISIBLE_DEVICES"] == "3"
     two = launch.environment(job(Path("run"), cpu=False, world=2, backend="ddp"))
     assert two["CUDA_VISIBLE_DEVICES"] == "3,5"

@@ -10,7 +10,7 @@ import pytest
 
 from zephyr_train.options import DPOOptions, SFTOptions
 from zephyr_train.preflight import gpu_tools, machine
-from zephyr_train.preflight.machine import Gpu, disk_fault, gpus_here, machine_faults
+from zephyr_train.preflight.machine import Gpu, disk_fault, gpus_here, host_memory, machine_faults
 
 A100 = Gpu("NVIDIA A100-SXM4-80GB", 8.0, 85.9, "GPU-a")
 V100 = Gpu("Tesla V100", 7.0, 17.2, "GPU-v")
@@ -50,6 +50,17 @@ def test_gpus_are_read_off_the_tool(smi: Callable[..., None]) -> None:
     ]
     assert gpus[0].memory == pytest.approx(85.9, abs=0.01), "MiB to GB"
     assert gpus[1].memory is None
+
+
+def test_the_memory_of_the_machine_is_the_kernels(tmp_path: Path) -> None:
+    file = tmp_path / "meminfo"
+    file.write_text(
+        "MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    400 kB\nHugePages_Total:       0\n"
+    )
+    assert host_memory(file) == machine.HostMemory(1_024_000, 409_600)
+    assert host_memory(tmp_path / "none") is None
+    here = host_memory()
+    assert here is not None and 0 < here.available <= here.total
 
 
 @pytest.mark.parametrize(("printed", "code"), [("", 0), ("No devices were found\n", 0), (THREE, 6)])

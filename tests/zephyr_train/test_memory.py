@@ -9,7 +9,7 @@ import pytest
 from zephyr_core.errors import DataError
 from zephyr_train.errors import ModelUnreachable
 from zephyr_train.options import DPOOptions, StudentOptions
-from zephyr_train.planning.memory import Setting, breakdown, disk_need, memory_table, verdict
+from zephyr_train.planning.memory import Setting, breakdown, disk_need, host_need, memory_table, pass_need, verdict
 from zephyr_train.planning.model_shape import Shape, shape_of
 
 MISTRAL = shape_of(None, StudentOptions())
@@ -99,13 +99,43 @@ def test_adapters_alone_are_trained() -> None:
     options = DPOOptions()
     trained = MISTRAL.adapter_parameters(options.lora_rank, options.lora_targets)
     assert trained == 41_943_040  # rank 16 on all seven projections of Mistral-7B
-    parts = breakdown(MISTRAL, dataclasses.replace(PAIRS, zero=0, adapter_parameters=trained))
+    alone = dataclasses.replace(PAIRS, zero=0, adapter_parameters=trained)
+    parts = breakdown(MISTRAL, alone)
     assert parts["gradients"] + parts["optimizer"] == 12 * trained
-    assert parts["weights"] == 4 * (MISTRAL.parameters + trained), "without ZeRO the loaded weights are fp32"
+    assert parts["weights"] == 2 * MISTRAL.parameters + 4 * trained, "without ZeRO the adapter is its own masters"
+    assert disk_need(MISTRAL, alone).model == parts["weights"]
+    in_fp32 = breakdown(MISTRAL, dataclasses.replace(alone, precision="fp32"))
+    assert in_fp32["weights"] == 4 * (MISTRAL.parameters + trained)
     shared = breakdown(MISTRAL, dataclasses.replace(PAIRS, zero=1, adapter_parameters=trained))
     assert shared["weights"] == 2 * (MISTRAL.parameters + trained)
     assert shared["gradients"] == 2 * trained
     assert shared["optimizer"] * PAIRS.world == 12 * trained, "the fp32 masters among them"
+
+
+@pytest.mark.parametrize(("zero", "processes"), [(1, 1), (2, 16), (3, 16)])
+def test_a_long_sum_of_gradients_is_kept_in_fp32(zero: int, processes: int) -> None:
+    for accumulation, number in ((16, 2), (17, 4)):
+        setting = dataclasses.replace(PAIRS, zero=zero, accumulation=accumulation)
+        assert breakdown(MISTRAL, setting)["gradients"] * processes == pytest.approx(number * MISTRAL.parameters)
+
+
+def test_the_machine_holds_the_whole_model_where_it_is_gathered_or_merged() -> None:
+    for zero, adapters, number in ((3, None, 2), (2, None, 0), (0, None, 0), (0, 1_000, 2), (3, 1_000, 2)):
+        setting = dataclasses.replace(PAIRS, zero=zero, adapter_parameters=adapters)
+        assert host_need(MISTRAL, setting) == number * MISTRAL.parameters
+
+
+def test_a_model_too_large_for_a_card_is_shared_by_those_of_a_machine_for_its_reference() -> None:
+    large = dataclasses.replace(MISTRAL, parameters=70_000_000_000)
+    for shape, gpus_here, gpus, word in ((MISTRAL, 8, 1, "fits"), (large, 8, 8, "fits"), (large, 1, 1, "does not fit")):
+        need = pass_need(shape, PAIRS, 80.0, gpus_here)
+        assert need is not None and (need.gpus, need.verdict) == (gpus, word)
+        assert need.total > 2 * shape.parameters / gpus
+    whole = pass_need(MISTRAL, PAIRS, 80.0, 8)
+    assert whole is not None
+    edge = whole.total / 1e9  # GB
+    assert [pass_need(MISTRAL, PAIRS, card, 8).gpus for card in (edge, edge - 0.001)] == [1, 8]  # type: ignore[union-attr]
+    assert pass_need(MISTRAL, dataclasses.replace(PAIRS, kind="dialogues"), 80.0, 8) is None
 
 
 def test_disk_holds_one_checkpoint_more_than_are_kept() -> None:

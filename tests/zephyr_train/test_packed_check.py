@@ -52,9 +52,10 @@ def test_models_that_do_not_are_refused(kind: str, dtype: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_mask_over_the_whole_row_is_refused(dtype: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mistral", "mixtral", "qwen2_moe"])
+def test_a_mask_over_the_whole_row_is_refused(kind: str, dtype: Any, tmp_path: Path) -> None:
     with pytest.raises(InvariantBroken, match="reads across documents"):
-        check("mistral", tmp_path, mask=True, dtype=dtype)
+        check(kind, tmp_path, mask=True, dtype=dtype)
 
 
 def test_a_model_that_cannot_read_packed_rows_is_refused() -> None:

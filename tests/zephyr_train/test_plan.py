@@ -188,6 +188,8 @@ def test_the_record_is_json_and_whole() -> None:
     assert record["batch"] == "32 = 2/GPU × 16 GPUs × 1"
     assert (record["steps"], record["shape"]["parameters"]) == (5_733, 7_241_732_096)
     assert len(record["memory"]) == 16 and record["memory"][0]["total"] == plan.memory[0].total
+    assert record["host"] == 2 * 7_241_732_096
+    assert record["reference"]["gpus"] == 1 and record["reference"]["total"] > record["host"]
 
 
 def test_a_plan_without_a_dataset_loads_nothing_heavy() -> None:
@@ -246,7 +248,10 @@ def test_the_line_of_the_run_comes_first_and_the_others_on_request() -> None:
     whole = plan_text(plan, whole_table=True).splitlines()
     assert len(whole) == len(lines) + 14 and whole[first + 2] == lines[first + 2]
     assert sum("does not fit" in line for line in whole) > 0
+    assert "host    14.5 GB of the first machine's own memory" in plan_text(plan)
+    assert "the reference takes 17.9 GB per GPU, estimated: each GPU has the whole model; fits" in plan_text(plan)
     tight = plan_text(make_plan(DPOOptions(zero=0), MISTRAL, model="m"))
+    assert "host  " not in tight
     assert "→ 0     cached      yes" in tight and "3     cached" in tight, "a run that does not fit shows what would"
 
 

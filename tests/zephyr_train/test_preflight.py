@@ -299,12 +299,32 @@ def test_a_plan_that_does_not_fit_the_card_stops_a_run_unless_the_user_insists(
     tight = {"gpus": 1, "gpu_memory": 1.0}
     lacking = look("dpo", dry=False, **tight)
     assert "no-memory" in names(lacking)
-    [fault] = [fault for fault in lacking.faults if fault.name == "no-memory"]
-    assert "GB a GPU, estimated, and the card has 1 (gpu_memory)" in str(fault) and "gpu_memory" in str(fault.hint)
+    whole, scoring = [fault for fault in lacking.faults if fault.name == "no-memory"]
+    assert "GB a GPU, estimated, and the card has 1 (gpu_memory)" in str(whole) and "gpu_memory" in str(whole.hint)
+    assert "the reference pass takes" in str(scoring) and "with the whole model on one GPU" in str(scoring)
     assert "no-memory" not in names(look("dpo", dry=False, gpus=1))
     assert "no-memory" not in names(look("dpo", **tight)), "the table says so"
     monkeypatch.setattr(machine, "gpus_here", list)
     assert "no-memory" not in names(look("dpo", dry=False, **tight, attention="sdpa")), "a CPU has no card"
+
+
+def test_a_machine_that_cannot_hold_the_model_is_a_fault_and_one_that_is_busy_a_note(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeRO-3 gathers the model in the memory of the machine to save it."""
+    monkeypatch.setattr(machine, "gpus_here", lambda: [machine.Gpu("card", 8.0, 85.9)])
+
+    def looked(total: int, available: int, **changes: Any) -> Examination:
+        monkeypatch.setattr(machine, "host_memory", lambda: machine.HostMemory(total, available))
+        return look("dpo", dry=False, gpus=1, **changes)
+
+    plan = looked(10**12, 10**12, zero=3).plan
+    assert plan is not None and plan.host is not None and plan.record()["host"] == plan.host > 0
+    assert "no-memory" not in names(looked(plan.host, plan.host, zero=3))
+    [fault] = [fault for fault in looked(plan.host - 1, 0, zero=3).faults if fault.name == "no-memory"]
+    assert "this machine's memory" in str(fault) and "--zero 2" in str(fault.hint)
+    assert "are free now" in looked(plan.host, plan.host - 1, zero=3).text()
+    assert names(looked(1, 1, zero=2)) == names(looked(10**12, 10**12, zero=2)), "weights are saved from the GPUs"
 
 
 def test_inputs_that_nobody_named_are_noted_in_a_plan_and_missed_by_a_run(look: Look) -> None:

@@ -66,20 +66,31 @@ def test_dsft_on_two_processes_has_the_losses_of_one(world: World) -> None:
     assert losses(world, "two-sft")[:-1] == pytest.approx(losses(world, world.run("sft"))[:-1], abs=1e-4)
 
 
-def test_bf16_under_zero_3_begins_at_ln_2_and_moves(
-    world: World, published_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("words", "rate"), [((), 5e-7), (("--lora",), 1e-3)], ids=["full", "lora"])
+def test_bf16_under_zero_3_begins_at_ln_2_and_is_continued(
+    world: World,
+    published_pairs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    rate: float,
 ) -> None:
     """The paper's numerics: bf16 weights, DeepSpeed's fp32 masters, its own rate. Margins are tighter than the guard's."""
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "compiled"))
     (world.folder / "bf16-3.toml").write_text(
-        'extends = "quick.toml"\nabout = "t"\n[dpo]\nprecision = "bf16"\nlearning_rate = 5e-7\nzero = 3\ngpus = 2\n'
-        "micro_batch_size = 2\nepochs = 1\n"
+        f'extends = "quick.toml"\nabout = "t"\n[dpo]\nprecision = "bf16"\nlearning_rate = {rate}\nzero = 3\ngpus = 2\n'
+        "micro_batch_size = 2\nepochs = 1\nsave_every = 2\n"
     )
-    command = ["train", "dpo", "--model", world.run("sft"), "--data", published_pairs, "--out", "bf16-3"]
-    world.zephyr(*command, recipe="bf16-3.toml")
-    job = json.loads((world.folder / "bf16-3" / "job.json").read_text())
+    command = ["train", "dpo", *words, "--model", world.run("sft"), "--data", published_pairs, "--out"]
+    world.zephyr(*command, tmp_path / "whole", recipe="bf16-3.toml")
+    job = json.loads((tmp_path / "whole" / "job.json").read_text())
     assert (job["numerics"], job["backend"]) == ("bf16", "deepspeed-3")
-    first = world.metrics("bf16-3")[0]
+    first = world.metrics(tmp_path / "whole")[0]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-3)
     assert first["margin"] == pytest.approx(0, abs=1e-3)
     assert not (tmp_path / "compiled").exists(), "nothing is compiled at the start of a run"
+
+    killed = tmp_path / "killed"
+    world.kill_when([*command, killed], lambda: has_checkpoint(killed), recipe="bf16-3.toml")
+    assert "continuing the run" in world.zephyr(*command, killed, recipe="bf16-3.toml").stderr
+    assert weights(killed) == weights(tmp_path / "whole")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, MistralConfig
 from transformers.modeling_utils import AttentionInterface
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
@@ -21,18 +21,18 @@ VOCABULARY, LAYERS = 256, 32
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def deep(numerics: str, *, seed: int = 0, change: float = 0.0) -> Any:
+def deep(numerics: str, *, seed: int = 0, change: float = 0.0, kind: str = "mistral", **sizes: Any) -> Any:
     """Return a narrow model of 32 layers whose logits spread as a trained one's; `change`: share of each weight."""
     torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, num_hidden_layers=LAYERS, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=1024, sliding_window=None, pad_token_id=0, bos_token_id=1,
-        eos_token_id=2, attn_implementation="sdpa",
-    )  # fmt: skip
-    model = MistralForCausalLM(config)
+    common = {
+        "vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024, "sliding_window": None,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**common | sizes), attn_implementation="sdpa")
     for name, weight in model.named_parameters():
-        if weight.dim() == 2:
-            spread = {"model.embed_tokens.weight": 1.0, "lm_head.weight": 2.5 / 8}.get(name, weight.shape[1] ** -0.5)
+        if weight.dim() > 1:
+            spread = {"model.embed_tokens.weight": 1.0, "lm_head.weight": 2.5 / 8}.get(name, weight.shape[-1] ** -0.5)
             torch.nn.init.normal_(weight, std=spread)
     torch.manual_seed(seed)
     for weight in model.parameters():
@@ -131,3 +131,59 @@ def test_the_reference_of_another_model_does_not(models: dict[str, Any], numeric
         first_step(models[numerics], deep(numerics, seed=1, change=0.03), numerics)
     hint = str(refusal.value.hint)
     assert hint.startswith("remove runs/artefacts/reference-1 and run") and 'precision = "fp32"' in hint
+
+
+# ---- mixtures of experts ------------------------------------------------------------------------
+
+MIXTURES = {
+    "mixtral-8": {"kind": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 8},
+    "mixtral-64": {"kind": "mixtral", "num_local_experts": 64, "num_experts_per_tok": 8, "num_hidden_layers": 8},
+}
+PAIRS = [pair(20, 300 + number, 250) for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def mixture() -> Any:
+    return deep("bf16", **MIXTURES["mixtral-8"])
+
+
+def noise_of_other_kernels(model: Any, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Return how far a token's log-prob moves, in nats, when each product is summed in two parts, as a GPU may do."""
+    ids = torch.tensor([pair(300, 1, 1)["prompt_ids"]])
+    whole = torch.nn.functional.linear
+
+    def in_parts(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        half = weight.shape[1] // 2
+        return whole(inputs[..., :half], weight[:, :half]) + whole(inputs[..., half:], weight[:, half:], bias)
+
+    def logps() -> torch.Tensor:
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        return torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])
+
+    with torch.no_grad():
+        before = logps()
+        monkeypatch.setattr(torch.nn.functional, "linear", in_parts)
+        return float((logps() - before).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("sizes", [{"num_hidden_layers": 8}, *MIXTURES.values()], ids=["dense", *MIXTURES])
+def test_noise_is_what_arithmetic_says(sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = deep("bf16", **sizes)
+    measured, noise = noise_of_other_kernels(model, monkeypatch), tolerance.noise("bf16", model.config)
+    assert noise / 2 < measured < 2 * noise
+    if "kind" in sizes:
+        assert measured > 1.5 * tolerance.noise("bf16", MistralConfig(num_hidden_layers=8)), "routes change"
+
+
+@pytest.mark.usefixtures("broken")
+def test_wrong_masks_of_a_mixture_do_not_pass(mixture: Any) -> None:
+    batch = DataCollatorForPreference(pad_token_id=0)(PAIRS)
+    with pytest.raises(InvariantBroken, match="differ from those of padded rows"), torch.no_grad():
+        require_equal_layouts(mixture, batch, SHARED, tolerance.noise("bf16", mixture.config))
+
+
+def test_the_reference_of_another_mixture_does_not(mixture: Any) -> None:
+    """Whose weights differ by half; rounding moves a mixture as far as a few percent do."""
+    first_step(mixture, mixture, "bf16")
+    with pytest.raises(InvariantBroken, match="not those of the starting weights"):
+        first_step(mixture, deep("bf16", seed=1, change=0.5, **MIXTURES["mixtral-8"]), "bf16")

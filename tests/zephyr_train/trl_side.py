@@ -10,10 +10,12 @@ from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerF
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
+from tests.zephyr_train.jobs import job
 from zephyr_train.dpo import PairTrainer, RowCollator
 from zephyr_train.loss import LogpPair
 from zephyr_train.pairs import scoring
 from zephyr_train.training import tolerance
+from zephyr_train.training.arguments import add_up_gradients
 from zephyr_train.training.margins import Margins
 
 torch.set_num_threads(1)
@@ -81,9 +83,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def config(folder: Path, **options: Any) -> DPOConfig:
     return DPOConfig(
-        output_dir=str(folder), use_cpu=True, bf16=False, report_to="none",
+        output_dir=str(folder), use_cpu=True, report_to="none",
         precompute_ref_log_probs=True, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
-        **{"activation_checkpointing": False, **options},
+        **{"activation_checkpointing": False, "bf16": False, **options},
     )  # fmt: skip
 
 
@@ -109,10 +111,13 @@ def project_trainer(
     kind: Any = None,
     **options: Any,
 ) -> Any:
-    """Return the project's trainer on rows with reference log-probs, fp32 on the CPU."""
+    """Return the project's trainer on rows with reference log-probs on the CPU, in fp32 unless under ZeRO in bf16."""
+    arguments = config(folder, **options)
+    numerics = "bf16" if arguments.bf16 else "fp32"
+    add_up_gradients(arguments, job(folder, numerics=numerics, accumulation=arguments.gradient_accumulation_steps))
     pair_trainer = (kind or WatchedTrainer)(
         model=model,
-        args=config(folder, **options),
+        args=arguments,
         data_collator=RowCollator(pad_token_id=PAD),
         train_dataset=Dataset.from_list([{**row, "row": number} for number, row in enumerate(rows)]),
         processing_class=tokenizer(),

@@ -36,7 +36,21 @@ _SIZES: dict[str, dict[str, Any]] = {
     "mamba": _COMMON,
 }
 KINDS = tuple(_SIZES)
-_ENCODERS = {"bert": _COMMON, "megatron-bert": _COMMON}  # each of their tokens sees all others
+_ENCODERS: dict[str, dict[str, Any]] = {  # each of their tokens sees all others
+    "bert": _COMMON,
+    "megatron-bert": _COMMON,
+    "rembert": {**_COMMON, "input_embedding_size": 32, "output_embedding_size": 32},
+    "roformer": _COMMON,
+    "big_bird": {**_COMMON, "attention_type": "original_full"},
+    "xlm": {
+        "vocab_size": VOCABULARY,
+        "emb_dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "init_std": 0.5,
+        "embed_init_std": 0.5,
+    },
+}
 
 
 def build(kind: str, folder: Path, tokenizer: Path | None = None, **sizes: Any) -> Path:

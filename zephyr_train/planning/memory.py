@@ -10,6 +10,7 @@ from zephyr_train.planning.model_shape import Shape
 
 CONTEXT = 1.5 * 2**30  # of CUDA and its libraries
 WINDOW = 1_000_000_000  # maximum number of parameters that ZeRO-3 keeps gathered at once
+LONGEST_BF16_SUM = 16  # micro-batches whose gradients ZeRO adds up in bf16; a longer sum is in fp32 (decision 0067)
 BUCKET = 500_000_000  # elements; ZeRO has one to reduce and one to gather
 INNER = 29.5  # numbers per token and hidden unit that a layer keeps for its backward pass, with FlashAttention
 HEAD_TOKENS = 4_096  # maximum number of tokens whose logits are held at once
@@ -31,6 +32,7 @@ class Setting:
     checkpointing: bool = True
     cached_reference: bool = True
     adapter_parameters: int | None = None  # of LoRA; None when all parameters are trained
+    accumulation: int = 1  # micro-batches of an optimiser step
 
     @property
     def number(self) -> int:
@@ -39,8 +41,18 @@ class Setting:
 
     @property
     def stored(self) -> int:
-        """Return the bytes per stored weight or gradient: without ZeRO the fp32 masters are the weights."""
+        """Return the bytes per trained weight or its gradient: without ZeRO the fp32 masters are the weights."""
         return 2 if self.precision == "bf16" and self.zero else 4
+
+    @property
+    def loaded(self) -> int:
+        """Return the bytes per weight of the model as loaded; under an adapter it has no masters."""
+        return self.stored if self.adapter_parameters is None else self.number
+
+    @property
+    def summed(self) -> int:
+        """Return the bytes per gradient while those of a step's micro-batches are added up."""
+        return 4 if self.accumulation > LONGEST_BF16_SUM else self.stored
 
     @property
     def tokens(self) -> int:
@@ -54,12 +66,13 @@ class Setting:
 
 def weights(shape: Shape, setting: Setting) -> float:
     """Return the weights of the forward pass, plus any adapters; sharded at ZeRO-3."""
-    return setting.stored * (shape.parameters + (setting.adapter_parameters or 0)) / setting.shared_by(3)
+    adapters = setting.stored * (setting.adapter_parameters or 0)
+    return (setting.loaded * shape.parameters + adapters) / setting.shared_by(3)
 
 
 def gradients(shape: Shape, setting: Setting) -> float:
     """Return the gradients, one number per trained parameter, sharded from ZeRO-2 on."""
-    return setting.stored * _trained(shape, setting) / setting.shared_by(2)
+    return setting.summed * _trained(shape, setting) / setting.shared_by(2)
 
 
 def optimizer(shape: Shape, setting: Setting) -> float:
@@ -165,9 +178,41 @@ class DiskNeed:
 
 def disk_need(shape: Shape, setting: Setting) -> DiskNeed:
     """Return a run's disk need: per trained parameter 14 bytes for the optimizer and 2 for weights, plus the model."""
-    adapter = setting.adapter_parameters
-    model = setting.stored * (shape.parameters + (adapter or 0))
-    return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, model)
+    adapters = setting.stored * (setting.adapter_parameters or 0)
+    return DiskNeed(16 * _trained(shape, setting), KEPT_CHECKPOINTS, setting.loaded * shape.parameters + adapters)
+
+
+def host_need(shape: Shape, setting: Setting) -> int:
+    """Return the bytes of the first machine's own memory that hold the whole model at once.
+
+    ZeRO-3 gathers it there to save it, and an adapter is merged there. Else weights go straight from files to GPUs and
+    back, a tensor at a time.
+    """
+    return setting.loaded * shape.parameters if setting.zero == 3 or setting.adapter_parameters is not None else 0
+
+
+@dataclass(frozen=True)
+class PassNeed:
+    """What the forward passes of the reference take."""
+
+    total: int  # bytes per GPU
+    gpus: int  # that share one copy of the model: 1, or all of a machine if one is too small
+    verdict: str  # fits | tight | does not fit
+
+
+def pass_need(shape: Shape, setting: Setting, card: float, gpus_here: int) -> PassNeed | None:
+    """Return what scoring the pairs takes, on a card of `card` GB; None for dialogues, which have no reference."""
+    if setting.kind != "pairs":
+        return None
+    states = INNER * setting.tokens * shape.hidden_size * setting.number
+    rest = states + head(shape, setting) + CONTEXT
+
+    def spread(gpus: int) -> PassNeed:
+        total = round(setting.loaded * shape.parameters / gpus + rest)
+        return PassNeed(total, gpus, verdict(total, card))
+
+    whole = spread(1)
+    return spread(gpus_here) if whole.verdict == DOES_NOT_FIT and gpus_here > 1 else whole
 
 
 def _settings(run_setting: Setting) -> Iterator[Setting]:

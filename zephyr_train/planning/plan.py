@@ -8,7 +8,16 @@ from zephyr_core.errors import OptionError
 from zephyr_core.records import MixedSource, PlanRecord
 from zephyr_train.options import DPOOptions, StepOptions
 from zephyr_train.planning import model_shape
-from zephyr_train.planning.memory import DiskNeed, MemoryRow, Setting, disk_need, memory_table
+from zephyr_train.planning.memory import (
+    DiskNeed,
+    MemoryRow,
+    PassNeed,
+    Setting,
+    disk_need,
+    host_need,
+    memory_table,
+    pass_need,
+)
 from zephyr_train.planning.token_statistics import TokenStatistics
 
 
@@ -132,6 +141,8 @@ class Plan:
     gpu_memory: float  # GB of the card
     memory: list[MemoryRow]
     disk: DiskNeed | None
+    host: int | None  # bytes of the first machine's own memory
+    reference: PassNeed | None  # of dDPO
 
     def record(self) -> PlanRecord:
         """Return the plan JSON-ready; `batch` is its arithmetic as text."""
@@ -171,7 +182,9 @@ def make_plan(
     micro = micro_batch_size or options.micro_batch_size
     epoch = None if counted.rows is None else steps_per_epoch(counted.rows, options.global_batch_size)
     total = None if epoch is None else epoch * options.epochs
-    setting = None if shape is None else _setting(options, shape, micro)
+    accumulation = batch(options.global_batch_size, micro, options.gpus)
+    setting = None if shape is None else _setting(options, shape, micro, accumulation)
+    gpus_here = options.gpus // options.nodes
     return Plan(
         step="dpo" if isinstance(options, DPOOptions) else "sft",
         model=model,
@@ -180,7 +193,7 @@ def make_plan(
         global_batch_size=options.global_batch_size,
         micro_batch_size=micro,
         gpus=options.gpus,
-        accumulation=batch(options.global_batch_size, micro, options.gpus),
+        accumulation=accumulation,
         epochs=options.epochs,
         steps_per_epoch=epoch,
         steps=total,
@@ -191,10 +204,12 @@ def make_plan(
         gpu_memory=options.gpu_memory,
         memory=memory_table(shape, setting, options.gpu_memory) if shape and setting else [],
         disk=disk_need(shape, setting) if shape and setting else None,
+        host=host_need(shape, setting) if shape and setting else None,
+        reference=pass_need(shape, setting, options.gpu_memory, gpus_here) if shape and setting else None,
     )
 
 
-def _setting(options: StepOptions, shape: model_shape.Shape, micro: int) -> Setting:
+def _setting(options: StepOptions, shape: model_shape.Shape, micro: int, accumulation: int) -> Setting:
     return Setting(
         kind="pairs" if isinstance(options, DPOOptions) else "dialogues",
         zero=options.zero,
@@ -205,4 +220,5 @@ def _setting(options: StepOptions, shape: model_shape.Shape, micro: int) -> Sett
         checkpointing=options.activation_checkpointing,
         cached_reference=True,
         adapter_parameters=shape.adapter_parameters(options.lora_rank, options.lora_targets) if options.lora else None,
+        accumulation=accumulation,
     )

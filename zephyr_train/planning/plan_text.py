@@ -1,7 +1,7 @@
 """A plan as text for people."""
 
 from zephyr_core.records import MixedSource
-from zephyr_train.planning.memory import GB, DiskNeed, MemoryRow
+from zephyr_train.planning.memory import GB, DiskNeed, MemoryRow, PassNeed
 from zephyr_train.planning.plan import Plan, batch_line
 from zephyr_train.planning.token_statistics import TokenStatistics
 
@@ -19,6 +19,8 @@ def plan_text(plan: Plan, *, whole_table: bool = False) -> str:
         "rate": f"peak {plan.learning_rate:g}, {plan.schedule} after the warm-up",
         "tokens": UNKNOWN if plan.tokens is None else _tokens(plan.tokens, plan.epochs),
         "disk": UNKNOWN_SIZES if plan.disk is None else _disk(plan.disk),
+        **({"host": _host(plan.host)} if plan.host else {}),
+        **({"pass": _pass(plan.reference)} if plan.reference else {}),
     }
     topics = [f"{name:<8}{line}" for name, line in lines.items()]
     topics[2:2] = [f"{'':<8}{part_text(part)}" for part in plan.rows.mixture]
@@ -67,6 +69,15 @@ def _disk(disk: DiskNeed) -> str:
         f"{total:,.1f} GB at most: {disk.kept_checkpoints} checkpoints of {checkpoint:,.1f} GB are kept, "
         f"plus one while it is written; the model takes {model:,.1f} GB"
     )
+
+
+def _host(size: int) -> str:
+    return f"{size / GB:,.1f} GB of the first machine's own memory, while the whole model is there to be saved"
+
+
+def _pass(need: PassNeed) -> str:
+    copy = "each GPU has the whole model" if need.gpus == 1 else f"{need.gpus} GPUs share it, since one is too small"
+    return f"the reference takes {need.total / GB:,.1f} GB per GPU, estimated: {copy}; {need.verdict}"
 
 
 def _memory(plan: Plan, *, whole_table: bool) -> list[str]:

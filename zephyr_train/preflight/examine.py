@@ -19,7 +19,7 @@ from zephyr_train.planning.plan import PUBLISHED, Rows, batch, make_plan, unit_o
 from zephyr_train.preflight import machine
 from zephyr_train.preflight.examination import Examination
 from zephyr_train.preflight.inputs import ROWS_OF, dataset_names, find_model, find_rows
-from zephyr_train.preflight.memory_check import memory_lack
+from zephyr_train.preflight.memory_check import host_note, memory_lacks
 from zephyr_train.preflight.model_checks import examine_whole_model
 from zephyr_train.preflight.output_folder import examine_disk, examine_output
 from zephyr_train.preflight.row_checks import examine_rows, rows_fault
@@ -232,7 +232,9 @@ def _make_plan(examination: Examination, statistics: "TokenStatistics | None") -
         return
     examination.plan = plan
     if not examination.dry and not examination.cpu:
-        examination.lacking(*filter(None, [memory_lack(plan, options)]))
+        here = machine.host_memory()
+        examination.lacking(*memory_lacks(plan, options, here))
+        examination.notes += filter(None, [host_note(plan, here)])
     examination.add(*filter(None, [step_fault(plan, options)]))
     examination.notes += filter(None, [step_note(plan)] if examination.dry else [])
 

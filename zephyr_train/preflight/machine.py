@@ -1,4 +1,4 @@
-"""What this machine has: packages, GPUs and their capability, disk; without torch."""
+"""What this machine has: packages, GPUs and their capability, memory, disk; without torch."""
 
 import os
 import re
@@ -44,6 +44,26 @@ class Gpu:
     capability: float
     memory: float | None  # GB; None if the driver does not report it, as for memory shared with the CPU
     uuid: str = ""
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """The memory of this machine in bytes, as the kernel counts it."""
+
+    total: int
+    available: int  # without swapping, files in the cache given up
+
+
+def host_memory(file: Path = Path("/proc/meminfo")) -> HostMemory | None:
+    """Return the memory of this machine; None if the system does not say."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines) if rest}
+    if not {"MemTotal", "MemAvailable"} <= sizes.keys():
+        return None
+    return HostMemory(sizes["MemTotal"], sizes["MemAvailable"])
 
 
 def gpus_here() -> list[Gpu]:

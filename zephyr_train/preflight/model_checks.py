@@ -77,10 +77,11 @@ def _facts(options: TrainOptions, folder: Path, faults: list[Fault]) -> ModelFac
     try:
         loaded = meta_model(folder, attention)
     except DataError as fault:
-        if attention == _BARE[0] or not _is_built(folder):
+        bare = None if attention == _BARE[0] else _empty(folder)
+        if bare is None:
             faults.append(Fault("no-causal-model", str(fault), fault.hint or ""))
         else:
-            faults.append(_attention_fault(options, str(fault)))
+            faults.append(_ahead_fault(bare, config) if reads_ahead(bare) else _attention_fault(options, str(fault)))
         return None
     if loaded.misfits:
         faults.append(Fault(BROKEN, unfit_weights(folder, loaded.misfits), UNFIT_WEIGHTS))
@@ -92,7 +93,7 @@ def _facts(options: TrainOptions, folder: Path, faults: list[Fault]) -> ModelFac
 def _model_faults(model: Any, options: TrainOptions, folder: Path) -> Iterator[Fault]:
     config = folder / "config.json"
     if reads_ahead(model):
-        yield Fault("reads-ahead", f"{config}: each token of {type(model).__name__} sees those behind it", ONE_WAY)
+        yield _ahead_fault(model, config)
     if not _has_attention(model, options.attention):
         yield _attention_fault(options, f"transformers has no {options.attention} for {type(model).__name__}")
     if wrong := call_fault(model):
@@ -115,12 +116,16 @@ def _facts_of(model: Any) -> ModelFacts:
     )
 
 
-def _is_built(folder: Path) -> bool:
+def _empty(folder: Path) -> Any:
+    """Return the model of a config with plain attention, or None if there is none."""
     try:
-        empty_model(folder)
+        return empty_model(folder)
     except DataError:
-        return False
-    return True
+        return None
+
+
+def _ahead_fault(model: Any, config: Path) -> Fault:
+    return Fault("reads-ahead", f"{config}: each token of {type(model).__name__} sees those behind it", ONE_WAY)
 
 
 def _attention_fault(options: TrainOptions, message: str) -> Fault:

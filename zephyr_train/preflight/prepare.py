@@ -88,7 +88,7 @@ def prepare(examination: Examination, tokens: TokenSet, plan: Plan) -> Job:
 
 
 def numerics(options: TrainOptions) -> str:
-    """Return the number format: DeepSpeed keeps its own fp32 masters; without it the weights are fp32."""
-    if options.precision == "fp32":
-        return "fp32"
-    return "bf16" if options.zero else "bf16-autocast"
+    """Return the number format: DeepSpeed keeps its own fp32 masters; without it the trained weights are fp32."""
+    if options.precision == "fp32" or options.zero:
+        return options.precision
+    return "bf16-frozen" if options.lora else "bf16-autocast"

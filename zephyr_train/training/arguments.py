@@ -3,9 +3,18 @@
 from typing import Any
 
 from zephyr_train.job import Job
+from zephyr_train.planning.memory import LONGEST_BF16_SUM
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "bf16-autocast": "float32"}  # of the weights as loaded
+# Of the weights as loaded; those of an adapter on a frozen model are fp32, or DeepSpeed has fp32 masters of them.
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "bf16-autocast": "float32", "bf16-frozen": "bfloat16"}
+
+
+def autocast(numerics: str, device: str) -> Any:
+    """Return the context of a forward pass on a kind of device, as the trainer makes it; DeepSpeed has none."""
+    import torch
+
+    return torch.autocast(device, torch.bfloat16, enabled=numerics in ("bf16-autocast", "bf16-frozen"))
 
 
 def shared(job: Job) -> dict[str, object]:
@@ -46,17 +55,25 @@ def shared(job: Job) -> dict[str, object]:
     }
 
 
+def add_up_gradients(arguments: Any, job: Job) -> None:
+    """Let DeepSpeed add up the gradients of a step in fp32, if it has so many that bf16 would lose the last ones."""
+    if job.numerics == "bf16" and job.accumulation > LONGEST_BF16_SUM:
+        arguments.deepspeed_plugin.deepspeed_config["data_types"] = {"grad_accum_dtype": "fp32"}
+
+
 def starting_model(job: Job) -> Any:
-    """Return the model that a run begins with; its weights are whole.
+    """Return the model that a run begins with, on this process's device; its weights are whole.
 
     Raises:
         DataError: they are not.
     """
     import torch
 
-    from zephyr_train.training.loading import load
+    from zephyr_train.training.loading import load, own_device
 
-    return load(job.model, dtype=getattr(torch, DTYPES[job.numerics]), attention=job.options.attention)
+    dtype = getattr(torch, DTYPES[job.numerics])
+    device_map = None if job.cpu or job.backend == "deepspeed-3" else own_device()  # ZeRO-3 places the weights itself
+    return load(job.model, dtype=dtype, attention=job.options.attention, device_map=device_map)
 
 
 def lora_config(job: Job) -> Any:

@@ -1,5 +1,6 @@
 """Load a model's weights, or refuse: transformers would draw a missing tensor at random and leave a strange one out."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,11 @@ from zephyr_core.errors import DataError
 from zephyr_train.meta_model import UNFIT_WEIGHTS, misfits, unfit_weights
 from zephyr_train.models import LOAD_WEIGHTS
 from zephyr_train.safetensor_headers import shapes
+
+
+def own_device() -> dict[str, str]:
+    """Return the map of a model that is wholly on this process's GPU: it then takes no memory of the machine."""
+    return {"": f"cuda:{os.environ.get('LOCAL_RANK', '0')}"}
 
 
 def load(folder: str | Path, *, dtype: Any, attention: str | None = None, device_map: Any = None) -> Any:

@@ -15,13 +15,13 @@ from zephyr_core.process import as_worker
 from zephyr_train.errors import InvariantBroken
 from zephyr_train.job import Job
 from zephyr_train.models import LOAD
-from zephyr_train.training.arguments import DTYPES
+from zephyr_train.training.arguments import DTYPES, autocast
 from zephyr_train.training.out_of_memory import clear_memory_errors
 
 NAME = "probe.json"
 ROWS = 4
 # Allowed difference of a row's summed log-prob, as a share of it: fp32 sums in a different order; bf16 rounds.
-ALLOWED = {"fp32": 1e-4, "bf16": 5e-3, "bf16-autocast": 5e-3}
+ALLOWED = {"fp32": 1e-4, **dict.fromkeys(("bf16", "bf16-autocast", "bf16-frozen"), 5e-3)}
 BUSY = "the saved model is loaded whole: free memory on this machine, and run the command again: it continues here"
 MERGED = 4  # factor on the allowance if an adapter was added to bf16 weights
 
@@ -44,8 +44,7 @@ def write_probe(trainer: Any, job: Job) -> None:
 def _sum_logps(model: Any, ids: list[int], device: Any, numerics: str) -> float:
     """Return the summed log-prob of a text's tokens after the first, in nats."""
     tokens = torch.tensor([ids], device=device)
-    mixed = numerics == "bf16-autocast"
-    with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
+    with torch.no_grad(), autocast(numerics, torch.device(device).type):
         logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
     return float(torch.log_softmax(logits, dim=-1).gather(1, tokens[0, 1:, None]).sum())
 
@@ -64,13 +63,13 @@ def verify(folder: Path) -> dict[str, float]:
         _merge(job, folder / "adapter", folder / "weights")
     require_whole(folder / "weights")
     require_other(folder / "weights", Path(job.model))
-    device = "cuda" if torch.cuda.is_available() and not job.cpu else "cpu"
-    model = load(folder / "weights", dtype="auto", attention=job.options.attention)
-    model.to(device).eval()
+    # Over all GPUs of the run on this machine, since one may be too small; its workers have left them.
+    device_map = "auto" if torch.cuda.is_available() and not job.cpu else None
+    model = load(folder / "weights", dtype="auto", attention=job.options.attention, device_map=device_map).eval()
     probe = json.loads((folder / NAME).read_text())
     worst = 0.0
     for ids, trained in zip(probe["input_ids"], probe["logps"], strict=True):
-        saved = _sum_logps(model, ids, device, job.numerics)
+        saved = _sum_logps(model, ids, model.device, job.numerics)
         worst = max(worst, abs(saved - trained) / max(1.0, abs(trained)))
     allowed = ALLOWED[job.numerics] * (MERGED if job.options.lora else 1)
     if not worst <= allowed:

@@ -14,8 +14,9 @@ from zephyr_train.job import Job
 from zephyr_train.models import LOAD
 from zephyr_train.reference import missing_chunks, part_file, rows_of
 from zephyr_train.training import tolerance
-from zephyr_train.training.arguments import DTYPES
+from zephyr_train.training.arguments import DTYPES, autocast
 from zephyr_train.training.causal_check import require_causal
+from zephyr_train.training.loading import load, own_device
 
 
 def score(job: Job) -> None:
@@ -54,17 +55,17 @@ def score(job: Job) -> None:
 
 def _frozen(job: Job) -> tuple[Any, torch.device]:
     from zephyr_train.pairs.scoring import frozen_scorer
-    from zephyr_train.training.loading import load
 
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cpu") if job.cpu else torch.device("cuda", local)
-    model = load(
-        job.model,
-        dtype=getattr(torch, DTYPES[job.numerics]),
-        attention=job.options.attention,
-        device_map=None if job.cpu else {"": device},  # straight to the GPU, not through every rank's host memory
-    )
-    return frozen_scorer(model.to(device)), device
+    dtype = getattr(torch, DTYPES[job.numerics])
+    model = load(job.model, dtype=dtype, attention=job.options.attention, device_map=_device_map(job))
+    return frozen_scorer(model), model.device
+
+
+def _device_map(job: Job) -> Any:
+    """Return where the model is: on this process's GPU, or on all of the machine if one is too small for it."""
+    if job.cpu:
+        return None
+    return own_device() if job.world == job.options.gpus else "auto"
 
 
 def _check_model(model: Any, pair: dict[str, Any], device: torch.device, job: Job) -> None:
@@ -74,12 +75,8 @@ def _check_model(model: Any, pair: dict[str, Any], device: torch.device, job: Jo
         logits: Tensor = model(input_ids=tokens.to(device), use_cache=False).logits
         return logits
 
-    with torch.no_grad(), _precision(device, job):
+    with torch.no_grad(), autocast(job.numerics, device.type):
         require_causal(pair["prompt_ids"] + pair["chosen_ids"], call, tolerance.noise(job.numerics, model.config))
-
-
-def _precision(device: torch.device, job: Job) -> Any:
-    return torch.autocast(device.type, torch.bfloat16, enabled=job.numerics == "bf16-autocast")
 
 
 def _scores(
@@ -90,7 +87,7 @@ def _scores(
 
     chosen, rejected = [0.0] * len(pairs), [0.0] * len(pairs)
     for batch in _batches(pairs, 2 * job.micro_batch_size * job.options.max_length):
-        with torch.no_grad(), _precision(device, job):
+        with torch.no_grad(), autocast(job.numerics, device.type):
             better, worse = pair_logps(model, [pairs[number] for number in batch], pad, job.layout)
         for number, first, second in zip(batch, better, worse, strict=True):
             chosen[number], rejected[number] = first, second
