@@ -37,6 +37,19 @@ def test_again_everything_is_skipped(finished: Place) -> None:
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
 
+def test_zephyr_verify_finds_it_whole_and_its_datasets_row_by_row(copy: Place) -> None:
+    text = copy.zephyr("verify", "runs/quick").stdout
+    for name in ("binarize", "clean-ultrachat", "dpo", "reference-", "sft", "student", "tokens-"):
+        assert f"/{name}" in text
+    forged = copy.run / "binarize"
+    manifests.edit(forged, lambda content: content["splits"]["train_prefs"].update(rows_digest="0" * 64))
+    done = copy.zephyr("verify", "runs/quick", code=5)
+    assert "binarize: error: runs/quick/binarize does not match its manifest" in done.stderr.replace(
+        f"{copy.folder}/", ""
+    )
+    assert "train_prefs: " in done.stderr
+
+
 @pytest.mark.slow
 def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_file_is_of_others(copy: Place) -> None:
     file = copy.run / "samples.jsonl"

@@ -1,4 +1,8 @@
-"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing] [exploding]`."""
+"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs.
+
+`-m tests.zephyr_train.ranks OUT WAY ...`, each way of `full`, `lora`, `checkpointing` and `exploding`, joined by "-";
+one after another, since starting two ranks takes longer than their steps. Each has its folder in OUT.
+"""
 
 import json
 import sys
@@ -81,16 +85,17 @@ class Counted(trl_side.WatchedTrainer):
         return batches, pairs
 
 
-def train(folder: Path) -> None:
+def train(folder: Path, way: list[str]) -> None:
+    folder.mkdir(exist_ok=True)
     pairs = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
     options = {**OPTIONS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
-    options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
-    adapter = lora() if "lora" in sys.argv else None
+    options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in way else {}
+    adapter = lora() if "lora" in way else None
     trainer = trl_side.project_trainer(
         trl_side.tiny_model(),
         pairs,
         folder / "out",
-        kind=Exploding if "exploding" in sys.argv else Counted,
+        kind=Exploding if "exploding" in way else Counted,
         peft=adapter,
         **options,
     )
@@ -110,5 +115,6 @@ if __name__ == "__main__":
     out = Path(sys.argv[1])
     join_group(job(out, backend="deepspeed-3"))
     with as_worker(out):
-        train(out)
+        for way in sys.argv[2:]:
+            train(out / way, way.split("-"))
     leave_group()
