@@ -138,8 +138,11 @@ def test_another_layout_trains_to_the_same_figures(aligned: World) -> None:
     (aligned.folder / "other.toml").write_text('extends = "quick.toml"\nabout = "t"\n[dpo]\npadding_free = false\n')
     out = aligned.folder / "padded"
     command = ["train", "dpo", "--model", aligned.run("sft"), "--data", aligned.run("binarize"), "--out", out]
+    folder = Path(json.loads((aligned.run("dpo") / "job.json").read_text())["reference"])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     done = aligned.zephyr(*command, recipe="other.toml")
-    assert "reference log-probs: found" in done.stderr
+    assert f"reference log-probs: found in {folder}" in done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert json.loads((out / "job.json").read_text())["layout"] == "padded"
     assert json.loads((aligned.run("dpo") / "job.json").read_text())["layout"] == "shared"
     for split in ("train", "test"):
