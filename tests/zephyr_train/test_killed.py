@@ -87,10 +87,10 @@ def test_dsft_continues_before_a_damaged_checkpoint_and_ends_with_the_undisturbe
 
 
 def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    aligned: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path / "runs"))
+    world, undisturbed = aligned, aligned.run("dpo")
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path / "runs"))  # where no reference is
     inputs = ["--model", world.run("sft"), "--data", world.run("binarize")]
     command = ["train", "dpo", *inputs, "--out", tmp_path / "killed"]
     artefacts = tmp_path / "runs" / "artefacts"
@@ -103,7 +103,6 @@ def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
     assert all_gone(tmp_path / "killed")
     assert "continuing the run" in world.zephyr(*command).stderr
 
-    world.zephyr("train", "dpo", *inputs, "--out", undisturbed)
     assert weights(tmp_path / "killed") == weights(undisturbed)
     assert world.metrics(tmp_path / "killed") == world.metrics(undisturbed)
     for epoch in (1, 2):
