@@ -78,7 +78,7 @@ def test_damaged_bytes_are_found_by_digest_and_their_steps_made_anew(copy: Place
     assert "is damaged: data/train_prefs-00000-of-00001.parquet has changed: another sha256" in done.stderr
     assert "is damaged: reference.parquet has changed" in done.stderr
     assert "student is damaged: model.safetensors has changed" in done.stderr
-    assert "$ zephyr train student --recipe quick.toml --fresh" in done.stderr
+    assert "$ zephyr train student --recipe quick.toml" in done.stderr
     assert "$ zephyr data binarize --recipe quick.toml --overwrite" in done.stderr
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
     # The same pairs came out, so what was made of them is what it should be.
