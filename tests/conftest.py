@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.hub_server import HubServer, running
 from tests.system import COMMAND, SmallDisk, small_disk
@@ -54,6 +55,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with long tests first: with one of them at the end the other workers would only wait for it."""
     long = {item.path for item in items if item.get_closest_marker("long")}
     items.sort(key=lambda item: item.path not in long)
+
+
+# Files of zephyr_train whose tests share trained models. Without a second process they are trained once anyway.
+SHARING = ("damaged", "killed", "lora", "packed_check", "published", "real_training", "silent_faults", "training")
+
+
+class Scheduling(LoadFileScheduling):
+    """Gives each process whole files, and one process all files that share trained models."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        shares = any(file.endswith(f"zephyr_train/test_{name}.py") for name in SHARING)
+        return "trained models" if shares else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

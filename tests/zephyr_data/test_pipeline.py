@@ -223,7 +223,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dic
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("step", "workers"), [("clean-ultrachat", 1), ("clean-ultrachat", 2), ("binarize", 2)])
+@pytest.mark.parametrize(
+    ("step", "workers"),
+    [pytest.param("clean-ultrachat", 1, marks=pytest.mark.slow), ("clean-ultrachat", 2), ("binarize", 2)],
+)
 def test_kill_9_leaves_no_dataset_and_the_next_run_continues(
     tmp_path: Path, step: str, workers: int, undisturbed: Callable[[str], dict[str, Any]]
 ) -> None:

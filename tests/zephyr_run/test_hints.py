@@ -4,7 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import typer
@@ -72,7 +72,12 @@ def _literal(node: ast.AST) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def messages(package: str) -> Iterator[tuple[str, str]]:
+@cache
+def messages(package: str) -> list[tuple[str, str]]:
+    return [*messages_of(package)]
+
+
+def messages_of(package: str) -> Iterator[tuple[str, str]]:
     """Return file and text of each literal with a flag in it, docstrings left out."""
     for file in sorted((ROOT / package).rglob("*.py")):
         if file.name in ELSEWHERE:
@@ -90,6 +95,7 @@ def messages(package: str) -> Iterator[tuple[str, str]]:
                 yield str(file.relative_to(ROOT)), rule.get("instead", "")
 
 
+@cache
 def flags_of(step: Step) -> set[str]:
     """Return the flags of a step's own command."""
     group, name = step.command
@@ -97,6 +103,7 @@ def flags_of(step: Step) -> set[str]:
     return {flag for one in command.params for flag in (*one.opts, *one.secondary_opts) if flag.startswith("--")}
 
 
+@cache
 def options_of_the_run() -> set[str]:
     command = typer.main.get_command(commands.app).commands["run"]  # type: ignore[attr-defined]
     return {flag for parameter in command.params for flag in parameter.opts}

@@ -60,7 +60,7 @@ def test_with_fewer_gpus_the_global_batch_is_held(empty: Place) -> None:
     empty.change_recipe("[sft]", "[sft]\ngpus = 4")
 
     def plans(*words: str) -> dict[str, Any]:
-        steps = json.loads(empty.chain("--dry-run", "--json", *words).stdout)["steps"]
+        steps = json.loads(empty.chain("--dry-run", "--json", "--from", "sft", *words).stdout)["steps"]
         return {one["step"]: one["plan"]["plan"] for one in steps if one["step"] in ("sft", "dpo")}
 
     before, after = plans(), plans("--gpus", "1")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,22 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BARE, zephyr
-from tests.zephyr_run.conftest import NAMES, Place
+from tests.zephyr_run.conftest import NAMES, RECIPE, Place
 from zephyr_core import manifest
 
 
-def test_from_and_to_choose_the_steps(empty: Place) -> None:
-    assert empty.outcomes("--to", "binarize") == {"clean-ultrachat": "done", "binarize": "done"}
+@pytest.fixture(scope="module")
+def with_rows(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A run up to its pairs, of which tests take copies."""
+    folder = tmp_path_factory.mktemp("rows")
+    (folder / "quick.toml").write_text(RECIPE)
+    place = Place(folder)
+    assert place.outcomes("--to", "binarize") == {"clean-ultrachat": "done", "binarize": "done"}
+    return place
+
+
+def test_from_and_to_choose_the_steps(empty: Place, with_rows: Place) -> None:
+    shutil.copytree(with_rows.run, empty.run)
     assert empty.outcomes("--from", "binarize", "--to", "binarize") == {"binarize": "skipped"}
     assert "binarize comes before sft" in empty.chain("--from", "sft", "--to", "binarize", code=2).stderr
     assert f"the steps are {', '.join(NAMES)}" in empty.chain("--from", "eval", code=2).stderr
@@ -89,16 +100,12 @@ def test_the_papers_plan_needs_neither_network_nor_torch(tmp_path: Path) -> None
 
 
 def test_rows_that_are_not_here_are_the_papers_for_the_papers_sources_alone(empty: Place) -> None:
-    told = json.loads(empty.chain("--dry-run", "--json").stdout)
+    assert "61,135" not in empty.chain("--dry-run").stdout
+    told = json.loads(empty.chain("--dry-run", "--json", "--dialogues", "absent.jsonl", code=2).stdout)
     plans = {step["step"]: step["plan"] for step in told["steps"]}
     assert plans["dpo"]["plan"]["rows"]["rows"] is None and plans["dpo"]["plan"]["steps"] is None
-    assert "61,135" not in empty.chain("--dry-run").stdout
-
-
-def test_a_plan_as_json_tells_why_a_step_has_none(empty: Place) -> None:
-    done = empty.chain("--dry-run", "--json", "--dialogues", "absent.jsonl", code=2)
-    first = json.loads(done.stdout)["steps"][0]
-    assert first["plan"] is None and "no raw file at 'absent.jsonl'" in first["error"]
+    error = told["steps"][0]["error"]
+    assert plans["clean-ultrachat"] is None and "no raw file at 'absent.jsonl'" in error, "why a step has no plan"
 
 
 def test_a_plan_with_faults_is_told_whole_and_ends_with_their_code(empty: Place) -> None:
@@ -143,8 +150,8 @@ def test_of_two_at_once_the_second_waits(empty: Place, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("by_terminal", [True, False])
-def test_ctrl_c_ends_the_command_too(empty: Place, by_terminal: bool) -> None:
-    empty.chain("--to", "binarize")
+def test_ctrl_c_ends_the_command_too(empty: Place, with_rows: Place, by_terminal: bool) -> None:
+    shutil.copytree(with_rows.run, empty.run)
     words = ["run", "--recipe", "quick.toml", "--from", "sft", "--to", "sft"]
     with (empty.folder / "told.txt").open("w") as log:
         run = subprocess.Popen(

@@ -37,6 +37,19 @@ def test_again_everything_is_skipped(finished: Place) -> None:
     assert finished.record()["sft"]["seconds"] > 0, "the seconds of the making stay on record"
 
 
+def test_zephyr_verify_finds_it_whole_and_its_datasets_row_by_row(copy: Place) -> None:
+    text = copy.zephyr("verify", "runs/quick").stdout
+    for name in ("binarize", "clean-ultrachat", "dpo", "reference-", "sft", "student", "tokens-"):
+        assert f"/{name}" in text
+    forged = copy.run / "binarize"
+    manifests.edit(forged, lambda content: content["splits"]["train_prefs"].update(rows_digest="0" * 64))
+    done = copy.zephyr("verify", "runs/quick", code=5)
+    assert "binarize: error: runs/quick/binarize does not match its manifest" in done.stderr.replace(
+        f"{copy.folder}/", ""
+    )
+    assert "train_prefs: " in done.stderr
+
+
 @pytest.mark.slow
 def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_file_is_of_others(copy: Place) -> None:
     file = copy.run / "samples.jsonl"
@@ -51,7 +64,7 @@ def test_both_models_have_answered_held_out_prompts_and_are_asked_anew_when_the_
     assert file.read_text() == kept
 
 
-def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -> None:
+def test_damaged_bytes_are_found_by_digest_and_their_steps_made_anew(copy: Place) -> None:
     file = next((copy.run / "binarize" / "data").glob("train_prefs-*"))
     whole = file.read_bytes()
     flip_byte(file)
@@ -60,17 +73,21 @@ def test_a_damaged_byte_is_found_by_digest_and_the_step_made_anew(copy: Place) -
     assert "which dpo reads, is damaged: data/train_prefs-" in told and "--from binarize" in told
     reference = next((copy.folder / "runs" / "artefacts").glob("reference-*/reference.parquet"))
     flip_byte(reference)
+    flip_byte(copy.run / "student" / "model.safetensors")
     done = copy.chain("--from", "binarize", "--json")
     assert "is damaged: data/train_prefs-00000-of-00001.parquet has changed: another sha256" in done.stderr
     assert "is damaged: reference.parquet has changed" in done.stderr
+    assert "student is damaged: model.safetensors has changed" in done.stderr
+    assert "$ zephyr train student --recipe quick.toml" in done.stderr
     assert "$ zephyr data binarize --recipe quick.toml --overwrite" in done.stderr
     outcomes = {name: entry["outcome"] for name, entry in json.loads(done.stdout)["steps"].items()}
     # The same pairs came out, so what was made of them is what it should be.
-    skipped = {"student": "skipped", "sft": "skipped", "dpo": "skipped"}
-    assert outcomes == {**skipped, "binarize": "rebuilt", "reference": "rebuilt"}
+    rebuilt = dict.fromkeys(("binarize", "student", "reference"), "rebuilt")
+    assert outcomes == {**rebuilt, "sft": "skipped", "dpo": "skipped"}
     assert file.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
     (copy.run / "sft" / "model" / "model.safetensors").unlink()
     flip_byte(copy.run / "student" / "model.safetensors")
@@ -87,6 +104,7 @@ def test_lost_weights_are_trained_again(copy: Place, finished: Place) -> None:
     assert copy.states()["dpo"] == "whole", "the same weights came out: dpo is still made of them"
 
 
+@pytest.mark.slow
 def test_killed_in_dsft_the_same_command_continues(copy: Place, finished: Place) -> None:
     shutil.rmtree(copy.run / "sft")
     state = copy.run / "sft.state"

@@ -1,4 +1,8 @@
-"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs. `-m tests.zephyr_train.ranks OUT [lora] [checkpointing] [exploding] [alike]`."""
+"""What each of two ranks does in test_oracle: the project's trainer on unequal pairs.
+
+`-m tests.zephyr_train.ranks OUT WAY ...`, each way of `full`, `lora`, `checkpointing` and `exploding`, joined by "-", or
+`alike`; one after another, since starting two ranks takes longer than their steps. Each has its folder in OUT.
+"""
 
 import json
 import sys
@@ -84,6 +88,7 @@ class Counted(trl_side.WatchedTrainer):
 
 def train_alike(folder: Path) -> None:
     """Take one step on many pairs that are alike, in bf16: each adds the same gradient."""
+    folder.mkdir(exist_ok=True)
     [pair] = trl_side.with_reference(trl_side.pair_rows(1), trl_side.tiny_model(num_hidden_layers=1))
     options = {**OPTIONS, "per_device_train_batch_size": 1, "gradient_accumulation_steps": ALIKE, "bf16": True}
     model = trl_side.tiny_model(num_hidden_layers=1).to(torch.bfloat16)
@@ -92,16 +97,17 @@ def train_alike(folder: Path) -> None:
     (folder / "told.json").write_text(json.dumps([entry["grad_norm"] for entry in trainer.state.log_history[:1]]))
 
 
-def train(folder: Path) -> None:
+def train(folder: Path, way: list[str]) -> None:
+    folder.mkdir(exist_ok=True)
     pairs = trl_side.with_reference(uneven_rows(), trl_side.tiny_model())
     options = {**OPTIONS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
-    options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in sys.argv else {}
-    adapter = lora() if "lora" in sys.argv else None
+    options |= {"activation_checkpointing": True, "gradient_checkpointing": True} if "checkpointing" in way else {}
+    adapter = lora() if "lora" in way else None
     trainer = trl_side.project_trainer(
         trl_side.tiny_model(),
         pairs,
         folder / "out",
-        kind=Exploding if "exploding" in sys.argv else Counted,
+        kind=Exploding if "exploding" in way else Counted,
         peft=adapter,
         **options,
     )
@@ -121,5 +127,9 @@ if __name__ == "__main__":
     out = Path(sys.argv[1])
     join_group(job(out, backend="deepspeed-3"))
     with as_worker(out):
-        (train_alike if "alike" in sys.argv else train)(out)
+        for way in sys.argv[2:]:
+            if way == "alike":
+                train_alike(out / way)
+            else:
+                train(out / way, way.split("-"))
     leave_group()

@@ -152,15 +152,11 @@ def test_a_flipped_byte_of_a_dataset_poisons_no_token_rows(world: World) -> None
         shutil.move(tokens, tokens.with_name("aside"))
         world.zephyr(*command, fails=True)
         assert sorted(artefacts.iterdir()) == sorted({*names, tokens.with_name("aside")} - {tokens})
-    world.zephyr(*command)
+    world.kill_when(command, (tokens / "manifest.json").is_file)
     shutil.rmtree(tokens.with_name("aside"))
     files = manifest_of(tokens)["files"]
     assert [entry["sha256"] for entry in files.values()] == [entry["sha256"] for entry in digests.values()]
     assert files.keys() == digests.keys()
-    weights = [
-        (out / "model" / "model.safetensors").read_bytes() for out in (world.folder / "poisoned", world.run("sft"))
-    ]
-    assert weights[0] == weights[1]
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

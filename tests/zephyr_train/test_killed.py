@@ -35,44 +35,62 @@ def all_gone(out: Path) -> bool:
     return not workers_of(out)
 
 
-def test_dsft_killed_after_a_checkpoint_ends_with_the_undisturbed_weights_and_metrics(world: World) -> None:
-    out = world.folder / "killed-sft"
-    command = ["train", "sft", "--out", out]
-    world.kill_when(command, lambda: has_checkpoint(out))
-    assert all_gone(out), "a worker outlives the command that started it"
-    assert not (out / "manifest.json").exists()
-    done = world.zephyr(*command)
-    assert "continuing the run" in done.stderr
-    assert weights(out) == weights(world.run("sft"))
-    assert world.metrics(out) == world.metrics(world.run("sft"))
-    assert world.metrics(out, "test") == world.metrics(world.run("sft"), "test")
-
-
-def test_a_damaged_checkpoint_is_skipped_and_the_weights_are_the_undisturbed_ones(world: World) -> None:
-    """The newest is damaged: the one before continues. That none is left, test_checkpoints shows."""
-    out = world.folder / "killed-at-8"
-    command = ["train", "sft", "--out", out]
-    world.kill_when(command, lambda: len(complete(out)) == 2)
-    assert all_gone(out)
-    newest = complete(out)[-1]
-    damage_file(newest / "model.safetensors", flipped)
-    done = world.zephyr(*command)
-    assert f"{newest.name} is damaged: model.safetensors has changed" in done.stderr
-    assert weights(out) == weights(world.run("sft"))
-    assert world.metrics(out) == world.metrics(world.run("sft"))
-
-
 def complete(out: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, the oldest first."""
     marks = out.with_name(out.name + ".state").glob("checkpoint-*/complete.json")
     return sorted((mark.parent for mark in marks), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.fixture(scope="module")
+def stopped(world: World) -> Path:
+    """A dSFT run, killed when it had two checkpoints."""
+    out = world.folder / "stopped"
+    world.kill_when(["train", "sft", "--out", out], lambda: len(complete(out)) == 2)
+    assert all_gone(out), "a worker outlives the command that started it"
+    assert not (out / "manifest.json").exists()
+    return out
+
+
+def test_a_stopped_run_is_not_continued_otherwise(world: World, stopped: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others.jsonl"
+    others.write_text(300 * (Path(__file__).parent / "two_dialogues.jsonl").read_text())  # enough for several steps
+    command = ["train", "sft", "--out", stopped]
+    for change, differences in (
+        (["--gpus", 2], "backend, world, gpus"),
+        (["--zero", 3], "backend, zero"),
+        (["--seed", 1], "seed"),
+        (["--set", "max_grad_norm=0.5"], "settings"),
+        (["--data", others], "tokens_digest"),
+    ):
+        done = world.zephyr(*command, *change, fails=True)
+        assert "made differently; these differ: " in done.stderr
+        assert differences in done.stderr
+    job = (stopped / "job.json").read_text()
+    (stopped / "job.json").write_text(job.replace(json.loads(job)["template_digest"], "another"))
+    assert "template_digest" in world.zephyr(*command, fails=True).stderr
+    (stopped / "job.json").write_text(job)
+    assert world.zephyr(*command, "--resume", "--fresh", fails=True).returncode == 2
+
+
+def test_dsft_continues_before_a_damaged_checkpoint_and_ends_with_the_undisturbed_weights_and_metrics(
+    world: World, stopped: Path
 ) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path / "runs"))
+    """That none is left, test_checkpoints shows; from the newest, dDPO below."""
+    newest = complete(stopped)[-1]
+    damage_file(newest / "model.safetensors", flipped)
+    done = world.zephyr("train", "sft", "--out", stopped)
+    assert f"{newest.name} is damaged: model.safetensors has changed" in done.stderr
+    assert "continuing the run" in done.stderr
+    assert weights(stopped) == weights(world.run("sft"))
+    for split in ("train", "test"):
+        assert world.metrics(stopped, split) == world.metrics(world.run("sft"), split)
+
+
+def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
+    aligned: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world, undisturbed = aligned, aligned.run("dpo")
+    monkeypatch.setenv("ZEPHYR_RUNS", str(tmp_path / "runs"))  # where no reference is
     inputs = ["--model", world.run("sft"), "--data", world.run("binarize")]
     command = ["train", "dpo", *inputs, "--out", tmp_path / "killed"]
     artefacts = tmp_path / "runs" / "artefacts"
@@ -85,7 +103,6 @@ def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
     assert all_gone(tmp_path / "killed")
     assert "continuing the run" in world.zephyr(*command).stderr
 
-    world.zephyr("train", "dpo", *inputs, "--out", undisturbed)
     assert weights(tmp_path / "killed") == weights(undisturbed)
     assert world.metrics(tmp_path / "killed") == world.metrics(undisturbed)
     for epoch in (1, 2):
@@ -93,32 +110,6 @@ def test_the_reference_pass_and_dpo_killed_end_with_the_undisturbed_weights(
             (out / "margins" / f"epoch-{epoch}.parquet").read_bytes() for out in (tmp_path / "killed", undisturbed)
         ]
         assert margins[0] == margins[1], "each row's margin is kept across the kill"
-
-
-def test_a_stopped_run_is_not_continued_otherwise(world: World, tmp_path: Path) -> None:
-    out = world.folder / "stopped"
-    others = tmp_path / "others.jsonl"
-    others.write_text(300 * (Path(__file__).parent / "two_dialogues.jsonl").read_text())  # enough for several steps
-    command = ["train", "sft", "--out", out]
-    world.kill_when(command, lambda: has_checkpoint(out))
-    assert all_gone(out)
-    for change, differences in (
-        (["--gpus", 2], "backend, world, gpus"),
-        (["--zero", 3], "backend, zero"),
-        (["--seed", 1], "seed"),
-        (["--set", "max_grad_norm=0.5"], "settings"),
-        (["--data", others], "tokens_digest"),
-    ):
-        done = world.zephyr(*command, *change, fails=True)
-        assert "made differently; these differ: " in done.stderr
-        assert differences in done.stderr
-    (out / "job.json").write_text((out / "job.json").read_text().replace(template(out), "another"))
-    assert "template_digest" in world.zephyr(*command, fails=True).stderr
-    assert world.zephyr(*command, "--resume", "--fresh", fails=True).returncode == 2
-
-
-def template(out: Path) -> str:
-    return str(json.loads((out / "job.json").read_text())["template_digest"])
 
 
 def test_resume_wants_something_to_continue(world: World) -> None:

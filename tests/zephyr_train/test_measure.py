@@ -1,10 +1,7 @@
-"""`zephyr train measure`: shares of held-out pairs by hand, and on a trained model."""
-
-import json
+"""The figures of `zephyr train measure` by hand; on trained models, see test_training."""
 
 import pytest
 
-from tests.zephyr_train.conftest import World
 from zephyr_train.results.measure import figures, longer_share, standard_error
 from zephyr_train.training.held_out import HeldOut
 
@@ -32,23 +29,3 @@ def test_the_start_itself_has_no_implicit_reward() -> None:
 def test_the_longer_answer_as_a_judge_a_tie_counts_half() -> None:
     assert longer_share(START) == pytest.approx((1 + 0.5 + 0) / 3)
     assert standard_error(0.5, 100) == 0.05
-
-
-@pytest.mark.long
-def test_models_side_by_side(aligned: World) -> None:
-    sft, dpo = aligned.run("sft"), aligned.run("dpo")
-    command = ["train", "measure", sft, dpo, "--pairs", dpo, "--start", sft, "--answers", 3, "--json"]
-    from tests.conftest import zephyr
-
-    done = zephyr(*command, cwd=aligned.folder)
-    assert done.returncode == 0, done.stderr
-    content = json.loads(done.stdout)
-    last = aligned.metrics(dpo, "test")[-1]
-    dpo_figures = content["models"][str(dpo)]
-    assert content["pairs"] == len(dpo_figures["chosen"])
-    assert dpo_figures["implicit_accuracy"] == pytest.approx(last["accuracy"])
-    assert sum(dpo_figures["chosen"]) / content["pairs"] == pytest.approx(last["logps_chosen"], abs=1e-2)
-    assert content["models"][str(sft)]["implicit_accuracy"] is None
-    assert len(dpo_figures["answers"]) == len(dpo_figures["stopped"]) == min(3, content["pairs"])
-    unfinished = zephyr("train", "measure", sft, "--pairs", aligned.folder, cwd=aligned.folder)
-    assert unfinished.returncode == 4 and "is not a finished run" in unfinished.stderr

@@ -102,31 +102,27 @@ ACCELERATE = ["-m", "accelerate.commands.launch", "--config_file", "launch.yaml"
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-def two_ranks(folder: Path, backend: str, further: list[str], **changes: Any) -> "subprocess.CompletedProcess[str]":
+Ranks = tuple[Path, "subprocess.CompletedProcess[str]"]
+
+
+def two_ranks(folder: Path, backend: str, *ways: str, **changes: Any) -> Ranks:
     config = accelerate_config(job(folder, **{"world": 2, "backend": backend, **changes}))
     (folder / "launch.yaml").write_text(yaml.safe_dump(config))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     started = TORCHRUN if backend == "ddp" else ACCELERATE
-    command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(folder), *further]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, *started, "-m", "tests.zephyr_train.ranks", str(folder), *ways]
+    return folder, subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-@pytest.mark.parametrize(
-    ("backend", "further"),
-    [
-        ("ddp", []),
-        pytest.param("deepspeed-2", ["checkpointing"], marks=pytest.mark.slow),
-        ("deepspeed-3", []),
-        ("deepspeed-3", ["lora", "checkpointing"]),
-    ],
-)
-def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, backend: str, further: list[str]) -> None:
+@pytest.fixture(scope="module")
+def zero_3(tmp_path_factory: pytest.TempPathFactory) -> Ranks:
+    """Two runs that end, and then one that does not."""
+    return two_ranks(tmp_path_factory.mktemp("zero-3"), "deepspeed-3", "full", "lora-checkpointing", "exploding")
+
+
+def assert_plain_trls(folder: Path, way: str, theirs_in: Path) -> None:
     """Some pairs are so long that their rank reads no other with them; a mean over ranks would weigh them thrice."""
-    done = two_ranks(tmp_path, backend, further)
-    assert done.returncode == 0, done.stderr[-4000:]
-    figures = json.loads((tmp_path / "told.json").read_text())
+    figures = json.loads((folder / way / "told.json").read_text())
     moments = [moment for step in figures["counts"] for moment in zip(*step, strict=True)]
     assert any(min(moment) == 1 and max(moment) >= 3 for moment in moments)
     assert [sum(map(sum, step)) for step in figures["counts"]] == [8, 8, 3] * 2
@@ -135,21 +131,40 @@ def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, bac
 
     options = {**ranks.OPTIONS, "per_device_train_batch_size": ranks.STEP_PAIRS}
     rows = trl_side.with_reference(ranks.uneven_rows(), trl_side.tiny_model())
-    adapter = ranks.lora() if "lora" in further else None
-    theirs = trl_side.trainer(trl_side.tiny_model(), rows, tmp_path / "theirs", peft=adapter, **options)
+    adapter = ranks.lora() if "lora" in way else None
+    theirs = trl_side.trainer(trl_side.tiny_model(), rows, theirs_in, peft=adapter, **options)
     theirs.train()
     assert theirs.state.global_step == len(figures["loss"]) == 6
     assert figures["loss"] == pytest.approx(logged(theirs, "loss"), abs=1e-5)
     for name, values in figures["logged"].items():
         assert values == pytest.approx(logged(theirs, name), abs=1e-4, rel=1e-4), name
-    assert_same_weights(torch.load(tmp_path / "weights.pt"), theirs.model)
+    assert_same_weights(torch.load(folder / way / "weights.pt"), theirs.model)
 
 
 @pytest.mark.long
-def test_a_gradient_that_is_no_number_on_one_rank_stops_zero_3(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "way"), [("ddp", "full"), pytest.param("deepspeed-2", "full-checkpointing", marks=pytest.mark.slow)]
+)
+def test_two_ranks_with_one_pair_and_three_are_plain_trl_too(tmp_path: Path, backend: str, way: str) -> None:
+    folder, done = two_ranks(tmp_path, backend, way)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert_plain_trls(folder, way, tmp_path / "theirs")
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize("way", ["full", "lora-checkpointing"])
+def test_so_are_two_of_zero_3(zero_3: Ranks, way: str, tmp_path: Path) -> None:
+    folder, done = zero_3
+    assert (folder / way / "told.json").is_file(), done.stderr[-4000:]
+    assert_plain_trls(folder, way, tmp_path)
+
+
+@pytest.mark.long
+def test_a_gradient_that_is_no_number_on_one_rank_stops_zero_3(zero_3: Ranks) -> None:
     """DeepSpeed would leave the step out and go on."""
-    done = two_ranks(tmp_path, "deepspeed-3", ["exploding"])
-    failure = json.loads((tmp_path / "failure.json").read_text())
+    folder, done = zero_3
+    failure = json.loads((folder / "failure.json").read_text())
     assert done.returncode != 0 and failure["exit_code"] == 5
     assert failure["message"].startswith("the gradient of step 3 is not a number")
 
@@ -167,12 +182,12 @@ def test_a_gradient_that_is_no_number_stops_a_run_before_the_weights_follow_it(t
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_long_sum_of_gradients_is_that_of_fp32_under_zero(tmp_path: Path, stage: int) -> None:
-    """In bf16 the sum would stop growing half-way: its norm is 16 % short."""
-    done = two_ranks(tmp_path, f"deepspeed-{stage}", ["alike"], world=1, numerics="bf16")
+    """In bf16 the sum would stop growing on the way."""
+    folder, done = two_ranks(tmp_path, f"deepspeed-{stage}", "alike", world=1, numerics="bf16")
     assert done.returncode == 0, done.stderr[-4000:]
     model = trl_side.tiny_model(num_hidden_layers=1)
     [pair] = trl_side.with_reference(trl_side.pair_rows(1), model)
     reference = LogpPair(*(torch.tensor([pair[name]]) for name in ("ref_chosen_logps", "ref_rejected_logps")))
     dpo_loss(trl_side.plain_pairs(model, [pair]), reference, beta=ranks.BETA).mean().backward()
     exact = torch.nn.utils.clip_grad_norm_(model.parameters(), torch.inf).item()
-    assert json.loads((tmp_path / "told.json").read_text()) == pytest.approx([exact], rel=0.02)
+    assert json.loads((folder / "alike" / "told.json").read_text()) == pytest.approx([exact], rel=0.02)

@@ -80,7 +80,9 @@ with as_worker(Path(sys.argv[1])), clear_memory_errors("use --lora"):
     ("fault", "code", "words"),
     [
         ("torch.OutOfMemoryError('CUDA out of memory.')", 4, "a worker ran out of memory: CUDA out of memory."),
-        ("KeyError('weight')", 70, "rank 1 failed with KeyError: 'weight'; its trace in"),
+        pytest.param(
+            "KeyError('weight')", 70, "rank 1 failed with KeyError: 'weight'; its trace in", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_one_rank_of_two_is_told_behind_the_launchers_summary(

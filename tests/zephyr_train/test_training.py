@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.conftest import zephyr
 from tests.zephyr_train.conftest import World, weights
 from zephyr_core import manifest
 
@@ -103,6 +104,7 @@ def test_the_reference_command_computes_what_dpo_finds(aligned: World) -> None:
     assert max(table["chosen"].to_pylist()) < 0, "log-probs"
 
 
+@pytest.mark.slow
 def test_another_beta_and_seed_find_the_reference_that_is_there(aligned: World) -> None:
     job = json.loads((aligned.run("dpo") / "job.json").read_text())
     folder = Path(job["reference"])
@@ -136,8 +138,11 @@ def test_another_layout_trains_to_the_same_figures(aligned: World) -> None:
     (aligned.folder / "other.toml").write_text('extends = "quick.toml"\nabout = "t"\n[dpo]\npadding_free = false\n')
     out = aligned.folder / "padded"
     command = ["train", "dpo", "--model", aligned.run("sft"), "--data", aligned.run("binarize"), "--out", out]
+    folder = Path(json.loads((aligned.run("dpo") / "job.json").read_text())["reference"])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     done = aligned.zephyr(*command, recipe="other.toml")
-    assert "reference log-probs: found" in done.stderr
+    assert f"reference log-probs: found in {folder}" in done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert json.loads((out / "job.json").read_text())["layout"] == "padded"
     assert json.loads((aligned.run("dpo") / "job.json").read_text())["layout"] == "shared"
     for split in ("train", "test"):
@@ -150,3 +155,20 @@ def test_another_layout_trains_to_the_same_figures(aligned: World) -> None:
     ours, shared = (table.to_pydict() for table in margins)
     assert ours["key"] == shared["key"]
     assert ours["margin"] == pytest.approx(shared["margin"], abs=1e-4)
+
+
+def test_measure_sets_models_side_by_side_on_held_out_pairs(aligned: World) -> None:
+    sft, dpo = aligned.run("sft"), aligned.run("dpo")
+    command = ["train", "measure", sft, dpo, "--pairs", dpo, "--start", sft, "--answers", 3, "--json"]
+    done = zephyr(*command, cwd=aligned.folder)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    last = aligned.metrics(dpo, "test")[-1]
+    dpo_figures = content["models"][str(dpo)]
+    assert content["pairs"] == len(dpo_figures["chosen"])
+    assert dpo_figures["implicit_accuracy"] == pytest.approx(last["accuracy"])
+    assert sum(dpo_figures["chosen"]) / content["pairs"] == pytest.approx(last["logps_chosen"], abs=1e-2)
+    assert content["models"][str(sft)]["implicit_accuracy"] is None
+    assert len(dpo_figures["answers"]) == len(dpo_figures["stopped"]) == min(3, content["pairs"])
+    unfinished = zephyr("train", "measure", sft, "--pairs", aligned.folder, cwd=aligned.folder)
+    assert unfinished.returncode == 4 and "is not a finished run" in unfinished.stderr
