@@ -18,7 +18,7 @@ from zephyr_train.worker import join_group, leave_group
 
 WARMUP, PEAK, BETA = 2, 1e-2, 0.1
 STEP_PAIRS = 8
-ALIKE = 448  # micro-batches; a sum in bf16 is then 16 % short
+ALIKE = 448  # micro-batches; a sum made by hand in bf16 is then 16 % short
 OPTIONS: dict[str, Any] = {
     "beta": BETA, "learning_rate": PEAK, "lr_scheduler_type": "linear", "warmup_steps": WARMUP,
     "optim": "adamw_torch", "weight_decay": 0.0, "max_grad_norm": 1.0, "num_train_epochs": 2, "logging_steps": 1,
