@@ -191,7 +191,7 @@ REFUSED = {
     "no such row": (("--spare", "plum", "--spare", "prune"), "spare names rows that the sources do not hold: 'prune'"),
     "no such file": (("--spare", "@none.txt"), "there is no file none.txt"),
     "no such rule": (("--without", "plumm"), "without is 'plumm', and there is no such rule\nhint:  the nearest are: phrases/plum"),
-    "no rule near": (("--without", "qqqqq"), "the nearest are: duplicates/…, language/…, phrases/…, selection/…"),
+    "no rule near": (("--without", "qqqqq"), "the nearest are: benchmark/…, duplicates/…, language/…, near-duplicates/…, phrases/…, selection/…"),
     "a fault of reading": (("--without", "read/empty-turn"), "no option makes a row of what cannot be read as one"),
 }  # fmt: skip
 

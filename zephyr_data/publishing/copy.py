@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zephyr_core import manifest
 from zephyr_core.public_names import PublicNames, refuse_paths
@@ -15,7 +14,7 @@ from zephyr_core.records import DatasetManifest, FileEntry
 from zephyr_data.data_steps import reports_of
 from zephyr_data.engine import card
 from zephyr_data.engine.store import ROW_GROUP
-from zephyr_data.sources.tables import column_names, read_batches
+from zephyr_data.sources.tables import column_names, count_rows, read_batches, write_again
 
 CARD = "README.md"
 NAMES = ("source", "file")  # columns of the audit and of rated rows that hold what the user named
@@ -71,9 +70,7 @@ def _renamed(table: Path, copy: Path, names: PublicNames) -> bool:
     others = {text: names.text(text) for text in texts}
     if all(text == other for text, other in others.items()):
         return False
-    with pq.ParquetFile(table) as source, pq.ParquetWriter(copy, source.schema_arrow, compression="zstd") as writer:
-        for batch in source.iter_batches(ROW_GROUP):
-            writer.write_batch(_with_names(batch, columns, others))
+    write_again(table, copy, lambda batch: _with_names(batch, columns, others))
     return True
 
 
@@ -89,5 +86,5 @@ def _empty(copy: Path, names: list[str]) -> set[str]:
     for name in names:
         folder, _, file = name.rpartition("/")
         table = Path(file).stem if folder == "audit" else folder
-        rows[table] = rows.get(table, 0) + int(pq.read_metadata(copy / name).num_rows)
+        rows[table] = rows.get(table, 0) + count_rows(copy / name)
     return {name for name, count in rows.items() if not count}

@@ -4,7 +4,7 @@ A damaged one is an error that names the file; `error` is its class, and `hint` 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,6 +104,22 @@ def read_batches(path: Path, rows: int, columns: list[str] | None = None) -> Ite
     with _opened(path, DataError, REBUILD) as stream, pq.ParquetFile(stream) as file:
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield batch.to_pylist()
+
+
+def write_again(path: Path, copy: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
+    """Write a Parquet file under another name, each batch of rows changed, its columns and types as they are.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    with (
+        _opened(path, DataError, REBUILD) as stream,
+        pq.ParquetFile(stream) as file,
+        copy.open("wb") as other,
+        pq.ParquetWriter(other, file.schema_arrow, compression="zstd") as writer,
+    ):
+        for batch in file.iter_batches(ROW_GROUP):
+            writer.write_batch(change(batch))
 
 
 def count_rows(path: Path, *, error: type[ZephyrError] = DataError, hint: str | None = REBUILD) -> int:
