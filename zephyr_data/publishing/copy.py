@@ -70,7 +70,7 @@ def _renamed(table: Path, copy: Path, names: PublicNames) -> bool:
     others = {text: names.text(text) for text in texts}
     if all(text == other for text, other in others.items()):
         return False
-    write_again(table, copy, lambda batch: _with_names(batch, columns, others))
+    write_again(table, copy, ROW_GROUP, lambda batch: _with_names(batch, columns, others))
     return True
 
 

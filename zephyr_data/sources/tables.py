@@ -106,8 +106,8 @@ def read_batches(path: Path, rows: int, columns: list[str] | None = None) -> Ite
             yield batch.to_pylist()
 
 
-def write_again(path: Path, copy: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
-    """Write a Parquet file under another name, each batch of rows changed, its columns and types as they are.
+def write_again(path: Path, copy: Path, rows: int, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
+    """Write a Parquet file under another name, some rows at a time changed, its columns and types as they are.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -118,7 +118,7 @@ def write_again(path: Path, copy: Path, change: Callable[[pa.RecordBatch], pa.Re
         copy.open("wb") as other,
         pq.ParquetWriter(other, file.schema_arrow, compression="zstd") as writer,
     ):
-        for batch in file.iter_batches(ROW_GROUP):
+        for batch in file.iter_batches(rows):
             writer.write_batch(change(batch))
 
 
