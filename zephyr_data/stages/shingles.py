@@ -95,11 +95,11 @@ def _runs_of(texts: list[bytes]) -> tuple[Numbers, Counts]:
 
 def runs_from(words: Numbers, text_of: Counts, size: int) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """Return a number for the run of `size` words from each word on, and whether its text has that many more."""
-    runs, fits = words.copy(), np.ones(len(words), dtype=bool)
+    runs, fits = words.copy(), np.zeros(len(words), dtype=bool)
     for place in range(1, size):
         is_inside = text_of[place:] == text_of[:-place]
         runs[:-place][is_inside] += words[place:][is_inside] * np.uint64(pow(_OF_WORDS, place, 2**64))
-        fits = np.append(is_inside, np.zeros(min(place, len(words)), dtype=bool))
+    fits[: 1 - size] = text_of[size - 1 :] == text_of[: 1 - size]
     return _mixed(runs), fits
 
 
