@@ -144,11 +144,16 @@ def table_digests(table: pa.Table) -> list[bytes]:
     return row_digests_of(pl.DataFrame(pl.from_arrow(table)))
 
 
+def split_of(shard: str) -> str:
+    """Return the split that a shard's file name begins with."""
+    return shard.rsplit("-", 3)[0]
+
+
 def split_files(directory: Path) -> dict[str, list[Path]]:
     """Return the shards of each split, in order."""
     shards: dict[str, list[Path]] = {}
     for path in sorted((directory / "data").glob("*.parquet")):
-        shards.setdefault(path.name.rsplit("-", 3)[0], []).append(path)
+        shards.setdefault(split_of(path.name), []).append(path)
     return shards
 
 

@@ -4,12 +4,12 @@ Card and manifest are written again, for the repository and for what is in the c
 """
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from zephyr_core import manifest
 from zephyr_core.public_names import PublicNames, refuse_paths
+from zephyr_core.published_copy import PublishedCopy, bare
 from zephyr_core.records import DatasetManifest, FileEntry
 from zephyr_data.data_steps import reports_of
 from zephyr_data.engine import card
@@ -23,7 +23,7 @@ SPLITS = "data/"  # files whose column `source` is one of the rows, not of the m
 
 def public(content: DatasetManifest) -> tuple[DatasetManifest, PublicNames]:
     """Return a manifest without its files and its own digest, and without paths of the machine; and their names."""
-    record: dict[str, Any] = {key: value for key, value in content.items() if key not in ("files", "self_digest")}
+    record = bare(content)
     names = PublicNames(record)
     public_record: DatasetManifest = names.content(record)
     return public_record, names
@@ -36,28 +36,19 @@ def build(directory: Path, content: DatasetManifest, edition: card.Edition, copy
         DataError: the copy would hold a path of this machine.
     """
     record, names = public(content)
-    entries: dict[str, FileEntry] = {}
+    there = PublishedCopy(copy)
     for name, entry in content["files"].items():
         if name == CARD:
             continue
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        if not name.startswith(SPLITS) and _renamed(directory / name, copy / name, names):
-            entries[name] = _entry(copy / name)
+        if not name.startswith(SPLITS) and _renamed(directory / name, there.place(name), names):
+            there.add(name)
         else:
-            (copy / name).symlink_to((directory / name).resolve())
-            entries[name] = {"bytes": entry["bytes"], "sha256": entry["sha256"]}
-    text = card.text(record, reports_of(record), _empty(copy, list(entries)), edition)
-    (copy / CARD).write_text(text, encoding="utf-8")
-    entries[CARD] = _entry(copy / CARD)
-    manifest.write(copy, record, dict(sorted(entries.items())))
+            there.link(name, directory / name, entry)
+    there.write(CARD, card.text(record, reports_of(record), _empty(copy, list(there.entries)), edition))
+    entries = there.finish(record)
     for name in (CARD, manifest.NAME):
         refuse_paths(name, (copy / name).read_text(encoding="utf-8"), directory)
-    return entries | {manifest.NAME: _entry(copy / manifest.NAME)}
-
-
-def _entry(path: Path) -> FileEntry:
-    """Return bytes and digest of a file, without a time: the same copy is the same file each time."""
-    return {"bytes": path.stat().st_size, "sha256": manifest.file_digest(path)}
+    return entries
 
 
 def _renamed(table: Path, copy: Path, names: PublicNames) -> bool:

@@ -42,7 +42,7 @@ def _opened(target: hub.Target, commit: str, record: DatasetManifest) -> str:
     sizes, shards = defaultdict[str, int](int), defaultdict[str, list[str]](list)
     for name, entry in record["files"].items():
         if name.startswith(SPLITS):
-            split = name.removeprefix(SPLITS).rsplit("-", 3)[0]
+            split = store.split_of(name.removeprefix(SPLITS))
             sizes[split] += entry["bytes"]
             shards[split].append(name)
     split = min(sizes, key=sizes.__getitem__)

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zephyr_core import kinds, manifest
+from zephyr_core import kinds
 from zephyr_core.public_names import PublicNames, refuse_paths
+from zephyr_core.published_copy import PublishedCopy, bare
 from zephyr_core.reading import json_file
 from zephyr_core.records import FileEntry, ModelManifest
 from zephyr_train.publishing import card
@@ -23,7 +24,7 @@ AS_IT_IS = ("tokenizer.json",)  # its texts are tokens
 
 def public(run: Path, content: ModelManifest) -> tuple[dict[str, Any], PublicNames]:
     """Return a run's manifest without its files, its own digest and paths of the machine; and their names."""
-    record: dict[str, Any] = {key: value for key, value in content.items() if key not in ("files", "self_digest")}
+    record = bare(content)
     names = PublicNames(json_file(run / kinds.JOB), record)
     return names.content(record), names
 
@@ -45,27 +46,23 @@ def build(
         DataError: the copy would hold a path of this machine.
     """
     record, names = public(run, content)
-    entries: dict[str, FileEntry] = {}
+    published = PublishedCopy(copy)
     for name, entry in content["files"].items():
         there = _place(name)
         if there is None:
             continue
-        (copy / there).parent.mkdir(parents=True, exist_ok=True)
         text = _rewritten(run / name, names, origins)
         if text is None:
-            (copy / there).symlink_to((run / name).resolve())
-            entries[there] = {"bytes": entry["bytes"], "sha256": entry["sha256"]}
+            published.link(there, run / name, entry)
         else:
-            (copy / there).write_text(text, encoding="utf-8")
-            entries[there] = _entry(copy / there)
+            published.write(there, text)
     own = (run / MODEL / CARD).read_text(encoding="utf-8")
-    (copy / CARD).write_text(card.text(names.text(own), repository, licence, origins), encoding="utf-8")
-    entries[CARD] = _entry(copy / CARD)
-    manifest.write(copy, record, dict(sorted(entries.items())))
-    for path in (copy / name for name in (*entries, manifest.NAME)):
+    published.write(CARD, card.text(names.text(own), repository, licence, origins))
+    entries = published.finish(record)
+    for path in (copy / name for name in entries):
         if path.suffix in (".json", ".jsonl", ".md", ".svg") and path.name not in AS_IT_IS:
             refuse_paths(path.name, path.read_text(encoding="utf-8"), run)
-    return entries | {manifest.NAME: _entry(copy / manifest.NAME)}
+    return entries
 
 
 def _place(name: str) -> str | None:
@@ -75,11 +72,6 @@ def _place(name: str) -> str | None:
     if name.startswith(MODEL):
         return name.removeprefix(MODEL)
     return name if name.startswith(ADAPTER) else RUN + name if name in RECORDS else None
-
-
-def _entry(path: Path) -> FileEntry:
-    """Return bytes and digest of a file, without a time: the same copy is the same file each time."""
-    return {"bytes": path.stat().st_size, "sha256": manifest.file_digest(path)}
 
 
 def _rewritten(path: Path, names: PublicNames, origins: Origins) -> str | None:
