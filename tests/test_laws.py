@@ -65,7 +65,7 @@ def table_of(rows: list[list[str]], dropped: int = 0) -> pl.DataFrame:
         "dialogue",
         42,
     )
-    return with_bands(keyed, ultrachat.TEXT, 0.5)
+    return with_bands(keyed, 0.5)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"{stage.verb}-{stage.name}")

@@ -24,7 +24,6 @@ from zephyr_data.stages.shingles import bands, jaccard, rows_per_band, run_sets
 
 Clean = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
-TEXT = pl.col("turns").list.join("\n")
 TEXTS = st.lists(
     st.sampled_from(["a", "plum", "Plum!", "é", "–", "…", "+1", "日本", "x" * 40, "\n\n"]), max_size=40
 ).map(" ".join)
@@ -77,7 +76,7 @@ def drops(texts: list[str], least: float, order: list[int] | None = None) -> dic
         pl.lit(None, dtype=DIALOGUES["hits"]).alias("hits"),
         pl.lit(None, dtype=DIALOGUES["spare_names"]).alias("spare_names"),
     )
-    judged = mark_near_duplicates(TEXT, ("turns",), least)(with_bands(table, TEXT, least))
+    judged = mark_near_duplicates(least)(with_bands(table, least))
     gone = judged.filter(dropped_by="near-duplicates/similar-text")
     named = (matched.split(": ") for matched in gone["matched"])
     return {int(key): (int(other), float(share)) for key, (other, share) in zip(gone["row_key"], named, strict=True)}

@@ -21,7 +21,6 @@ from zephyr_data.sources.files import SourceFiles, local_files, place_of
 from zephyr_data.sources.parse import parse
 from zephyr_data.stages import duplicates, leakage, near_duplicates, phrases, rules, splits
 from zephyr_data.stages.duplicates import duplicate_numbers, mark_duplicates
-from zephyr_data.stages.near_duplicates import mark_near_duplicates, with_bands
 from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.phrases import cut_phrases, mark_phrases
 from zephyr_data.stages.rules import Ruleset
@@ -31,7 +30,6 @@ from zephyr_data.stages.turns import messages
 from zephyr_data.stages.verbs import LookUp, Stage, number_rows
 
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
-TEXT = pl.col("turns").list.join("\n")  # what near-duplicates share
 
 
 def ruleset(options: CleanOptions) -> Ruleset:
@@ -83,7 +81,7 @@ def _keyed(table: pl.DataFrame, options: CleanOptions) -> pl.DataFrame:
     """Return the table with keys, draws and digests, and without the texts of dropped rows."""
     system = _system(options)
     keyed = with_keys(table, options.duplicates, options.seed, system)
-    keyed = with_bands(keyed, TEXT, options.near_duplicates)
+    keyed = near_duplicates.with_bands(keyed, options.near_duplicates)
     return with_digests(keyed.with_columns(pl.when(pl.col("dropped_by").is_null()).then("turns")), system)
 
 
@@ -94,18 +92,15 @@ def _system(options: CleanOptions) -> str | None:
 
 def _index(options: CleanOptions) -> tuple[str, ...]:
     of_duplicates = () if options.duplicates == "off" else ("duplicate_number",)
-    return ("select_draw", "split_draw", *of_duplicates, *(() if options.near_duplicates is None else ("bands",)))
+    return ("select_draw", "split_draw", *of_duplicates, *near_duplicates.index(options.near_duplicates))
 
 
 def set_stages(options: CleanOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
     with_system = _system(options) is not None
-    stages = []
-    if options.duplicates != "off":
-        stages.append(mark_duplicates(options.duplicates, look_up, with_system=with_system))
-    if options.near_duplicates is not None:
-        stages.append(mark_near_duplicates(TEXT, ("turns",), options.near_duplicates, look_up))
-    return *stages, mark_unselected(options.size)
+    same = mark_duplicates(options.duplicates, look_up, with_system=with_system)
+    similar = near_duplicates.stages(options.near_duplicates, look_up)
+    return *(() if options.duplicates == "off" else (same,)), *similar, mark_unselected(options.size)
 
 
 def _sides(kept_rows: pl.DataFrame, options: CleanOptions) -> pl.Series:

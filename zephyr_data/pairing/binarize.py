@@ -26,12 +26,10 @@ from zephyr_data.sources.files import SourceFiles, local_files, place_of, rated_
 from zephyr_data.sources.rated import belongs_together, parse_rated
 from zephyr_data.sources.scales import scales_of
 from zephyr_data.stages import leakage, near_duplicates, phrases, rules
-from zephyr_data.stages.near_duplicates import mark_near_duplicates, with_bands
 from zephyr_data.stages.overruling import Reasons
 from zephyr_data.stages.rules import Ruleset
 from zephyr_data.stages.verbs import LookUp, Stage, is_unread
 
-PROMPT = pl.col("turns").list.join("\n")  # what near-duplicates share
 # What the first public version did, apart from its choice of places.
 H4_V1_IMPLIES: dict[str, Any] = {"score": "overall", "ties": "first", "suspicious_tens": "as-read"}
 # On another scale than UltraFeedback's, a ten is no sign of a one.
@@ -105,22 +103,20 @@ def row_stages(options: BinarizeOptions) -> tuple[Stage, ...]:
 
 
 def _index(options: BinarizeOptions) -> tuple[str, ...]:
-    of_similar = () if options.near_duplicates is None else ("bands",)
+    of_similar = near_duplicates.index(options.near_duplicates)
     return ("prompt_key", "prompt_id", "is_benchmark", "published", *judgements.COLUMNS, *of_similar)
 
 
 def _keyed(table: pl.DataFrame, options: BinarizeOptions) -> pl.DataFrame:
     keyed = judgements.with_pair_counts(leakage.with_benchmark_keys(table, options.sources_of_benchmarks))
-    return with_bands(keyed, PROMPT, options.near_duplicates)
+    return near_duplicates.with_bands(keyed, options.near_duplicates)
 
 
 def set_stages(options: BinarizeOptions, look_up: LookUp) -> tuple[Stage, ...]:
     """Return the stages that look at the whole set."""
     copies = () if options.keep_benchmarks else (leakage.mark_copies(),)
     votes = (judgements.mark_outvoted(options.annotators, look_up),) if options.annotators else ()
-    similar: tuple[Stage, ...] = ()
-    if options.near_duplicates is not None:
-        similar = (mark_near_duplicates(PROMPT, ("turns",), options.near_duplicates, look_up),)
+    similar = near_duplicates.stages(options.near_duplicates, look_up)
     return *copies, *votes, mark_in_test(options), *similar, judgements.mark_contradicted(look_up)
 
 

@@ -18,34 +18,43 @@ from zephyr_data.stages.verbs import LookUp, Stage, at_hand, mark, nothing_found
 
 NAME, RULE = "near-duplicates", "similar-text"
 REASONS = {f"{NAME}/{RULE}": Reason("most of its runs of five words are those of a row that is kept")}
+_TEXT = pl.col("turns").list.join("\n")
 TOGETHER = 50_000  # candidates whose runs are in memory at a time, unless more are linked to each other
 
 Places = npt.NDArray[np.int64]
 
 
-def with_bands(table: pl.DataFrame, text: pl.Expr, similarity: float | None) -> pl.DataFrame:
+def index(similarity: float | None) -> tuple[str, ...]:
+    """Return the columns of the whole set that the stage reads; none if no similarity was asked for."""
+    return () if similarity is None else ("bands",)
+
+
+def stages(similarity: float | None, look_up: LookUp) -> tuple[Stage, ...]:
+    """Return the stage; none if no similarity was asked for."""
+    return () if similarity is None else (mark_near_duplicates(similarity, look_up),)
+
+
+def with_bands(table: pl.DataFrame, similarity: float | None) -> pl.DataFrame:
     """Return the table with `bands`, by which similar rows find each other, null on dropped rows; as it is without one.
 
-    Columns in:  dropped_by, and what `text` reads
+    Columns in:  dropped_by, turns
     """
     if similarity is None:
         return table
-    texts = table.select(pl.when(pl.col("dropped_by").is_null()).then(text)).to_series()
+    texts = table.select(pl.when(pl.col("dropped_by").is_null()).then(_TEXT)).to_series()
     return table.with_columns(bands=bands(texts, similarity))
 
 
-def mark_near_duplicates(
-    text: pl.Expr, columns: tuple[str, ...], similarity: float, look_up: LookUp = at_hand
-) -> Stage:
+def mark_near_duplicates(similarity: float, look_up: LookUp = at_hand) -> Stage:
     """Return a stage that marks rows that are as similar to one that stays; `matched` names it and the similarity.
 
     Rows are taken by row_key, then by location, whatever their order in the table, and the first of similar ones stays.
 
-    Columns in:  bands; of candidates also row_key, source, file, line, and `columns`, which `text` reads, by `look_up`
+    Columns in:  bands; of candidates also turns, row_key, source, file, line, by `look_up`
     """
 
     def with_runs(rows: pl.DataFrame) -> pl.DataFrame:
-        runs = run_sets(rows.select(text).to_series())
+        runs = run_sets(rows.select(_TEXT).to_series())
         return rows.select("row_key", *schemas.LOCATION, runs=runs)
 
     def find(table: pl.DataFrame) -> pl.DataFrame:
@@ -54,7 +63,7 @@ def mark_near_duplicates(
         for places, buckets in _linked(*_buckets(free["bands"])):
             of_row = pl.DataFrame({"place": places, "bucket": buckets}, schema_overrides={"place": pl.UInt32})
             rows = free.join(of_row.group_by("place").agg("bucket"), on="place")
-            located = look_up(rows, (*columns, "row_key", *schemas.LOCATION), with_runs)
+            located = look_up(rows, ("turns", "row_key", *schemas.LOCATION), with_runs)
             ordered = located.sort("row_key", *schemas.LOCATION)
             similar = _similar(ordered["runs"].to_list(), ordered["bucket"].to_list(), similarity)
             names = [f"{ordered['row_key'][other]}: {share:.3f}" for other, share in similar.values()]
